@@ -1,0 +1,61 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+# Needs make and Python 3.11 or newer with the venv module; uv is used where it is on PATH.
+
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell $(name) -c 'import sys; sys.version_info[:2] >= (3, 11) and print("$(name)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find protocol meshnode sims -name '*.py' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fast fuzz bench docs clean
+
+help:
+	@echo "make demo    watch messages leave a white zone (about one minute)"
+	@echo "make test    everything that must hold: format, types, imports, tests, coverage"
+	@echo "make fast    the quick part of it, before a commit"
+	@echo "make bench   speed and bytes beside a bare pipeline"
+	@echo "make fuzz    every parser of peer bytes under a coverage-guided fuzzer"
+	@echo "make docs    write the generated reference pages anew"
+	@echo "make clean   remove the environment and caches"
+
+setup: $(VENV)/.installed
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "meshnode needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "this Python has no venv module: install it (on Debian: apt-get install python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The lock is installed with its hashes first, then the project alone: pip cannot hash a folder.
+$(VENV)/.installed: $(VENV)/.python requirements.lock pyproject.toml
+	@echo "installing the locked packages into $(VENV) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+demo: setup
+	@$(BIN)/meshnode demo
+
+test check: setup
+	@$(BIN)/python tests/check.py --full
+
+fast: setup
+	@$(BIN)/python tests/check.py --fast
+
+bench: setup
+	@$(BIN)/meshnode bench sync --messages 2000
+	@$(BIN)/meshnode bench reconcile --ids 100000 --differences 1000
+
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz.fuzz_untrusted -runs=1000000
+
+docs: setup
+	@$(BIN)/python -m tests.architecture.generate
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov dist build

@@ -1,0 +1,85 @@
+"""Makes this node's own bundles: number, stamp, seal, sign, and store in one transaction.
+
+The only room that holds the badge's private key. What goes into a bundle is the caller's
+business: it passes a function from header bytes to body. Source: wire-format 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshnode.reception import Checked, record_of
+from meshnode.runtime import Runtime
+from meshnode.store import bundles as rows
+from meshnode.store.engine import Transaction
+from protocol import bundle as bundles
+from protocol import hlc
+from protocol.bundle import Header, Scope, Suite
+from protocol.ids import NodeId, short_id
+from protocol.limits import KINDS, Kind
+from protocol.reports import Reception
+
+__all__ = ["Author", "Draft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A bundle to be: everything but its number, its stamp, its body and its signature."""
+
+    kind: Kind
+    """What relays see."""
+    suite: Suite
+    """How the body is sealed."""
+    scope: Scope
+    """Whom it is for."""
+    keyref: bytes = b""
+    """Empty or 8 bytes."""
+    index: int = 0
+    """Chain index, or slot of a superseding kind."""
+    lifetime_s: int | None = None
+    """None takes the kind's own."""
+
+
+class Author:
+    """Signs as this node."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        sign: Callable[[bytes], bytes],
+        runtime: Runtime,
+        network_key: bytes,
+    ) -> None:
+        self.node = node
+        self._sign = sign
+        self._runtime = runtime
+        self._network_key = network_key
+
+    def make(self, tx: Transaction, draft: Draft, body: Callable[[Header, bytes], bytes]) -> Checked:
+        """Number, stamp, seal, sign and store one bundle in `tx`.
+
+        `body` gets the header and its bytes and returns the sealed body. Raises: StoreFullError,
+        EnvelopeError. The caller announces the result after the commit.
+        """
+        now_ms = self._runtime.now_ms()
+        tx.hlc = hlc.tick(tx.hlc, now_ms)
+        lifetime_s = KINDS[draft.kind].lifetime_s if draft.lifetime_s is None else draft.lifetime_s
+        header = Header(
+            suite=draft.suite,
+            kind=draft.kind,
+            author=self.node,
+            incarnation=tx.incarnation,
+            seq=tx.take_seq(),
+            hlc=tx.hlc,
+            lifetime_s=lifetime_s,
+            scope=draft.scope,
+            keyref=draft.keyref,
+            index=draft.index,
+        )
+        bundle = bundles.build(header, body(header, header.encode()), self._sign)
+        short = short_id(self._network_key, bundle.digest)
+        record = record_of(bundle, short, 0, now_ms, is_own=True)
+        (reception,) = rows.add_many(tx, [record])
+        assert reception is Reception.STORED, reception
+        return Checked(0, bundle, short, reception, record)
