@@ -22,8 +22,11 @@ __all__ = [
     "CLASS_RULES",
     "CLOCK_DRIFT_MS_MAX",
     "CLOCK_HOLD_MS_MAX",
+    "COPIES_PER_BUNDLE_MAX",
     "DOCUMENT_BYTES_MAX",
     "DOCUMENT_VERSION_JUMP_MAX",
+    "EVICTION_ROWS_MAX",
+    "EVIDENCE_MAX",
     "FRAME_BYTES_MAX",
     "HEADER_BYTES_MAX",
     "HOPS_MAX",
@@ -37,13 +40,23 @@ __all__ = [
     "PREKEY_END_MS",
     "PREKEY_ERASE_MS",
     "PREKEY_RENEW_MS",
+    "RECEIVED_KEEP_MS",
     "SESSION_HELLO_MS_MAX",
     "SESSION_IDLE_MS_MAX",
     "SESSION_PING_MS",
     "SESSION_STEP_MS_MAX",
     "SKETCH_SYMBOLS",
     "SQUADS_PER_BADGE_MAX",
+    "STORE_BYTES_DEFAULT",
+    "STORE_INTERESTS_MAX",
+    "STORE_READERS_MAX",
+    "STORE_RESERVE_PCT",
+    "STORE_ROW_BYTES",
     "TEXT_BYTES_MAX",
+    "TOMBSTONES_MAX",
+    "TOMBSTONE_KEEP_MS",
+    "UNOPENED_MAX",
+    "WRITES_PER_COMMIT_MAX",
     "ClassRule",
     "Kind",
     "KindRule",
@@ -103,6 +116,35 @@ SESSION_PING_MS: Final = 20_000
 """Silence after which a live session asks whether the peer is still there."""
 SESSION_IDLE_MS_MAX: Final = 50_000
 """Silence after which a live session is given up: two lost pings."""
+
+# --- store -------------------------------------------------------------------------------------
+STORE_BYTES_DEFAULT: Final = 2_000_000_000
+"""Bytes of bundles that a store may hold when nothing else is configured: 2 GB."""
+STORE_RESERVE_PCT: Final = 5
+"""Share of the store that only authority documents and SOS may use (security 2.13), %."""
+STORE_ROW_BYTES: Final = 256
+"""What one bundle costs beside its container: columns and index entries."""
+STORE_INTERESTS_MAX: Final = 256
+"""Interests a store keeps; each has a sketch of 80 kB."""
+STORE_READERS_MAX: Final = 4
+"""Threads that read at the same time."""
+WRITES_PER_COMMIT_MAX: Final = 256
+"""Waiting writes that share one commit; keeps the wait for the disk below a second."""
+EVICTION_ROWS_MAX: Final = 10_000
+"""Bundles evicted to make room for one batch; beyond, the batch is refused."""
+TOMBSTONE_KEEP_MS: Final = _DAY_MS
+"""A dropped bundle is remembered this long after its expiry (security 2.12)."""
+TOMBSTONES_MAX: Final = 500_000
+"""Dropped bundles remembered, about 20 MB; beyond, those that end soonest are forgotten."""
+EVIDENCE_MAX: Final = 1_000
+"""Proofs of equivocation kept; the first ones stay."""
+COPIES_PER_BUNDLE_MAX: Final = 64
+"""Carriers remembered of one bundle."""
+UNOPENED_MAX: Final = 20_000
+"""Bundles for this node that wait for a key."""
+RECEIVED_KEEP_MS: Final = 120 * _DAY_MS
+"""Digest of an opened bundle is kept this long: longer than any lifetime, so that no receipt
+page shrinks while its author may still read it."""
 
 # --- time --------------------------------------------------------------------------------------
 CLOCK_DRIFT_MS_MAX: Final = 600_000
