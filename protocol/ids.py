@@ -109,8 +109,10 @@ def parse_bundle_id_untrusted(text: str) -> BundleId:
         author, incarnation, seq = bytes.fromhex(parts[0]), int(parts[1]), int(parts[2])
     except ValueError as error:
         raise MalformedError("a message id has a part that is not a number") from error
-    if incarnation >= 2**32 or seq >= 2**64 or parts != print_bundle_id(
-        BundleId(author, incarnation, seq)
-    ).split("."):
+    if (
+        incarnation >= 2**32
+        or seq >= 2**64
+        or parts != print_bundle_id(BundleId(author, incarnation, seq)).split(".")
+    ):
         raise MalformedError("this message id is out of range or not in its usual form")
     return BundleId(author, incarnation, seq)

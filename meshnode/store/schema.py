@@ -174,11 +174,12 @@ class EvidenceRow(_Base, table=True):
     node: bytes = Field(sa_column=_bytes())
     subject: str
     first_digest: bytes = Field(sa_column=_bytes())
+    raw_hash: bytes = Field(sa_column=_bytes())
     raw: bytes = Field(sa_column=_bytes())
 
 
 _EVIDENCE = METADATA.tables["evidence"].c
-Index("evidence_once", _EVIDENCE.subject, _EVIDENCE.raw, unique=True)
+Index("evidence_once", _EVIDENCE.subject, _EVIDENCE.raw_hash, unique=True)
 
 
 class CopyRow(_Base, table=True):

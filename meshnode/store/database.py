@@ -1,0 +1,215 @@
+"""SQLite as this store wants it: pragmas, connections, schema version, errors in our words.
+
+The only file that knows that the database is SQLite, beside the statements of the sync path.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Pool,
+    QueuePool,
+    StaticPool,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from meshnode.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
+from meshnode.store.schema import METADATA
+from protocol.limits import STORE_READERS_MAX
+
+__all__ = [
+    "SCHEMA_VERSIONS",
+    "Database",
+    "open_database",
+    "translate",
+    "translated",
+]
+
+SCHEMA_VERSIONS: Final = ("0001",)
+"""Every schema this build can open, oldest first; the last is the one it works with."""
+
+# auto_vacuum must come before anything is written, journal_mode included, or it stays off.
+_WRITER_PRAGMAS: Final = (
+    "auto_vacuum=INCREMENTAL",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "secure_delete=ON",
+    "temp_store=MEMORY",
+    "cache_size=-8000",
+    "journal_size_limit=16777216",
+)
+_READER_PRAGMAS: Final = ("query_only=ON", "temp_store=MEMORY", "cache_size=-4000")
+_BUSY_S: Final = 5.0
+
+_FULL_CODES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG})
+_CORRUPT_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The engines of one open store."""
+
+    writer: Engine
+    """One connection; every transaction takes the write lock at its start."""
+    reader: Engine
+    """Up to `STORE_READERS_MAX` connections; the writer's own where the store is in memory."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True where reads and writes go over one connection and must take turns."""
+        return self.reader is self.writer
+
+    def compact(self) -> None:
+        """Give freed pages back to the disk and empty the log. Raises: StoreError."""
+        with translated(), self.writer.connect() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            # `execute` would free a single page: the pragma returns a row for each one.
+            driver.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+
+    def close(self) -> None:
+        """Close every connection; the last one copies the log into the file."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def open_database(path: Path | None) -> Database:
+    """Open or create the database, at the schema of this build; None is one in memory.
+
+    Raises: SchemaTooNewError, StoreCorruptError, StoreError.
+    """
+    with translated():
+        if path is None:
+            writer = _engine("", StaticPool, _WRITER_PRAGMAS)
+            with writer.begin() as connection:
+                _create(connection)
+            return Database(writer, writer)
+        _create_private(path)
+        writer = _engine(str(path), QueuePool, _WRITER_PRAGMAS, pool_size=1, max_overflow=0)
+        try:
+            _upgrade(writer)
+        except BaseException:
+            writer.dispose()
+            raise
+        reader = _engine(
+            str(path), QueuePool, _READER_PRAGMAS, pool_size=STORE_READERS_MAX, max_overflow=0
+        )
+        return Database(writer, reader)
+
+
+def _create_private(path: Path) -> None:
+    """Make the file readable by its owner alone; log and index files take over its rights."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror}") from error
+
+
+def _engine(
+    name: str, pool: type[Pool], pragmas: tuple[str, ...], **options: Any
+) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=name),
+        poolclass=pool,
+        # Worker threads take turns; the pool hands a connection to one of them at a time.
+        connect_args={"check_same_thread": False, "timeout": _BUSY_S},
+        **options,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver's own transactions begin too late and end before a savepoint.
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    begin = "BEGIN IMMEDIATE" if pragmas is _WRITER_PRAGMAS else "BEGIN"
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+# --- schema version --------------------------------------------------------------------------
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables straight from the classes; a test holds that migrations give the same."""
+    METADATA.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": SCHEMA_VERSIONS[-1]})
+
+
+def _upgrade(writer: Engine) -> None:
+    with writer.begin() as connection:
+        version = _version(connection)
+        if version == SCHEMA_VERSIONS[-1]:
+            return
+        if version is not None and version not in SCHEMA_VERSIONS:
+            raise SchemaTooNewError(
+                f"the store has schema {version}; this build knows {SCHEMA_VERSIONS[-1]}"
+            )
+        # Imported here: most starts find the schema current and need no alembic.
+        from meshnode.store.upgrade import upgrade  # noqa: PLC0415
+
+        upgrade(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    """Return the schema version of the file, None for a new one."""
+    found = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+    ).first()
+    if found is None:
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+def translate(error: BaseException) -> BaseException:
+    """Return the store's own error for one of the database, any other unchanged."""
+    if isinstance(error, SQLAlchemyError):
+        cause = getattr(error, "orig", None)
+        found = _translate_driver(cause if isinstance(cause, sqlite3.Error) else None, str(error))
+    elif isinstance(error, sqlite3.Error):
+        found = _translate_driver(error, str(error))
+    else:
+        return error
+    found.__cause__ = error
+    return found
+
+
+def _translate_driver(cause: sqlite3.Error | None, message: str) -> StoreError:
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    words = str(cause) if cause is not None else message
+    if code in _FULL_CODES:
+        return StoreFullError(f"the disk is full: {words}")
+    if code in _CORRUPT_CODES:
+        return StoreCorruptError(f"the store is damaged: {words}")
+    return StoreError(f"the store cannot do this: {words}")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn database errors that leave the block into the store's own."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise translate(error) from error

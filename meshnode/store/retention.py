@@ -1,0 +1,262 @@
+"""What stays and what goes: room for new bundles, eviction order, expiry, old memories.
+
+Order of eviction: expired, then bulk, state and message, each by nearest deadline, own bundles
+after all others; authority documents and SOS never. `STORE_RESERVE_PCT` of the store is theirs.
+Source: `protocol.limits.CLASS_RULES`, security 2.13.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from sqlalchemy import delete, func, select, tuple_
+
+from meshnode.store.engine import Transaction
+from meshnode.store.records import BundleRecord, BundleSummary
+from meshnode.store.removal import drop_many
+from meshnode.store.schema import (
+    BundleRow,
+    OwnBundleRow,
+    ReceivedRow,
+    TombstoneRow,
+    table,
+)
+from meshnode.store.statements import SIZE_CLASSES, unsigned64
+from protocol.ids import ShortId
+from protocol.limits import (
+    CLASS_RULES,
+    EVICTION_ROWS_MAX,
+    RECEIVED_KEEP_MS,
+    STORE_RESERVE_PCT,
+    STORE_ROW_BYTES,
+    TOMBSTONES_MAX,
+    TrafficClass,
+)
+from protocol.reconcile.interest import Interest
+from protocol.reports import Reception
+
+__all__ = ["admit", "expire", "prune"]
+
+_BUNDLE = table(BundleRow)
+_TOMBSTONE = table(TombstoneRow)
+_OWN_BUNDLE = table(OwnBundleRow)
+_RECEIVED = table(ReceivedRow)
+
+_SLICE: Final = 500
+"""Rows looked at in one query."""
+
+_RANKS: Final = {traffic_class: rule.eviction_rank for traffic_class, rule in CLASS_RULES.items()}
+_EVICTABLE: Final = tuple(
+    sorted((each for each in TrafficClass if _RANKS[each] >= 0), key=_RANKS.__getitem__)
+)
+"""Classes that may go, first to go first."""
+
+
+def expire(tx: Transaction, now_ms: int, limit: int) -> list[BundleSummary]:
+    """Drop up to `limit` bundles whose lifetime is over; call again while it drops that many.
+
+    Cost: a few index probes per interest, and 25 µs per bundle dropped.
+    """
+    over: list[ShortId] = []
+    for interest in sorted(tx.interests()):
+        for size_class in SIZE_CLASSES:
+            query = (
+                select(_BUNDLE.c.short_id)
+                .where(
+                    _BUNDLE.c.zone == interest.zone,
+                    _BUNDLE.c.traffic_class == int(interest.traffic_class),
+                    _BUNDLE.c.size_class == size_class,
+                    _BUNDLE.c.expires_ms <= now_ms,
+                )
+                .limit(limit - len(over))
+            )
+            over.extend(unsigned64(row[0]) for row in tx.connection.execute(query))
+            if len(over) >= limit:
+                return drop_many(tx, over, Reception.EXPIRED)
+    return drop_many(tx, over, Reception.EXPIRED)
+
+
+def prune(tx: Transaction, now_ms: int) -> int:
+    """Forget tombstones and digests that have served; return how many rows went.
+
+    At most `TOMBSTONES_MAX` tombstones stay, those that end last.
+    """
+    gone = 0
+    for old in (
+        delete(_TOMBSTONE).where(_TOMBSTONE.c.until_ms <= now_ms),
+        delete(_OWN_BUNDLE).where(_OWN_BUNDLE.c.expires_ms <= now_ms - RECEIVED_KEEP_MS),
+        delete(_RECEIVED).where(_RECEIVED.c.at_ms <= now_ms - RECEIVED_KEEP_MS),
+    ):
+        gone += tx.connection.execute(old).rowcount
+    count = tx.connection.execute(select(func.count()).select_from(_TOMBSTONE)).scalar_one()
+    if count > TOMBSTONES_MAX:
+        soonest = (
+            select(_TOMBSTONE.c.short_id)
+            .order_by(_TOMBSTONE.c.until_ms)
+            .limit(count - TOMBSTONES_MAX)
+        )
+        gone += tx.connection.execute(
+            delete(_TOMBSTONE).where(_TOMBSTONE.c.short_id.in_(soonest))
+        ).rowcount
+    return gone
+
+
+def admit(tx: Transaction, candidates: Mapping[int, BundleRecord], now_ms: int) -> list[int]:
+    """Make room for `candidates` by position in their batch; return positions that must not in.
+
+    Cost: nothing to speak of as long as there is room.
+    """
+    extra = [0] * len(TrafficClass)
+    for record in candidates.values():
+        extra[record.traffic_class] += record.size_bytes + STORE_ROW_BYTES
+    if _fits(tx.class_bytes, extra, tx.bytes_max):
+        return []
+    expire(tx, now_ms, EVICTION_ROWS_MAX)
+    room = _Room(tx)
+    ordered = sorted(candidates.items(), key=lambda item: _service_key(item[1]))
+    refused = [position for position, record in ordered if not room.take(record)]
+    drop_many(tx, room.victims, Reception.STORE_FULL)
+    return refused
+
+
+def _service_key(record: BundleRecord) -> tuple[int, bool, int]:
+    """Sort key: the class served first, own ones first, the longest life first."""
+    return record.traffic_class, not record.is_own, -record.expires_ms
+
+
+def _fits(held: list[int], extra: list[int], bytes_max: int) -> bool:
+    """True if `extra` bytes per class fit beside `held` within every share."""
+    both = [old + new for old, new in zip(held, extra, strict=True)]
+    for traffic_class, rule in CLASS_RULES.items():
+        share = bytes_max * rule.store_share_pct // 100
+        if extra[traffic_class] and both[traffic_class] > share:
+            return False
+    if any(extra[each] for each in _EVICTABLE):
+        common = bytes_max * (100 - STORE_RESERVE_PCT) // 100
+        if sum(both[each] for each in _EVICTABLE) > common:
+            return False
+    return sum(both) <= bytes_max
+
+
+class _Room:
+    """Decides bundle by bundle who goes for whom; nothing is deleted before all is decided."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.victims: list[ShortId] = []
+        self._tx = tx
+        self._held = list(tx.class_bytes)
+        self._foreign = {each: _Queue(_foreign(tx, each)) for each in _EVICTABLE}
+        self._own = {each: _Queue(_own(tx, each)) for each in _EVICTABLE}
+
+    def take(self, record: BundleRecord) -> bool:
+        """Reserve room for `record`, at the cost of others where its rank allows."""
+        charged = record.size_bytes + STORE_ROW_BYTES
+        extra = [0] * len(TrafficClass)
+        extra[record.traffic_class] = charged
+        while not _fits(self._held, extra, self._tx.bytes_max):
+            if len(self.victims) >= EVICTION_ROWS_MAX or not self._evict_one(record, charged):
+                return False
+        self._held[record.traffic_class] += charged
+        return True
+
+    def _evict_one(self, record: BundleRecord, charged: int) -> bool:
+        for traffic_class, queue in self._choices(record, charged):
+            victim = queue.peek()
+            if victim is None:
+                continue
+            is_peer = traffic_class is record.traffic_class and not record.is_own
+            if is_peer and victim[0] >= record.expires_ms:
+                # The newcomer would be the next to go: it does not push out its betters.
+                continue
+            queue.pop()
+            self.victims.append(victim[1])
+            self._held[traffic_class] -= victim[2]
+            return True
+        return False
+
+    def _choices(
+        self, record: BundleRecord, charged: int
+    ) -> Iterator[tuple[TrafficClass, _Queue]]:
+        """Yield the queues this newcomer may take from, first to go first."""
+        own_class = record.traffic_class
+        share = self._tx.bytes_max * CLASS_RULES[own_class].store_share_pct // 100
+        if self._held[own_class] + charged > share:
+            if own_class in self._foreign:
+                yield own_class, self._foreign[own_class]
+            return
+        is_reserved = _RANKS[own_class] < 0
+        for each in _EVICTABLE:
+            if is_reserved or _RANKS[each] <= _RANKS[own_class]:
+                yield each, self._foreign[each]
+        if is_reserved or record.is_own:
+            for each in _EVICTABLE:
+                if is_reserved or _RANKS[each] < _RANKS[own_class]:
+                    yield each, self._own[each]
+
+
+class _Queue:
+    """Candidates for eviction, nearest deadline first, read as far as needed."""
+
+    def __init__(self, rows: Iterator[tuple[int, ShortId, int]]) -> None:
+        self._rows = rows
+        self._next: tuple[int, ShortId, int] | None = None
+
+    def peek(self) -> tuple[int, ShortId, int] | None:
+        """Return (expires_ms, short id, charged bytes) of the first, None where there is none."""
+        if self._next is None:
+            self._next = next(self._rows, None)
+        return self._next
+
+    def pop(self) -> None:
+        """Take the first away."""
+        self._next = None
+
+
+def _foreign(tx: Transaction, traffic_class: TrafficClass) -> Iterator[tuple[int, ShortId, int]]:
+    zones = sorted(each.zone for each in tx.interests() if each.traffic_class is traffic_class)
+    streams = [
+        _stream(tx, Interest(zone, traffic_class), size_class)
+        for zone in zones
+        for size_class in SIZE_CLASSES
+    ]
+    return heapq.merge(*streams)
+
+
+def _stream(
+    tx: Transaction, interest: Interest, size_class: int
+) -> Iterator[tuple[int, ShortId, int]]:
+    """Yield the foreign bundles of one run of the service index by deadline, in slices."""
+    after: tuple[int, int] | None = None
+    while True:
+        query = (
+            select(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id, _BUNDLE.c.size_bytes)
+            .where(
+                _BUNDLE.c.zone == interest.zone,
+                _BUNDLE.c.traffic_class == int(interest.traffic_class),
+                _BUNDLE.c.size_class == size_class,
+                _BUNDLE.c.is_own == 0,
+            )
+            .order_by(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id)
+            .limit(_SLICE)
+        )
+        if after is not None:
+            query = query.where(tuple_(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id) > tuple_(*after))
+        rows = tx.connection.execute(query).all()
+        for expires_ms, key, size_bytes in rows:
+            yield expires_ms, unsigned64(key), size_bytes + STORE_ROW_BYTES
+        if len(rows) < _SLICE:
+            return
+        after = (rows[-1][0], rows[-1][1])
+
+
+def _own(tx: Transaction, traffic_class: TrafficClass) -> Iterator[tuple[int, ShortId, int]]:
+    query = (
+        select(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id, _BUNDLE.c.size_bytes)
+        .where(_BUNDLE.c.traffic_class == int(traffic_class), _BUNDLE.c.is_own == 1)
+        .order_by(_BUNDLE.c.expires_ms)
+        .limit(EVICTION_ROWS_MAX)
+    )
+    for expires_ms, key, size_bytes in tx.connection.execute(query).all():
+        yield expires_ms, unsigned64(key), size_bytes + STORE_ROW_BYTES

@@ -1,0 +1,133 @@
+"""SQL that the sync path runs for every bundle, and the helpers that feed it.
+
+These few statements go through `exec_driver_sql` with tuples: per row that costs half of what
+Core needs to bind a dictionary. They are plain SQL of SQLite and PostgreSQL but for the mark of a
+parameter. Everything else in the store is built with Core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from meshnode.store.records import BundleSummary
+from meshnode.store.schema import METADATA
+from protocol.limits import BUNDLE_BYTES_MAX, Kind, TrafficClass
+
+__all__ = [
+    "BUNDLE_COLUMNS",
+    "SIZE_CLASSES",
+    "INSERT_BUNDLE",
+    "INSERT_TOMBSTONE",
+    "SELECT_HELD",
+    "SELECT_RAW",
+    "SELECT_SUMMARY",
+    "SELECT_TOMBSTONE",
+    "SUMMARIES",
+    "delete_many",
+    "insert_many",
+    "select_many",
+    "signed64",
+    "size_class_of",
+    "summary_of",
+    "unsigned64",
+]
+
+_CHUNK: Final = 250
+"""Values per statement at most."""
+_SIZES: Final = (1, 16, _CHUNK)
+"""Lists are filled up to one of these: three texts, each prepared once per connection."""
+
+BUNDLE_COLUMNS: Final = tuple(
+    column.name for column in METADATA.tables["bundle"].columns if column.name != "key"
+)
+"""Columns of `bundle` in the order of `INSERT_BUNDLE`."""
+
+INSERT_BUNDLE: Final = (
+    f"INSERT INTO bundle ({','.join(BUNDLE_COLUMNS)}) "  # noqa: S608 - names of our own columns
+    f"VALUES ({','.join('?' * len(BUNDLE_COLUMNS))}) ON CONFLICT DO NOTHING"
+)
+INSERT_TOMBSTONE: Final = (
+    "INSERT INTO tombstone (short_id, until_ms, reason) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+SELECT_HELD: Final = "SELECT short_id FROM bundle WHERE short_id IN (%s)"
+SELECT_TOMBSTONE: Final = "SELECT short_id, reason FROM tombstone WHERE short_id IN (%s)"
+SELECT_RAW: Final = "SELECT short_id, raw, hops FROM bundle WHERE short_id IN (%s)"
+SUMMARIES: Final = (
+    "SELECT bundle.short_id, digest, node, incarnation, seq, kind, traffic_class, zone, scope, "
+    "slot, hlc, expires_ms, size_bytes, hops, received_ms, is_own "
+    "FROM bundle JOIN author ON author.key = bundle.author WHERE "
+)
+SELECT_SUMMARY: Final = SUMMARIES + "short_id IN (%s)"
+
+
+def signed64(number: int) -> int:
+    """Return the signed number with the same 64 bits; databases have no unsigned ones."""
+    return number - (1 << 64) if number >> 63 else number
+
+
+def unsigned64(number: int) -> int:
+    """Undo `signed64`."""
+    return number & 0xFFFFFFFFFFFFFFFF
+
+
+def size_class_of(size_bytes: int) -> int:
+    """Return 0 for up to 1 kB, one more for each factor of four: small bundles go first."""
+    return max(0, (size_bytes - 1).bit_length() - 9) // 2
+
+
+def summary_of(row: Sequence[Any]) -> BundleSummary:
+    """Return the record for a row of `SELECT_SUMMARY`."""
+    return BundleSummary(
+        row[0] & 0xFFFFFFFFFFFFFFFF,
+        row[1],
+        row[2],
+        row[3],
+        row[4] & 0xFFFFFFFFFFFFFFFF,
+        Kind(row[5]),
+        TrafficClass(row[6]),
+        row[7],
+        row[8],
+        row[9] & 0xFFFFFFFFFFFFFFFF,
+        row[10] & 0xFFFFFFFFFFFFFFFF,
+        *row[11:15],
+        bool(row[15]),
+    )
+
+
+def select_many(conn: Connection, statement: str, values: Sequence[int]) -> Iterator[Any]:
+    """Yield the rows of `statement`, whose `%s` stands for a list, for any number of values.
+
+    Cost: one index probe per value, about 1 µs, and 20 µs per 250 values.
+    """
+    for text, chunk in _chunks(statement, values):
+        yield from conn.exec_driver_sql(text, chunk)
+
+
+def delete_many(conn: Connection, table: str, values: Sequence[int]) -> int:
+    """Delete the rows of `table` whose short id is among `values`; return how many."""
+    statement = f"DELETE FROM {table} WHERE short_id IN (%s)"  # noqa: S608 - our own table
+    return sum(
+        conn.exec_driver_sql(text, chunk).rowcount for text, chunk in _chunks(statement, values)
+    )
+
+
+def insert_many(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert all `rows` with one prepared statement; return how many were new."""
+    if not rows:
+        return 0
+    return conn.exec_driver_sql(statement, list(rows)).rowcount
+
+
+def _chunks(statement: str, values: Sequence[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for start in range(0, len(values), _CHUNK):
+        chunk = tuple(values[start : start + _CHUNK])
+        size = next(size for size in _SIZES if size >= len(chunk))
+        # Filled up with its last value, which a list in SQL may name more than once.
+        yield statement % ",".join("?" * size), chunk + chunk[-1:] * (size - len(chunk))
+
+
+SIZE_CLASSES: Final = range(size_class_of(BUNDLE_BYTES_MAX) + 1)
+"""Every size class a bundle can have."""

@@ -1,0 +1,1 @@
+"""Routing policies: in which order a peer gets what it lacks."""
