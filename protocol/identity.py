@@ -1,9 +1,9 @@
-"""Badges and link certificates: who a device is, what it may do, and who may say so.
+"""Badges and link certificates, checked: who a device is, what it may do, who may say so.
 
 An ECDSA P-384 root certifies P-256 regional authorities, which certify Ed25519 badges; rights only
 narrow on the way down. A badge never serves as a TLS certificate, and a link certificate tells
-nothing about its device. Dates are judged by the caller's clock, and last: an expired badge is a
-badge that is right in everything else. Keys and serial numbers are drawn inside the library.
+nothing about its device. Dates are judged by the caller's clock, and last: an expired badge is
+one that is right in everything else. Issuing is the business of `protocol.issuing`.
 Source: wire-format 10, security 2.2.
 """
 
@@ -12,17 +12,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import IntEnum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import verification
-from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from protocol.canonical import as_array, as_bytes, as_uint, decode_untrusted, encode
 from protocol.errors import (
@@ -36,34 +34,29 @@ from protocol.errors import (
 )
 from protocol.ids import NodeId, SquadId, node_id_of
 from protocol.limits import (
-    BADGE_LIFE_MS,
     CERTIFICATE_BYTES_MAX,
-    CERTIFICATE_EARLY_MS,
     CERTIFICATES_PER_CHAIN_MAX,
-    REGIONAL_LIFE_MS,
-    ROOT_LIFE_MS,
     SQUADS_PER_BADGE_MAX,
 )
 
 __all__ = [
+    "AUTHORITY_RIGHTS_OID",
+    "BADGE_USES",
+    "LINK_USES",
+    "REGIONAL_RANK",
+    "RIGHTS_OID",
+    "UNIT_RANK",
+    "AuthorityRights",
     "Badge",
     "DeviceClass",
-    "RegionalAuthority",
     "Rights",
     "Role",
-    "RootAuthority",
     "binding_message",
+    "certificate_errors",
     "check_anchor_untrusted",
     "check_link_dates_untrusted",
-    "issue_badge",
-    "issue_link",
+    "decode_role",
     "load_public_key",
-    "make_regional",
-    "make_request",
-    "make_root",
-    "public_key_der",
-    "public_key_of",
-    "read_request_untrusted",
     "verify_badge_untrusted",
     "verify_binding",
     "verify_link_chain_untrusted",
@@ -71,13 +64,14 @@ __all__ = [
 
 # A UUID of our own under the arc that needs no registration (ITU-T X.667).
 _ARC = "2.25.234624163638807188979094538279132830522"
-_BADGE_USE = x509.ObjectIdentifier(f"{_ARC}.1")
-_RIGHTS = x509.ObjectIdentifier(f"{_ARC}.2")
-_AUTHORITY_RIGHTS = x509.ObjectIdentifier(f"{_ARC}.3")
-_BADGE_USES = frozenset({_BADGE_USE})
-_LINK_USES = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH})
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_PRIME = 2**255 - 19
+BADGE_USES = (x509.ObjectIdentifier(f"{_ARC}.1"),)
+"""The one extended key usage of badges and their issuers: no TLS library accepts it."""
+LINK_USES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
+"""Extended key usages of link certificates and their issuers."""
+RIGHTS_OID = x509.ObjectIdentifier(f"{_ARC}.2")
+"""Extension of a badge: its rights."""
+AUTHORITY_RIGHTS_OID = x509.ObjectIdentifier(f"{_ARC}.3")
+"""Extension of a certificate that issues badges: what it may give."""
 
 
 class Role(IntEnum):
@@ -106,8 +100,10 @@ class DeviceClass(IntEnum):
 
 
 _RANKS = {Role.AGENT: 1, Role.RELAY: 1, Role.LEADER: 2, Role.GATEWAY: 3, Role.OPERATOR: 4}
-_UNIT_RANK = _RANKS[Role.LEADER]
-_REGIONAL_RANK = 5
+UNIT_RANK = 2
+"""Rank of a unit authority, which a leader holds: certifies agents and relays of its squads."""
+REGIONAL_RANK = 5
+"""Rank of a regional authority: certifies every role of its zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +125,24 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorityRights:
+    """What an issuing certificate may give. Source: wire-format 10.3."""
+
+    rank: int
+    """`UNIT_RANK` or `REGIONAL_RANK`; it gives only roles of a lower rank."""
+    zone: int
+    """1-65535; it gives only this zone."""
+    squads: tuple[SquadId, ...]
+    """The only squads it may name; empty for a regional authority, which may name any."""
+
+    def encode(self) -> bytes:
+        """Return the value of the issuer's private extension."""
+        return encode([1, self.rank, self.zone, self.squads])
+
+
+@dataclass(frozen=True, slots=True)
 class Badge:
-    """A verified identity: the chain held, and the dates and rights were right."""
+    """A verified identity: its chain, its rights and its dates were right."""
 
     node: NodeId
     """16 bytes, derived from the key."""
@@ -152,30 +164,6 @@ class Badge:
     """DER certificates as shown: the badge first, then its issuers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Authority:
-    """What an intermediate certificate may give. Source: wire-format 10.3."""
-
-    rank: int
-    """2 for a unit authority, 5 for a regional one."""
-    zone: int
-    """1-65535."""
-    squads: tuple[SquadId, ...]
-    """The only squads it may name; none for a regional authority, which may name any."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Path:
-    """A chain that leads to an anchor; its dates are not judged yet."""
-
-    certificates: tuple[x509.Certificate, ...]
-    """Leaf first, anchor last."""
-    not_before_ms: int
-    """Latest start of any of them."""
-    not_after_ms: int
-    """Earliest end of any of them."""
-
-
 def verify_badge_untrusted(chain: Sequence[bytes], anchors: Sequence[bytes], now_ms: int) -> Badge:
     """Return the identity that `chain` (DER, badge first) proves under one of `anchors` (DER).
 
@@ -184,17 +172,21 @@ def verify_badge_untrusted(chain: Sequence[bytes], anchors: Sequence[bytes], now
     ExpiredError only if everything but the date is right.
     Cost: 2-5 ms with a P-384 root: callers remember the result.
     """
-    path = _verify_path(chain, anchors, _BADGE_USES)
+    path = _verify_path(chain, anchors, BADGE_USES)
     leaf = path.certificates[0]
-    with _reading("badge"):
+    with certificate_errors():
         public_key = _device_key(leaf)
-        rights = _rights_untrusted(leaf)
-        issuers = [_authority_untrusted(issuer) for issuer in path.certificates[1:-1]]
-        _check_name(leaf, node_id_of(public_key))
+        rights = _rights_untrusted(_extension(leaf, RIGHTS_OID))
+        issuers = [
+            _authority_rights_untrusted(_extension(issuer, AUTHORITY_RIGHTS_OID))
+            for issuer in path.certificates[1:-1]
+        ]
+    node = node_id_of(public_key)
+    _check_name(leaf, node)
     _check_narrowing(rights, issuers)
     _check_dates(path, now_ms)
     return Badge(
-        node=node_id_of(public_key),
+        node=node,
         public_key=public_key,
         role=rights.role,
         zone=rights.zone,
@@ -213,40 +205,38 @@ def verify_link_chain_untrusted(
 
     Raises: as `verify_badge_untrusted`, without RightsError: a link certificate has no rights.
     """
-    path = _verify_path(chain, anchors, _LINK_USES)
-    with _reading("link certificate"):
+    path = _verify_path(chain, anchors, LINK_USES)
+    with certificate_errors():
         public_key = _device_key(path.certificates[0])
     _check_dates(path, now_ms)
     return public_key
 
 
 def check_link_dates_untrusted(certificate: bytes, now_ms: int) -> None:
-    """Check the dates of one link certificate that TLS has already traced to an anchor.
+    """Check the dates of one link certificate (DER) that TLS has traced to an anchor.
 
     OpenSSL is told not to look at dates, because only our clock counts (security 2.3).
     Raises: MalformedError, LimitExceededError, ExpiredError.
     """
-    parsed = _parse_untrusted(certificate)
-    with _reading("link certificate"):
-        window = _window([parsed])
-    _check_dates(_Path((parsed,), *window), now_ms)
+    _check_dates(_path([_parse_untrusted(certificate)]), now_ms)
 
 
 def check_anchor_untrusted(certificate: bytes) -> None:
-    """Check that `certificate` can be an anchor. Raises: MalformedError, LimitExceededError."""
+    """Check that `certificate` (DER) can be an anchor. Raises: MalformedError, LimitExceededError."""
     parsed = _parse_untrusted(certificate)
-    with _reading("anchor"):
-        _window([parsed])
+    with certificate_errors():
         verification.Store([parsed])
-        if not isinstance(parsed.public_key(), ec.EllipticCurvePublicKey):
-            raise MalformedError("an anchor has an elliptic curve key")
+        key = parsed.public_key()
+        constraints = parsed.extensions.get_extension_for_class(x509.BasicConstraints)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not constraints.value.ca:
+        raise MalformedError("an anchor is an authority with an elliptic curve key")
 
 
 def load_public_key(raw: bytes) -> ed25519.Ed25519PublicKey:
-    """Return the key of 32 raw bytes. Raises: MalformedError, WeakKeyError.
+    """Return the Ed25519 key of 32 raw bytes. Raises: MalformedError, WeakKeyError.
 
     The library loads the small-order points, for which one signature fits many messages, and
-    second encodings of good points, which would give one key two ids (security F11).
+    second encodings of points, which would give one key two ids (security F11).
     """
     if len(raw) != 32:
         raise MalformedError("a public key has 32 bytes")
@@ -256,9 +246,18 @@ def load_public_key(raw: bytes) -> ed25519.Ed25519PublicKey:
     return ed25519.Ed25519PublicKey.from_public_bytes(raw)
 
 
+_PRIME = 2**255 - 19
 _ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303021
 _SMALL_ORDER = frozenset({0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8})
-"""Heights (y) of the eight points of small order; either sign of x."""
+"""Heights (y) of the eight points of small order; the sign of x does not matter."""
+
+
+def decode_role(value: int) -> Role:
+    """Return the role with this number. Raises: MalformedError."""
+    try:
+        return Role(value)
+    except ValueError as error:
+        raise MalformedError("unknown role") from error
 
 
 def binding_message(link_certificate: bytes) -> bytes:
@@ -277,51 +276,198 @@ def verify_binding(badge_public_key: bytes, link_certificate: bytes, signature: 
         raise AuthenticationError("the badge is not bound to this link") from error
 
 
-# --- the authority's side ----------------------------------------------------------------------
+@contextmanager
+def certificate_errors() -> Iterator[None]:
+    """Translate what the library raises while it reads a certificate or a request.
 
-
-@dataclass(frozen=True, slots=True)
-class RootAuthority:
-    """The top of the chain; kept offline."""
-
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    """P-384."""
-    certificate: bytes
-    """DER, signed by itself: the anchor."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegionalAuthority:
-    """Issues badges and link certificates of one zone."""
-
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    """P-256."""
-    badge_issuer: bytes
-    """DER, signed by the root: may issue badges, and says for which zone."""
-    link_issuer: bytes
-    """DER, signed by the root: may issue link certificates, and says nothing else.
-
-    Anybody who dials a node may see it, so it must not name the zone.
+    Parsing is lazy: any field may turn out to be broken when it is first read. Odd but readable
+    fields are reported as warnings; a program run with warnings as errors refuses them here.
     """
+    try:
+        yield
+    except (
+        ValueError,
+        TypeError,
+        UserWarning,
+        UnsupportedAlgorithm,
+        x509.AttributeNotFound,
+        x509.DuplicateExtension,
+        x509.ExtensionNotFound,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise MalformedError("a certificate or request has a field that does not fit") from error
 
 
-def make_root(now_ms: int) -> RootAuthority:
-    """Return a new root, valid for ten years."""
-    key = ec.generate_private_key(ec.SECP384R1())
-    name = _opaque_name()
-    builder = _builder(name, name, key.public_key(), now_ms, ROOT_LIFE_MS)
-    builder = _as_issuer(builder, key.public_key(), None)
-    return RootAuthority(key, _sign(builder, key, hashes.SHA384()))
+# --- one chain ---------------------------------------------------------------------------------
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def make_regional(root: RootAuthority, zone: int, now_ms: int) -> RegionalAuthority:
-    """Return a new authority for `zone` (1-65535) under `root`, valid for two years."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    rights = x509.UnrecognizedExtension(_AUTHORITY_RIGHTS, encode([1, _REGIONAL_RANK, zone, ()]))
-    badge_issuer = _regional(root, key, _BADGE_USE, now_ms).add_extension(rights, critical=False)
-    link_issuer = _regional(root, key, *_LINK_USES, now_ms=now_ms)
-    return RegionalAuthority(
-        key,
-        _sign(badge_issuer, root.key, hashes.SHA384()),
-        _sign(link_issuer, root.key, hashes.SHA384()),
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """Certificates that belong together; their dates are not judged yet."""
+
+    certificates: tuple[x509.Certificate, ...]
+    """Leaf first."""
+    not_before_ms: int
+    """Latest start of any of them."""
+    not_after_ms: int
+    """Earliest end of any of them."""
+
+
+def _path(certificates: Sequence[x509.Certificate]) -> _Path:
+    with certificate_errors():
+        starts = [_ms(certificate.not_valid_before_utc) for certificate in certificates]
+        ends = [_ms(certificate.not_valid_after_utc) for certificate in certificates]
+    return _Path(tuple(certificates), max(starts), min(ends))
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _parse_untrusted(der: bytes) -> x509.Certificate:
+    if len(der) > CERTIFICATE_BYTES_MAX:
+        raise LimitExceededError("certificate bytes", CERTIFICATE_BYTES_MAX, len(der))
+    with certificate_errors():
+        return x509.load_der_x509_certificate(der)
+
+
+def _verify_path(
+    chain: Sequence[bytes],
+    anchors: Sequence[bytes],
+    uses: Sequence[x509.ObjectIdentifier],
+) -> _Path:
+    """Return the path from `chain` to an anchor, judged at a moment inside the chain's own dates.
+
+    So the library's verdict is about signatures and form only, and ours about dates comes last.
+    """
+    if len(chain) > CERTIFICATES_PER_CHAIN_MAX:
+        raise LimitExceededError("certificates in a chain", CERTIFICATES_PER_CHAIN_MAX, len(chain))
+    if not chain:
+        raise MalformedError("a chain has at least one certificate")
+    shown = _path([_parse_untrusted(der) for der in chain])
+    roots = [_parse_untrusted(der) for der in anchors]
+    if not roots or shown.not_before_ms > shown.not_after_ms:
+        raise NotEnrolledError("no trusted authority stands behind this certificate")
+    verifier = _verifier(roots, uses, shown.not_before_ms)
+    try:
+        with certificate_errors():
+            verified = verifier.verify(shown.certificates[0], list(shown.certificates[1:]))
+    except verification.VerificationError as error:
+        raise NotEnrolledError("no trusted authority stands behind this certificate") from error
+    path = _path(verified.chain)
+    if len(path.certificates) < 3:
+        raise RightsError("the root itself issues no certificates of devices")
+    with certificate_errors():
+        for certificate in path.certificates[:-1]:
+            _check_uses(certificate, uses)
+    return path
+
+
+def _verifier(
+    roots: list[x509.Certificate], uses: Sequence[x509.ObjectIdentifier], at_ms: int
+) -> verification.ClientVerifier:
+    """Return a verifier that demands our key usage instead of the one of the public web (F1)."""
+    any_use = verification.Criticality.AGNOSTIC
+    ee_policy = verification.ExtensionPolicy.webpki_defaults_ee().require_present(
+        x509.ExtendedKeyUsage, any_use, None
     )
+    ca_policy = verification.ExtensionPolicy.webpki_defaults_ca().may_be_present(
+        x509.ExtendedKeyUsage, any_use, None
+    )
+    return (
+        verification.PolicyBuilder()
+        .store(verification.Store(roots))
+        .time(_EPOCH + timedelta(milliseconds=at_ms))
+        .max_chain_depth(CERTIFICATES_PER_CHAIN_MAX)
+        .extension_policies(ca_policy=ca_policy, ee_policy=ee_policy)
+        .build_client_verifier()
+    )
+
+
+def _check_uses(certificate: x509.Certificate, uses: Sequence[x509.ObjectIdentifier]) -> None:
+    """Demand exactly these usages of the leaf and of every issuer but the anchor."""
+    shown = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if sorted(use.dotted_string for use in shown) != sorted(use.dotted_string for use in uses):
+        raise RightsError("this certificate is for another use")
+
+
+def _check_dates(path: _Path, now_ms: int) -> None:
+    if now_ms < path.not_before_ms:
+        raise ExpiredError("this certificate is not valid yet: check the clock")
+    if now_ms > path.not_after_ms:
+        raise ExpiredError("this certificate is no longer valid: enrol the device again")
+
+
+# --- the badge's own content -------------------------------------------------------------------
+
+
+def _device_key(leaf: x509.Certificate) -> bytes:
+    key = leaf.public_key()
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise MalformedError("a device has an Ed25519 key")
+    raw = key.public_bytes_raw()
+    load_public_key(raw)
+    return raw
+
+
+def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes:
+    """Return the value of a private extension, which the library does not interpret."""
+    value = certificate.extensions.get_extension_for_oid(oid).value
+    assert isinstance(value, x509.UnrecognizedExtension)
+    return value.value
+
+
+def _rights_untrusted(raw: bytes) -> Rights:
+    record = as_array(decode_untrusted(raw, max_bytes=CERTIFICATE_BYTES_MAX), "rights", 5)
+    as_uint(record[0], "version of rights", 1, 1)
+    role = decode_role(as_uint(record[1], "role"))
+    try:
+        device_class = DeviceClass(as_uint(record[4], "device class"))
+    except ValueError as error:
+        raise MalformedError("unknown device class") from error
+    zone = as_uint(record[2], "zone", 65_535, 1)
+    return Rights(role, zone, _squads_untrusted(record[3]), device_class)
+
+
+def _authority_rights_untrusted(raw: bytes) -> AuthorityRights:
+    record = as_array(decode_untrusted(raw, max_bytes=CERTIFICATE_BYTES_MAX), "rights", 4)
+    as_uint(record[0], "version of rights", 1, 1)
+    rank = as_uint(record[1], "rank")
+    squads = _squads_untrusted(record[3])
+    # A unit authority names its squads; without a name it would reach the whole zone.
+    if (rank, bool(squads)) not in ((UNIT_RANK, True), (REGIONAL_RANK, False)):
+        raise MalformedError("an authority is regional, or of a unit and names its squads")
+    return AuthorityRights(rank, as_uint(record[2], "zone", 65_535, 1), squads)
+
+
+def _squads_untrusted(value: object) -> tuple[SquadId, ...]:
+    items = as_array(value, "squads", SQUADS_PER_BADGE_MAX, 0)  # type: ignore[arg-type]
+    squads = tuple(as_bytes(item, "squad id", 8) for item in items)
+    if any(first >= second for first, second in zip(squads, squads[1:], strict=False)):
+        raise MalformedError("squads are not in ascending order")
+    return squads
+
+
+def _check_name(leaf: x509.Certificate, node: NodeId) -> None:
+    """Demand an empty subject and the one name that follows from the key."""
+    with certificate_errors():
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        expected = [x509.UniformResourceIdentifier(f"urn:mesh:{node.hex()}")]
+        if list(names) != expected or len(leaf.subject) > 0:
+            raise MalformedError("a badge is named by its key and by nothing else")
+
+
+def _check_narrowing(rights: Rights, issuers: Sequence[AuthorityRights]) -> None:
+    """Check that each step down gives less than it has; `issuers` go from badge to anchor."""
+    rank, zone, squads = rights.role.rank, rights.zone, rights.squads
+    for issuer in issuers:
+        if rank >= issuer.rank:
+            raise RightsError("an issuer gives only roles below its own")
+        if zone != issuer.zone:
+            raise RightsError("an issuer gives only its own zone")
+        if issuer.squads and not set(squads) <= set(issuer.squads):
+            raise RightsError("an issuer gives only its own squads")
+        rank, zone, squads = issuer.rank, issuer.zone, issuer.squads

@@ -12,11 +12,14 @@ from typing import Final
 
 __all__ = [
     "ACK_REFUSALS_MAX",
+    "BADGE_LIFE_MS",
     "BODY_BYTES_MAX",
     "BUNDLE_BYTES_MAX",
     "CANONICAL_DEPTH_MAX",
     "CANONICAL_ITEMS_MAX",
+    "CERTIFICATES_PER_CHAIN_MAX",
     "CERTIFICATE_BYTES_MAX",
+    "CERTIFICATE_EARLY_MS",
     "CHAIN_LIFE_MS",
     "CHAIN_MESSAGES_MAX",
     "CLASS_RULES",
@@ -41,6 +44,8 @@ __all__ = [
     "PREKEY_ERASE_MS",
     "PREKEY_RENEW_MS",
     "RECEIVED_KEEP_MS",
+    "REGIONAL_LIFE_MS",
+    "ROOT_LIFE_MS",
     "SESSION_HELLO_MS_MAX",
     "SESSION_IDLE_MS_MAX",
     "SESSION_PING_MS",
@@ -86,6 +91,8 @@ CANONICAL_ITEMS_MAX: Final = 16_384
 """Items of one array; checked by the decoder before it allocates."""
 CERTIFICATE_BYTES_MAX: Final = 4_096
 """One DER certificate or request; ours have 300-700 bytes."""
+CERTIFICATES_PER_CHAIN_MAX: Final = 4
+"""Certificates shown in one chain: badge, unit authority, regional authority, and one spare."""
 DOCUMENT_BYTES_MAX: Final = 60_000
 """One signed authority document; a squad roster of 500 members fits."""
 DOCUMENT_VERSION_JUMP_MAX: Final = 10_000
@@ -165,6 +172,17 @@ PREKEY_END_MS: Final = 9 * _DAY_MS
 """A prekey may be used by senders until this long after its issue."""
 PREKEY_ERASE_MS: Final = 10 * _DAY_MS
 """The private part is erased this long after issue."""
+
+# --- certificates ------------------------------------------------------------------------------
+BADGE_LIFE_MS: Final = 90 * _DAY_MS
+"""A badge and a link certificate are valid this long: what a stolen device gains at most."""
+REGIONAL_LIFE_MS: Final = 730 * _DAY_MS
+"""A regional authority is valid for two years."""
+ROOT_LIFE_MS: Final = 3_652 * _DAY_MS
+"""A root is valid for ten years."""
+CERTIFICATE_EARLY_MS: Final = _DAY_MS
+"""A certificate is valid from this long before its issue: a device whose clock runs a day slow
+can use it at once."""
 
 
 class TrafficClass(IntEnum):

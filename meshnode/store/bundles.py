@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, tuple_
+from sqlalchemy import Connection, Select, insert, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
@@ -21,6 +21,7 @@ from meshnode.store.retention import admit
 from meshnode.store.schema import AuthorRow, BundleRow, OwnBundleRow, table
 from meshnode.store.statements import (
     INSERT_BUNDLE,
+    INSERT_OWN_BUNDLE,
     SELECT_HELD,
     SELECT_RAW,
     SELECT_SUMMARY,
@@ -90,9 +91,315 @@ def add_many(tx: Transaction, records: Sequence[BundleRecord]) -> list[Reception
     for position in admit(tx, fresh, now_ms):
         fates[position] = Reception.STORE_FULL
         del fresh[position]
-        replaced.pop(position, None)
-    _insert(tx, fresh, authors)
-    for position in _equivocations(tx, fresh, authors):
+    for position in _insert(tx, fresh, authors):
         fates[position] = Reception.EQUIVOCATION
-    drop_many(tx, [old for olds in replaced.values() for old in olds], Reception.SUPERSEDED)
+        _keep_evidence(tx, fresh.pop(position), authors)
+    _tell_index(tx, fresh)
+    olds = [old for position, old in replaced if position in fresh]
+    drop_many(tx, olds, Reception.SUPERSEDED)
     return fates
+
+
+def _unknown(
+    conn: Connection, records: Sequence[BundleRecord], fates: list[Reception]
+) -> dict[int, BundleRecord]:
+    """Return by position the records that are neither held, nor buried, nor repeated."""
+    keys = [signed64(record.short_id) for record in records]
+    distinct = list(dict.fromkeys(keys))
+    known = {row[0]: Reception.DUPLICATE for row in select_many(conn, SELECT_HELD, distinct)}
+    for key, reason in select_many(conn, SELECT_TOMBSTONE, distinct):
+        known.setdefault(key, Reception(reason))
+    fresh: dict[int, BundleRecord] = {}
+    for position, key in enumerate(keys):
+        fate = known.get(key)
+        if fate is None:
+            fresh[position] = records[position]
+            known[key] = Reception.DUPLICATE
+        else:
+            fates[position] = fate
+    return fresh
+
+
+def _bound_interests(
+    tx: Transaction, fresh: dict[int, BundleRecord], fates: list[Reception]
+) -> None:
+    """Refuse bundles that would open more interests than the store keeps sketches for."""
+    held = tx.interests()
+    asked = {(record.zone, record.traffic_class) for record in fresh.values()}
+    new = sorted(each for each in asked if Interest(*each) not in held)
+    refused = set(new[max(0, STORE_INTERESTS_MAX - len(held)) :])
+    if refused:
+        for position, record in list(fresh.items()):
+            if (record.zone, record.traffic_class) in refused:
+                fates[position] = Reception.QUOTA
+                del fresh[position]
+
+
+def _author_keys(conn: Connection, nodes: Collection[NodeId]) -> dict[NodeId, int]:
+    """Return the small number of each author, given now to those that have none."""
+    query = select(_AUTHOR.c.node, _AUTHOR.c.key).where(_AUTHOR.c.node.in_(nodes))
+    keys = {row[0]: int(row[1]) for row in conn.execute(query)}
+    for node in sorted(set(nodes) - keys.keys()):
+        made = conn.execute(insert(_AUTHOR).values(node=node)).inserted_primary_key
+        assert made is not None, "a rowid is given on every insert"
+        keys[node] = int(made[0])
+    return keys
+
+
+def _newest_only(
+    tx: Transaction,
+    fresh: dict[int, BundleRecord],
+    authors: dict[NodeId, int],
+    fates: list[Reception],
+) -> list[tuple[int, ShortId]]:
+    """Leave of each slot the newest in `fresh`; return (position, held bundle it replaces)."""
+    best: dict[_Slot, int] = {}
+    late: list[int] = []
+    for position, record in fresh.items():
+        if record.kind in _SUPERSEDING:
+            slot = (int(record.kind), record.scope, record.index, authors[record.author])
+            other = best.setdefault(slot, position)
+            if _rank(record) > _rank(fresh[other]):
+                best[slot] = position
+                late.append(other)
+            elif other != position:
+                late.append(position)
+    replaced: list[tuple[int, ShortId]] = []
+    for slot, short_id, rank in _slot_holders(tx.connection, list(best)):
+        position = best[slot]
+        if rank < _rank(fresh[position]):
+            replaced.append((position, short_id))
+        else:
+            late.append(position)
+    for position in late:
+        fates[position] = Reception.SUPERSEDED
+        bury(tx, [(fresh[position].short_id, fresh[position].expires_ms)], Reception.SUPERSEDED)
+        del fresh[position]
+    return replaced
+
+
+def _rank(record: BundleRecord) -> _Rank:
+    return record.hlc, record.incarnation, record.seq
+
+
+def _slot_holders(
+    conn: Connection, slots: Sequence[_Slot]
+) -> list[tuple[_Slot, ShortId, _Rank]]:
+    """Return what lives in those of `slots` that are taken."""
+    held = []
+    for start in range(0, len(slots), _SLOTS):
+        chunk = [
+            (kind, scope, signed64(index), author)
+            for kind, scope, index, author in slots[start : start + _SLOTS]
+        ]
+        place = tuple_(_BUNDLE.c.kind, _BUNDLE.c.scope, _BUNDLE.c.slot, _BUNDLE.c.author)
+        query = select(
+            _BUNDLE.c.kind,
+            _BUNDLE.c.scope,
+            _BUNDLE.c.slot,
+            _BUNDLE.c.author,
+            _BUNDLE.c.short_id,
+            _BUNDLE.c.hlc,
+            _BUNDLE.c.incarnation,
+            _BUNDLE.c.seq,
+        ).where(_BUNDLE.c.supersedes == 1, place.in_(chunk))
+        for kind, scope, slot, author, key, stamp, incarnation, seq in conn.execute(query):
+            rank = (unsigned64(stamp), incarnation, unsigned64(seq))
+            held.append(((kind, scope, unsigned64(slot), author), unsigned64(key), rank))
+    return held
+
+
+def _insert(
+    tx: Transaction, fresh: dict[int, BundleRecord], authors: dict[NodeId, int]
+) -> list[int]:
+    """Insert rows; return the positions of those whose name another bundle bears already."""
+    rows = [_row(record, authors[record.author]) for record in fresh.values()]
+    refused: list[int] = []
+    if insert_many(tx.connection, INSERT_BUNDLE, rows) != len(rows):
+        held = has_many(tx.connection, [record.short_id for record in fresh.values()])
+        refused = [place for place, record in fresh.items() if record.short_id not in held]
+    own = [
+        (record.incarnation, signed64(record.seq), record.digest, record.expires_ms)
+        for position, record in fresh.items()
+        if record.is_own and position not in refused
+    ]
+    insert_many(tx.connection, INSERT_OWN_BUNDLE, own)
+    return refused
+
+
+def _row(record: BundleRecord, author: int) -> tuple[Any, ...]:
+    """Return the values of `BUNDLE_COLUMNS`. Plain ints: the driver is slow with subclasses."""
+    return (
+        signed64(record.short_id),
+        record.digest,
+        author,
+        record.incarnation,
+        signed64(record.seq),
+        int(record.kind),
+        int(record.traffic_class),
+        record.zone,
+        record.scope,
+        signed64(record.index),
+        signed64(record.hlc),
+        record.expires_ms,
+        record.size_bytes,
+        record.hops,
+        record.received_ms,
+        int(record.is_own),
+        size_class_of(record.size_bytes),
+        int(record.kind in _SUPERSEDING),
+        record.raw,
+    )
+
+
+def _keep_evidence(tx: Transaction, record: BundleRecord, authors: dict[NodeId, int]) -> None:
+    """Keep the second of two bundles with one name, and never ask for it again."""
+    first = tx.connection.execute(
+        select(_BUNDLE.c.digest).where(
+            _BUNDLE.c.author == authors[record.author],
+            _BUNDLE.c.incarnation == record.incarnation,
+            _BUNDLE.c.seq == signed64(record.seq),
+        )
+    ).scalar_one()
+    subject = str(BundleId(record.author, record.incarnation, record.seq))
+    note_equivocation(
+        tx,
+        EvidenceRecord(record.received_ms, record.author, subject, first, record.raw),
+    )
+    bury(tx, [(record.short_id, record.expires_ms)], Reception.EQUIVOCATION)
+
+
+def _tell_index(tx: Transaction, stored: dict[int, BundleRecord]) -> None:
+    by_interest: dict[tuple[int, Any], list[BundleRecord]] = {}
+    for record in stored.values():
+        by_interest.setdefault((record.zone, record.traffic_class), []).append(record)
+    for key, members in by_interest.items():
+        charged = sum(member.size_bytes for member in members) + STORE_ROW_BYTES * len(members)
+        tx.note_added(Interest(*key), [member.short_id for member in members], charged)
+
+
+# --- looking up ------------------------------------------------------------------------------
+
+
+def has_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
+    """Return those of `ids` that are held."""
+    keys = [signed64(short_id) for short_id in ids]
+    return {unsigned64(row[0]) for row in select_many(conn, SELECT_HELD, keys)}
+
+
+def known_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
+    """Return those of `ids` that are held, or were and must not come back."""
+    keys = [signed64(short_id) for short_id in ids]
+    known = {unsigned64(row[0]) for row in select_many(conn, SELECT_HELD, keys)}
+    known.update(unsigned64(row[0]) for row in select_many(conn, SELECT_TOMBSTONE, keys))
+    return known
+
+
+def raw_many(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, tuple[bytes, int]]:
+    """Return container and hop count of those of `ids` that are held."""
+    keys = [signed64(short_id) for short_id in ids]
+    return {
+        unsigned64(key): (raw, hops) for key, raw, hops in select_many(conn, SELECT_RAW, keys)
+    }
+
+
+def summaries(conn: Connection, ids: Sequence[ShortId]) -> list[BundleSummary]:
+    """Return what is known of those of `ids` that are held, in no particular order."""
+    keys = [signed64(short_id) for short_id in ids]
+    return [summary_of(row) for row in select_many(conn, SELECT_SUMMARY, keys)]
+
+
+def ids(conn: Connection, interest: Interest) -> array[int]:
+    """Return every short id of an interest. Cost: 0.4 µs per id."""
+    return ids_of(conn, interest)
+
+
+def page(conn: Connection, interest: Interest, after: Cursor | None, limit: int) -> Page:
+    """Return the next `limit` bundles of an interest: small before large, then by deadline."""
+    query = _listing().where(
+        _BUNDLE.c.zone == interest.zone,
+        _BUNDLE.c.traffic_class == int(interest.traffic_class),
+    )
+    place = tuple_(_BUNDLE.c.size_class, _BUNDLE.c.expires_ms, _BUNDLE.c.short_id)
+    if after is not None:
+        query = query.where(place > tuple_(after.size_class, after.expires_ms, after.key))
+    query = query.order_by(*place.clauses).limit(limit)
+    found = [summary_of(row) for row in conn.execute(query)]
+    if len(found) < limit:
+        return Page(tuple(found), None)
+    last = found[-1]
+    cursor = Cursor(size_class_of(last.size_bytes), last.expires_ms, signed64(last.short_id))
+    return Page(tuple(found), cursor)
+
+
+def of_author(
+    conn: Connection, author: NodeId, incarnation: int, first_seq: int, last_seq: int
+) -> list[BundleSummary]:
+    """Return the bundles of `author` numbered `first_seq` to `last_seq`, both included."""
+    query = (
+        _listing()
+        .where(
+            _AUTHOR.c.node == author,
+            _BUNDLE.c.incarnation == incarnation,
+            _BUNDLE.c.seq.between(signed64(first_seq), signed64(last_seq)),
+        )
+        .order_by(_BUNDLE.c.seq)
+    )
+    return [summary_of(row) for row in conn.execute(query.limit(_LIST_MAX))]
+
+
+def by_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[BundleSummary]:
+    """Return the bundles of one kind in the order in which they came.
+
+    Cost: an index for kinds that supersede, a pass over the table for others.
+    """
+    query = _of_kind(_listing(), kind).order_by(_BUNDLE.c.key).limit(limit)
+    return [summary_of(row) for row in conn.execute(query)]
+
+
+def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[bytes]:
+    """Return the containers of one kind in the order in which they came; cost as `by_kind`."""
+    query = _of_kind(select(_BUNDLE.c.raw), kind).order_by(_BUNDLE.c.key).limit(limit)
+    return list(conn.execute(query).scalars())
+
+
+def by_slot(conn: Connection, kind: Kind, scope: bytes, index: int) -> list[BundleSummary]:
+    """Return the living bundle of each author in one slot of a kind that supersedes."""
+    query = _of_kind(_listing(), kind).where(
+        _BUNDLE.c.scope == scope, _BUNDLE.c.slot == signed64(index)
+    )
+    return [summary_of(row) for row in conn.execute(query.limit(_LIST_MAX))]
+
+
+def own_ids(conn: Connection) -> list[ShortId]:
+    """Return the bundles of this node that are still held."""
+    query = select(_BUNDLE.c.short_id).where(_BUNDLE.c.is_own == 1).limit(_LIST_MAX)
+    return [unsigned64(key) for key in conn.execute(query).scalars()]
+
+
+def _listing() -> Select[Any]:
+    """The columns that `summary_of` reads, in its order."""
+    return select(
+        _BUNDLE.c.short_id,
+        _BUNDLE.c.digest,
+        _AUTHOR.c.node,
+        _BUNDLE.c.incarnation,
+        _BUNDLE.c.seq,
+        _BUNDLE.c.kind,
+        _BUNDLE.c.traffic_class,
+        _BUNDLE.c.zone,
+        _BUNDLE.c.scope,
+        _BUNDLE.c.slot,
+        _BUNDLE.c.hlc,
+        _BUNDLE.c.expires_ms,
+        _BUNDLE.c.size_bytes,
+        _BUNDLE.c.hops,
+        _BUNDLE.c.received_ms,
+        _BUNDLE.c.is_own,
+    ).join_from(_BUNDLE, _AUTHOR, _AUTHOR.c.key == _BUNDLE.c.author)
+
+
+def _of_kind(query: Select[Any], kind: Kind) -> Select[Any]:
+    if kind in _SUPERSEDING:
+        query = query.where(_BUNDLE.c.supersedes == 1)
+    return query.where(_BUNDLE.c.kind == int(kind))

@@ -20,6 +20,7 @@ __all__ = [
     "BUNDLE_COLUMNS",
     "SIZE_CLASSES",
     "INSERT_BUNDLE",
+    "INSERT_OWN_BUNDLE",
     "INSERT_TOMBSTONE",
     "SELECT_HELD",
     "SELECT_RAW",
@@ -51,6 +52,10 @@ INSERT_BUNDLE: Final = (
 )
 INSERT_TOMBSTONE: Final = (
     "INSERT INTO tombstone (short_id, until_ms, reason) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_OWN_BUNDLE: Final = (
+    "INSERT INTO own_bundle (incarnation, seq, digest, expires_ms) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
 )
 SELECT_HELD: Final = "SELECT short_id FROM bundle WHERE short_id IN (%s)"
 SELECT_TOMBSTONE: Final = "SELECT short_id, reason FROM tombstone WHERE short_id IN (%s)"

@@ -1,0 +1,108 @@
+"""The cached first coded symbols of a set, kept by add and remove; a contact only reads them.
+
+Source: wire-format 5, DESIGN D2, decision 3.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+from protocol.ids import ShortId
+from protocol.limits import SKETCH_SYMBOLS
+from protocol.reconcile.symbols import encode_columns, mix
+
+__all__ = ["Sketch", "SketchSnapshot", "encode_symbols"]
+
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_STEP_FACTOR = 0xDA94_2042_E4DD_58B5
+_TWO_32 = float(1 << 32)
+
+
+@dataclass(frozen=True, slots=True)
+class SketchSnapshot:
+    """A sketch at one instant; nothing changes it."""
+
+    n: int
+    """Ids in the set."""
+    set_hash: int
+    """64 bits, wire-format 5.6."""
+    sums: array[int]
+    """'Q', XOR of ids per symbol."""
+    checks: array[int]
+    """'I', XOR of checks per symbol."""
+    counts: array[int]
+    """'q', ids per symbol."""
+
+
+class Sketch:
+    """Coded symbols of a set of unsigned 64-bit ids. Memory: 20 bytes per symbol."""
+
+    def __init__(self, symbols: int = SKETCH_SYMBOLS) -> None:
+        self._size = symbols
+        self._sums = array("Q", bytes(8 * symbols))
+        self._checks = array("I", bytes(4 * symbols))
+        self._counts = array("q", bytes(8 * symbols))
+        self._set_hash = 0
+        self._n = 0
+
+    @classmethod
+    def build(cls, ids: Iterable[ShortId], symbols: int = SKETCH_SYMBOLS) -> Sketch:
+        """Return the sketch of `ids`, each of which stands there once. Cost: 8 µs per id."""
+        sketch = cls(symbols)
+        for short_id in ids:
+            sketch.add(short_id)
+        return sketch
+
+    @property
+    def n(self) -> int:
+        """Ids in the set."""
+        return self._n
+
+    @property
+    def set_hash(self) -> int:
+        """XOR of the mixed ids, 64 bits."""
+        return self._set_hash
+
+    def add(self, short_id: ShortId) -> None:
+        """Put in an id that is not in the set. Cost: about 8 µs for 4,096 symbols."""
+        self._change(short_id, 1)
+
+    def remove(self, short_id: ShortId) -> None:
+        """Take out an id that is in the set."""
+        self._change(short_id, -1)
+
+    def _change(self, short_id: ShortId, delta: int) -> None:
+        mixed = ((short_id ^ (short_id >> 29)) * 0xBF58_476D_1CE4_E5B9) & _MASK
+        check = mixed >> 32
+        self._set_hash ^= mixed
+        self._n += delta
+        sums, checks, counts, size = self._sums, self._checks, self._counts, self._size
+        # The walk of `symbols.indices`, written out: a generator would double its cost.
+        index, state = 0, short_id or 1
+        while index < size:
+            sums[index] ^= short_id
+            checks[index] ^= check
+            counts[index] += delta
+            state = state * _STEP_FACTOR & _MASK
+            index += ceil((index + 1.5) * (_TWO_32 / sqrt(state + 1.0) - 1.0)) or 1
+
+    def snapshot(self) -> SketchSnapshot:
+        """Return a copy that later changes do not touch. Cost: about 10 µs, whatever n is."""
+        return SketchSnapshot(
+            self._n, self._set_hash, self._sums[:], self._checks[:], self._counts[:]
+        )
+
+
+def encode_symbols(snapshot: SketchSnapshot, first: int, count: int) -> bytes:
+    """Return the columns of symbols `first` to `first + count - 1`."""
+    end = first + count
+    return encode_columns(
+        snapshot.sums[first:end],
+        snapshot.checks[first:end],
+        snapshot.counts[first:end],
+        snapshot.n,
+        first,
+    )
