@@ -13,8 +13,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from protocol.canonical import as_array, as_bytes, as_uint, decode_untrusted, encode
+from protocol.bundle import load_public_key
+from protocol.canonical import Value, as_array, as_bytes, as_uint, decode_untrusted, encode
 from protocol.errors import (
     AuthenticationError,
     ExpiredError,
@@ -30,7 +32,6 @@ from protocol.errors import (
     MalformedError,
     NotEnrolledError,
     RightsError,
-    WeakKeyError,
 )
 from protocol.ids import NodeId, SquadId, node_id_of
 from protocol.limits import (
@@ -55,8 +56,8 @@ __all__ = [
     "certificate_errors",
     "check_anchor_untrusted",
     "check_link_dates_untrusted",
+    "decode_device_class",
     "decode_role",
-    "load_public_key",
     "verify_badge_untrusted",
     "verify_binding",
     "verify_link_chain_untrusted",
@@ -222,7 +223,10 @@ def check_link_dates_untrusted(certificate: bytes, now_ms: int) -> None:
 
 
 def check_anchor_untrusted(certificate: bytes) -> None:
-    """Check that `certificate` (DER) can be an anchor. Raises: MalformedError, LimitExceededError."""
+    """Check that `certificate` (DER) can be an anchor.
+
+    Raises: MalformedError, LimitExceededError.
+    """
     parsed = _parse_untrusted(certificate)
     with certificate_errors():
         verification.Store([parsed])
@@ -232,32 +236,20 @@ def check_anchor_untrusted(certificate: bytes) -> None:
         raise MalformedError("an anchor is an authority with an elliptic curve key")
 
 
-def load_public_key(raw: bytes) -> ed25519.Ed25519PublicKey:
-    """Return the Ed25519 key of 32 raw bytes. Raises: MalformedError, WeakKeyError.
-
-    The library loads the small-order points, for which one signature fits many messages, and
-    second encodings of points, which would give one key two ids (security F11).
-    """
-    if len(raw) != 32:
-        raise MalformedError("a public key has 32 bytes")
-    height = int.from_bytes(raw, "little") & (2**255 - 1)
-    if height >= _PRIME or height in _SMALL_ORDER:
-        raise WeakKeyError("this public key is of small order or not in its one form")
-    return ed25519.Ed25519PublicKey.from_public_bytes(raw)
-
-
-_PRIME = 2**255 - 19
-_ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303021
-_SMALL_ORDER = frozenset({0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8})
-"""Heights (y) of the eight points of small order; the sign of x does not matter."""
-
-
 def decode_role(value: int) -> Role:
     """Return the role with this number. Raises: MalformedError."""
     try:
         return Role(value)
     except ValueError as error:
         raise MalformedError("unknown role") from error
+
+
+def decode_device_class(value: int) -> DeviceClass:
+    """Return the device class with this number. Raises: MalformedError."""
+    try:
+        return DeviceClass(value)
+    except ValueError as error:
+        raise MalformedError("unknown device class") from error
 
 
 def binding_message(link_certificate: bytes) -> bytes:
@@ -301,7 +293,7 @@ def certificate_errors() -> Iterator[None]:
 
 # --- one chain ---------------------------------------------------------------------------------
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,10 +416,7 @@ def _rights_untrusted(raw: bytes) -> Rights:
     record = as_array(decode_untrusted(raw, max_bytes=CERTIFICATE_BYTES_MAX), "rights", 5)
     as_uint(record[0], "version of rights", 1, 1)
     role = decode_role(as_uint(record[1], "role"))
-    try:
-        device_class = DeviceClass(as_uint(record[4], "device class"))
-    except ValueError as error:
-        raise MalformedError("unknown device class") from error
+    device_class = decode_device_class(as_uint(record[4], "device class"))
     zone = as_uint(record[2], "zone", 65_535, 1)
     return Rights(role, zone, _squads_untrusted(record[3]), device_class)
 
@@ -443,10 +432,10 @@ def _authority_rights_untrusted(raw: bytes) -> AuthorityRights:
     return AuthorityRights(rank, as_uint(record[2], "zone", 65_535, 1), squads)
 
 
-def _squads_untrusted(value: object) -> tuple[SquadId, ...]:
-    items = as_array(value, "squads", SQUADS_PER_BADGE_MAX, 0)  # type: ignore[arg-type]
+def _squads_untrusted(value: Value) -> tuple[SquadId, ...]:
+    items = as_array(value, "squads", SQUADS_PER_BADGE_MAX, 0)
     squads = tuple(as_bytes(item, "squad id", 8) for item in items)
-    if any(first >= second for first, second in zip(squads, squads[1:], strict=False)):
+    if any(first >= second for first, second in pairwise(squads)):
         raise MalformedError("squads are not in ascending order")
     return squads
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AttributeOID, NameOID
 
+from protocol.bundle import load_public_key
 from protocol.errors import AuthenticationError, LimitExceededError, MalformedError
 from protocol.identity import (
     AUTHORITY_RIGHTS_OID,
@@ -26,7 +27,6 @@ from protocol.identity import (
     AuthorityRights,
     Rights,
     certificate_errors,
-    load_public_key,
 )
 from protocol.ids import node_id_of
 from protocol.limits import (
@@ -164,7 +164,7 @@ def public_key_der(key: ec.EllipticCurvePublicKey) -> bytes:
 
 # --- certificates ------------------------------------------------------------------------------
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_USAGE = {
     "digital_signature": False,
     "content_commitment": False,

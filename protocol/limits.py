@@ -12,7 +12,20 @@ from typing import Final
 
 __all__ = [
     "ACK_REFUSALS_MAX",
+    "ADDRESSES_PER_CONTACT_MAX",
+    "ANCHORS_MAX",
+    "ANSWER_BYTES_MAX",
+    "ANSWER_DOCUMENTS_MAX",
+    "ANSWER_PREKEYS_MAX",
+    "AUTHORITY_MEMBERS_MAX",
+    "BACKOFF_FIRST_MS",
+    "BACKOFF_MS_MAX",
+    "BACKOFF_RESET_MS",
     "BADGE_LIFE_MS",
+    "BATCHES_IN_FLIGHT_MAX",
+    "BATCH_BUNDLES_MAX",
+    "BATCH_BYTES_MAX",
+    "BATCH_URGENT_MAX",
     "BODY_BYTES_MAX",
     "BUNDLE_BYTES_MAX",
     "CANONICAL_DEPTH_MAX",
@@ -25,31 +38,62 @@ __all__ = [
     "CLASS_RULES",
     "CLOCK_DRIFT_MS_MAX",
     "CLOCK_HOLD_MS_MAX",
+    "CONTACTS_MAX",
+    "CONTROL_BYTES_MAX",
     "COPIES_PER_BUNDLE_MAX",
+    "DIALS_MAX",
+    "DIAL_MS_MAX",
     "DOCUMENT_BYTES_MAX",
+    "DOCUMENT_SCOPE_BYTES_MAX",
+    "DOCUMENT_SIGNATURES_MAX",
+    "DOCUMENT_SIGNATURE_BYTES_MAX",
     "DOCUMENT_VERSION_JUMP_MAX",
     "EVICTION_ROWS_MAX",
     "EVIDENCE_MAX",
     "FRAME_BYTES_MAX",
+    "HANDSHAKES_MAX",
+    "HANDSHAKES_PER_ADDRESS_MAX",
+    "HANDSHAKE_MS_MAX",
     "HEADER_BYTES_MAX",
     "HOPS_MAX",
     "IDS_PER_FRAME_MAX",
     "IDS_PER_LIST_MAX",
     "INTERESTS_MAX",
+    "INVITATIONS_MAX",
+    "INVITATION_BYTES_MAX",
+    "INVITATION_LIFE_MS",
+    "INVITATION_TRIES_MAX",
     "KINDS",
+    "KNOWN_AT_PEER_MAX",
     "LIFETIME_S_MAX",
+    "LINK_BUFFER_BYTES",
+    "LINK_LINGER_MS",
+    "LINK_READ_BYTES",
     "MEMBERS_MAX",
     "NAME_BYTES_MAX",
+    "PLANS_WAITING_MAX",
+    "PLAN_IDS_MAX",
+    "PREKEY_BUNDLE_BYTES_MAX",
     "PREKEY_END_MS",
     "PREKEY_ERASE_MS",
     "PREKEY_RENEW_MS",
+    "PUSH_BYTES_MAX",
     "RECEIVED_KEEP_MS",
     "REGIONAL_LIFE_MS",
+    "REQUEST_BYTES_MAX",
     "ROOT_LIFE_MS",
+    "SEALED_SECRETS_BYTES_MAX",
+    "SESSIONS_MAX",
+    "SESSIONS_PER_PEER_MAX",
+    "SESSIONS_UNADMITTED_MAX",
+    "SESSION_DOCUMENTS_MAX",
+    "SESSION_DOCUMENT_BYTES_MAX",
+    "SESSION_FINISH_MS",
     "SESSION_HELLO_MS_MAX",
     "SESSION_IDLE_MS_MAX",
     "SESSION_PING_MS",
     "SESSION_STEP_MS_MAX",
+    "SIGNERS_MAX",
     "SKETCH_SYMBOLS",
     "SQUADS_PER_BADGE_MAX",
     "STORE_BYTES_DEFAULT",
@@ -57,10 +101,19 @@ __all__ = [
     "STORE_READERS_MAX",
     "STORE_RESERVE_PCT",
     "STORE_ROW_BYTES",
+    "SUPPLY_AHEAD_BYTES",
+    "SUPPLY_BYTES",
     "TEXT_BYTES_MAX",
     "TOMBSTONES_MAX",
     "TOMBSTONE_KEEP_MS",
     "UNOPENED_MAX",
+    "UNREAD_BUNDLES_MAX",
+    "UNREAD_BYTES_MAX",
+    "WAITING_ITEMS_MAX",
+    "WINDOW_BYTES_FIRST",
+    "WINDOW_BYTES_MAX",
+    "WINDOW_BYTES_MIN",
+    "WINDOW_MS",
     "WRITES_PER_COMMIT_MAX",
     "ClassRule",
     "Kind",
@@ -97,12 +150,46 @@ DOCUMENT_BYTES_MAX: Final = 60_000
 """One signed authority document; a squad roster of 500 members fits."""
 DOCUMENT_VERSION_JUMP_MAX: Final = 10_000
 """A version may rise by this much at once: a stolen key cannot lock the fleet out with 2**63."""
+DOCUMENT_SCOPE_BYTES_MAX: Final = 32
+"""Scope of a document; that of a roster has at most 11 bytes."""
+DOCUMENT_SIGNATURES_MAX: Final = 16
+"""Signatures of one document: each costs a verification."""
+DOCUMENT_SIGNATURE_BYTES_MAX: Final = 128
+"""One signature: 64 bytes for Ed25519, at most 104 for ECDSA P-384."""
+SIGNERS_MAX: Final = 16
+"""Keys that the root names for one class, and root keys: a quorum of people, not of machines."""
+ANCHORS_MAX: Final = 8
+"""Root certificates trusted at one time: the present ones and those that are being replaced."""
 MEMBERS_MAX: Final = 500
 """Members of one unit (squad or gateway group)."""
 SQUADS_PER_BADGE_MAX: Final = 8
 """Home squads of one device."""
 HOPS_MAX: Final = 32
 """Hand-overs of one copy; a guard against loops, not a routing tool."""
+
+# --- enrolment ---------------------------------------------------------------------------------
+INVITATION_BYTES_MAX: Final = 1_024
+"""An invitation with eight squads of the longest names; fits a QR code."""
+REQUEST_BYTES_MAX: Final = 16_384
+"""A request; real ones have 1,900 bytes and fit a QR code."""
+ANSWER_BYTES_MAX: Final = 8_000_000
+"""An answer, or a file of documents: the rosters of a zone of 3,000 devices are 300 kB."""
+ANSWER_DOCUMENTS_MAX: Final = 1_024
+"""Documents in one answer: the root and one roster per unit of a zone."""
+ANSWER_PREKEYS_MAX: Final = 256
+"""Prekeys in one answer: gateways, operators and mates, 1.4 kB each."""
+PREKEY_BUNDLE_BYTES_MAX: Final = 2_048
+"""Container of a prekey bundle; real ones have 1,400 bytes."""
+SEALED_SECRETS_BYTES_MAX: Final = 1_280
+"""Secrets of the network sealed to a prekey: 1,136 bytes more than the record of 54."""
+INVITATION_LIFE_MS: Final = _DAY_MS
+"""An invitation is taken for a day: longer, and papers lie about."""
+INVITATION_TRIES_MAX: Final = 5
+"""Refused requests after which an invitation is dead."""
+INVITATIONS_MAX: Final = 1_024
+"""Open invitations of one authority."""
+AUTHORITY_MEMBERS_MAX: Final = 16_000
+"""Devices of one authority: five times the largest zone."""
 
 # --- session -----------------------------------------------------------------------------------
 IDS_PER_FRAME_MAX: Final = 4_096
@@ -123,6 +210,60 @@ SESSION_PING_MS: Final = 20_000
 """Silence after which a live session asks whether the peer is still there."""
 SESSION_IDLE_MS_MAX: Final = 50_000
 """Silence after which a live session is given up: two lost pings."""
+
+# --- links -------------------------------------------------------------------------------------
+LINK_BUFFER_BYTES: Final = 32_768
+"""Bytes a link holds below the session and has not put on the wire: 33 ms at 1 MB/s."""
+LINK_READ_BYTES: Final = 65_536
+"""Read from a link, and sent on it, at once."""
+LINK_LINGER_MS: Final = 1_000
+"""Wait for the peer to end the link after our BYE, so that the BYE is not lost."""
+HANDSHAKE_MS_MAX: Final = 5_000
+"""TLS from the first byte to the last; then the socket is closed."""
+HANDSHAKES_MAX: Final = 32
+"""Unfinished handshakes in all; more connections are closed unanswered (security 2.13)."""
+HANDSHAKES_PER_ADDRESS_MAX: Final = 4
+"""Unfinished handshakes of one IP address."""
+DIAL_MS_MAX: Final = 10_000
+"""A dial, name look-up and TLS together."""
+DIALS_MAX: Final = 8
+"""Dials at the same time."""
+BACKOFF_FIRST_MS: Final = 1_000
+"""Wait after the first failed dial; doubles with each further one."""
+BACKOFF_MS_MAX: Final = 300_000
+"""Longest wait between dials of an address that does not answer, before jitter."""
+BACKOFF_RESET_MS: Final = 30_000
+"""A session that lasted this long was a success: the next wait is the first one again."""
+SESSIONS_MAX: Final = 64
+"""Sessions at the same time, with those whose peer is not admitted yet."""
+SESSIONS_PER_PEER_MAX: Final = 3
+"""Sessions of one peer while it is being decided which one stays."""
+SESSIONS_UNADMITTED_MAX: Final = 32
+"""Sessions that others dialled and whose HELLO is not admitted yet."""
+CONTACTS_MAX: Final = 1_024
+"""Places worth dialling that are remembered; the longest unseen is forgotten first."""
+ADDRESSES_PER_CONTACT_MAX: Final = 8
+"""Addresses of one sighting that are tried."""
+BATCH_BUNDLES_MAX: Final = 250
+"""Received bundles that are checked and committed together."""
+BATCH_BYTES_MAX: Final = 524_288
+"""The same bound in bytes."""
+BATCH_URGENT_MAX: Final = 16
+"""Urgent bundles that are checked and committed by themselves, ahead of the others."""
+BATCHES_IN_FLIGHT_MAX: Final = 2
+"""Batches of one session checked at the same time: one waits for the disk, one for a core."""
+PLAN_IDS_MAX: Final = 2_000
+"""Ids looked up in the store at once; between two such steps more urgent ones go first."""
+PLANS_WAITING_MAX: Final = 256
+"""Questions of the session that wait for the store; beyond, the peer is not read."""
+WAITING_ITEMS_MAX: Final = 10_000
+"""Bundles queued for a peer that holds nothing, before the next page is read: about 2 MB."""
+SUPPLY_BYTES: Final = 131_072
+"""Containers read from the store at once for one peer."""
+SESSION_DOCUMENT_BYTES_MAX: Final = 16_000_000
+"""Documents of one peer that wait to be checked together: 40 zones of 3,000 devices."""
+SESSION_FINISH_MS: Final = 5_000
+"""Received bundles are stored for this long after the link ended or the node was told to stop."""
 
 # --- store -------------------------------------------------------------------------------------
 STORE_BYTES_DEFAULT: Final = 2_000_000_000
@@ -152,6 +293,29 @@ UNOPENED_MAX: Final = 20_000
 RECEIVED_KEEP_MS: Final = 120 * _DAY_MS
 """Digest of an opened bundle is kept this long: longer than any lifetime, so that no receipt
 page shrinks while its author may still read it."""
+
+SUPPLY_AHEAD_BYTES: Final = 262_144
+"""Containers read from the store before the wire takes them, per session."""
+UNREAD_BYTES_MAX: Final = 2_097_152
+"""Received containers that the shell has not acknowledged; beyond, the session stops reading."""
+UNREAD_BUNDLES_MAX: Final = 4_000
+"""The same bound in bundles."""
+CONTROL_BYTES_MAX: Final = 4_194_304
+"""Frames other than BUNDLE that wait to be sent; a peer that asks and never reads ends here."""
+KNOWN_AT_PEER_MAX: Final = 200_000
+"""Ids remembered as held by the peer, so that nothing is pushed back; about 20 MB."""
+PUSH_BYTES_MAX: Final = 4_096
+"""A new bundle up to this size is sent to a live peer at once; a larger one is offered."""
+WINDOW_BYTES_MIN: Final = 65_536
+"""Least bytes of bundles under way: one frame."""
+WINDOW_BYTES_FIRST: Final = 262_144
+"""Before anything was acknowledged: a quarter of a second at 1 MB/s."""
+WINDOW_BYTES_MAX: Final = 4_194_304
+"""Most bytes of bundles under way."""
+WINDOW_MS: Final = 400
+"""The window is what the peer acknowledges in this time."""
+SESSION_DOCUMENTS_MAX: Final = 4_000
+"""Documents taken from one peer in one session: more than a zone has."""
 
 # --- time --------------------------------------------------------------------------------------
 CLOCK_DRIFT_MS_MAX: Final = 600_000
@@ -262,6 +426,9 @@ assert HEADER_BYTES_MAX + BODY_BYTES_MAX + 64 + 12 <= BUNDLE_BYTES_MAX
 assert IDS_PER_FRAME_MAX * 8 + 64 < FRAME_BYTES_MAX
 assert SESSION_PING_MS * 2 < SESSION_IDLE_MS_MAX
 assert PREKEY_RENEW_MS < PREKEY_END_MS < PREKEY_ERASE_MS
+assert BACKOFF_FIRST_MS < BACKOFF_MS_MAX
+assert HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX
+assert BATCH_URGENT_MAX < BATCH_BUNDLES_MAX
 assert set(KINDS) == set(Kind)
 assert set(CLASS_RULES) == set(TrafficClass)
 assert all(rule.lifetime_s <= LIFETIME_S_MAX for rule in KINDS.values())

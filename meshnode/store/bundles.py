@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, insert, select, tuple_
+from sqlalchemy import Connection, Select, insert, literal_column, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
@@ -24,6 +24,7 @@ from meshnode.store.statements import (
     INSERT_OWN_BUNDLE,
     SELECT_HELD,
     SELECT_RAW,
+    SELECT_SLOT,
     SELECT_SUMMARY,
     SELECT_TOMBSTONE,
     insert_many,
@@ -58,9 +59,11 @@ _BUNDLE = table(BundleRow)
 _AUTHOR = table(AuthorRow)
 _OWN_BUNDLE = table(OwnBundleRow)
 
+# Written out, not bound: a partial index serves only a condition that is known beforehand.
+_IS_IN_SLOT: Final = _BUNDLE.c.supersedes == literal_column("1")
+_IS_OWN: Final = _BUNDLE.c.is_own == literal_column("1")
+
 _SUPERSEDING: Final = frozenset(kind for kind, rule in KINDS.items() if rule.supersedes)
-_SLOTS: Final = 100
-"""Slots looked up in one query."""
 _LIST_MAX: Final = 100_000
 """Bundles that one listing returns at most."""
 
@@ -82,8 +85,6 @@ def add_many(tx: Transaction, records: Sequence[BundleRecord]) -> list[Reception
     """
     fates = [Reception.STORED] * len(records)
     fresh = _unknown(tx.connection, records, fates)
-    if not fresh:
-        return fates
     _bound_interests(tx, fresh, fates)
     authors = _author_keys(tx.connection, {record.author for record in fresh.values()})
     replaced = _newest_only(tx, fresh, authors, fates)
@@ -165,7 +166,7 @@ def _newest_only(
             elif other != position:
                 late.append(position)
     replaced: list[tuple[int, ShortId]] = []
-    for slot, short_id, rank in _slot_holders(tx.connection, list(best)):
+    for slot, (short_id, rank) in _slot_holders(tx.connection, list(best)).items():
         position = best[slot]
         if rank < _rank(fresh[position]):
             replaced.append((position, short_id))
@@ -184,28 +185,13 @@ def _rank(record: BundleRecord) -> _Rank:
 
 def _slot_holders(
     conn: Connection, slots: Sequence[_Slot]
-) -> list[tuple[_Slot, ShortId, _Rank]]:
+) -> dict[_Slot, tuple[ShortId, _Rank]]:
     """Return what lives in those of `slots` that are taken."""
-    held = []
-    for start in range(0, len(slots), _SLOTS):
-        chunk = [
-            (kind, scope, signed64(index), author)
-            for kind, scope, index, author in slots[start : start + _SLOTS]
-        ]
-        place = tuple_(_BUNDLE.c.kind, _BUNDLE.c.scope, _BUNDLE.c.slot, _BUNDLE.c.author)
-        query = select(
-            _BUNDLE.c.kind,
-            _BUNDLE.c.scope,
-            _BUNDLE.c.slot,
-            _BUNDLE.c.author,
-            _BUNDLE.c.short_id,
-            _BUNDLE.c.hlc,
-            _BUNDLE.c.incarnation,
-            _BUNDLE.c.seq,
-        ).where(_BUNDLE.c.supersedes == 1, place.in_(chunk))
-        for kind, scope, slot, author, key, stamp, incarnation, seq in conn.execute(query):
-            rank = (unsigned64(stamp), incarnation, unsigned64(seq))
-            held.append(((kind, scope, unsigned64(slot), author), unsigned64(key), rank))
+    wanted = [(kind, scope, signed64(index), author) for kind, scope, index, author in slots]
+    held = {}
+    for row in select_many(conn, SELECT_SLOT, wanted):
+        slot = (row[0], row[1], unsigned64(row[2]), row[3])
+        held[slot] = (unsigned64(row[4]), (unsigned64(row[5]), row[6], unsigned64(row[7])))
     return held
 
 
@@ -373,7 +359,7 @@ def by_slot(conn: Connection, kind: Kind, scope: bytes, index: int) -> list[Bund
 
 def own_ids(conn: Connection) -> list[ShortId]:
     """Return the bundles of this node that are still held."""
-    query = select(_BUNDLE.c.short_id).where(_BUNDLE.c.is_own == 1).limit(_LIST_MAX)
+    query = select(_BUNDLE.c.short_id).where(_IS_OWN).limit(_LIST_MAX)
     return [unsigned64(key) for key in conn.execute(query).scalars()]
 
 
@@ -401,5 +387,5 @@ def _listing() -> Select[Any]:
 
 def _of_kind(query: Select[Any], kind: Kind) -> Select[Any]:
     if kind in _SUPERSEDING:
-        query = query.where(_BUNDLE.c.supersedes == 1)
+        query = query.where(_IS_IN_SLOT)
     return query.where(_BUNDLE.c.kind == int(kind))

@@ -50,6 +50,7 @@ _WRITER_PRAGMAS: Final = (
     "temp_store=MEMORY",
     "cache_size=-8000",
     "journal_size_limit=16777216",
+    "wal_autocheckpoint=4000",
 )
 _READER_PRAGMAS: Final = ("query_only=ON", "temp_store=MEMORY", "cache_size=-4000")
 _BUSY_S: Final = 5.0

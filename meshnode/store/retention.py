@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import delete, func, literal_column, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import BundleRecord, BundleSummary
@@ -43,6 +43,9 @@ _BUNDLE = table(BundleRow)
 _TOMBSTONE = table(TombstoneRow)
 _OWN_BUNDLE = table(OwnBundleRow)
 _RECEIVED = table(ReceivedRow)
+
+# Written out, not bound: a partial index serves only a condition that is known beforehand.
+_IS_OWN: Final = _BUNDLE.c.is_own == literal_column("1")
 
 _SLICE: Final = 500
 """Rows looked at in one query."""
@@ -254,7 +257,7 @@ def _stream(
 def _own(tx: Transaction, traffic_class: TrafficClass) -> Iterator[tuple[int, ShortId, int]]:
     query = (
         select(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id, _BUNDLE.c.size_bytes)
-        .where(_BUNDLE.c.traffic_class == int(traffic_class), _BUNDLE.c.is_own == 1)
+        .where(_BUNDLE.c.traffic_class == int(traffic_class), _IS_OWN)
         .order_by(_BUNDLE.c.expires_ms)
         .limit(EVICTION_ROWS_MAX)
     )

@@ -1,0 +1,141 @@
+"""The authority's signing keys on disk, and the seal over what it remembers.
+
+One passphrase opens all: scrypt stretches it, and its result encrypts the PKCS#8 files and keys
+the seal of the state. Without the passphrase the folder tells nothing but its cost parameters.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from meshnode.files import write_private
+from protocol.errors import MeshError
+
+__all__ = ["PASSPHRASE_CHARACTERS_MIN", "SCRYPT_COST", "AuthorityError", "AuthorityKeys"]
+
+SCRYPT_COST = 2**16
+"""64 MB and about a fifth of a second for each guess at the passphrase."""
+PASSPHRASE_CHARACTERS_MIN = 12
+"""Below, a day of guessing opens a stolen folder."""
+_SCRYPT_COST_MAX = 2**20
+_STATE_DOMAIN = b"meshnode authority state 1\0"
+_PASSWORD_DOMAIN = b"meshnode authority keys 1\0"
+
+_PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+class AuthorityError(MeshError):
+    """The authority's folder cannot be used as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityKeys:
+    """Access to the keys of one folder; a key is read when it is needed and not kept."""
+
+    folder: Path
+    """Where the files are."""
+    _password: bytes = field(repr=False)
+    """Encrypts the PKCS#8 files."""
+    _state_key: bytes = field(repr=False)
+    """32 bytes; seals the state."""
+
+    @classmethod
+    def prepare(
+        cls, folder: Path, passphrase: str, salt: bytes, scrypt_cost: int | None = None
+    ) -> AuthorityKeys:
+        """Choose how the passphrase is stretched in a new folder.
+
+        Raises: AuthorityError for one that is guessed too soon.
+        """
+        if len(passphrase) < PASSPHRASE_CHARACTERS_MIN:
+            raise AuthorityError(
+                f"a passphrase has at least {PASSPHRASE_CHARACTERS_MIN} characters; take five words"
+            )
+        cost = SCRYPT_COST if scrypt_cost is None else scrypt_cost
+        parameters = {"schema": 1, "scrypt_cost": cost, "salt": salt.hex()}
+        write_private(folder / "passphrase.json", json.dumps(parameters).encode())
+        return cls.unlock(folder, passphrase)
+
+    @classmethod
+    def unlock(cls, folder: Path, passphrase: str) -> AuthorityKeys:
+        """Return access by `passphrase`; a wrong one shows at the first use.
+
+        Raises: AuthorityError if it is empty or the folder is not whole.
+        """
+        if not passphrase:
+            raise AuthorityError("the passphrase is empty")
+        try:
+            parameters = json.loads((folder / "passphrase.json").read_bytes())
+            cost, salt = parameters["scrypt_cost"], bytes.fromhex(parameters["salt"])
+            if parameters["schema"] != 1 or not 2 <= cost <= _SCRYPT_COST_MAX:
+                raise ValueError("parameters of another version")
+            stretched = Scrypt(salt, 32, n=cost, r=8, p=1).derive(passphrase.encode())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise AuthorityError(f"{folder} is damaged: restore it from its copy") from error
+        return cls(
+            folder,
+            _expand(stretched, _PASSWORD_DOMAIN).hex().encode(),
+            _expand(stretched, _STATE_DOMAIN),
+        )
+
+    def write(self, label: str, key: _PrivateKey) -> None:
+        """Save a key as LABEL.pem: PKCS#8, encrypted, mode 0600."""
+        pem = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._password)
+        )
+        write_private(self.folder / f"{label}.pem", pem)
+
+    def read_ec(self, label: str) -> ec.EllipticCurvePrivateKey:
+        """Return the elliptic curve key in LABEL.pem. Raises: AuthorityError."""
+        key = self._read(label)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise AuthorityError(f"{label}.pem holds another kind of key")
+        return key
+
+    def read_ed25519(self, label: str) -> ed25519.Ed25519PrivateKey:
+        """Return the Ed25519 key in LABEL.pem. Raises: AuthorityError."""
+        key = self._read(label)
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise AuthorityError(f"{label}.pem holds another kind of key")
+        return key
+
+    def _read(self, label: str) -> object:
+        path = self.folder / f"{label}.pem"
+        try:
+            return load_pem_private_key(path.read_bytes(), self._password)
+        except OSError as error:
+            raise AuthorityError(f"{path} cannot be read: put the key back") from error
+        except (ValueError, TypeError) as error:
+            raise AuthorityError(f"{path} is damaged or of another passphrase") from error
+
+    def seal(self, state: bytes, nonce: bytes) -> bytes:
+        """Return `state` sealed under a fresh 12-byte nonce."""
+        return nonce + ChaCha20Poly1305(self._state_key).encrypt(nonce, state, _STATE_DOMAIN)
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Return what `seal` sealed. Raises: AuthorityError for a wrong passphrase."""
+        try:
+            cipher = ChaCha20Poly1305(self._state_key)
+            return cipher.decrypt(sealed[:12], sealed[12:], _STATE_DOMAIN)
+        except (InvalidTag, ValueError) as error:
+            raise AuthorityError("the passphrase is wrong, or the state is damaged") from error
+
+
+def _expand(stretched: bytes, domain: bytes) -> bytes:
+    return HKDFExpand(hashes.SHA256(), 32, domain).derive(stretched)

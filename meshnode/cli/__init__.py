@@ -1,0 +1,1 @@
+"""The command line: arguments and screens; no rule of the node is here."""

@@ -1,0 +1,144 @@
+"""`meshnode init` and `meshnode enrol`: a home for a node, and an identity for it.
+
+Arguments and screens only; the rules are in `meshnode.enrol`, what goes to the store is in
+`meshnode.enrolled`. Imports of the node stand inside the commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from meshnode.enrol import Pending
+
+__all__ = ["enrol", "init", "register"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands into the program."""
+    parent.command()(init)
+    parent.command()(enrol)
+
+
+def init(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Make a home for a node: a private folder and a file for its settings."""
+    from meshnode.cli.texts import home_of
+    from meshnode.enrol import make_home
+
+    home = home_of(ctx)
+    is_new = make_home(home)
+    if as_json:
+        _print_json(home=str(home), is_new=is_new)
+    elif is_new:
+        typer.echo(f"{home} is ready. Next: meshnode enrol INVITATION")
+    else:
+        typer.echo(f"{home} was made before; nothing was changed.")
+
+
+def enrol(
+    ctx: typer.Context,
+    invitation: Annotated[
+        str | None,
+        typer.Argument(help="The invitation: its text, a file, or - for stdin."),
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(help="The authority's answer: a file, its text, or - for stdin.")
+    ] = None,
+    request_out: Annotated[
+        Path | None, typer.Option(help="Write the request here, to bring it to the authority.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn an invitation into a request, and the authority's answer into an identity.
+
+    Without an argument the request that waits is shown again.
+    """
+    from meshnode.cli.texts import home_of
+
+    if answer is not None:
+        _accept(home_of(ctx), answer, as_json)
+        return
+    pending = _requested(home_of(ctx), invitation)
+    if request_out is not None:
+        from meshnode.cli.texts import write_text
+
+        write_text(request_out, pending.text)
+    _show(pending, request_out, as_json)
+
+
+def _requested(home: Path, invitation: str | None) -> Pending:
+    """Return the request to `invitation`; the one that waits, where it is the same or none."""
+    import trio
+
+    from meshnode.cli.texts import read_text
+    from meshnode.enrol import load_pending, read_invitation
+    from meshnode.enrolled import request_for
+    from meshnode.runtime import system_runtime
+    from protocol.armour import TextForm
+    from protocol.errors import EnrolmentError
+
+    waiting = load_pending(home)
+    if invitation is None:
+        if waiting is None:
+            raise EnrolmentError("no_request", "no request waits here: give an invitation")
+        return waiting
+    runtime = system_runtime()
+    text = read_text(invitation, TextForm.INVITATION)
+    read = read_invitation(text, runtime.now_ms())
+    if waiting is not None and waiting.invitation == read:
+        return waiting
+    return trio.run(request_for, home, read, runtime)
+
+
+def _show(pending: Pending, request_out: Path | None, as_json: bool) -> None:
+    from meshnode.cli.texts import draw_qr, is_terminal
+
+    code = pending.request.code
+    if as_json:
+        shown = {} if request_out else {"request": pending.text}
+        _print_json(name=pending.invitation.name, code=code, **shown)
+        return
+    if request_out is None:
+        typer.echo(pending.text)
+        if is_terminal():
+            draw_qr(pending.text)
+    else:
+        typer.echo(f"The request is in {request_out}: bring it to the authority.")
+    typer.echo(f"Compare these digits with those of the authority: {code[:3]} {code[3:]}", err=True)
+
+
+def _accept(home: Path, answer: str, as_json: bool) -> None:
+    import trio
+
+    from meshnode.cli.texts import read_text
+    from meshnode.enrolled import complete
+    from meshnode.runtime import system_runtime
+    from protocol.armour import TextForm
+    from protocol.ids import print_node_id
+
+    text = read_text(answer, TextForm.ANSWER)
+    accepted = trio.run(complete, home, text, system_runtime())
+    badge = accepted.enrolled.badge
+    if as_json:
+        _print_json(
+            name=accepted.name,
+            node=print_node_id(badge.node),
+            role=badge.role.name.lower(),
+            zone=badge.zone,
+            squads=list(accepted.pending.invitation.squads),
+            expires_ms=badge.not_after_ms,
+        )
+        return
+    role, network = badge.role.name.lower(), accepted.enrolled.root.network_name
+    typer.echo(f"This device is '{accepted.name}', {role} of zone {badge.zone} of '{network}'.")
+    typer.echo("Next: meshnode run")
+
+
+def _print_json(**fields: Any) -> None:
+    typer.echo(json.dumps({"schema": 1, **fields}, ensure_ascii=False))

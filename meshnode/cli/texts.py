@@ -1,0 +1,116 @@
+"""What people hand to commands and get from them: pasted texts, files, QR codes, passphrases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import typer
+
+from protocol.armour import TextForm
+from protocol.errors import LimitExceededError, MeshError
+
+__all__ = [
+    "TextError",
+    "draw_qr",
+    "home_of",
+    "is_terminal",
+    "passphrase",
+    "read_text",
+    "write_qr",
+    "write_text",
+]
+
+_VARIABLE = "MESHNODE_PASSPHRASE"
+_CHARACTERS_MAX = 1_024
+
+
+class TextError(MeshError):
+    """A text, file or passphrase that a command needs is missing."""
+
+
+def home_of(ctx: typer.Context) -> Path:
+    """Return the folder that the option --home of the program names."""
+    home = ctx.find_root().params.get("home")
+    return Path(home) if home is not None else Path.home() / ".meshnode"
+
+
+def is_terminal() -> bool:
+    """True where a person reads the output."""
+    return sys.stdout.isatty()
+
+
+def read_text(argument: str, form: TextForm) -> str:
+    """Return the text that `argument` is, names as a file, or says to read from stdin (`-`).
+
+    Raises: TextError, LimitExceededError.
+    """
+    if argument.lstrip().startswith(f"{form.word}:"):
+        return argument
+    characters_max = 2 * form.bytes_max
+    try:
+        if argument == "-":
+            text = sys.stdin.read(characters_max + 1)
+        else:
+            with Path(argument).open(encoding="utf-8") as file:
+                text = file.read(characters_max + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"'{argument[:80]}' is neither {form.word}:… nor a file of it") from error
+    if len(text) > characters_max:
+        raise LimitExceededError("characters", characters_max, len(text))
+    return text
+
+
+def passphrase(file: Path | None, *, is_new: bool) -> str:
+    """Return the passphrase from `file`, else from the environment, else from the keyboard.
+
+    There is no default. Raises: TextError where nobody can be asked, or it is empty.
+    """
+    if file is not None:
+        try:
+            found = file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TextError(f"the passphrase file {file} cannot be read") from error
+    elif _VARIABLE in os.environ:
+        found = os.environ[_VARIABLE]
+    elif sys.stdin.isatty():
+        found = str(
+            typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
+        )
+    else:
+        raise TextError(f"no passphrase: use --passphrase-file or {_VARIABLE}")
+    if not found or len(found) > _CHARACTERS_MAX:
+        raise TextError("the passphrase is empty or longer than 1,024 characters")
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text that is carried elsewhere, perhaps on a stick that knows no file modes.
+
+    Raises: TextError.
+    """
+    try:
+        path.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise TextError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def draw_qr(text: str) -> None:
+    """Draw `text` as a QR code, where the terminal is wide enough for it."""
+    import segno
+
+    code = segno.make_qr(text, error="l")
+    columns, _ = code.symbol_size()
+    if columns <= shutil.get_terminal_size().columns:
+        code.terminal(compact=True)
+    else:
+        typer.echo(f"A terminal of {columns} columns shows this as a QR code.", err=True)
+
+
+def write_qr(text: str, path: Path) -> None:
+    """Write `text` as a QR code in a PNG file, for a screen or for paper."""
+    import segno
+
+    segno.make_qr(text, error="l").save(str(path), kind="png", scale=6)

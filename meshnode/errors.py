@@ -1,0 +1,92 @@
+"""Errors of the node, beside those of the protocol: what failed, and whose business it is.
+
+MeshError
+├── StoreError       StoreFullError, StoreCorruptError, SchemaTooNewError
+├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError
+├── ConfigError      .key .reason; the start is refused
+├── HomeError        the folder of a node cannot be used as asked
+├── SendError        a message cannot be taken; nothing was stored
+└── ControlError     the running node did not answer, or refused
+
+Source: STYLE 17-20, architecture section 8.
+"""
+
+from __future__ import annotations
+
+from protocol.errors import MeshError
+
+__all__ = [
+    "ConfigError",
+    "ControlError",
+    "HandshakeError",
+    "HomeError",
+    "LinkClosedError",
+    "LinkError",
+    "LinkTimeoutError",
+    "SchemaTooNewError",
+    "SendError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreFullError",
+]
+
+
+class StoreError(MeshError):
+    """The store could not do what was asked; nothing of it was done."""
+
+
+class StoreFullError(StoreError):
+    """The disk, or the share of it that the store may use, is full."""
+
+
+class StoreCorruptError(StoreError):
+    """The database is damaged, or lacks what it must hold."""
+
+
+class SchemaTooNewError(StoreError):
+    """The database was written by a newer build."""
+
+
+class LinkError(MeshError):
+    """A link could not be made or used."""
+
+
+class LinkClosedError(LinkError):
+    """The link has ended, at either end."""
+
+
+class LinkTimeoutError(LinkError):
+    """Nobody answered within the bound."""
+
+
+class HandshakeError(LinkError):
+    """The two ends could not prove to each other who they are."""
+
+
+class ConfigError(MeshError):
+    """A setting is unknown or out of its bounds."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"setting '{key}': {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class HomeError(MeshError):
+    """The folder of a node is missing, in use by another process, or not a node's."""
+
+
+class SendError(MeshError):
+    """A message cannot be taken; `reason` is one stable word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ControlError(MeshError):
+    """The running node refused a command, or went away; `kind` names the error at its end."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -1,0 +1,216 @@
+"""Links over TCP and TLS 1.3: dialling, listening, and bounds on whoever connects.
+
+An outsider costs one socket for five seconds and gets nothing but a certificate that tells
+nothing. Source: security 2.3, 2.13 and case S07.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import trio
+
+from meshnode.errors import HandshakeError, LinkClosedError, LinkError, LinkTimeoutError
+from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
+from meshnode.links.tls import Secured, TLSContexts, secure
+from meshnode.runtime import Runtime
+from protocol.limits import (
+    DIAL_MS_MAX,
+    HANDSHAKES_MAX,
+    HANDSHAKES_PER_ADDRESS_MAX,
+    LINK_BUFFER_BYTES,
+)
+
+__all__ = ["HandshakeGate", "TCPBearer", "TCPLink"]
+
+_MTU_BYTES = 65_536
+_NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+
+
+class TCPLink(Link):
+    """One TLS connection."""
+
+    kind = "tcp"
+    mtu_bytes = _MTU_BYTES
+    cost = LinkCost.FREE
+
+    def __init__(
+        self, secured: Secured, local_certificate: bytes, remote: str, *, is_initiator: bool
+    ) -> None:
+        self._stream = secured.stream
+        self.peer_certificate = secured.peer_certificate
+        self.local_certificate = local_certificate
+        self.remote = remote
+        self.is_initiator = is_initiator
+        self._has_ended = False
+
+    async def send(self, data: bytes) -> None:
+        """See `Link.send`."""
+        with _link_errors():
+            await self._stream.send_all(data)
+
+    async def receive(self, max_bytes: int) -> bytes:
+        """See `Link.receive`."""
+        if self._has_ended:
+            # A second read after the end would find a broken TLS stream.
+            await trio.lowlevel.checkpoint()
+            return b""
+        with _link_errors():
+            data = bytes(await self._stream.receive_some(max_bytes))
+        self._has_ended = not data
+        return data
+
+    async def aclose(self) -> None:
+        """See `Link.aclose`; the session's BYE stands for TLS's close_notify."""
+        self._has_ended = False
+        await self._stream.aclose()
+
+
+@contextmanager
+def _link_errors() -> Iterator[None]:
+    try:
+        yield
+    except trio.ClosedResourceError as error:
+        raise LinkClosedError("this end of the link was closed") from error
+    except trio.BrokenResourceError as error:
+        raise LinkClosedError("the link broke") from error
+
+
+class HandshakeGate:
+    """Counts unfinished handshakes, in all and by IP address."""
+
+    def __init__(self) -> None:
+        self._by_host: Counter[str] = Counter()
+        self.refused = 0
+
+    @property
+    def unfinished(self) -> int:
+        """Handshakes under way."""
+        return self._by_host.total()
+
+    @contextmanager
+    def enter(self, host: str) -> Iterator[bool]:
+        """Give True and hold a place, or give False if there is none."""
+        is_full = (
+            self.unfinished >= HANDSHAKES_MAX or self._by_host[host] >= HANDSHAKES_PER_ADDRESS_MAX
+        )
+        if is_full:
+            self.refused += 1
+            yield False
+            return
+        self._by_host[host] += 1
+        try:
+            yield True
+        finally:
+            self._by_host[host] -= 1
+            if not self._by_host[host]:
+                del self._by_host[host]
+
+
+class TCPBearer(Bearer):
+    """Dials and listens; `contexts` may be replaced when the authority's roots change."""
+
+    kind = "tcp"
+
+    def __init__(
+        self, contexts: TLSContexts, runtime: Runtime, listen: Sequence[Address] = ()
+    ) -> None:
+        self.contexts = contexts
+        self.gate = HandshakeGate()
+        self._runtime = runtime
+        self._listen = tuple(listen)
+
+    async def dial(self, address: Address) -> Link:
+        """See `Bearer.dial`."""
+        contexts = self.contexts
+        try:
+            with trio.fail_after(DIAL_MS_MAX / 1000):
+                stream = await trio.open_tcp_stream(address.host, address.port)
+                _tune(stream)
+                secured = await secure(
+                    stream, contexts, server_side=False, now_ms=self._runtime.now_ms()
+                )
+        except trio.TooSlowError as error:
+            raise LinkTimeoutError(f"{address} does not answer") from error
+        except (OSError, ValueError) as error:
+            raise LinkError(f"{address} cannot be reached: {error}") from error
+        return TCPLink(secured, contexts.certificate, str(address), is_initiator=True)
+
+    async def serve(
+        self,
+        handler: LinkHandler,
+        *,
+        task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """See `Bearer.serve`."""
+        listeners = await _open_listeners(self._listen)
+
+        async def accept(stream: trio.SocketStream) -> None:
+            link = await self._accept(stream)
+            if link is not None:
+                await handler(link)
+
+        task_status.started(tuple(_local_address(listener) for listener in listeners))
+        await trio.serve_listeners(accept, listeners)
+
+    async def _accept(self, stream: trio.SocketStream) -> Link | None:
+        try:
+            host, port = stream.socket.getpeername()[:2]
+            _tune(stream)
+        except OSError:
+            # It went away between accept and here.
+            await trio.aclose_forcefully(stream)
+            return None
+        contexts = self.contexts
+        with self.gate.enter(host) as is_admitted:
+            if not is_admitted:
+                await trio.aclose_forcefully(stream)
+                return None
+            try:
+                secured = await secure(
+                    stream, contexts, server_side=True, now_ms=self._runtime.now_ms()
+                )
+            except HandshakeError as error:
+                self._runtime.trace("handshake_failed", remote=host, reason=str(error))
+                return None
+        remote = str(Address(host, port))
+        return TCPLink(secured, contexts.certificate, remote, is_initiator=False)
+
+
+def _tune(stream: trio.SocketStream) -> None:
+    """Keep megabytes out of the kernel's queue, so that an SOS does not wait behind them."""
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    low_water = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if low_water is not None:
+        # Absent on some kernels; the session's window bounds the queue there.
+        with suppress(OSError):
+            stream.setsockopt(socket.IPPROTO_TCP, low_water, LINK_BUFFER_BYTES)
+
+
+async def _open_listeners(addresses: Sequence[Address]) -> list[trio.SocketListener]:
+    """Open all that this machine has; a family it lacks is skipped while another one opens."""
+    listeners: list[trio.SocketListener] = []
+    fault: OSError | None = None
+    for address in addresses:
+        try:
+            listeners += await trio.open_tcp_listeners(address.port, host=address.host)
+        except OSError as error:
+            fault = error
+            if error.errno not in _NO_SUCH_ADDRESS:
+                break
+    else:
+        if listeners:
+            return listeners
+    for listener in listeners:
+        await listener.aclose()
+    wanted = ", ".join(str(address) for address in addresses) or "no address"
+    raise LinkError(f"cannot listen on {wanted}: {fault or 'nothing was configured'}") from fault
+
+
+def _local_address(listener: trio.SocketListener) -> Address:
+    host, port = listener.socket.getsockname()[:2]
+    return Address(host, port)

@@ -1,0 +1,63 @@
+"""Counters of one node: how often what happened since it started.
+
+Names are declared here with their meaning, so that the reference page can be checked against
+them; counting an undeclared name is a defect of ours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from protocol.reports import Reception
+
+__all__ = ["METRICS", "Metrics"]
+
+METRICS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{
+            f"bundles_{reception.name.lower()}": f"bundles received whose fate was {reception.name}"
+            for reception in Reception
+        },
+        "bundles_dropped_delivered": "bundles dropped because a receipt covers them",
+        "bundles_dropped_expired": "bundles dropped because their lifetime ended",
+        "documents_refused": "authority documents refused",
+        "documents_accepted": "authority documents that came into force",
+        "peers_refused": "links whose badge was refused",
+        "messages_sent": "messages taken from this device's people",
+        "messages_opened": "messages opened for this device's people",
+        "messages_unopenable": "bundles for this device that nothing will ever open",
+        "messages_expired": "own messages whose lifetime ended before every receipt",
+        "receipts_made": "receipts written",
+        "receipts_refused": "receipts about own bundles that do not fit what was written",
+        "keys_given": "chain keys handed to readers",
+        "keys_requested": "requests for missing chain keys written",
+        "prekeys_refused": "prekeys of others that cannot be sealed to",
+        "hints": "sightings of possible peers",
+        "rooms_restarted": "parts of the node that failed and were started again",
+    }
+)
+"""Every counter and what it counts."""
+
+
+class Metrics:
+    """The counters of one node."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add `by` to a declared counter."""
+        assert name in METRICS, f"metric {name} is not declared"
+        self._counts[name] += by
+
+    def value(self, name: str) -> int:
+        """Return one counter."""
+        assert name in METRICS, f"metric {name} is not declared"
+        return self._counts[name]
+
+    def snapshot(self) -> dict[str, int]:
+        """Return every declared counter, zeros included, by name."""
+        return {name: self._counts[name] for name in sorted(METRICS)}

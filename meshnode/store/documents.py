@@ -1,0 +1,96 @@
+"""Authority documents in force, one per class and scope. What may be put here is not judged here.
+
+Source: wire-format 7, security 2.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from meshnode.store.engine import Transaction
+from meshnode.store.records import DocumentRecord
+from meshnode.store.schema import DocumentRow, table
+
+__all__ = ["DocumentKey", "all_documents", "all_raw", "get", "put", "raw_many", "versions"]
+
+DocumentKey: TypeAlias = tuple[int, bytes]
+"""Class and scope."""
+
+_DOCUMENT = table(DocumentRow)
+
+
+def put(tx: Transaction, document: DocumentRecord) -> None:
+    """Put a document in force in the place of the one with the same class and scope.
+
+    The caller has checked it in this transaction (wire-format 7.6).
+    """
+    key = (document.document_class, document.scope)
+    tx.connection.execute(delete(_DOCUMENT).where(*_is(key)))
+    tx.connection.execute(
+        insert(_DOCUMENT).values(
+            document_class=document.document_class,
+            scope=document.scope,
+            epoch=document.epoch,
+            version=document.version,
+            digest=document.digest,
+            raw=document.raw,
+            received_ms=document.received_ms,
+        )
+    )
+
+
+def get(conn: Connection, key: DocumentKey) -> DocumentRecord | None:
+    """Return the document in force for one class and scope."""
+    row = conn.execute(select(_DOCUMENT).where(*_is(key))).first()
+    return None if row is None else _document(row)
+
+
+def versions(conn: Connection) -> dict[DocumentKey, tuple[int, int]]:
+    """Return (epoch, version) of every document in force."""
+    query = select(
+        _DOCUMENT.c.document_class,
+        _DOCUMENT.c.scope,
+        _DOCUMENT.c.epoch,
+        _DOCUMENT.c.version,
+    )
+    return {(row[0], row[1]): (row[2], row[3]) for row in conn.execute(query)}
+
+
+def raw_many(conn: Connection, keys: Collection[DocumentKey]) -> list[bytes]:
+    """Return the documents of `keys` as received, roots first."""
+    wanted = set(keys)
+    return [each.raw for each in all_documents(conn) if _key(each) in wanted]
+
+
+def all_raw(conn: Connection) -> list[bytes]:
+    """Return every document in force as received, roots first."""
+    return [each.raw for each in all_documents(conn)]
+
+
+def all_documents(conn: Connection) -> list[DocumentRecord]:
+    """Return every document in force by class and scope."""
+    query = select(_DOCUMENT).order_by(_DOCUMENT.c.document_class, _DOCUMENT.c.scope)
+    return [_document(row) for row in conn.execute(query)]
+
+
+def _key(document: DocumentRecord) -> DocumentKey:
+    return document.document_class, document.scope
+
+
+def _is(key: DocumentKey) -> tuple[Any, ...]:
+    return (_DOCUMENT.c.document_class == int(key[0]), _DOCUMENT.c.scope == key[1])
+
+
+def _document(row: Row[Any]) -> DocumentRecord:
+    return DocumentRecord(
+        document_class=row.document_class,
+        scope=row.scope,
+        epoch=row.epoch,
+        version=row.version,
+        digest=row.digest,
+        raw=row.raw,
+        received_ms=row.received_ms,
+    )

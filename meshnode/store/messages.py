@@ -1,0 +1,429 @@
+"""Messages of people, both ways, and the ledger that tells the story of each.
+
+An outgoing message ends in exactly one of delivered, expired, refused; what is learned later is
+written down but changes nothing. An incoming one is kept once, whatever number of copies came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+
+from meshnode.store.engine import Transaction
+from meshnode.store.records import (
+    FINAL_STATES,
+    Direction,
+    LedgerEntry,
+    LedgerEvent,
+    MessageRecord,
+    MessageState,
+    NewMessage,
+    RecipientRecord,
+    RecipientState,
+)
+from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, table
+from meshnode.store.statements import signed64, unsigned64
+from protocol.ids import BundleId, NodeId, ShortId
+from protocol.limits import Kind
+
+__all__ = [
+    "MessageKey",
+    "add_incoming",
+    "add_outgoing",
+    "by_short",
+    "cancel",
+    "conclude",
+    "counts",
+    "expire_messages",
+    "find",
+    "get",
+    "ledger",
+    "list_inbox",
+    "list_outgoing",
+    "mark_read",
+    "note",
+    "note_handed",
+    "note_receipt",
+    "note_waiting",
+    "recipients",
+    "set_bundle",
+    "waiting",
+]
+
+MessageKey: TypeAlias = int
+"""Local number of a message, rising in the order of arrival."""
+
+_MESSAGE = table(MessageRow)
+_RECIPIENT = table(RecipientRow)
+_LEDGER = table(LedgerRow)
+
+_IS_OPEN: Final = _MESSAGE.c.state.not_in(sorted(FINAL_STATES))
+_IS_OUTGOING: Final = _MESSAGE.c.direction == Direction.OUTGOING.value
+_ANY_ONE_SCOPE: Final = 3
+"""Scope type of the operations centre, where the receipt of one member is enough (wire 3.4)."""
+
+
+# --- outgoing --------------------------------------------------------------------------------
+
+
+def add_outgoing(
+    tx: Transaction, new: NewMessage, nodes: Iterable[NodeId], now_ms: int
+) -> MessageKey:
+    """Write a message down before it is sealed, with everybody who must receipt it."""
+    key = _add(tx, new, Direction.OUTGOING, MessageState.WAITING)
+    rows = [
+        {"message": key, "node": node, "state": RecipientState.PENDING.value, "at_ms": now_ms}
+        for node in sorted(set(nodes))
+    ]
+    if rows:
+        tx.connection.execute(insert(_RECIPIENT), rows)
+    note(tx, key, now_ms, LedgerEvent.CREATED, detail=f"{len(rows)} recipients")
+    return key
+
+
+def note_waiting(tx: Transaction, key: MessageKey, now_ms: int, detail: str) -> None:
+    """Write down, once per reason, that a recipient's key is missing."""
+    query = select(_LEDGER.c.key).where(
+        _LEDGER.c.message == key,
+        _LEDGER.c.event == LedgerEvent.WAITING.value,
+        _LEDGER.c.detail == detail,
+    )
+    if tx.connection.execute(query).first() is None:
+        note(tx, key, now_ms, LedgerEvent.WAITING, detail=detail)
+
+
+def waiting(conn: Connection, limit: int) -> list[MessageRecord]:
+    """Return outgoing messages that are not sealed yet, oldest first."""
+    query = (
+        select(_MESSAGE)
+        .where(_IS_OUTGOING, _MESSAGE.c.state == MessageState.WAITING.value)
+        .order_by(_MESSAGE.c.key)
+        .limit(limit)
+    )
+    return [_message(row) for row in conn.execute(query)]
+
+
+def set_bundle(
+    tx: Transaction, key: MessageKey, short_id: ShortId, digest: bytes, suite: int, now_ms: int
+) -> None:
+    """Tie a message to the bundle it was sealed into, stored in the same transaction."""
+    values = {
+        "short_id": signed64(short_id),
+        "digest": digest,
+        "suite": suite,
+        "state": MessageState.QUEUED.value,
+    }
+    changed = tx.connection.execute(
+        update(_MESSAGE).where(_MESSAGE.c.key == key, _IS_OPEN).values(values)
+    ).rowcount
+    assert changed == 1, "only an open message is sealed"
+    note(tx, key, now_ms, LedgerEvent.SEALED)
+    note(tx, key, now_ms, LedgerEvent.QUEUED)
+
+
+def note_handed(
+    tx: Transaction, node: NodeId, short_ids: Sequence[ShortId], at_ms: int
+) -> list[MessageKey]:
+    """Write down that `node` holds copies of own bundles; return the messages concerned.
+
+    One line per message and node. Ids that belong to no outgoing message are passed over.
+    """
+    keys = by_short(tx.connection, short_ids)
+    told = select(_LEDGER.c.message).where(
+        _LEDGER.c.message.in_(keys.values()),
+        _LEDGER.c.event == LedgerEvent.HANDED.value,
+        _LEDGER.c.node == node,
+    )
+    known = set(tx.connection.execute(told).scalars())
+    fresh = sorted(set(keys.values()) - known)
+    for key in fresh:
+        note(tx, key, at_ms, LedgerEvent.HANDED, node)
+        queued = _MESSAGE.c.state == MessageState.QUEUED.value
+        tx.connection.execute(
+            update(_MESSAGE)
+            .where(_MESSAGE.c.key == key, queued)
+            .values(state=MessageState.CARRIED.value)
+        )
+    return fresh
+
+
+def note_receipt(
+    tx: Transaction,
+    node: NodeId,
+    incarnation: int,
+    seqs: Iterable[int],
+    state: RecipientState,
+    at_ms: int,
+) -> list[MessageKey]:
+    """Write down a verified receipt of `node` for own bundles; return the messages it changed.
+
+    A message is delivered once nobody is pending; for the operations centre one receipt is
+    enough. A receipt from somebody who is no recipient changes nothing.
+    """
+    mine = (
+        select(_MESSAGE.c.key, _MESSAGE.c.scope)
+        .join(_RECIPIENT, _RECIPIENT.c.message == _MESSAGE.c.key)
+        .where(
+            _IS_OUTGOING,
+            _MESSAGE.c.incarnation == incarnation,
+            _MESSAGE.c.seq.in_([signed64(seq) for seq in seqs]),
+            _RECIPIENT.c.node == node,
+            _RECIPIENT.c.state.not_in([state.value, RecipientState.ON_DEVICE.value]),
+        )
+        .order_by(_MESSAGE.c.key)
+    )
+    found = tx.connection.execute(mine).all()
+    for key, scope in found:
+        tx.connection.execute(
+            update(_RECIPIENT)
+            .where(_RECIPIENT.c.message == key, _RECIPIENT.c.node == node)
+            .values(state=state.value, at_ms=at_ms)
+        )
+        note(tx, key, at_ms, LedgerEvent.RECEIPT, node, state.value)
+        if scope[:1] == bytes([_ANY_ONE_SCOPE]) or not _pending(tx.connection, key):
+            conclude(tx, key, MessageState.DELIVERED, "", at_ms)
+    return [key for key, _scope in found]
+
+
+def conclude(
+    tx: Transaction, key: MessageKey, state: MessageState, reason: str, at_ms: int
+) -> bool:
+    """Give an outgoing message its one final state; False if it had one."""
+    assert state in FINAL_STATES, "only a final state concludes"
+    changed = tx.connection.execute(
+        update(_MESSAGE)
+        .where(_MESSAGE.c.key == key, _IS_OUTGOING, _IS_OPEN)
+        .values(state=state.value, reason=reason, ended_ms=at_ms)
+    ).rowcount
+    if changed and state is not MessageState.DELIVERED:
+        tx.connection.execute(
+            update(_RECIPIENT)
+            .where(
+                _RECIPIENT.c.message == key,
+                _RECIPIENT.c.state == RecipientState.PENDING.value,
+            )
+            .values(state=state.value, at_ms=at_ms)
+        )
+    if changed:
+        note(tx, key, at_ms, LedgerEvent(state.value), detail=reason)
+    return bool(changed)
+
+
+def cancel(tx: Transaction, key: MessageKey, at_ms: int) -> bool:
+    """End a message because its writer wants so; False if it had ended."""
+    if not conclude(tx, key, MessageState.REFUSED, "cancelled", at_ms):
+        return False
+    note(tx, key, at_ms, LedgerEvent.CANCELLED)
+    return True
+
+
+def expire_messages(tx: Transaction, now_ms: int, limit: int) -> list[MessageKey]:
+    """End outgoing messages whose lifetime is over; return them.
+
+    The reason says how far each came: `2 of 3 recipients`.
+    """
+    query = (
+        select(_MESSAGE.c.key)
+        .where(_IS_OUTGOING, _IS_OPEN, _MESSAGE.c.expires_ms <= now_ms)
+        .order_by(_MESSAGE.c.key)
+        .limit(limit)
+    )
+    over = list(tx.connection.execute(query).scalars())
+    for key in over:
+        total = len(recipients(tx.connection, key))
+        reached = total - _pending(tx.connection, key)
+        conclude(tx, key, MessageState.EXPIRED, f"{reached} of {total} recipients", now_ms)
+    return over
+
+
+# --- incoming --------------------------------------------------------------------------------
+
+
+def add_incoming(
+    tx: Transaction, new: NewMessage, short_id: ShortId, digest: bytes, now_ms: int
+) -> MessageKey | None:
+    """Keep a message that was opened; None if its bundle id is known already."""
+    if find(tx.connection, new.id) is not None:
+        return None
+    key = _add(tx, new, Direction.INCOMING, MessageState.RECEIVED, short_id, digest)
+    note(tx, key, now_ms, LedgerEvent.RECEIVED, new.id.author)
+    return key
+
+
+def mark_read(tx: Transaction, key: MessageKey, at_ms: int) -> bool:
+    """Note that somebody saw an incoming message; False if that was known."""
+    unread = (
+        _MESSAGE.c.key == key,
+        _MESSAGE.c.direction == Direction.INCOMING.value,
+        _MESSAGE.c.is_read == 0,
+    )
+    changed = tx.connection.execute(update(_MESSAGE).where(*unread).values(is_read=1)).rowcount
+    if changed:
+        note(tx, key, at_ms, LedgerEvent.READ)
+    return bool(changed)
+
+
+# --- both ------------------------------------------------------------------------------------
+
+
+def note(
+    tx: Transaction,
+    key: MessageKey,
+    at_ms: int,
+    event: LedgerEvent,
+    node: NodeId | None = None,
+    detail: str = "",
+) -> None:
+    """Add a line to the ledger of a message."""
+    tx.connection.execute(
+        insert(_LEDGER).values(
+            message=key, at_ms=at_ms, event=event.value, node=node, detail=detail
+        )
+    )
+
+
+def get(conn: Connection, key: MessageKey) -> MessageRecord | None:
+    """Return one message by its local number."""
+    return _one(conn, _MESSAGE.c.key == key)
+
+
+def find(conn: Connection, message: BundleId) -> MessageRecord | None:
+    """Return one message by the id of its bundle."""
+    return _one(
+        conn,
+        (_MESSAGE.c.author == message.author)
+        & (_MESSAGE.c.incarnation == message.incarnation)
+        & (_MESSAGE.c.seq == signed64(message.seq)),
+    )
+
+
+def by_short(conn: Connection, short_ids: Collection[ShortId]) -> dict[ShortId, MessageKey]:
+    """Return the outgoing messages that were sealed into these bundles."""
+    keys = [signed64(short_id) for short_id in short_ids]
+    query = select(_MESSAGE.c.short_id, _MESSAGE.c.key).where(
+        _IS_OUTGOING, _MESSAGE.c.short_id.in_(keys)
+    )
+    return {unsigned64(row[0]): int(row[1]) for row in conn.execute(query)}
+
+
+def list_inbox(conn: Connection, after: MessageKey, limit: int) -> list[MessageRecord]:
+    """Return incoming messages that came after `after` (0 for all), oldest first."""
+    return _list(conn, Direction.INCOMING, after, limit)
+
+
+def list_outgoing(conn: Connection, after: MessageKey, limit: int) -> list[MessageRecord]:
+    """Return messages written here after `after` (0 for all), oldest first."""
+    return _list(conn, Direction.OUTGOING, after, limit)
+
+
+def recipients(conn: Connection, key: MessageKey) -> list[RecipientRecord]:
+    """Return who must receipt an outgoing message, and what is known of each."""
+    query = select(_RECIPIENT).where(_RECIPIENT.c.message == key).order_by(_RECIPIENT.c.node)
+    return [
+        RecipientRecord(row.node, RecipientState(row.state), row.at_ms)
+        for row in conn.execute(query)
+    ]
+
+
+def ledger(conn: Connection, key: MessageKey) -> list[LedgerEntry]:
+    """Return the story of a message in the order in which it became known."""
+    query = select(_LEDGER).where(_LEDGER.c.message == key).order_by(_LEDGER.c.key)
+    return [
+        LedgerEntry(row.at_ms, LedgerEvent(row.event), row.node, row.detail)
+        for row in conn.execute(query)
+    ]
+
+
+def counts(conn: Connection) -> dict[MessageState, int]:
+    """Return how many messages are in each state, incoming ones under RECEIVED."""
+    query = select(_MESSAGE.c.state, func.count()).group_by(_MESSAGE.c.state)
+    return {MessageState(state): int(count) for state, count in conn.execute(query)}
+
+
+def _add(
+    tx: Transaction,
+    new: NewMessage,
+    direction: Direction,
+    state: MessageState,
+    short_id: ShortId | None = None,
+    digest: bytes | None = None,
+) -> MessageKey:
+    made = tx.connection.execute(
+        insert(_MESSAGE).values(
+            author=new.id.author,
+            incarnation=new.id.incarnation,
+            seq=signed64(new.id.seq),
+            direction=direction.value,
+            scope=new.scope,
+            kind=int(new.kind),
+            text=new.text,
+            created_ms=new.created_ms,
+            expires_ms=new.expires_ms,
+            received_ms=new.received_ms,
+            alarm_id=new.alarm_id,
+            step=new.step,
+            suite=new.suite,
+            state=state.value,
+            reason="",
+            ended_ms=0,
+            is_read=0,
+            short_id=None if short_id is None else signed64(short_id),
+            digest=digest,
+        )
+    ).inserted_primary_key
+    assert made is not None, "a rowid is given on every insert"
+    return int(made[0])
+
+
+def _pending(conn: Connection, key: MessageKey) -> int:
+    query = (
+        select(func.count())
+        .select_from(_RECIPIENT)
+        .where(
+            _RECIPIENT.c.message == key,
+            _RECIPIENT.c.state == RecipientState.PENDING.value,
+        )
+    )
+    return int(conn.execute(query).scalar_one())
+
+
+def _one(conn: Connection, condition: ColumnElement[bool]) -> MessageRecord | None:
+    row = conn.execute(select(_MESSAGE).where(condition)).first()
+    return None if row is None else _message(row)
+
+
+def _list(
+    conn: Connection, direction: Direction, after: MessageKey, limit: int
+) -> list[MessageRecord]:
+    query = (
+        select(_MESSAGE)
+        .where(_MESSAGE.c.direction == direction.value, _MESSAGE.c.key > after)
+        .order_by(_MESSAGE.c.key)
+        .limit(limit)
+    )
+    return [_message(row) for row in conn.execute(query)]
+
+
+def _message(row: Row[Any]) -> MessageRecord:
+    return MessageRecord(
+        key=row.key,
+        id=BundleId(row.author, row.incarnation, unsigned64(row.seq)),
+        direction=Direction(row.direction),
+        scope=row.scope,
+        kind=Kind(row.kind),
+        text=row.text,
+        created_ms=row.created_ms,
+        expires_ms=row.expires_ms,
+        received_ms=row.received_ms,
+        alarm_id=row.alarm_id,
+        step=row.step,
+        suite=row.suite,
+        state=MessageState(row.state),
+        reason=row.reason,
+        ended_ms=row.ended_ms,
+        is_read=bool(row.is_read),
+        short_id=None if row.short_id is None else unsigned64(row.short_id),
+        digest=row.digest,
+    )

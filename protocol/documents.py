@@ -1,0 +1,294 @@
+"""What authority documents say: the root (who may sign what) and rosters (who belongs where).
+
+Bodies only; the signed form around them and the rules of acceptance are in `protocol.authority`.
+Source: wire-format 7.3-7.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from protocol.bundle import load_public_key
+from protocol.canonical import (
+    Value,
+    as_array,
+    as_bytes,
+    as_text,
+    as_uint,
+    decode_untrusted,
+    encode,
+)
+from protocol.errors import MalformedError, WeakKeyError
+from protocol.identity import (
+    DeviceClass,
+    Role,
+    check_anchor_untrusted,
+    decode_device_class,
+    decode_role,
+)
+from protocol.ids import NodeId, node_id_of
+from protocol.issuing import public_key_der
+from protocol.limits import (
+    ANCHORS_MAX,
+    CERTIFICATE_BYTES_MAX,
+    DOCUMENT_BYTES_MAX,
+    MEMBERS_MAX,
+    NAME_BYTES_MAX,
+    SIGNERS_MAX,
+)
+
+__all__ = [
+    "DocumentClass",
+    "Member",
+    "RootBody",
+    "RosterBody",
+    "SignerRule",
+    "Unit",
+    "decode_class",
+    "decode_name",
+    "decode_root_untrusted",
+    "decode_roster_untrusted",
+    "load_root_key_untrusted",
+    "roster_scope",
+]
+
+
+class DocumentClass(IntEnum):
+    """What a document is about, and so whose signature it needs. Source: wire-format 7.1."""
+
+    ROOT = 1
+    ROSTER = 2
+    REVOCATION = 3
+    WIPE = 4
+    BEACON = 5
+
+
+class Unit(IntEnum):
+    """What a roster lists. Source: wire-format 7.4."""
+
+    SQUAD = 1
+    CENTRE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SignerRule:
+    """Who signs one class of document."""
+
+    cls: DocumentClass
+    """Class that this rule is about."""
+    threshold: int
+    """So many of them must sign, at least 1."""
+    keys: tuple[bytes, ...]
+    """Raw Ed25519 keys, ascending. Empty for the root itself, which its root keys sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootBody:
+    """The top of all trust of one network. Source: wire-format 7.3."""
+
+    network_name: str
+    """1-64 bytes of UTF-8."""
+    epoch: int
+    """Number of this key set, from 1; the same as in the document around it."""
+    root_keys: tuple[bytes, ...]
+    """DER public keys, ECDSA P-384, ascending."""
+    anchors: tuple[bytes, ...]
+    """DER certificates to which every badge and link certificate must lead."""
+    rules: tuple[SignerRule, ...]
+    """One per class, ascending; the first is that of the root."""
+
+    def encode(self) -> bytes:
+        """Return the canonical body."""
+        rules = [[rule.cls.value, rule.threshold, rule.keys] for rule in self.rules]
+        name = self.network_name.encode()
+        return encode([name, self.epoch, self.root_keys, self.anchors, rules])
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One device in a roster."""
+
+    public_key: bytes
+    """32 raw bytes, Ed25519."""
+    role: Role
+    """What it may do in this unit."""
+    device_class: DeviceClass
+    """Kind of machine."""
+    name: str
+    """As people call it, 1-64 bytes of UTF-8."""
+
+    @property
+    def node(self) -> NodeId:
+        """The id that follows from the key."""
+        return node_id_of(self.public_key)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterBody:
+    """Who belongs to one unit. Source: wire-format 7.4."""
+
+    unit: Unit
+    """Squad or operations centre."""
+    zone: int
+    """1-65535."""
+    unit_id: bytes
+    """Squad id; empty for the operations centre."""
+    name: str
+    """Name of the unit, 1-64 bytes of UTF-8."""
+    members: tuple[Member, ...]
+    """At most 500, ascending by key."""
+
+    @property
+    def scope(self) -> bytes:
+        """The scope of the document around this body."""
+        return roster_scope(self.unit, self.zone, self.unit_id)
+
+    @property
+    def readers(self) -> frozenset[NodeId]:
+        """Members who may read what is for this unit. Source: wire-format 7.5."""
+        roles = _READERS[self.unit]
+        return frozenset(member.node for member in self.members if member.role in roles)
+
+    def encode(self) -> bytes:
+        """Return the canonical body."""
+        members = [
+            [member.public_key, member.role.value, member.device_class.value, member.name.encode()]
+            for member in self.members
+        ]
+        return encode([self.unit.value, self.zone, self.unit_id, self.name.encode(), members])
+
+
+_READERS = {
+    Unit.SQUAD: frozenset({Role.AGENT, Role.LEADER, Role.OPERATOR}),
+    Unit.CENTRE: frozenset({Role.GATEWAY, Role.OPERATOR}),
+}
+
+
+def roster_scope(unit: Unit, zone: int, unit_id: bytes) -> bytes:
+    """Return the scope of a roster: unit byte, zone, id. Source: wire-format 7.4."""
+    return bytes([unit]) + zone.to_bytes(2, "big") + unit_id
+
+
+def decode_root_untrusted(body: bytes) -> RootBody:
+    """Return the root that a document of that class has as body.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    record = as_array(decode_untrusted(body, max_bytes=DOCUMENT_BYTES_MAX), "root", 5)
+    keys = as_array(record[2], "root keys", SIGNERS_MAX, 1)
+    anchors = as_array(record[3], "anchors", ANCHORS_MAX, 1)
+    rules = as_array(record[4], "rules", len(DocumentClass), 1)
+    root = RootBody(
+        network_name=decode_name(record[0], "network name"),
+        epoch=as_uint(record[1], "epoch", minimum=1),
+        root_keys=tuple(as_bytes(key, "root key", 256, 1) for key in keys),
+        anchors=tuple(as_bytes(der, "anchor", CERTIFICATE_BYTES_MAX, 1) for der in anchors),
+        rules=tuple(_rule_untrusted(rule) for rule in rules),
+    )
+    for key in root.root_keys:
+        load_root_key_untrusted(key)
+    for anchor in root.anchors:
+        check_anchor_untrusted(anchor)
+    _check_ascending(root.root_keys, "root keys")
+    _check_ascending([rule.cls for rule in root.rules], "rules")
+    first = root.rules[0]
+    if first.cls is not DocumentClass.ROOT or not 1 <= first.threshold <= len(root.root_keys):
+        raise MalformedError("the first rule says how many root keys sign the root")
+    return root
+
+
+def _rule_untrusted(value: Value) -> SignerRule:
+    record = as_array(value, "rule", 3)
+    cls = decode_class(record[0])
+    is_root = cls is DocumentClass.ROOT
+    items = as_array(record[2], "signers", 0 if is_root else SIGNERS_MAX, 0 if is_root else 1)
+    keys = tuple(_device_key_untrusted(item) for item in items)
+    _check_ascending(keys, "signers")
+    threshold = as_uint(record[1], "threshold", SIGNERS_MAX if is_root else len(keys), 1)
+    return SignerRule(cls, threshold, keys)
+
+
+def decode_roster_untrusted(body: bytes) -> RosterBody:
+    """Return the roster that a document of that class has as body.
+
+    Raises: MalformedError, LimitExceededError. Cost: about 5 µs per member.
+    """
+    record = as_array(decode_untrusted(body, max_bytes=DOCUMENT_BYTES_MAX), "roster", 5)
+    try:
+        unit = Unit(as_uint(record[0], "unit"))
+    except ValueError as error:
+        raise MalformedError("unknown kind of unit") from error
+    members = tuple(
+        _member_untrusted(item) for item in as_array(record[4], "members", MEMBERS_MAX, 0)
+    )
+    _check_ascending([member.public_key for member in members], "members")
+    return RosterBody(
+        unit=unit,
+        zone=as_uint(record[1], "zone", 65_535, 1),
+        unit_id=as_bytes(record[2], "unit id", 8 if unit is Unit.SQUAD else 0),
+        name=decode_name(record[3], "name of the unit"),
+        members=members,
+    )
+
+
+def _member_untrusted(value: Value) -> Member:
+    record = as_array(value, "member", 4)
+    return Member(
+        public_key=_device_key_untrusted(record[0]),
+        role=decode_role(as_uint(record[1], "role")),
+        device_class=decode_device_class(as_uint(record[2], "device class")),
+        name=decode_name(record[3], "name of a member"),
+    )
+
+
+def _device_key_untrusted(value: Value) -> bytes:
+    raw = as_bytes(value, "public key", 32)
+    try:
+        load_public_key(raw)
+    except WeakKeyError as error:
+        raise MalformedError("a key is of small order: anybody could sign for it") from error
+    return raw
+
+
+def load_root_key_untrusted(der: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the P-384 key of this DER form. Raises: MalformedError."""
+    try:
+        key = load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise MalformedError("a root key is no public key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        raise MalformedError("a root key is an ECDSA P-384 key")
+    if public_key_der(key) != der:
+        raise MalformedError("a root key is not in its one form")
+    return key
+
+
+def decode_class(value: Value) -> DocumentClass:
+    """Return the class with this number. Raises: MalformedError, LimitExceededError."""
+    try:
+        return DocumentClass(as_uint(value, "class"))
+    except ValueError as error:
+        raise MalformedError("unknown class of document") from error
+
+
+def decode_name(value: Value, what: str) -> str:
+    """Return a name people can read: 1-64 bytes of UTF-8 that no terminal takes as a command.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    name = as_text(value, what, NAME_BYTES_MAX)
+    if not name.isprintable() or name != name.strip() or not name:
+        raise MalformedError(f"{what} is empty or has a character that does not print")
+    return name
+
+
+def _check_ascending(items: Sequence[bytes] | Sequence[int], what: str) -> None:
+    if any(first >= second for first, second in pairwise(items)):  # type: ignore[operator]
+        raise MalformedError(f"{what} are not in ascending order")

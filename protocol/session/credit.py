@@ -1,0 +1,54 @@
+"""How many bytes of bundles may be under way: what the peer acknowledges in 0.4 s.
+
+Without a bound, an urgent bundle would wait behind everything that buffers of the way have
+swallowed. Delivery rate is measured as BBR does (Cardwell et al. 2016): bytes acknowledged since
+a bundle was sent, over the time since. Source: wire-format 6.10.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from protocol.limits import WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_MS
+
+__all__ = ["Window"]
+
+_SAMPLES = 8
+
+
+class Window:
+    """The bound for message, state and bulk; authority and sos may pass it."""
+
+    def __init__(self) -> None:
+        self._under_way: deque[tuple[int, int, int]] = deque()
+        self._delivered_bytes = 0
+        self._rates: deque[float] = deque(maxlen=_SAMPLES)
+        self.under_way_bytes = 0
+        self.bytes_max = WINDOW_BYTES_FIRST
+
+    def sent(self, size_bytes: int, now_ms: int) -> None:
+        """Note a bundle put on the wire."""
+        self._under_way.append((size_bytes, self._delivered_bytes, now_ms))
+        self.under_way_bytes += size_bytes
+
+    def acknowledged(self, count: int, now_ms: int) -> None:
+        """Note that the oldest `count` bundles under way were acknowledged."""
+        for _ in range(count):
+            size_bytes, delivered_before, sent_ms = self._under_way.popleft()
+            self._delivered_bytes += size_bytes
+            self.under_way_bytes -= size_bytes
+        if count:
+            elapsed_ms = max(1, now_ms - sent_ms)
+            self._rates.append((self._delivered_bytes - delivered_before) / elapsed_ms)
+            wanted = int(max(self._rates) * WINDOW_MS)
+            self.bytes_max = min(max(wanted, WINDOW_BYTES_MIN), WINDOW_BYTES_MAX)
+
+    @property
+    def has_room(self) -> bool:
+        """True if a bundle of a lower class may go now."""
+        return self.under_way_bytes < self.bytes_max
+
+    @property
+    def has_urgent_room(self) -> bool:
+        """True if a bundle of class authority or sos may go now."""
+        return self.under_way_bytes < self.bytes_max + WINDOW_BYTES_MIN

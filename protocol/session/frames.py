@@ -1,0 +1,78 @@
+"""Frames on a link: one byte of type, two of length, payload. Source: wire-format 6.1."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from protocol.errors import LimitExceededError, MalformedError
+from protocol.limits import FRAME_BYTES_MAX
+
+__all__ = ["FrameReader", "FrameType", "encode_frame"]
+
+_HEAD_BYTES = 3
+
+
+class FrameType(IntEnum):
+    """What a frame carries. Source: wire-format 6.2."""
+
+    HELLO = 0x01
+    DOCUMENT_VERSIONS = 0x02
+    DOCUMENT = 0x03
+    DOCUMENTS_END = 0x04
+    SUMMARY = 0x10
+    SYMBOLS = 0x11
+    MORE = 0x12
+    LIST = 0x13
+    EQUAL = 0x14
+    ROUND_END = 0x15
+    WANT = 0x20
+    OFFER = 0x21
+    BUNDLE = 0x22
+    ACK = 0x23
+    PING = 0x30
+    PONG = 0x31
+    BYE = 0x3F
+
+
+_TYPES = {int(frame_type): frame_type for frame_type in FrameType}
+
+
+def encode_frame(frame_type: int, payload: bytes) -> bytes:
+    """Return one frame. Raises: LimitExceededError if the payload is too large."""
+    if len(payload) > FRAME_BYTES_MAX:
+        raise LimitExceededError("frame bytes", FRAME_BYTES_MAX, len(payload))
+    return bytes((frame_type, len(payload) >> 8, len(payload) & 0xFF)) + payload
+
+
+class FrameReader:
+    """Cuts a byte stream into frames; holds at most what was fed and not yet read."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._start = 0
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes fed and not read yet."""
+        return len(self._buffer) - self._start
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes from the link."""
+        if self._start:
+            del self._buffer[: self._start]
+            self._start = 0
+        self._buffer += data
+
+    def next_untrusted(self) -> tuple[FrameType, bytes] | None:
+        """Return the next whole frame, or None. Raises: MalformedError for an unknown type."""
+        buffer, start = self._buffer, self._start
+        if len(buffer) - start < _HEAD_BYTES:
+            return None
+        frame_type = _TYPES.get(buffer[start])
+        if frame_type is None:
+            raise MalformedError(f"frame type {buffer[start]:#x} is unknown")
+        end = start + _HEAD_BYTES + (buffer[start + 1] << 8 | buffer[start + 2])
+        if len(buffer) < end:
+            return None
+        self._start = end
+        return frame_type, bytes(buffer[start + _HEAD_BYTES : end])

@@ -1,0 +1,507 @@
+"""The authority's folder: what it grants, what it refuses, and what survives a power cut."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from meshnode import authority_home, authority_state
+from meshnode.authority_home import AuthorityError, AuthorityHome, Network
+from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
+from meshnode.authority_state import decode_state
+from meshnode.enrol import Pending, make_keys
+from protocol.armour import TextForm, armour
+from protocol.authority import Unit, decide, decode_root_untrusted
+from protocol.documents import DocumentClass
+from protocol.enrolment import build_request
+from protocol.errors import (
+    AuthenticationError,
+    EnrolmentError,
+    LimitExceededError,
+    MalformedError,
+    MeshError,
+)
+from protocol.identity import Role, verify_badge_untrusted
+from protocol.limits import (
+    INVITATION_LIFE_MS,
+    INVITATION_TRIES_MAX,
+    PREKEY_END_MS,
+    SQUADS_PER_BADGE_MAX,
+)
+from tests.meshnode.enrolling import (
+    NETWORK,
+    NOW_MS,
+    PASSPHRASE,
+    CountedEntropy,
+    enrol,
+    invite,
+    make_authority,
+    opened,
+    request,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    make_authority(tmp_path / "authority-home")
+    return tmp_path / "authority-home"
+
+
+@pytest.fixture
+def authority(home: Path) -> Iterator[AuthorityHome]:
+    with opened(home) as authority:
+        yield authority
+
+
+def refused(authority: AuthorityHome, text: str, reason: str, now_ms: int = NOW_MS) -> None:
+    """Check that a request is refused for `reason` and that nobody became a member."""
+    before = authority.state
+    with pytest.raises(EnrolmentError) as caught:
+        authority.issue(text, now_ms)
+    assert caught.value.reason == reason
+    assert authority.state.enrolees == before.enrolees
+    assert authority.state.documents == before.documents
+
+
+# --- the folder --------------------------------------------------------------------------------
+
+
+def test_files_are_private_and_encrypted(home: Path) -> None:
+    folder = home / "authority"
+    with opened(home) as authority:
+        secret = authority.state.secrets.sos_key
+        invite(authority, "alice")
+    assert {path.name for path in folder.iterdir()} == {
+        "passphrase.json",
+        "root.pem",
+        "regional.pem",
+        "documents.pem",
+        "state",
+        "lock",
+    }
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.iterdir():
+        if path.name != "lock":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        content = path.read_bytes()
+        assert b"BEGIN PRIVATE KEY" not in content
+        assert b"alice" not in content
+        assert secret not in content
+
+
+def test_what_is_done_is_there_after_reopening(home: Path, tmp_path: Path) -> None:
+    with opened(home) as authority:
+        enrol(authority, tmp_path / "alice", "alice")
+        invite(authority, "bob")
+        before = authority.state
+    with opened(home) as authority:
+        assert authority.state == before
+        assert decode_state(before.encode()) == before
+
+
+def test_a_wrong_or_empty_passphrase_opens_nothing(home: Path, tmp_path: Path) -> None:
+    for passphrase in ("wrong", ""):
+        with (
+            pytest.raises(AuthorityError, match="passphrase"),
+            AuthorityHome.open(home, passphrase, CountedEntropy()),
+        ):
+            pass
+    for passphrase in ("", "x" * (PASSPHRASE_CHARACTERS_MIN - 1)):
+        with pytest.raises(AuthorityError, match="at least"):
+            AuthorityHome.create(tmp_path, passphrase, NETWORK, NOW_MS, CountedEntropy())
+    enough = "x" * PASSPHRASE_CHARACTERS_MIN
+    AuthorityHome.create(tmp_path, enough, NETWORK, NOW_MS, CountedEntropy(), scrypt_cost=2)
+
+
+def test_an_authority_is_never_overwritten(home: Path) -> None:
+    with pytest.raises(AuthorityError, match="never overwritten"):
+        make_authority(home)
+
+
+def test_a_half_made_authority_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "authority.new").mkdir()
+    (tmp_path / "authority.new" / "state").write_bytes(b"half")
+    make_authority(tmp_path)
+    with opened(tmp_path) as authority:
+        assert authority.state.zone == 7
+
+
+def test_there_must_be_an_authority(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AuthorityError, match="authority init"),
+        AuthorityHome.open(tmp_path, PASSPHRASE, CountedEntropy()),
+    ):
+        pass
+
+
+def test_one_command_at_a_time(home: Path) -> None:
+    with (
+        opened(home),
+        pytest.raises(AuthorityError, match="another command"),
+        AuthorityHome.open(home, PASSPHRASE, CountedEntropy()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["state", "passphrase.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "changed"])
+def test_damage_is_noticed(home: Path, name: str, damage: str) -> None:
+    path = home / "authority" / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        half = len(content) // 2
+        path.write_bytes(content[:half] + (b"" if damage == "cut" else b"!" + content[half + 1 :]))
+    with pytest.raises(AuthorityError), AuthorityHome.open(home, PASSPHRASE, CountedEntropy()):
+        pass
+
+
+def test_keys_are_read_with_care(home: Path, tmp_path: Path) -> None:
+    keys = AuthorityKeys.unlock(home / "authority", PASSPHRASE)
+    assert isinstance(keys.read_ed25519("documents"), ed25519.Ed25519PrivateKey)
+    assert keys.read_ec("root").curve.key_size == 384
+    assert keys.read_ec("regional").curve.key_size == 256
+    for read, label in (
+        (keys.read_ec, "documents"),
+        (keys.read_ed25519, "root"),
+        (keys.read_ed25519, "nothing"),
+    ):
+        with pytest.raises(AuthorityError):
+            read(label)
+    with pytest.raises(AuthorityError):
+        AuthorityKeys.unlock(home / "authority", "wrong").read_ec("root")
+    assert repr(keys) == f"AuthorityKeys(folder={home / 'authority'!r})"
+
+
+def test_parameters_of_another_version_are_refused(home: Path) -> None:
+    path = home / "authority" / "passphrase.json"
+    text = path.read_text()
+    for name, value in (("schema", 2), ("scrypt_cost", 2**21), ("scrypt_cost", 1)):
+        path.write_text(json.dumps(json.loads(text) | {name: value}))
+        with pytest.raises(AuthorityError, match="damaged"):
+            AuthorityKeys.unlock(home / "authority", PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network("", 7, "zone"),
+        Network("Alpes", 0, "zone"),
+        Network("Alpes", 65_536, "zone"),
+        Network("Alpes", 7, "a\nb"),
+        Network("n" * 65, 7, "zone"),
+    ],
+)
+def test_odd_networks_are_refused(tmp_path: Path, network: Network) -> None:
+    with pytest.raises(MeshError):
+        AuthorityHome.create(tmp_path, PASSPHRASE, network, NOW_MS, CountedEntropy(), scrypt_cost=2)
+    assert not (tmp_path / "authority").exists()
+
+
+def test_the_root_key_may_lie_elsewhere(home: Path, tmp_path: Path) -> None:
+    (home / "authority" / "root.pem").unlink()
+    with opened(home) as authority:
+        enrol(authority, tmp_path / "alice", "alice")
+
+
+# --- invitations -------------------------------------------------------------------------------
+
+
+def test_names_are_free_tidy_and_not_words_of_commands(
+    authority: AuthorityHome, tmp_path: Path
+) -> None:
+    assert invite(authority, " Le\u0301a ").name == "Léa"
+    enrol(authority, tmp_path / "bob", "Bob")
+    for name in ("léa", "BOB", "codt", "Zone", "squad:x"):
+        with pytest.raises(EnrolmentError) as caught:
+            invite(authority, name)
+        assert caught.value.reason == "name"
+    for name in ("", "a\nb"):
+        with pytest.raises(MalformedError):
+            invite(authority, name)
+    assert invite(authority, "Léa", now_ms=NOW_MS + INVITATION_LIFE_MS + 1_000).name == "Léa"
+
+
+def test_squads_are_known_by_their_first_spelling(authority: AuthorityHome) -> None:
+    assert invite(authority, "a", squads=["Queyras"]).squads == ("Queyras",)
+    assert invite(authority, "b", squads=["QUEYRAS ", "Ubaye"]).squads == ("Queyras", "Ubaye")
+    for squads in ([], ["Ubaye", "ubaye"]):
+        with pytest.raises(EnrolmentError) as caught:
+            invite(authority, "c", squads=squads)
+        assert caught.value.reason == "squads"
+    many = [f"squad {number}" for number in range(SQUADS_PER_BADGE_MAX + 1)]
+    assert len(invite(authority, "d", squads=many[:-1]).squads) == SQUADS_PER_BADGE_MAX
+    with pytest.raises(LimitExceededError):
+        invite(authority, "e", squads=many)
+
+
+def test_open_invitations_are_bounded_and_forgotten_in_time(
+    authority: AuthorityHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authority_home, "INVITATIONS_MAX", 3)
+    for name in "abc":
+        invite(authority, name)
+    with pytest.raises(EnrolmentError) as caught:
+        invite(authority, "d")
+    assert caught.value.reason == "full"
+    invite(authority, "d", now_ms=NOW_MS + INVITATION_LIFE_MS + 8 * 86_400_000)
+    assert len(authority.state.invitations) == 1
+
+
+# --- requests ----------------------------------------------------------------------------------
+
+
+def test_a_request_becomes_a_member(authority: AuthorityHome, tmp_path: Path) -> None:
+    accepted = enrol(authority, tmp_path / "alice", "alice", Role.LEADER, ["Queyras", "Ubaye"])
+    badge = accepted.enrolled.badge
+    assert (badge.role, badge.zone) == (Role.LEADER, 7)
+    names = {roster.name: roster for roster in authority.rosters()}
+    assert set(names) == {"Briançon", "Queyras", "Ubaye"}
+    assert names["Briançon"].members == ()
+    for squad in ("Queyras", "Ubaye"):
+        (member,) = names[squad].members
+        assert (member.node, member.name, member.role) == (badge.node, "alice", Role.LEADER)
+    again = verify_badge_untrusted(badge.chain, [authority.state.anchor], NOW_MS)
+    assert again == badge
+
+
+def test_each_device_stands_where_others_can_find_it(
+    authority: AuthorityHome, tmp_path: Path
+) -> None:
+    for name, role, squads in (
+        ("gate", Role.GATEWAY, []),
+        ("oper", Role.OPERATOR, ["Queyras"]),
+        ("box", Role.RELAY, []),
+        ("car", Role.RELAY, ["Queyras"]),
+        ("alice", Role.AGENT, ["Queyras"]),
+    ):
+        enrol(authority, tmp_path / name, name, role, squads)
+    where = {roster.unit: {each.name for each in roster.members} for roster in authority.rosters()}
+    assert where == {
+        Unit.CENTRE: {"gate", "oper", "box"},
+        Unit.SQUAD: {"oper", "car", "alice"},
+    }
+
+
+def test_relays_get_no_key_that_reads(authority: AuthorityHome, tmp_path: Path) -> None:
+    relay = enrol(authority, tmp_path / "box", "box", Role.RELAY, [])
+    agent = enrol(authority, tmp_path / "alice", "alice")
+    assert relay.enrolled.secrets.sos_key == b""
+    assert agent.enrolled.secrets == authority.state.secrets
+    assert relay.enrolled.secrets.network_key == authority.state.secrets.network_key
+
+
+def test_a_newcomer_gets_the_prekeys_it_needs_first(
+    authority: AuthorityHome, tmp_path: Path
+) -> None:
+    mate = enrol(authority, tmp_path / "mate", "mate")
+    enrol(authority, tmp_path / "far", "far", squads=["Ubaye"])
+    gate = enrol(authority, tmp_path / "gate", "gate", Role.GATEWAY, [])
+    alice = enrol(authority, tmp_path / "alice", "alice")
+    assert alice.enrolled.prekeys == tuple(each.pending.prekey.container for each in (gate, mate))
+    late_ms = NOW_MS + PREKEY_END_MS + 1_000
+    assert enrol(authority, tmp_path / "late", "late", now_ms=late_ms).enrolled.prekeys == ()
+
+
+def test_versions_rise_only_where_members_change(authority: AuthorityHome, tmp_path: Path) -> None:
+    seen: list[dict[bytes, int]] = []
+    for name, squad in (("a", "Queyras"), ("b", "Ubaye"), ("c", "Queyras")):
+        enrol(authority, tmp_path / name, name, squads=[squad])
+        seen.append({each.scope: each.version for each in authority.state.documents})
+    queyras, ubaye = (
+        next(roster.scope for roster in authority.rosters() if roster.name == name)
+        for name in ("Queyras", "Ubaye")
+    )
+    assert [versions[queyras] for versions in seen] == [1, 1, 2]
+    assert [versions.get(ubaye) for versions in seen] == [None, 1, 1]
+    root = decode_root_untrusted(authority.state.root.body)
+    for document in authority.state.documents:
+        assert decide(None, document, root)
+
+
+def signed_by_device(pending: Pending, **changes: object) -> str:
+    """Return a request that its device made, with its own MAC, but for `changes`."""
+    keys = changes.get("keys", pending.keys)
+    container = changes.get("prekey", pending.prekey.container)
+    invitation = changes.get("invitation", pending.invitation)
+    built = build_request(invitation, keys.badge, keys.link, container)  # type: ignore[arg-type, attr-defined]
+    return armour(TextForm.REQUEST, built.encode())
+
+
+def test_a_token_is_used_once(authority: AuthorityHome, tmp_path: Path) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    authority.issue(pending.text, NOW_MS)
+    refused(authority, pending.text, "used")
+    other = request(tmp_path / "thief", pending.invitation)
+    refused(authority, other.text, "used")
+
+
+def test_a_token_expires(authority: AuthorityHome, tmp_path: Path) -> None:
+    first = request(tmp_path / "a", invite(authority, "a"))
+    last_ms = NOW_MS + INVITATION_LIFE_MS
+    refused(authority, first.text, "expired", last_ms + 1)
+    authority.issue(first.text, last_ms)
+
+
+def test_the_sixth_try_is_refused_even_if_it_is_right(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    wrong = replace(pending.request, mac=bytes(32))
+    for tries in range(INVITATION_TRIES_MAX):
+        assert authority.state.invitations[0].tries == tries
+        refused(authority, armour(TextForm.REQUEST, wrong.encode()), "altered")
+    refused(authority, pending.text, "tries")
+
+
+def test_tries_are_counted_on_disk(home: Path, tmp_path: Path) -> None:
+    with opened(home) as authority:
+        pending = request(tmp_path / "alice", invite(authority, "alice"))
+        wrong = replace(pending.request, mac=bytes(32))
+        refused(authority, armour(TextForm.REQUEST, wrong.encode()), "altered")
+    with opened(home) as authority:
+        assert authority.state.invitations[0].tries == 1
+        authority.issue(pending.text, NOW_MS)
+
+
+def test_the_fifth_try_may_be_right(authority: AuthorityHome, tmp_path: Path) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    wrong = replace(pending.request, mac=bytes(32))
+    for _ in range(INVITATION_TRIES_MAX - 1):
+        refused(authority, armour(TextForm.REQUEST, wrong.encode()), "altered")
+    authority.issue(pending.text, NOW_MS)
+
+
+def test_an_altered_request_is_refused(authority: AuthorityHome, tmp_path: Path) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    stranger = replace(pending.invitation, secret=b"?" * 20)
+    refused(authority, signed_by_device(pending, invitation=stranger), "altered")
+    inner = pending.request.inner.replace(
+        pending.request.prekey, bytes(len(pending.request.prekey))
+    )
+    assert inner != pending.request.inner
+    altered = replace(pending.request, inner=inner)
+    refused(authority, armour(TextForm.REQUEST, altered.encode()), "altered")
+
+
+def test_an_unknown_token_is_refused(authority: AuthorityHome, tmp_path: Path) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    unknown = replace(pending.invitation, token=b"whatever")
+    refused(authority, signed_by_device(pending, invitation=unknown), "unknown")
+    with pytest.raises(MalformedError):
+        authority.issue("hello", NOW_MS)
+
+
+def test_known_keys_are_refused(authority: AuthorityHome, tmp_path: Path) -> None:
+    alice = enrol(authority, tmp_path / "alice", "alice").pending
+    mallory = request(tmp_path / "mallory", invite(authority, "mallory"))
+    fresh = make_keys()
+    for keys in (
+        replace(fresh, badge=alice.keys.badge),
+        replace(fresh, badge=alice.keys.link),
+        replace(fresh, link=alice.keys.link),
+        replace(fresh, link=fresh.badge),
+    ):
+        refused(authority, signed_by_device(mallory, keys=keys), "known_key")
+    authority.remove("alice", NOW_MS)
+    authority.issue(mallory.text, NOW_MS)
+    late = request(tmp_path / "late", invite(authority, "late"))
+    refused(authority, signed_by_device(late, keys=alice.keys), "known_key")
+
+
+def test_a_prekey_must_be_the_devices_own(authority: AuthorityHome, tmp_path: Path) -> None:
+    alice = enrol(authority, tmp_path / "alice", "alice").pending
+    bob = request(tmp_path / "bob", invite(authority, "bob"))
+    with pytest.raises(AuthenticationError):
+        authority.issue(signed_by_device(bob, prekey=alice.prekey.container), NOW_MS)
+    assert authority.state.invitations[-1].tries == 1
+
+
+def test_rosters_and_authorities_have_an_end(
+    authority: AuthorityHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(authority, tmp_path / "a", "a")
+    for name in ("MEMBERS_MAX", "AUTHORITY_MEMBERS_MAX"):
+        with monkeypatch.context() as patch:
+            patch.setattr(authority_home, name, 1)
+            refused(authority, request(tmp_path / name, invite(authority, name)).text, "full")
+    with monkeypatch.context() as patch:
+        patch.setattr(authority_home, "ANSWER_DOCUMENTS_MAX", 3)
+        text = request(tmp_path / "x", invite(authority, "x", squads=["Ubaye"])).text
+        refused(authority, text, "full")
+    enrol(authority, tmp_path / "b", "b", squads=["Ubaye"])
+
+
+# --- lost answers and lost power ---------------------------------------------------------------
+
+
+def test_a_lost_answer_is_made_again_for_the_same_request(
+    authority: AuthorityHome, tmp_path: Path
+) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    other = request(tmp_path / "thief", pending.invitation)
+    first = authority.issue(pending.text, NOW_MS)
+    enrol(authority, tmp_path / "bob", "bob")
+    again = authority.answer_again(pending.text, NOW_MS)
+    assert again is not None
+    assert (again.badge_chain, again.link_chain) == (first.badge_chain, first.link_chain)
+    assert again.documents == tuple(each.raw for each in authority.state.documents)
+    assert authority.answer_again(other.text, NOW_MS) is None
+    wrong = replace(pending.request, mac=bytes(32))
+    with pytest.raises(EnrolmentError):
+        authority.answer_again(armour(TextForm.REQUEST, wrong.encode()), NOW_MS)
+    authority.remove("alice", NOW_MS)
+    with pytest.raises(EnrolmentError):
+        authority.answer_again(pending.text, NOW_MS)
+
+
+def test_no_version_is_given_out_before_it_is_saved(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(home) as authority:
+        pending = request(tmp_path / "alice", invite(authority, "alice"))
+        before = authority.state
+
+        def fail(*_: object) -> None:
+            raise OSError("the disk is gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("meshnode.files.os.replace", fail)
+            with pytest.raises(OSError, match="the disk is gone"):
+                authority.issue(pending.text, NOW_MS)
+        assert authority.state == before
+    with opened(home) as authority:
+        assert authority.state == before
+        authority.issue(pending.text, NOW_MS)
+
+
+# --- leaving -----------------------------------------------------------------------------------
+
+
+def test_a_removed_device_is_in_no_roster_and_its_squad_says_so(
+    authority: AuthorityHome, tmp_path: Path
+) -> None:
+    enrol(authority, tmp_path / "alice", "alice")
+    squad = next(each for each in authority.state.documents if each.scope[:1] == b"\x01")
+    authority.remove("Alice", NOW_MS)
+    after = next(each for each in authority.state.documents if each.scope == squad.scope)
+    assert after.version == squad.version + 1
+    assert all(not roster.members for roster in authority.rosters())
+    with pytest.raises(EnrolmentError):
+        authority.remove("alice", NOW_MS)
+    assert invite(authority, "alice").name == "alice"
+
+
+def test_nothing_secret_is_printed(authority: AuthorityHome) -> None:
+    secrets = authority.state.secrets
+    assert repr(secrets.sos_key)[2:-1] not in repr(authority.state)
+    assert "secret=" not in repr(invite(authority, "alice"))
+    assert authority_state.__all__
+    assert authority.state.root.cls is DocumentClass.ROOT
