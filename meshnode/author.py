@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meshnode.errors import StoreFullError
 from meshnode.reception import Checked, record_of
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
@@ -39,6 +40,8 @@ class Draft:
     """Chain index, or slot of a superseding kind."""
     lifetime_s: int | None = None
     """None takes the kind's own."""
+    seq: int | None = None
+    """A number that was taken before; None takes the next one."""
 
 
 class Author:
@@ -56,30 +59,33 @@ class Author:
         self._runtime = runtime
         self._network_key = network_key
 
-    def make(self, tx: Transaction, draft: Draft, body: Callable[[Header, bytes], bytes]) -> Checked:
+    def make(self, tx: Transaction, draft: Draft, body: Callable[[Header], bytes]) -> Checked:
         """Number, stamp, seal, sign and store one bundle in `tx`.
 
-        `body` gets the header and its bytes and returns the sealed body. Raises: StoreFullError,
-        EnvelopeError. The caller announces the result after the commit.
+        `body` gets the header and returns the sealed body. Raises: StoreFullError, EnvelopeError.
+        The caller announces the result after the commit.
         """
         now_ms = self._runtime.now_ms()
-        tx.hlc = hlc.tick(tx.hlc, now_ms)
+        stamp = hlc.tick(tx.hlc, now_ms)
+        tx.hlc = stamp
         lifetime_s = KINDS[draft.kind].lifetime_s if draft.lifetime_s is None else draft.lifetime_s
         header = Header(
             suite=draft.suite,
             kind=draft.kind,
             author=self.node,
             incarnation=tx.incarnation,
-            seq=tx.take_seq(),
-            hlc=tx.hlc,
+            seq=tx.take_seq() if draft.seq is None else draft.seq,
+            hlc=stamp,
             lifetime_s=lifetime_s,
             scope=draft.scope,
             keyref=draft.keyref,
             index=draft.index,
         )
-        bundle = bundles.build(header, body(header, header.encode()), self._sign)
+        bundle = bundles.build(header, body(header), self._sign)
         short = short_id(self._network_key, bundle.digest)
         record = record_of(bundle, short, 0, now_ms, is_own=True)
         (reception,) = rows.add_many(tx, [record])
+        if reception in (Reception.STORE_FULL, Reception.QUOTA):
+            raise StoreFullError("the store has no room for what this device wants to say")
         assert reception is Reception.STORED, reception
         return Checked(0, bundle, short, reception, record)

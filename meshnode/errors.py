@@ -4,7 +4,7 @@ MeshError
 ├── StoreError       StoreFullError, StoreCorruptError, SchemaTooNewError
 ├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError
 ├── ConfigError      .key .reason; the start is refused
-├── HomeError        the folder of a node cannot be used as asked
+├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
 └── ControlError     the running node did not answer, or refused
 
@@ -19,6 +19,7 @@ __all__ = [
     "ConfigError",
     "ControlError",
     "HandshakeError",
+    "HomeBusyError",
     "HomeError",
     "LinkClosedError",
     "LinkError",
@@ -74,6 +75,10 @@ class ConfigError(MeshError):
 
 class HomeError(MeshError):
     """The folder of a node is missing, in use by another process, or not a node's."""
+
+
+class HomeBusyError(HomeError):
+    """Another process has the store of this home open."""
 
 
 class SendError(MeshError):

@@ -8,16 +8,20 @@ routing point 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from meshnode.directory import Directory
 from protocol.bundle import Bundle, Scope, ScopeKind
 from protocol.errors import RemoteProtocolError
 from protocol.ids import BundleId, NodeId
-from protocol.receipts import Receipt, decode_receipt_untrusted, page_of, page_seqs
+from protocol.limits import IMMUNITY_PAGES_MAX, Kind
+from protocol.receipts import PAGE, Receipt, decode_receipt_untrusted, page_of
 
 __all__ = ["Covered", "Immunity"]
+
+_PageKey = tuple[NodeId, int, int]
+"""Author, incarnation, page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,14 @@ class Covered:
 
 
 class Immunity:
-    """Bit sets of receipted seqs: memory grows with (author, page, recipient), 128 bytes each."""
+    """Bit sets of receipted seqs: 128 bytes per author, page and recipient.
+
+    At most `IMMUNITY_PAGES_MAX` pages are remembered, the latest heard of; a page that was
+    forgotten costs bytes on the air, never a message.
+    """
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[NodeId, int, int], dict[NodeId, int]] = {}
+        self._pages: OrderedDict[_PageKey, dict[NodeId, int]] = OrderedDict()
 
     def learn(self, bundle: Bundle) -> tuple[Covered, ...]:
         """Take in a verified receipt bundle; return the runs that it newly covers.
@@ -54,33 +62,31 @@ class Immunity:
             return ()
         key = (scope.target, receipt.incarnation, receipt.page)
         page = self._pages.setdefault(key, {})
+        self._pages.move_to_end(key)
+        if len(self._pages) > IMMUNITY_PAGES_MAX:
+            self._pages.popitem(last=False)
         before = page.get(bundle.header.author, 0)
         after = before | _bits(receipt)
         page[bundle.header.author] = after
         return _runs(key, after & ~before)
 
-    def has_all(self, bundle: BundleId, scope: Scope, directory: Directory) -> bool:
+    def has_all(self, bundle: BundleId, kind: Kind, scope: Scope, directory: Directory) -> bool:
         """True if everybody whom the bundle is for has receipted it.
 
-        For the operations centre one of its members is enough; a bundle for a whole zone is
-        never complete and lives until it expires.
+        For the operations centre one of its members is enough, save for chain keys, which each of
+        them needs; a bundle for a whole zone is never complete and lives until it expires.
         """
         page = self._pages.get((bundle.author, bundle.incarnation, page_of(bundle.seq)))
         if not page or scope.kind is ScopeKind.ZONE:
             return False
-        bit = 1 << (bundle.seq % page_size())
+        bit = 1 << (bundle.seq % PAGE)
         holders = {node for node, bits in page.items() if bits & bit}
         if not holders:
             return False
         recipients = directory.recipients(scope, bundle.author)
-        if scope.kind is ScopeKind.CODT:
+        if scope.kind is ScopeKind.CODT and kind is not Kind.CHAIN_KEYS:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders
-
-
-def page_size() -> int:
-    """Seqs per receipt page."""
-    return len(page_seqs(0))
 
 
 def _bits(receipt: Receipt) -> int:
@@ -90,17 +96,12 @@ def _bits(receipt: Receipt) -> int:
     return bits
 
 
-def _runs(key: tuple[NodeId, int, int], bits: int) -> tuple[Covered, ...]:
+def _runs(key: _PageKey, bits: int) -> tuple[Covered, ...]:
     author, incarnation, page = key
-    base, runs = page * page_size(), []
+    base, runs = page * PAGE, []
     while bits:
         first = (bits & -bits).bit_length() - 1
         length = (~(bits >> first) & ((bits >> first) + 1)).bit_length() - 1
         runs.append(Covered(author, incarnation, base + first, base + first + length - 1))
         bits &= ~(((1 << length) - 1) << first)
     return tuple(runs)
-
-
-def runs_of(pages: Iterable[tuple[Covered, ...]]) -> list[Covered]:
-    """Return all runs of several receipts in one list."""
-    return [run for page in pages for run in page]

@@ -7,7 +7,7 @@ Source: security 2.9, wire-format 7.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from meshnode.directory import Directory
 from meshnode.errors import StoreCorruptError
@@ -16,12 +16,14 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store import documents
 from meshnode.store.engine import Store, Transaction
+from meshnode.store.evidence import note_equivocation
+from meshnode.store.records import DocumentRecord, EvidenceRecord
 from protocol import authority
 from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument
-from protocol.errors import DocumentError, MeshError, RemoteProtocolError
+from protocol.errors import DocumentError, EquivocationError, MeshError, RemoteProtocolError
 from protocol.session import DocumentKey
 
-__all__ = ["Membership"]
+__all__ = ["Membership", "record_of_document"]
 
 
 class Membership:
@@ -37,8 +39,10 @@ class Membership:
     ) -> None:
         self._store = store
         self._runtime = runtime
-        self._events = events
-        self._metrics = metrics
+        self.events = events
+        self.metrics = metrics
+        self.on_change: list[Callable[[], None]] = []
+        """Called on the trio thread after other documents came into force."""
         self._install(held)
 
     @classmethod
@@ -51,25 +55,29 @@ class Membership:
         return cls(store, runtime, events, metrics, held)
 
     def _install(self, held: Sequence[SignedDocument]) -> None:
-        roots = [document for document in held if document.cls == DocumentClass.ROOT]
+        roots = [document for document in held if document.cls is DocumentClass.ROOT]
         if len(roots) != 1:
             raise StoreCorruptError("the store holds no root document: enrol this device again")
         self.root: RootBody = authority.decode_root_untrusted(roots[0].body)
         rosters = [
             authority.decode_roster_untrusted(document.body)
             for document in held
-            if document.cls == DocumentClass.ROSTER
+            if document.cls is DocumentClass.ROSTER
         ]
         self.directory: Directory = Directory.from_documents(self.root, rosters)
-        self.rosters: tuple[RosterBody, ...] = tuple(rosters)
         self.versions: dict[DocumentKey, tuple[int, int]] = {
-            (document.cls, document.scope): (document.epoch, document.version) for document in held
+            (int(document.cls), document.scope): (document.epoch, document.version)
+            for document in held
         }
+
+    async def read(self, keys: Sequence[DocumentKey]) -> list[bytes]:
+        """Return the raw documents of `keys` that we hold, roots first."""
+        return await self._store.read(lambda conn: documents.raw_many(conn, keys))
 
     async def accept(self, raws: Sequence[bytes]) -> int:
         """Check and save the documents that are new here; return how many took effect.
 
-        A document that is refused is counted and does not stop the others.
+        A document that is refused is counted and does not stop the others. Raises: StoreError.
         """
         candidates = []
         for raw in raws:
@@ -81,32 +89,67 @@ class Membership:
         candidates.sort(key=lambda document: document.cls)
         if not candidates:
             return 0
-        taken = await self._store.write(lambda tx: self._save(tx, candidates))
+        taken, refusals = await self._store.write(lambda tx: self._save(tx, candidates))
+        for error in refusals:
+            self._refused(error)
         if taken:
             raws_held = await self._store.read(documents.all_raw)
             self._install([authority.decode_untrusted(raw) for raw in raws_held])
-            self._events.publish(DocumentsChanged(count=taken))
+            self.metrics.count("documents_accepted", taken)
+            for tell in self.on_change:
+                tell()
+            self.events.publish(DocumentsChanged(count=taken))
         return taken
 
-    def _save(self, tx: Transaction, candidates: Sequence[SignedDocument]) -> int:
-        root, taken = self.root, 0
+    def _save(
+        self, tx: Transaction, candidates: Sequence[SignedDocument]
+    ) -> tuple[int, list[MeshError]]:
+        root, taken, refusals = self.root, 0, list[MeshError]()
+        now_ms = self._runtime.now_ms()
         for candidate in candidates:
-            held_raw = documents.get_raw(tx.connection, (candidate.cls, candidate.scope))
-            held = authority.decode_untrusted(held_raw) if held_raw is not None else None
+            record = documents.get(tx.connection, (int(candidate.cls), candidate.scope))
+            held = authority.decode_untrusted(record.raw) if record is not None else None
             try:
                 is_new = authority.decide(held, candidate, root)
-                if is_new and candidate.cls == DocumentClass.ROSTER:
-                    authority.decode_roster_untrusted(candidate.body)
-                if is_new and candidate.cls == DocumentClass.ROOT:
-                    root = authority.decode_root_untrusted(candidate.body)
+            except EquivocationError as error:
+                assert record is not None, "only a second document can contradict a first"
+                _keep_evidence(tx, record, candidate, now_ms)
+                refusals.append(error)
+                continue
             except (DocumentError, RemoteProtocolError) as error:
-                self._refused(error)
+                refusals.append(error)
                 continue
             if is_new:
-                documents.put(tx, candidate, self._runtime.now_ms())
+                if candidate.cls is DocumentClass.ROOT:
+                    root = authority.decode_root_untrusted(candidate.body)
+                documents.put(tx, record_of_document(candidate, now_ms))
                 taken += 1
-        return taken
+        return taken, refusals
 
     def _refused(self, error: MeshError) -> None:
-        self._metrics.count("documents_refused")
+        self.metrics.count("documents_refused")
         self._runtime.trace("document_refused", reason=type(error).__name__)
+
+
+def record_of_document(document: SignedDocument, now_ms: int) -> DocumentRecord:
+    """Return the row for a document that was checked."""
+    return DocumentRecord(
+        document_class=int(document.cls),
+        scope=document.scope,
+        epoch=document.epoch,
+        version=document.version,
+        digest=document.digest,
+        raw=document.raw,
+        received_ms=now_ms,
+    )
+
+
+def _keep_evidence(
+    tx: Transaction, held: DocumentRecord, candidate: SignedDocument, now_ms: int
+) -> None:
+    signer = candidate.signatures[0][0]
+    subject = (
+        f"document {candidate.cls.name.lower()} {candidate.scope.hex()} "
+        f"{candidate.epoch}.{candidate.version}"
+    )
+    note_equivocation(tx, EvidenceRecord(now_ms, signer, subject, held.digest, candidate.raw))

@@ -36,6 +36,9 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "keys_requested": "requests for missing chain keys written",
         "prekeys_refused": "prekeys of others that cannot be sealed to",
         "hints": "sightings of possible peers",
+        "hints_dropped": "sightings beyond what the node follows up",
+        "mdns_failures": "times that multicast discovery broke and was started again",
+        "mdns_ignored": "multicast announcements that name no place to dial",
         "rooms_restarted": "parts of the node that failed and were started again",
     }
 )

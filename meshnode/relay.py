@@ -9,86 +9,120 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-
-import trio
+from dataclasses import dataclass
 
 from meshnode.admission import Admission
-from meshnode.errors import StoreError
+from meshnode.contact_log import ContactLog
+from meshnode.directory import Directory
+from meshnode.errors import StoreFullError
 from meshnode.events import BundlesStored, Events, PeerDown, PeerUp
 from meshnode.immunity import Covered, Immunity
+from meshnode.ledger import Ledger
 from meshnode.links.base import Link
-from meshnode.links.session_runner import SessionHandle
+from meshnode.links.session_handle import SessionHandle
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
+from meshnode.planning import Planning
 from meshnode.reception import Checked, Examiner
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
-from meshnode.store import peers
+from meshnode.store import delivery, peers
 from meshnode.store.engine import Store, Transaction
-from meshnode.store.records import BundleRecord, BundleSummary
 from protocol import bundle as bundles
-from protocol.bundle import Scope
+from protocol.bundle import Header, Scope, ScopeKind
 from protocol.ids import BundleId, NodeId, ShortId
-from protocol.limits import Kind, TrafficClass
+from protocol.limits import Kind
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot
 from protocol.reports import Reception
-from protocol.routing.base import Candidate, Router
+from protocol.routing.base import Router
 from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
-__all__ = ["Relay"]
+__all__ = ["Relay", "RelayParts"]
 
-_PLAN_PAGE = 2_000
-"""Bundles planned at once when a peer's set is empty."""
+_FOR_PEOPLE = frozenset({Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST})
+"""Kinds that only those whom they are for have a use for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayParts:
+    """What a relay is built from."""
+
+    node: NodeId
+    """Ourselves, 16 bytes."""
+    zone: int
+    """Our own zone, 1-65535."""
+    store: Store
+    """Where bundles lie."""
+    runtime: Runtime
+    """The seams."""
+    membership: Membership
+    """Who is who."""
+    examiner: Examiner
+    """The checks before storing."""
+    router: Router
+    """In which order a peer gets what it lacks."""
+    ledger: Ledger
+    """The stories of our own messages."""
+    events: Events
+    """Who watches."""
+    metrics: Metrics
+    """Counters."""
+    local_hello: Callable[[Link], tuple[tuple[bytes, ...], bytes]]
+    """Badge chain and binding signature for a link."""
+    contact_log: ContactLog
+    """Remembers who was met."""
+    on_unopened: Callable[[], None]
+    """Wakes the inbox: something for this device was stored."""
 
 
 class Relay:
     """The store-carry-forward part of a node: what is held, what is offered, what is dropped."""
 
-    def __init__(
-        self,
-        node: NodeId,
-        store: Store,
-        runtime: Runtime,
-        membership: Membership,
-        examiner: Examiner,
-        router: Router,
-        events: Events,
-        metrics: Metrics,
-        local_hello: Callable[[Link], tuple[tuple[bytes, ...], bytes]],
-    ) -> None:
-        self._node = node
-        self._store = store
-        self._runtime = runtime
-        self._membership = membership
-        self._examiner = examiner
-        self._router = router
-        self._events = events
-        self._metrics = metrics
-        self._local_hello = local_hello
-        self._admission = Admission(runtime, metrics)
+    def __init__(self, parts: RelayParts) -> None:
+        self._node = parts.node
+        self._zone = parts.zone
+        self._store = parts.store
+        self._runtime = parts.runtime
+        self._membership = parts.membership
+        self._examiner = parts.examiner
+        self._ledger = parts.ledger
+        self._events = parts.events
+        self._metrics = parts.metrics
+        self._local_hello = parts.local_hello
+        self._on_unopened = parts.on_unopened
+        self._contact_log = parts.contact_log
+        self._admission = Admission(parts.runtime, parts.metrics)
+        self._planning = Planning(parts.store, parts.runtime, parts.router)
         self._immunity = Immunity()
         self._sessions: dict[NodeId, SessionHandle] = {}
-        self._asked: dict[ShortId, NodeId] = {}
         self._own: set[ShortId] = set()
 
     async def load(self) -> None:
-        """Learn from the store which receipts and which own bundles it holds."""
-        receipts = await self._store.read(lambda conn: rows.raws_of_kind(conn, Kind.RECEIPT))
-        for raw in receipts:
-            self._immunity.learn(bundles.decode_untrusted(raw))
-        self._own = set(await self._store.read(lambda conn: rows.own_ids(conn, self._node)))
+        """Learn from the store which receipts and own bundles it holds, and end what a crash cut.
+
+        Raises: StoreError.
+        """
+        raws = await self._store.read(lambda conn: rows.raws_of_kind(conn, Kind.RECEIPT))
+        receipts = [bundles.decode_untrusted(raw) for raw in raws]
+        covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
+        self._own = set(await self._store.read(rows.own_ids))
+        await self._store.write(peers.all_down)
+        await self._drop_delivered(covered)
 
     # --- the session's questions ------------------------------------------------------------
 
     def hello(self, link: Link) -> LocalHello:
         """Return what we show of ourselves on `link`."""
         chain, signature = self._local_hello(link)
-        return LocalHello(chain, signature, dict(self._membership.versions))
+        nonce = self._runtime.entropy(16)
+        return LocalHello(chain, signature, dict(self._membership.versions), nonce)
 
     async def admit(self, link: Link, hello: HelloReceived) -> NodeId:
         """Return who the peer is. Raises: AuthenticationError."""
-        badge = self._admission.admit(link, hello, self._membership.root.anchors)
+        anchors = self._membership.root.anchors
+        admit = self._admission.admit
+        badge = await self._runtime.run_blocking(admit, link, hello, anchors)
         return badge.node
 
     async def read_documents(self, keys: Sequence[DocumentKey]) -> list[bytes]:
@@ -113,50 +147,17 @@ class Relay:
 
     async def plan(self, peer: NodeId, ids: Sequence[ShortId]) -> list[Item]:
         """Return those of `ids` that we hold, in the order this peer should get them."""
-        summaries = await self._store.read(lambda conn: rows.summaries(conn, ids))
-        return self._ordered(peer, summaries)
+        return await self._planning.plan(peer, ids)
 
     async def plan_all(
         self, peer: NodeId, interest: Interest, after: int | None
     ) -> tuple[list[Item], int | None]:
         """Return the next page of everything in `interest`, and where the page after it starts."""
-        page = await self._store.read(
-            lambda conn: rows.page(conn, interest, after or 0, _PLAN_PAGE)
-        )
-        cursor = page.next_cursor
-        return self._ordered(peer, page.summaries), cursor
-
-    def _ordered(self, peer: NodeId, summaries: Sequence[BundleSummary]) -> list[Item]:
-        candidates = [
-            Candidate(
-                short_id=summary.short_id,
-                traffic_class=TrafficClass(summary.traffic_class),
-                kind=Kind(summary.kind),
-                size_bytes=summary.size_bytes,
-                created_ms=summary.hlc >> 16,
-                expires_ms=summary.expires_ms,
-                is_for_peer=peer in summary.scope,
-                hops=summary.hops,
-            )
-            for summary in summaries
-        ]
-        now_ms = self._runtime.now_ms()
-        return [
-            Item(candidate.short_id, candidate.traffic_class, candidate.size_bytes)
-            for candidate in self._router.order(candidates, peer, now_ms)
-        ]
+        return await self._planning.plan_all(peer, interest, after)
 
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
         """Return those of `ids` worth asking `peer` for: not held, not dropped, not asked."""
-        known = await self._store.read(lambda conn: rows.known_many(conn, ids))
-        wanted = []
-        for short in ids:
-            asked_of = self._asked.get(short)
-            if short in known or (asked_of is not None and asked_of != peer):
-                continue
-            self._asked[short] = peer
-            wanted.append(short)
-        return wanted
+        return await self._planning.missing(ids, peer)
 
     async def read_bundles(self, ids: Sequence[ShortId]) -> Mapping[ShortId, tuple[bytes, int]]:
         """Return container and hop count of those of `ids` that are still held."""
@@ -167,16 +168,15 @@ class Relay:
     def session_up(self, handle: SessionHandle) -> None:
         """A peer was admitted and reconciled from now on."""
         self._sessions[handle.peer] = handle
+        self._contact_log.up(handle)
         self._events.publish(PeerUp(handle.peer, handle.link.remote))
 
     def session_down(self, handle: SessionHandle) -> None:
         """The session ended; what only this peer was asked for is asked of the others again."""
         if self._sessions.get(handle.peer) is handle:
             del self._sessions[handle.peer]
-        unanswered = [short for short, peer in self._asked.items() if peer == handle.peer]
-        for short in unanswered:
-            del self._asked[short]
-        if unanswered:
+        self._contact_log.down(handle)
+        if self._planning.forget(handle.peer):
             for other in self._sessions.values():
                 other.start_round()
         self._events.publish(PeerDown(handle.peer))
@@ -194,91 +194,165 @@ class Relay:
         """Check, commit and announce a batch of (hop count, container); return each one's fate.
 
         Returns after the commit (fsync), so the caller may acknowledge. `peer` is None for a file.
+        Raises: StoreError, where nothing of the batch was stored.
         """
-        checked = await self._examiner.examine(batch, self._immunity)
-        outcomes = [(each.short_id, each.reception) for each in checked]
-        fresh = [each for each in checked if each.record is not None]
+        checked = await self._examiner.examine(batch)
+        directory = self._membership.directory
+        fates = [self._fate(each, directory) for each in checked]
+        fresh = [
+            each
+            for each, fate in zip(checked, fates, strict=True)
+            if fate is Reception.STORED and each.record is not None
+        ]
         if fresh:
-            stored = await self._commit(peer, fresh)
-            fates = {each.position: fate for each, fate in zip(fresh, stored, strict=True)}
-            outcomes = [
-                (short, fates.get(position, fate))
-                for position, (short, fate) in enumerate(outcomes)
-            ]
-        for short, reception in outcomes:
-            if short is not None:
-                self._asked.pop(short, None)
-            self._metrics.count(f"bundles_{reception.name.lower()}")
+            for each, fate in zip(fresh, await self._commit(peer, fresh), strict=True):
+                fates[each.position] = fate
+        outcomes = [(each.short_id, fate) for each, fate in zip(checked, fates, strict=True)]
+        self._planning.settled(short for short, _fate in outcomes if short is not None)
+        for fate in fates:
+            self._metrics.count(f"bundles_{fate.name.lower()}")
         return outcomes
 
-    async def _commit(
-        self, peer: NodeId | None, fresh: Sequence[Checked]
-    ) -> list[Reception]:
+    def _fate(self, checked: Checked, directory: Directory) -> Reception:
+        """Refuse, of what is fit to be stored, what everybody it is for has receipted."""
+        if checked.reception is not Reception.STORED or checked.bundle is None:
+            return checked.reception
+        header = checked.bundle.header
+        if self._immunity.has_all(header.id, header.kind, header.scope, directory):
+            return Reception.DELIVERED
+        return Reception.STORED
+
+    async def _commit(self, peer: NodeId | None, fresh: Sequence[Checked]) -> list[Reception]:
+        """Store, queue for the inbox and note receipts in one transaction; then announce."""
+        directory, now_ms = self._membership.directory, self._runtime.now_ms()
         records = [each.record for each in fresh if each.record is not None]
+        to_open = {
+            each.short_id
+            for each in fresh
+            if each.bundle is not None and self._is_for_us(each.bundle.header, directory)
+        }
+        receipts = [
+            each.bundle
+            for each in fresh
+            if each.bundle is not None and self._ledger.is_receipt_for_us(each.bundle)
+        ]
+
+        def store(tx: Transaction) -> tuple[list[Reception], list[int], int]:
+            receptions = rows.add_many(tx, records)
+            queued = [
+                record.short_id
+                for record, reception in zip(records, receptions, strict=True)
+                if reception is Reception.STORED and record.short_id in to_open
+            ]
+            waiting = delivery.queue_unopened(tx, queued, now_ms) if queued else 0
+            changed = [
+                key
+                for receipt in receipts
+                for key in self._ledger.note_receipt(tx, receipt, directory)
+            ]
+            return receptions, changed, waiting
+
         try:
-            receptions = await self._store.write(lambda tx: rows.add_many(tx, records))
-        except StoreError as error:
-            self._runtime.trace("store_refused", reason=type(error).__name__)
+            receptions, changed, waiting = await self._store.write(store)
+        except StoreFullError:
             return [Reception.STORE_FULL] * len(records)
         kept = [
             each
             for each, reception in zip(fresh, receptions, strict=True)
             if reception is Reception.STORED
         ]
+        self._ledger.announce(changed)
+        if waiting:
+            self._on_unopened()
         await self.announce(kept, peer)
         return receptions
 
+    def _is_for_us(self, header: Header, directory: Directory) -> bool:
+        """Tell whether the inbox has something to do with a bundle."""
+        if header.kind is Kind.PREKEY:
+            return True
+        if header.kind is Kind.SOS and header.scope.zone == self._zone:
+            return True
+        if header.kind not in _FOR_PEOPLE and header.kind is not Kind.SOS:
+            return False
+        if header.scope.kind is ScopeKind.DEVICE:
+            return header.scope.target == self._node
+        return self._node in directory.recipients(header.scope, header.author)
+
+    async def requeue_held(self) -> None:
+        """After a change of rosters: queue held bundles that are for us now. Raises: StoreError."""
+        directory, now_ms = self._membership.directory, self._runtime.now_ms()
+
+        def queue(tx: Transaction) -> int:
+            found = [
+                summary.short_id
+                for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
+                for summary in rows.by_kind(tx.connection, kind)
+                if not summary.is_own
+                and self._node
+                in directory.recipients(Scope.decode_untrusted(summary.scope), summary.author)
+            ]
+            return delivery.queue_unopened(tx, found, now_ms)
+
+        if await self._store.write(queue):
+            self._on_unopened()
+
     async def announce(self, kept: Sequence[Checked], source: NodeId | None) -> None:
         """After a commit: tell live peers and the rooms of this node, and act on receipts."""
-        if not kept:
-            return
         records = [each.record for each in kept if each.record is not None]
+        if not records:
+            return
+        self._own.update(record.short_id for record in records if record.is_own)
         items = [
-            Item(record.short_id, TrafficClass(record.traffic_class), record.size_bytes)
-            for record in records
+            Item(record.short_id, record.traffic_class, record.size_bytes) for record in records
         ]
-        for peer, handle in self._sessions.items():
+        for peer, handle in list(self._sessions.items()):
             if peer != source:
                 handle.announce(items)
         covered = [
             run
             for each in kept
-            if each.bundle.header.kind is Kind.RECEIPT
+            if each.bundle is not None and each.bundle.header.kind is Kind.RECEIPT
             for run in self._immunity.learn(each.bundle)
         ]
-        if covered:
-            await self._drop_delivered(covered)
-        self._events.publish(BundlesStored(tuple(each.bundle.header for each in kept), source))
-
-    def note_own(self, records: Sequence[BundleRecord]) -> None:
-        """Remember ids of bundles made here, whose copies are worth a line in the ledger."""
-        self._own.update(record.short_id for record in records)
+        self._events.publish(BundlesStored(len(records), source))
+        await self._drop_delivered(covered)
 
     async def _drop_delivered(self, covered: Sequence[Covered]) -> None:
-        def drop(tx: Transaction) -> int:
-            done = []
-            for run in covered:
+        """Drop what receipts newly cover, once everybody it is for has receipted it."""
+        if not covered:
+            return
+        held = await self._store.read(
+            lambda conn: [
+                summary
+                for run in covered
                 for summary in rows.of_author(
-                    tx.connection, run.author, run.incarnation, run.first, run.last
-                ):
-                    bundle = BundleId(run.author, run.incarnation, summary.seq)
-                    scope = Scope.decode_untrusted(summary.scope)
-                    if self._immunity.has_all(bundle, scope, self._membership.directory):
-                        done.append(summary.short_id)
-            rows.drop_many(tx, done, "delivered")
-            return len(done)
-
-        dropped = await self._store.write(drop)
-        self._metrics.count("bundles_dropped_delivered", dropped)
+                    conn, run.author, run.incarnation, run.first, run.last
+                )
+            ]
+        )
+        directory = self._membership.directory
+        done = [
+            summary.short_id
+            for summary in held
+            if self._immunity.has_all(
+                BundleId(summary.author, summary.incarnation, summary.seq),
+                summary.kind,
+                Scope.decode_untrusted(summary.scope),
+                directory,
+            )
+        ]
+        if done:
+            gone = await self._store.write(
+                lambda tx: len(rows.drop_many(tx, done, Reception.DELIVERED))
+            )
+            self._own.difference_update(done)
+            self._metrics.count("bundles_dropped_delivered", gone)
 
     async def handed_over(
         self, peer: NodeId, outcomes: Sequence[tuple[ShortId, Reception]]
     ) -> None:
         """The peer acknowledged bundles: write down who carries a copy of our own ones."""
-        own = [(short, fate) for short, fate in outcomes if short in self._own]
-        if not own:
-            return
-        now_ms = self._runtime.now_ms()
-        with trio.CancelScope(shield=True):
-            await self._store.write(lambda tx: peers.note_custody(tx, peer, own, now_ms))
-        self._events.publish_custody(peer, tuple(short for short, _ in own))
+        own = [short for short, fate in outcomes if fate.is_held and short in self._own]
+        if own:
+            await self._ledger.handed_over(peer, own)

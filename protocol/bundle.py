@@ -112,6 +112,9 @@ _KEYREF_BYTES = {
     Suite.ZONE: (8,),
 }
 
+_INDEXED = (Suite.CHAIN, Suite.CLEAR)
+"""Suites whose header says more than 0 in `index`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -326,6 +329,8 @@ def _header_untrusted(header_bytes: bytes) -> Header:
         raise MalformedError("the key reference does not fit the suite")
     if known_suite is Suite.CHAIN and header.index >= CHAIN_MESSAGES_MAX:
         raise LimitExceededError("chain index", CHAIN_MESSAGES_MAX - 1, header.index)
+    if header.index and known_suite not in _INDEXED:
+        raise MalformedError("this suite has no index but 0")
     return header
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "new_chain",
     "next_key",
     "receiving_chain",
+    "seed_at",
 ]
 
 
@@ -100,6 +101,20 @@ def next_key(chain: SendingChain) -> tuple[SendingChain, int, bytes]:
     return after, chain.index, key
 
 
+def seed_at(first: SendingChain, index: int) -> bytes:
+    """Return the 32-byte seed of message `index`, at or after that of `first`.
+
+    Raises: ValueError if it lies before, or at or beyond `CHAIN_MESSAGES_MAX`.
+    Cost: about 5 µs per index stepped over.
+    """
+    if not first.index <= index < CHAIN_MESSAGES_MAX:
+        raise ValueError("this chain has no seed at that index")
+    seed = first.seed
+    for _step in range(first.index, index):
+        seed = _next_seed(seed)
+    return seed
+
+
 def receiving_chain(chain_id: bytes, index: int, seed: bytes) -> ReceivingChain:
     """Return a reader's chain that begins at `index`; nothing before it can be opened.
 
@@ -151,10 +166,11 @@ def encode_sending(chain: SendingChain) -> bytes:
 
 
 def decode_sending(raw: bytes) -> SendingChain:
-    """Read what `encode_sending` wrote. Raises: MalformedError."""
-    _version, chain_id, index, seed = canonical.as_array(
+    """Read what `encode_sending` wrote. Raises: MalformedError, LimitExceededError."""
+    version, chain_id, index, seed = canonical.as_array(
         canonical.decode_untrusted(raw, max_bytes=256), "chain", 4
     )
+    canonical.as_uint(version, "version of the chain", 1, 1)
     return SendingChain(
         canonical.as_bytes(chain_id, "chain id", 8),
         canonical.as_uint(index, "index", CHAIN_MESSAGES_MAX),
@@ -177,10 +193,11 @@ def encode_receiving(chain: ReceivingChain) -> bytes:
 
 
 def decode_receiving(raw: bytes) -> ReceivingChain:
-    """Read what `encode_receiving` wrote. Raises: MalformedError."""
-    _version, chain_id, first, index, seed, skipped = canonical.as_array(
+    """Read what `encode_receiving` wrote. Raises: MalformedError, LimitExceededError."""
+    version, chain_id, first, index, seed, skipped = canonical.as_array(
         canonical.decode_untrusted(raw, max_bytes=256 + 48 * CHAIN_MESSAGES_MAX), "chain", 6
     )
+    canonical.as_uint(version, "version of the chain", 1, 1)
     pairs = []
     for item in canonical.as_array(skipped, "skipped", CHAIN_MESSAGES_MAX, 0):
         number, key = canonical.as_array(item, "skipped key", 2)

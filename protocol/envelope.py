@@ -29,6 +29,9 @@ from protocol.limits import (
 )
 
 __all__ = [
+    "HYBRID_OVERHEAD_BYTES",
+    "SUITES_CLASSICAL",
+    "SUITES_HYBRID",
     "HpkeSealer",
     "PrekeyRecord",
     "PrekeySecret",
@@ -44,8 +47,11 @@ __all__ = [
     "encode_prekey_secret",
     "encode_slot_secret",
     "encode_slots",
+    "open_classical",
     "open_message",
     "pad",
+    "prekey_id_of",
+    "seal_classical",
     "seal_info",
     "seal_message",
     "slot_info",
@@ -306,9 +312,10 @@ def encode_prekey_secret(secret: PrekeySecret) -> bytes:
 
 
 def decode_prekey_secret(raw: bytes) -> PrekeySecret:
-    """Read what `encode_prekey_secret` wrote. Raises: MalformedError."""
+    """Read what `encode_prekey_secret` wrote. Raises: MalformedError, LimitExceededError."""
     value = canonical.decode_untrusted(raw, max_bytes=256)
-    _version, prekey_id, ends_ms, private = canonical.as_array(value, "prekey secret", 4)
+    version, prekey_id, ends_ms, private = canonical.as_array(value, "prekey secret", 4)
+    canonical.as_uint(version, "version of the prekey secret", 1, 1)
     return PrekeySecret(
         canonical.as_bytes(prekey_id, "prekey id", 8),
         canonical.as_uint(ends_ms, "ends_ms", 2**48),

@@ -58,6 +58,7 @@ __all__ = [
     "check_link_dates_untrusted",
     "decode_device_class",
     "decode_role",
+    "rights_untrusted",
     "verify_badge_untrusted",
     "verify_binding",
     "verify_link_chain_untrusted",
@@ -197,6 +198,15 @@ def verify_badge_untrusted(chain: Sequence[bytes], anchors: Sequence[bytes], now
         not_after_ms=path.not_after_ms,
         chain=tuple(chain),
     )
+
+
+def rights_untrusted(badge: bytes) -> Rights:
+    """Return what a badge (DER) claims; nothing is checked but its form.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    with certificate_errors():
+        return _rights_untrusted(_extension(_parse_untrusted(badge), RIGHTS_OID))
 
 
 def verify_link_chain_untrusted(

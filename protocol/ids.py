@@ -111,7 +111,7 @@ def parse_bundle_id_untrusted(text: str) -> BundleId:
         raise MalformedError("a message id has a part that is not a number") from error
     if (
         incarnation >= 2**32
-        or seq >= 2**64
+        or not 1 <= seq < 2**64
         or parts != print_bundle_id(BundleId(author, incarnation, seq)).split(".")
     ):
         raise MalformedError("this message id is out of range or not in its usual form")

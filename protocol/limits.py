@@ -13,10 +13,14 @@ from typing import Final
 __all__ = [
     "ACK_REFUSALS_MAX",
     "ADDRESSES_PER_CONTACT_MAX",
+    "ADDRESS_POLL_MS",
+    "ADDRESS_SETTLE_MS",
+    "ADDRESS_SETTLE_MS_MAX",
     "ANCHORS_MAX",
     "ANSWER_BYTES_MAX",
     "ANSWER_DOCUMENTS_MAX",
     "ANSWER_PREKEYS_MAX",
+    "ASKED_MAX",
     "AUTHORITY_MEMBERS_MAX",
     "BACKOFF_FIRST_MS",
     "BACKOFF_MS_MAX",
@@ -35,11 +39,14 @@ __all__ = [
     "CERTIFICATE_EARLY_MS",
     "CHAIN_LIFE_MS",
     "CHAIN_MESSAGES_MAX",
+    "CHAIN_SLOTS_MAX",
     "CLASS_RULES",
     "CLOCK_DRIFT_MS_MAX",
     "CLOCK_HOLD_MS_MAX",
     "CONTACTS_MAX",
     "CONTROL_BYTES_MAX",
+    "CONTROL_CLIENTS_MAX",
+    "CONTROL_LINE_BYTES_MAX",
     "COPIES_PER_BUNDLE_MAX",
     "DIALS_MAX",
     "DIAL_MS_MAX",
@@ -55,34 +62,57 @@ __all__ = [
     "HANDSHAKES_PER_ADDRESS_MAX",
     "HANDSHAKE_MS_MAX",
     "HEADER_BYTES_MAX",
+    "HINTS_BURST_MAX",
+    "HINTS_PER_S_MAX",
+    "HINTS_WAITING_MAX",
     "HOPS_MAX",
+    "HOUSEKEEPING_MS_MAX",
     "IDS_PER_FRAME_MAX",
     "IDS_PER_LIST_MAX",
+    "IMMUNITY_PAGES_MAX",
     "INTERESTS_MAX",
     "INVITATIONS_MAX",
     "INVITATION_BYTES_MAX",
     "INVITATION_LIFE_MS",
     "INVITATION_TRIES_MAX",
+    "KEY_REQUEST_DELAY_MS",
+    "KEY_REQUEST_REPEAT_MS",
     "KINDS",
     "KNOWN_AT_PEER_MAX",
     "LIFETIME_S_MAX",
     "LINK_BUFFER_BYTES",
     "LINK_LINGER_MS",
     "LINK_READ_BYTES",
+    "LOCAL_ADDRESSES_MAX",
+    "MDNS_CLOSE_MS_MAX",
+    "MDNS_LOOKUPS_MAX",
+    "MDNS_LOOKUP_MS_MAX",
+    "MDNS_START_MS_MAX",
+    "MDNS_TIDY_MS",
     "MEMBERS_MAX",
+    "MESSAGE_LIFETIME_S_MAX",
     "NAME_BYTES_MAX",
+    "OPEN_BATCH_MAX",
     "PLANS_WAITING_MAX",
     "PLAN_IDS_MAX",
     "PREKEY_BUNDLE_BYTES_MAX",
     "PREKEY_END_MS",
     "PREKEY_ERASE_MS",
+    "PREKEY_LEFT_MS_MIN",
     "PREKEY_RENEW_MS",
+    "PROBES_MAX",
+    "PROBE_EVERY_MS",
+    "PROBE_TRIES_MAX",
     "PUSH_BYTES_MAX",
+    "RECEIPT_DELAY_MS",
     "RECEIVED_KEEP_MS",
+    "RECEIVING_CHAIN_KEEP_MS",
     "REGIONAL_LIFE_MS",
     "REQUEST_BYTES_MAX",
+    "RESTART_MS_MAX",
     "ROOT_LIFE_MS",
     "SEALED_SECRETS_BYTES_MAX",
+    "SENDING_CHAIN_KEEP_MS",
     "SESSIONS_MAX",
     "SESSIONS_PER_PEER_MAX",
     "SESSIONS_UNADMITTED_MAX",
@@ -91,11 +121,17 @@ __all__ = [
     "SESSION_FINISH_MS",
     "SESSION_HELLO_MS_MAX",
     "SESSION_IDLE_MS_MAX",
+    "SESSION_PING_LATER_MS",
     "SESSION_PING_MS",
     "SESSION_STEP_MS_MAX",
     "SIGNERS_MAX",
     "SKETCH_SYMBOLS",
     "SQUADS_PER_BADGE_MAX",
+    "STICK_BYTES_MAX",
+    "STICK_CHUNK_BYTES",
+    "STICK_HEADER_BYTES_MAX",
+    "STICK_READ_BYTES",
+    "STICK_SLOTS_MAX",
     "STORE_BYTES_DEFAULT",
     "STORE_INTERESTS_MAX",
     "STORE_READERS_MAX",
@@ -131,7 +167,7 @@ FRAME_BYTES_MAX: Final = 65_535
 BUNDLE_BYTES_MAX: Final = 65_000
 """A whole bundle container; fits one frame, so a bundle is never fragmented by a session."""
 HEADER_BYTES_MAX: Final = 160
-"""An encoded bundle header; the largest legal one has 113 bytes."""
+"""An encoded bundle header; the largest legal one has 85 bytes."""
 BODY_BYTES_MAX: Final = 64_700
 """Sealed body of a bundle."""
 TEXT_BYTES_MAX: Final = 16_384
@@ -196,8 +232,8 @@ IDS_PER_FRAME_MAX: Final = 4_096
 """Short ids in one WANT, OFFER or LIST frame: 32 kB."""
 IDS_PER_LIST_MAX: Final = 2_000_000
 """Short ids of one interest listed in full: twice the largest store designed for."""
-INTERESTS_MAX: Final = 64
-"""Interests (zone and class) that one session reconciles: five classes of a dozen zones."""
+INTERESTS_MAX: Final = 256
+"""Interests (zone and class) that one session reconciles: as many as a store keeps."""
 SKETCH_SYMBOLS: Final = 4_096
 """Coded symbols cached per interest (about 64 kB); decodes 2,700 differences without a pass."""
 ACK_REFUSALS_MAX: Final = 4_096
@@ -208,6 +244,8 @@ SESSION_STEP_MS_MAX: Final = 30_000
 """Longest silence while an answer is owed (documents, symbols, lists, acknowledgements)."""
 SESSION_PING_MS: Final = 20_000
 """Silence after which a live session asks whether the peer is still there."""
+SESSION_PING_LATER_MS: Final = 2_000
+"""The responder waits this much longer, so that on a quiet line only one end asks."""
 SESSION_IDLE_MS_MAX: Final = 50_000
 """Silence after which a live session is given up: two lost pings."""
 
@@ -254,6 +292,8 @@ BATCHES_IN_FLIGHT_MAX: Final = 2
 """Batches of one session checked at the same time: one waits for the disk, one for a core."""
 PLAN_IDS_MAX: Final = 2_000
 """Ids looked up in the store at once; between two such steps more urgent ones go first."""
+ASKED_MAX: Final = 200_000
+"""Ids remembered as asked of one peer and not of others, about 20 MB."""
 PLANS_WAITING_MAX: Final = 256
 """Questions of the session that wait for the store; beyond, the peer is not read."""
 WAITING_ITEMS_MAX: Final = 10_000
@@ -264,6 +304,38 @@ SESSION_DOCUMENT_BYTES_MAX: Final = 16_000_000
 """Documents of one peer that wait to be checked together: 40 zones of 3,000 devices."""
 SESSION_FINISH_MS: Final = 5_000
 """Received bundles are stored for this long after the link ended or the node was told to stop."""
+
+# --- discovery ---------------------------------------------------------------------------------
+ADDRESS_POLL_MS: Final = 60_000
+"""Look at the machine's addresses this often where the kernel does not tell of changes."""
+ADDRESS_SETTLE_MS: Final = 300
+"""Changes of addresses come in a row; they are looked at after a pause of this length."""
+ADDRESS_SETTLE_MS_MAX: Final = 3_000
+"""Changes that never pause are looked at this long after the first one."""
+LOCAL_ADDRESSES_MAX: Final = 64
+"""Addresses of this machine that are looked at; a phone has about six."""
+HINTS_WAITING_MAX: Final = 256
+"""Hints that wait for the link manager; more are dropped."""
+HINTS_BURST_MAX: Final = 256
+"""Hints of one source at once: everybody in a port hall is there when the node starts."""
+HINTS_PER_S_MAX: Final = 4
+"""Hints of one source in the long run, per second: each may cost a dial."""
+PROBES_MAX: Final = 16
+"""Places probed at once without a sighting: gateways, configured and last-known ones."""
+PROBE_EVERY_MS: Final = 3_600_000
+"""Places are probed again this often while the surroundings stay the same."""
+PROBE_TRIES_MAX: Final = 4
+"""Failed dials after which a place that was only guessed is left alone: about 15 s."""
+MDNS_START_MS_MAX: Final = 15_000
+"""Longest wait for multicast to be set up."""
+MDNS_CLOSE_MS_MAX: Final = 3_000
+"""Longest wait for the goodbye on multicast; the thread is left behind after it."""
+MDNS_TIDY_MS: Final = 600_000
+"""Multicast records that ended are removed this often, and known ones asked for again."""
+MDNS_LOOKUPS_MAX: Final = 16
+"""Names announced without an address that are asked for at the same time."""
+MDNS_LOOKUP_MS_MAX: Final = 3_000
+"""Longest wait for the address of such a name."""
 
 # --- store -------------------------------------------------------------------------------------
 STORE_BYTES_DEFAULT: Final = 2_000_000_000
@@ -282,6 +354,8 @@ EVICTION_ROWS_MAX: Final = 10_000
 """Bundles evicted to make room for one batch; beyond, the batch is refused."""
 TOMBSTONE_KEEP_MS: Final = _DAY_MS
 """A dropped bundle is remembered this long after its expiry (security 2.12)."""
+IMMUNITY_PAGES_MAX: Final = 20_000
+"""Receipt pages kept in memory, about 10 MB with ten recipients each; one covers 1,024 bundles."""
 TOMBSTONES_MAX: Final = 500_000
 """Dropped bundles remembered, about 20 MB; beyond, those that end soonest are forgotten."""
 EVIDENCE_MAX: Final = 1_000
@@ -317,6 +391,18 @@ WINDOW_MS: Final = 400
 SESSION_DOCUMENTS_MAX: Final = 4_000
 """Documents taken from one peer in one session: more than a zone has."""
 
+# --- sealed files ------------------------------------------------------------------------------
+STICK_CHUNK_BYTES: Final = 65_536
+"""Plaintext sealed together in a sealed file: one frame and a tag of 16 bytes per 64 kB."""
+STICK_SLOTS_MAX: Final = 256
+"""Devices one file is sealed to: more than all gateways and operators of a zone."""
+STICK_HEADER_BYTES_MAX: Final = 310_000
+"""Header of a sealed file; 256 slots of 1,182 bytes are 302,615."""
+STICK_BYTES_MAX: Final = 4_000_000_000
+"""A sealed file; the FAT32 of most sticks ends at 4 GiB, and a default store has 2 GB."""
+STICK_READ_BYTES: Final = 1_048_576
+"""Read from a sealed file, or written to it, at once: 16 chunks, 10 ms of a core."""
+
 # --- time --------------------------------------------------------------------------------------
 CLOCK_DRIFT_MS_MAX: Final = 600_000
 """A stamp up to 10 min ahead is accepted as it is (security 2.12)."""
@@ -330,6 +416,32 @@ CHAIN_MESSAGES_MAX: Final = 2_048
 """Messages of one chain; 12 h of positions every 30 s are 1,440."""
 CHAIN_LIFE_MS: Final = 12 * _HOUR_MS
 """A chain is not used for new messages after this time: one shift."""
+SENDING_CHAIN_KEEP_MS: Final = 9 * _DAY_MS
+"""Keys of an ended chain can be given out for this long: while its messages may live."""
+PREKEY_LEFT_MS_MIN: Final = _HOUR_MS
+"""A prekey with less time left is not sealed to: what is sealed would hardly arrive."""
+MESSAGE_LIFETIME_S_MAX: Final = 9 * _DAY_S
+"""Longest lifetime of what people write: as long as the keys it is sealed to."""
+RECEIVING_CHAIN_KEEP_MS: Final = CHAIN_LIFE_MS + 9 * _DAY_MS
+"""Another author's chain is kept this long: its last message lives no longer."""
+KEY_REQUEST_DELAY_MS: Final = 60_000
+"""A bundle waits this long for its key before the author is asked."""
+KEY_REQUEST_REPEAT_MS: Final = _HOUR_MS
+"""The same keys are not asked for, nor given to one device, more often than this."""
+CHAIN_SLOTS_MAX: Final = 45
+"""Readers of one bundle of chain keys: 1,210 bytes each."""
+RECEIPT_DELAY_MS: Final = 300
+"""Receipts wait this long, so that one bundle receipts what came together."""
+OPEN_BATCH_MAX: Final = 64
+"""Bundles opened in one transaction, and receipt pages written in one."""
+HOUSEKEEPING_MS_MAX: Final = 300_000
+"""Longest time between two looks at what has expired."""
+RESTART_MS_MAX: Final = 60_000
+"""Longest wait before a part of the node that failed is started again."""
+CONTROL_LINE_BYTES_MAX: Final = 16_777_216
+"""One answer on the control socket: 1,000 texts of the largest size."""
+CONTROL_CLIENTS_MAX: Final = 32
+"""Commands that talk to one running node at the same time."""
 PREKEY_RENEW_MS: Final = _DAY_MS
 """A node makes a new prekey this long after the last."""
 PREKEY_END_MS: Final = 9 * _DAY_MS
@@ -372,6 +484,7 @@ class Kind(IntEnum):
     POSITION = 8
     CHUNK = 9
     TRACK = 10
+    NOTE = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +522,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.POSITION: KindRule(TrafficClass.STATE, True, _DAY_S // 2),
     Kind.CHUNK: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
     Kind.TRACK: KindRule(TrafficClass.BULK, False, 3 * _DAY_S),
+    Kind.NOTE: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""
 
@@ -424,9 +538,11 @@ CLASS_RULES: Final[dict[TrafficClass, ClassRule]] = {
 assert BUNDLE_BYTES_MAX < FRAME_BYTES_MAX
 assert HEADER_BYTES_MAX + BODY_BYTES_MAX + 64 + 12 <= BUNDLE_BYTES_MAX
 assert IDS_PER_FRAME_MAX * 8 + 64 < FRAME_BYTES_MAX
-assert SESSION_PING_MS * 2 < SESSION_IDLE_MS_MAX
+assert (SESSION_PING_MS + SESSION_PING_LATER_MS) * 2 < SESSION_IDLE_MS_MAX
 assert PREKEY_RENEW_MS < PREKEY_END_MS < PREKEY_ERASE_MS
 assert BACKOFF_FIRST_MS < BACKOFF_MS_MAX
+assert STICK_SLOTS_MAX * 1_182 + 23 <= STICK_HEADER_BYTES_MAX
+assert STICK_CHUNK_BYTES < STICK_READ_BYTES
 assert HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX
 assert BATCH_URGENT_MAX < BATCH_BUNDLES_MAX
 assert set(KINDS) == set(Kind)

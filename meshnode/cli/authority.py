@@ -6,7 +6,6 @@ inside the commands, so that help appears at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from meshnode.cli.language import say
 
 if TYPE_CHECKING:
     from meshnode.authority_home import AuthorityHome
@@ -71,8 +72,9 @@ def init(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the authority of a zone: its keys, its root document, its first roster."""
+    """Make the authority of a zone: its keys and first documents."""
     from meshnode.authority_home import AuthorityHome, Network
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import home_of, passphrase
     from meshnode.runtime import system_runtime
 
@@ -84,10 +86,17 @@ def init(
         home, secret, Network(network, zone, centre), runtime.now_ms(), runtime.entropy
     )
     if as_json:
-        _print_json(network=network, zone=zone, folder=str(home / "authority"))
+        print_json(network=network, zone=zone, folder=str(home / "authority"))
         return
-    typer.echo(f"The authority of '{network}', zone {zone}, is in {home / 'authority'}.")
-    typer.echo("Keep a copy of that folder, and the passphrase apart from it.")
+    typer.echo(
+        say(
+            "The authority of '{network}', zone {zone}, is in {folder}.",
+            network=network,
+            zone=zone,
+            folder=home / "authority",
+        )
+    )
+    typer.echo(say("Keep a copy of that folder, and the passphrase apart from it."))
 
 
 @app.command()
@@ -103,7 +112,11 @@ def invite(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print an invitation for one device, good once and for a day; a terminal shows its QR code."""
+    """Print an invitation for one device.
+
+    It is good once and for a day; a terminal also shows its QR code.
+    """
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import draw_qr, is_terminal, write_qr
     from protocol.armour import TextForm, armour
     from protocol.identity import DeviceClass, Role
@@ -116,7 +129,7 @@ def invite(
     if qr_png is not None:
         write_qr(text, qr_png)
     if as_json:
-        _print_json(
+        print_json(
             invitation=text,
             name=invitation.name,
             role=role.value,
@@ -134,7 +147,10 @@ def invite(
 @app.command()
 def issue(
     ctx: typer.Context,
-    request: Annotated[str, typer.Argument(help="The request: a file, its text, or - for stdin.")],
+    request: Annotated[
+        str,
+        typer.Argument(metavar="REQUEST", help="The request: a file, its text, or - for stdin."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Write the answer here.")] = None,
     code: Annotated[str | None, typer.Option(help="The six digits that the device shows.")] = None,
     yes: Annotated[
@@ -144,6 +160,7 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Grant a request, once both sides show the same six digits."""
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import read_text, write_text
     from protocol.armour import TextForm, armour
     from protocol.enrolment import decode_request_untrusted
@@ -159,11 +176,11 @@ def issue(
     if out is not None:
         write_text(out, letters)
     if as_json:
-        _print_json(code=shown, **_described(answer), **({} if out else {"answer": letters}))
+        print_json(code=shown, **_described(answer), **({} if out else {"answer": letters}))
     elif out is None:
         typer.echo(letters)
     else:
-        typer.echo(f"The answer is in {out}: bring it back to the device.")
+        typer.echo(say("The answer is in {path}: bring it back to the device.", path=out))
 
 
 def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None, yes: bool) -> None:
@@ -178,10 +195,16 @@ def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None,
         return
     if yes:
         return
-    what = f"{invitation.name}, {invitation.role.name.lower()}"
-    squads = ", ".join(invitation.squads) or "no squad"
-    typer.echo(f"Request of {what}, {squads}, {invitation.device_class.name.lower()}.", err=True)
-    if not typer.confirm(f"Does the device show {shown[:3]} {shown[3:]}?", err=True):
+    asked = say(
+        "Request of {name}, {role}, {squads}, {device}.",
+        name=invitation.name,
+        role=invitation.role.name.lower(),
+        squads=", ".join(invitation.squads) or say("no squad"),
+        device=invitation.device_class.name.lower(),
+    )
+    typer.echo(asked, err=True)
+    question = say("Does the device show {code}?", code=f"{shown[:3]} {shown[3:]}")
+    if not typer.confirm(question, err=True):
         raise EnrolmentError("code", "not confirmed: nothing was issued")
 
 
@@ -195,7 +218,8 @@ def roster(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who belongs to which squad and to the operations centre."""
+    """Show who belongs to which squad and to the centre."""
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import write_text
     from protocol.enrolment import encode_documents
     from protocol.ids import print_node_id
@@ -224,41 +248,51 @@ def roster(
         for body in rosters
     ]
     if as_json:
-        _print_json(units=units)
+        print_json(units=units)
     else:
         _print_units(units)
 
 
 def _print_units(units: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from meshnode.cli.show import print_table
 
-    console = Console()
     for unit in units:
-        kind = "operations centre" if unit["unit"] == "centre" else "squad"
-        title = f"{unit['name']} ({kind}, zone {unit['zone']}, version {unit['version']})"
-        table = Table(title=title, title_justify="left", box=None)
-        for column in ("name", "role", "device", "node"):
-            table.add_column(column, no_wrap=column == "node")
-        for member in unit["members"]:
-            table.add_row(*(member[key] for key in ("name", "role", "device", "node")))
-        console.print(table)
+        title = say(
+            "{name} ({kind}, zone {zone}, version {version})",
+            name=unit["name"],
+            kind=say("operations centre") if unit["unit"] == "centre" else say("squad"),
+            zone=unit["zone"],
+            version=unit["version"],
+        )
+        columns = (say("name"), say("role"), say("kind of machine"), say("device"))
+        rows = [
+            tuple(member[key] for key in ("name", "role", "device", "node"))
+            for member in unit["members"]
+        ]
+        print_table(columns, rows, title)
 
 
 @app.command()
 def remove(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the device.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the device.")],
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a device out of every roster; the others then refuse what it writes."""
+    """Take a device out of every roster.
+
+    Others refuse what it writes as soon as they hold the new rosters.
+    """
+    from meshnode.cli.show import print_json
+
     with _opened(ctx, passphrase_file) as (authority, now_ms):
         authority.remove(name, now_ms)
     if as_json:
-        _print_json(removed=name)
+        print_json(removed=name)
     else:
-        typer.echo(f"'{name}' is in no roster any more. Export the rosters to spread the news.")
+        typer.echo(
+            say("'{name}' is in no roster any more. Export the rosters to spread it.", name=name)
+        )
 
 
 @contextmanager
@@ -278,7 +312,3 @@ def _opened(
 
 def _described(answer: Answer) -> dict[str, int]:
     return {"documents": len(answer.documents), "prekeys": len(answer.prekeys)}
-
-
-def _print_json(**fields: Any) -> None:
-    typer.echo(json.dumps({"schema": 1, **fields}, ensure_ascii=False))

@@ -6,11 +6,12 @@ Arguments and screens only; the rules are in `meshnode.enrol`, what goes to the 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from meshnode.cli.language import say
 
 if TYPE_CHECKING:
     from meshnode.enrol import Pending
@@ -27,25 +28,31 @@ def register(parent: typer.Typer) -> None:
 
 
 def init(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Make a home for a node: a private folder and a file for its settings."""
+    """Make a home for a node.
+
+    It is a private folder with a file of settings; the invitation brings the rest.
+    """
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import home_of
     from meshnode.enrol import make_home
 
     home = home_of(ctx)
     is_new = make_home(home)
     if as_json:
-        _print_json(home=str(home), is_new=is_new)
+        print_json(home=str(home), is_new=is_new)
     elif is_new:
-        typer.echo(f"{home} is ready. Next: meshnode enrol INVITATION")
+        typer.echo(say("{home} is ready. Next: meshnode enrol INVITATION", home=home))
     else:
-        typer.echo(f"{home} was made before; nothing was changed.")
+        typer.echo(say("{home} was made before; nothing was changed.", home=home))
 
 
 def enrol(
     ctx: typer.Context,
     invitation: Annotated[
         str | None,
-        typer.Argument(help="The invitation: its text, a file, or - for stdin."),
+        typer.Argument(
+            metavar="INVITATION", help="The invitation: its text, a file, or - for stdin."
+        ),
     ] = None,
     answer: Annotated[
         str | None, typer.Option(help="The authority's answer: a file, its text, or - for stdin.")
@@ -55,9 +62,10 @@ def enrol(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn an invitation into a request, and the authority's answer into an identity.
+    """Ask the authority for an identity, and take its answer.
 
-    Without an argument the request that waits is shown again.
+    An invitation gives a request to bring to the authority. Without an argument the request
+    that waits is shown again.
     """
     from meshnode.cli.texts import home_of
 
@@ -97,25 +105,30 @@ def _requested(home: Path, invitation: str | None) -> Pending:
 
 
 def _show(pending: Pending, request_out: Path | None, as_json: bool) -> None:
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import draw_qr, is_terminal
 
     code = pending.request.code
     if as_json:
         shown = {} if request_out else {"request": pending.text}
-        _print_json(name=pending.invitation.name, code=code, **shown)
+        print_json(name=pending.invitation.name, code=code, **shown)
         return
     if request_out is None:
         typer.echo(pending.text)
         if is_terminal():
             draw_qr(pending.text)
     else:
-        typer.echo(f"The request is in {request_out}: bring it to the authority.")
-    typer.echo(f"Compare these digits with those of the authority: {code[:3]} {code[3:]}", err=True)
+        typer.echo(say("The request is in {path}: bring it to the authority.", path=request_out))
+    digits = say(
+        "Compare these digits with those of the authority: {code}", code=f"{code[:3]} {code[3:]}"
+    )
+    typer.echo(digits, err=True)
 
 
 def _accept(home: Path, answer: str, as_json: bool) -> None:
     import trio
 
+    from meshnode.cli.show import print_json
     from meshnode.cli.texts import read_text
     from meshnode.enrolled import complete
     from meshnode.runtime import system_runtime
@@ -126,7 +139,7 @@ def _accept(home: Path, answer: str, as_json: bool) -> None:
     accepted = trio.run(complete, home, text, system_runtime())
     badge = accepted.enrolled.badge
     if as_json:
-        _print_json(
+        print_json(
             name=accepted.name,
             node=print_node_id(badge.node),
             role=badge.role.name.lower(),
@@ -135,10 +148,13 @@ def _accept(home: Path, answer: str, as_json: bool) -> None:
             expires_ms=badge.not_after_ms,
         )
         return
-    role, network = badge.role.name.lower(), accepted.enrolled.root.network_name
-    typer.echo(f"This device is '{accepted.name}', {role} of zone {badge.zone} of '{network}'.")
-    typer.echo("Next: meshnode run")
-
-
-def _print_json(**fields: Any) -> None:
-    typer.echo(json.dumps({"schema": 1, **fields}, ensure_ascii=False))
+    typer.echo(
+        say(
+            "This device is '{name}', {role} of zone {zone} of '{network}'.",
+            name=accepted.name,
+            role=badge.role.name.lower(),
+            zone=badge.zone,
+            network=accepted.enrolled.root.network_name,
+        )
+    )
+    typer.echo(say("Next: meshnode run"))

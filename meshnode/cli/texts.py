@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import typer
 
+from meshnode.cli.language import say
 from protocol.armour import TextForm
 from protocol.errors import LimitExceededError, MeshError
 
@@ -17,6 +19,8 @@ __all__ = [
     "draw_qr",
     "home_of",
     "is_terminal",
+    "message_text",
+    "parse_duration_s",
     "passphrase",
     "read_text",
     "write_qr",
@@ -25,6 +29,10 @@ __all__ = [
 
 _VARIABLE = "MESHNODE_PASSPHRASE"
 _CHARACTERS_MAX = 1_024
+_MESSAGE_CHARACTERS_MAX = 65_536
+"""More than any message may hold; the node states the bound that counts, in bytes."""
+_DURATION = re.compile(r"(\d{1,9})\s*(s|min|h|d|j)")
+_UNITS_S = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "j": 86_400}
 
 
 class TextError(MeshError):
@@ -63,6 +71,30 @@ def read_text(argument: str, form: TextForm) -> str:
     return text
 
 
+def message_text(argument: str) -> str:
+    """Return what a message says: the argument itself, or stdin for `-`. Raises: TextError."""
+    if argument != "-":
+        return argument
+    try:
+        text = sys.stdin.read(_MESSAGE_CHARACTERS_MAX + 1)
+    except UnicodeDecodeError as error:
+        raise TextError("stdin holds no text: a message is UTF-8") from error
+    if len(text) > _MESSAGE_CHARACTERS_MAX:
+        raise LimitExceededError("characters", _MESSAGE_CHARACTERS_MAX, len(text))
+    return text.rstrip("\r\n")
+
+
+def parse_duration_s(text: str) -> int:
+    """Return a length of time such as `90s`, `30min`, `2h`, `3d` (or `3j`) in seconds.
+
+    Raises: TextError.
+    """
+    found = _DURATION.fullmatch(text.strip().lower())
+    if found is None:
+        raise TextError(f"'{text}' is no length of time: write it like 90s, 30min, 2h or 3d")
+    return int(found[1]) * _UNITS_S[found[2]]
+
+
 def passphrase(file: Path | None, *, is_new: bool) -> str:
     """Return the passphrase from `file`, else from the environment, else from the keyboard.
 
@@ -77,7 +109,7 @@ def passphrase(file: Path | None, *, is_new: bool) -> str:
         found = os.environ[_VARIABLE]
     elif sys.stdin.isatty():
         found = str(
-            typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
+            typer.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=is_new, err=True)
         )
     else:
         raise TextError(f"no passphrase: use --passphrase-file or {_VARIABLE}")
@@ -106,7 +138,10 @@ def draw_qr(text: str) -> None:
     if columns <= shutil.get_terminal_size().columns:
         code.terminal(compact=True)
     else:
-        typer.echo(f"A terminal of {columns} columns shows this as a QR code.", err=True)
+        typer.echo(
+            say("A terminal of {columns} columns shows this as a QR code.", columns=columns),
+            err=True,
+        )
 
 
 def write_qr(text: str, path: Path) -> None:

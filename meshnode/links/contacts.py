@@ -21,7 +21,7 @@ from protocol.limits import (
 __all__ = ["Backoff", "Contact", "Contacts", "Hint", "Known"]
 
 _FAILURES_MAX = 12
-"""A place that was only sighted is forgotten after this many failed dials, about 20 min."""
+"""A place that was sighted is forgotten after this many failed dials, about 20 min."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Hint:
     """What the source calls it; the same name later replaces this hint."""
     addresses: tuple[Address, ...]
     """Where to try; empty once it is gone."""
+    tries_max: int = _FAILURES_MAX
+    """Failed dials after which it is forgotten, unless a peer was met there."""
 
 
 class Backoff:
@@ -58,27 +60,46 @@ class Contact:
     """One place, and the state of trying it."""
 
     def __init__(
-        self, addresses: Iterable[Address], entropy: Callable[[int], bytes], *, is_static: bool
+        self,
+        addresses: Iterable[Address],
+        entropy: Callable[[int], bytes],
+        *,
+        is_static: bool,
+        tries_max: int = _FAILURES_MAX,
     ) -> None:
         self.addresses = tuple(addresses)[:ADDRESSES_PER_CONTACT_MAX]
         self.is_static = is_static
+        self.is_in_session = False
+        self.is_dropped = False
         self.backoff = Backoff(entropy)
         self.node: NodeId | None = None
         self.changed = Level()
         self.scope = trio.CancelScope()
+        self._tries_max = tries_max
 
     @property
     def is_hopeless(self) -> bool:
         """True if only a new sighting makes it worth trying again."""
-        return not self.is_static and self.backoff.failures > _FAILURES_MAX
+        tries = self._tries_max if self.node is None else _FAILURES_MAX
+        return self.is_dropped or (not self.is_static and self.backoff.failures > tries)
+
+    def retry(self) -> None:
+        """The next try is now."""
+        self.backoff.reset()
+        self.changed.set()
+
+    def leave(self) -> None:
+        """Stop trying. A session goes on: whoever sends sightings must not be able to end it."""
+        self.is_dropped = True
+        if not self.is_in_session:
+            self.scope.cancel()
 
     def move(self, addresses: Sequence[Address]) -> None:
         """Take new addresses; if they differ, the next try is now."""
         kept = tuple(addresses)[:ADDRESSES_PER_CONTACT_MAX]
         if set(kept) != set(self.addresses):
             self.addresses = kept
-            self.backoff.reset()
-            self.changed.set()
+            self.retry()
 
     def answered(self, address: Address) -> None:
         """Try this address first next time."""
@@ -86,7 +107,7 @@ class Contact:
 
 
 class Contacts:
-    """Contacts by name; the longest unseen of those only sighted is forgotten first."""
+    """Contacts by name; the longest unseen of those where nobody was met is forgotten first."""
 
     def __init__(self) -> None:
         self._by_name: OrderedDict[str, Contact] = OrderedDict()
@@ -104,8 +125,10 @@ class Contacts:
     def add(self, name: str, contact: Contact) -> None:
         """Keep a contact; one that was only sighted may have to go for it."""
         if len(self._by_name) >= CONTACTS_MAX:
-            sighted = (key for key, each in self._by_name.items() if not each.is_static)
-            oldest = next(sighted, None)
+            sighted = [(key, each) for key, each in self._by_name.items() if not each.is_static]
+            # A flood of made-up names drives out made-up names, not peers.
+            unmet = (key for key, each in sighted if each.node is None)
+            oldest = next(unmet, sighted[0][0] if sighted else None)
             if oldest is not None:
                 self.drop(oldest)
         self._by_name[name] = contact
@@ -114,7 +137,12 @@ class Contacts:
         """Forget a contact and stop its task."""
         contact = self._by_name.pop(name, None)
         if contact is not None:
-            contact.scope.cancel()
+            contact.leave()
+
+    def retry(self) -> None:
+        """Try every place again now."""
+        for contact in self._by_name.values():
+            contact.retry()
 
 
 class Known:

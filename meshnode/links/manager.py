@@ -6,7 +6,7 @@ sleeps until its next try, and a session wakes for its pings. Source: DESIGN D4 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import trio
@@ -93,7 +93,8 @@ class LinkManager:
                 if is_serving:
                     self.listening = await nursery.start(self._bearer.serve, self._incoming)
                 for address in self._static:
-                    self._watch(f"static {address}", (address,), is_static=True)
+                    contact = Contact((address,), self._runtime.entropy, is_static=True)
+                    self._watch(f"static {address}", contact)
                 if self._hints is not None:
                     nursery.start_soon(self._take_hints, self._hints)
                 task_status.started(self.listening)
@@ -190,13 +191,22 @@ class LinkManager:
             if not hint.addresses:
                 self._contacts.drop(hint.name)
             elif contact is None:
-                self._watch(hint.name, hint.addresses, is_static=False)
+                contact = Contact(
+                    hint.addresses,
+                    self._runtime.entropy,
+                    is_static=False,
+                    tries_max=hint.tries_max,
+                )
+                self._watch(hint.name, contact)
             else:
                 contact.move(hint.addresses)
 
-    def _watch(self, name: str, addresses: Iterable[Address], *, is_static: bool) -> None:
+    def retry(self) -> None:
+        """The surroundings changed: every place is worth trying again now."""
+        self._contacts.retry()
+
+    def _watch(self, name: str, contact: Contact) -> None:
         assert self._nursery is not None, "only a running manager dials by itself"
-        contact = Contact(addresses, self._runtime.entropy, is_static=is_static)
         self._contacts.add(name, contact)
         self._nursery.start_soon(self._keep_in_touch, name, contact)
 
@@ -208,7 +218,8 @@ class LinkManager:
                     contact.backoff.reset()
                 with trio.move_on_after(contact.backoff.next_s()):
                     await contact.changed.wait()
-            self._contacts.drop(name)
+            if not contact.is_dropped:
+                self._contacts.drop(name)
 
     async def _until_out_of_touch(self, contact: Contact) -> None:
         while contact.node in self._by_peer:
@@ -234,7 +245,11 @@ class LinkManager:
             if node is not None and self._keeps_other(node, link):
                 await link.aclose()
                 return True
-            report = await self._session(SessionRunner(link, self._host, self._runtime, self))
+            contact.is_in_session = True
+            try:
+                report = await self._session(SessionRunner(link, self._host, self._runtime, self))
+            finally:
+                contact.is_in_session = False
             return self._learn(contact, address, report)
         return False
 

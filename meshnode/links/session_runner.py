@@ -215,7 +215,7 @@ class SessionRunner:
     async def _say_bye(self) -> None:
         """Send what is left, then read until the peer ends the link, so that a reset eats none."""
         try:
-            while data := self._session.data_to_send(LINK_READ_BYTES):
+            while data := self._session.data_to_send(LINK_READ_BYTES, _now_ms()):
                 await self._link.send(data)
             while await self._link.receive(LINK_READ_BYTES):
                 pass
@@ -259,7 +259,7 @@ class SessionRunner:
     async def _write(self) -> None:
         try:
             while not self.is_over:
-                data = self._session.data_to_send(LINK_READ_BYTES)
+                data = self._session.data_to_send(LINK_READ_BYTES, _now_ms())
                 if not data:
                     await self._writable.wait()
                     continue

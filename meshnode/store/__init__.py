@@ -1,0 +1,1 @@
+"""Everything durable: bundles, messages, keys, documents; the only room that knows SQL."""

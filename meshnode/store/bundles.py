@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, insert, literal_column, select, tuple_
+from sqlalchemy import Connection, Select, func, insert, literal_column, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
@@ -18,7 +18,7 @@ from meshnode.store.index import ids_of
 from meshnode.store.records import BundleRecord, BundleSummary, Cursor, EvidenceRecord, Page
 from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
-from meshnode.store.schema import AuthorRow, BundleRow, OwnBundleRow, table
+from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, table
 from meshnode.store.statements import (
     INSERT_BUNDLE,
     INSERT_OWN_BUNDLE,
@@ -27,6 +27,7 @@ from meshnode.store.statements import (
     SELECT_SLOT,
     SELECT_SUMMARY,
     SELECT_TOMBSTONE,
+    SIZE_CLASSES,
     insert_many,
     select_many,
     signed64,
@@ -44,6 +45,7 @@ __all__ = [
     "by_kind",
     "by_slot",
     "drop_many",
+    "expires_next",
     "has_many",
     "ids",
     "known_many",
@@ -57,7 +59,7 @@ __all__ = [
 
 _BUNDLE = table(BundleRow)
 _AUTHOR = table(AuthorRow)
-_OWN_BUNDLE = table(OwnBundleRow)
+_INTEREST = table(InterestRow)
 
 # Written out, not bound: a partial index serves only a condition that is known beforehand.
 _IS_IN_SLOT: Final = _BUNDLE.c.supersedes == literal_column("1")
@@ -94,7 +96,9 @@ def add_many(tx: Transaction, records: Sequence[BundleRecord]) -> list[Reception
         del fresh[position]
     for position in _insert(tx, fresh, authors):
         fates[position] = Reception.EQUIVOCATION
-        _keep_evidence(tx, fresh.pop(position), authors)
+        second = fresh.pop(position)
+        first_digest = _digest_of(tx.connection, second, authors[second.author])
+        _keep_evidence(tx, second, first_digest)
     _tell_index(tx, fresh)
     olds = [old for position, old in replaced if position in fresh]
     drop_many(tx, olds, Reception.SUPERSEDED)
@@ -106,10 +110,7 @@ def _unknown(
 ) -> dict[int, BundleRecord]:
     """Return by position the records that are neither held, nor buried, nor repeated."""
     keys = [signed64(record.short_id) for record in records]
-    distinct = list(dict.fromkeys(keys))
-    known = {row[0]: Reception.DUPLICATE for row in select_many(conn, SELECT_HELD, distinct)}
-    for key, reason in select_many(conn, SELECT_TOMBSTONE, distinct):
-        known.setdefault(key, Reception(reason))
+    known = _fates(conn, list(dict.fromkeys(keys)))
     fresh: dict[int, BundleRecord] = {}
     for position, key in enumerate(keys):
         fate = known.get(key)
@@ -154,21 +155,15 @@ def _newest_only(
     fates: list[Reception],
 ) -> list[tuple[int, ShortId]]:
     """Leave of each slot the newest in `fresh`; return (position, held bundle it replaces)."""
-    best: dict[_Slot, int] = {}
-    late: list[int] = []
-    for position, record in fresh.items():
-        if record.kind in _SUPERSEDING:
-            slot = (int(record.kind), record.scope, record.index, authors[record.author])
-            other = best.setdefault(slot, position)
-            if _rank(record) > _rank(fresh[other]):
-                best[slot] = position
-                late.append(other)
-            elif other != position:
-                late.append(position)
+    best, late = _newest_of_batch(tx, fresh, authors, fates)
     replaced: list[tuple[int, ShortId]] = []
     for slot, (short_id, rank) in _slot_holders(tx.connection, list(best)).items():
         position = best[slot]
-        if rank < _rank(fresh[position]):
+        newcomer = fresh[position]
+        if rank[1:] == (newcomer.incarnation, newcomer.seq):
+            # Two bundles of one name: the insert will refuse the second, whichever is newer.
+            continue
+        if rank < _rank(newcomer):
             replaced.append((position, short_id))
         else:
             late.append(position)
@@ -179,13 +174,43 @@ def _newest_only(
     return replaced
 
 
+def _newest_of_batch(
+    tx: Transaction,
+    fresh: dict[int, BundleRecord],
+    authors: dict[NodeId, int],
+    fates: list[Reception],
+) -> tuple[dict[_Slot, int], list[int]]:
+    """Return the newest position of each slot and the positions that are older.
+
+    The second of one name goes as evidence, or it could take the slot from the first.
+    """
+    best: dict[_Slot, int] = {}
+    late: list[int] = []
+    named: dict[tuple[int, int, int], BundleRecord] = {}
+    for position, record in list(fresh.items()):
+        if record.kind not in _SUPERSEDING:
+            continue
+        author = authors[record.author]
+        first = named.setdefault((author, record.incarnation, record.seq), record)
+        if first is not record:
+            fates[position] = Reception.EQUIVOCATION
+            _keep_evidence(tx, fresh.pop(position), first.digest)
+            continue
+        slot = (int(record.kind), record.scope, record.index, author)
+        other = best.setdefault(slot, position)
+        if _rank(record) > _rank(fresh[other]):
+            best[slot] = position
+            late.append(other)
+        elif other != position:
+            late.append(position)
+    return best, late
+
+
 def _rank(record: BundleRecord) -> _Rank:
     return record.hlc, record.incarnation, record.seq
 
 
-def _slot_holders(
-    conn: Connection, slots: Sequence[_Slot]
-) -> dict[_Slot, tuple[ShortId, _Rank]]:
+def _slot_holders(conn: Connection, slots: Sequence[_Slot]) -> dict[_Slot, tuple[ShortId, _Rank]]:
     """Return what lives in those of `slots` that are taken."""
     wanted = [(kind, scope, signed64(index), author) for kind, scope, index, author in slots]
     held = {}
@@ -238,20 +263,22 @@ def _row(record: BundleRecord, author: int) -> tuple[Any, ...]:
     )
 
 
-def _keep_evidence(tx: Transaction, record: BundleRecord, authors: dict[NodeId, int]) -> None:
-    """Keep the second of two bundles with one name, and never ask for it again."""
-    first = tx.connection.execute(
-        select(_BUNDLE.c.digest).where(
-            _BUNDLE.c.author == authors[record.author],
-            _BUNDLE.c.incarnation == record.incarnation,
-            _BUNDLE.c.seq == signed64(record.seq),
-        )
-    ).scalar_one()
-    subject = str(BundleId(record.author, record.incarnation, record.seq))
-    note_equivocation(
-        tx,
-        EvidenceRecord(record.received_ms, record.author, subject, first, record.raw),
+def _digest_of(conn: Connection, record: BundleRecord, author: int) -> bytes:
+    """Return the digest of the held bundle that bears the name of `record`."""
+    query = select(_BUNDLE.c.digest).where(
+        _BUNDLE.c.author == author,
+        _BUNDLE.c.incarnation == record.incarnation,
+        _BUNDLE.c.seq == signed64(record.seq),
     )
+    digest: bytes = conn.execute(query).scalar_one()
+    return digest
+
+
+def _keep_evidence(tx: Transaction, record: BundleRecord, first_digest: bytes) -> None:
+    """Keep the second of two bundles with one name, and never ask for it again."""
+    subject = str(BundleId(record.author, record.incarnation, record.seq))
+    found = EvidenceRecord(record.received_ms, record.author, subject, first_digest, record.raw)
+    note_equivocation(tx, found)
     bury(tx, [(record.short_id, record.expires_ms)], Reception.EQUIVOCATION)
 
 
@@ -273,6 +300,19 @@ def has_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
     return {unsigned64(row[0]) for row in select_many(conn, SELECT_HELD, keys)}
 
 
+def fates(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, Reception]:
+    """Return DUPLICATE for those of `ids` that are held, and why the others must not come back."""
+    found = _fates(conn, [signed64(short_id) for short_id in ids])
+    return {unsigned64(key): fate for key, fate in found.items()}
+
+
+def _fates(conn: Connection, keys: Sequence[int]) -> dict[int, Reception]:
+    known = {row[0]: Reception.DUPLICATE for row in select_many(conn, SELECT_HELD, keys)}
+    for key, reason in select_many(conn, SELECT_TOMBSTONE, keys):
+        known.setdefault(key, Reception(reason))
+    return known
+
+
 def known_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
     """Return those of `ids` that are held, or were and must not come back."""
     keys = [signed64(short_id) for short_id in ids]
@@ -284,9 +324,7 @@ def known_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
 def raw_many(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, tuple[bytes, int]]:
     """Return container and hop count of those of `ids` that are held."""
     keys = [signed64(short_id) for short_id in ids]
-    return {
-        unsigned64(key): (raw, hops) for key, raw, hops in select_many(conn, SELECT_RAW, keys)
-    }
+    return {unsigned64(key): (raw, hops) for key, raw, hops in select_many(conn, SELECT_RAW, keys)}
 
 
 def summaries(conn: Connection, ids: Sequence[ShortId]) -> list[BundleSummary]:
@@ -355,6 +393,27 @@ def by_slot(conn: Connection, kind: Kind, scope: bytes, index: int) -> list[Bund
         _BUNDLE.c.scope == scope, _BUNDLE.c.slot == signed64(index)
     )
     return [summary_of(row) for row in conn.execute(query.limit(_LIST_MAX))]
+
+
+def expires_next(conn: Connection) -> int | None:
+    """Return the earliest end of life, Unix milliseconds, of all live bundles.
+
+    Cost: one index probe per interest and size class.
+    """
+    firsts = [
+        func.min(
+            select(func.min(_BUNDLE.c.expires_ms))
+            .where(
+                _BUNDLE.c.zone == _INTEREST.c.zone,
+                _BUNDLE.c.traffic_class == _INTEREST.c.traffic_class,
+                _BUNDLE.c.size_class == size_class,
+            )
+            .scalar_subquery()
+        )
+        for size_class in SIZE_CLASSES
+    ]
+    row = conn.execute(select(*firsts).select_from(_INTEREST)).one()
+    return min((each for each in row if each is not None), default=None)
 
 
 def own_ids(conn: Connection) -> list[ShortId]:

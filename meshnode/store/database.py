@@ -118,14 +118,14 @@ def _create_private(path: Path) -> None:
         raise StoreError(f"cannot open {path}: {error.strerror}") from error
 
 
-def _engine(
-    name: str, pool: type[Pool], pragmas: tuple[str, ...], **options: Any
-) -> Engine:
+def _engine(name: str, pool: type[Pool], pragmas: tuple[str, ...], **options: Any) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=name),
         poolclass=pool,
         # Worker threads take turns; the pool hands a connection to one of them at a time.
         connect_args={"check_same_thread": False, "timeout": _BUSY_S},
+        # Parameters are keys and texts: they stay out of every error.
+        hide_parameters=True,
         **options,
     )
 
@@ -165,7 +165,7 @@ def _upgrade(writer: Engine) -> None:
                 f"the store has schema {version}; this build knows {SCHEMA_VERSIONS[-1]}"
             )
         # Imported here: most starts find the schema current and need no alembic.
-        from meshnode.store.upgrade import upgrade  # noqa: PLC0415
+        from meshnode.store.upgrade import upgrade
 
         upgrade(connection)
 

@@ -33,6 +33,7 @@ __all__ = [
     "receipt_made",
     "receipts_due",
     "received_page",
+    "requeue",
     "set_waiting",
     "unopened",
     "waiting_for",
@@ -97,6 +98,15 @@ def waiting_for(conn: Connection, keyref: bytes) -> list[ShortId]:
     return [unsigned64(key) for key in conn.execute(query).scalars()]
 
 
+def requeue(tx: Transaction, keyref: bytes) -> int:
+    """Let the bundles that waited for a key be tried again; return how many did."""
+    return tx.connection.execute(
+        update(_UNOPENED)
+        .where(_UNOPENED.c.keyref == keyref, _UNOPENED.c.keyref != b"")
+        .values(keyref=b"")
+    ).rowcount
+
+
 def waiting_keys(conn: Connection, limit: int) -> list[Unopened]:
     """Return for each missing key the bundle that has waited longest."""
     query = (
@@ -111,7 +121,7 @@ def waiting_keys(conn: Connection, limit: int) -> list[Unopened]:
         .order_by(func.min(_UNOPENED.c.since_ms), _UNOPENED.c.keyref)
         .limit(limit)
     )
-    return [_unopened(row) for row in conn.execute(query)]
+    return [Unopened(unsigned64(row[0]), *row[1:]) for row in conn.execute(query)]
 
 
 def mark_opened(tx: Transaction, short_ids: Sequence[ShortId]) -> int:

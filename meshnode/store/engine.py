@@ -68,8 +68,7 @@ class Transaction:
 
     def interests(self) -> set[Interest]:
         """Return every interest that holds something, as this transaction sees it."""
-        held = set(self._held) | set(self._earlier.totals) | set(self.changes.totals)
-        return held
+        return set(self._held) | set(self._earlier.totals) | set(self.changes.totals)
 
     def take_seq(self) -> int:
         """Return the next number of this incarnation; it is used up if the function succeeds."""
@@ -144,6 +143,14 @@ class Store:
     def total_bytes(self) -> int:
         """Bytes that all bundles are charged with."""
         return sum(totals.size_bytes for totals in self.index.totals.values())
+
+    @property
+    def class_counts(self) -> dict[TrafficClass, int]:
+        """Live bundles of each class, as of the last commit."""
+        found = dict.fromkeys(TrafficClass, 0)
+        for interest, totals in self.index.totals.items():
+            found[interest.traffic_class] += totals.count
+        return found
 
     @property
     def rebuilt_count(self) -> int:

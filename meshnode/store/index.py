@@ -100,11 +100,18 @@ class Index:
 
         Cost: one pass over the service index, about 12 µs per bundle.
         """
+        query = select(
+            _INTEREST.c.zone,
+            _INTEREST.c.traffic_class,
+            _INTEREST.c.count,
+            _INTEREST.c.set_hash,
+            _INTEREST.c.size_bytes,
+        )
         stated = {
-            Interest(row.zone, TrafficClass(row.traffic_class)): Totals(
-                row.count, unsigned64(row.set_hash), row.size_bytes
+            Interest(zone, TrafficClass(traffic_class)): Totals(
+                count, unsigned64(set_hash), size_bytes
             )
-            for row in conn.execute(select(_INTEREST))
+            for zone, traffic_class, count, set_hash, size_bytes in conn.execute(query)
         }
         for interest, totals in _counted(conn):
             ids = ids_of(conn, interest)

@@ -23,7 +23,7 @@ from meshnode.store.records import (
     RecipientRecord,
     RecipientState,
 )
-from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, table
+from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, UnopenedRow, table
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import BundleId, NodeId, ShortId
 from protocol.limits import Kind
@@ -37,6 +37,7 @@ __all__ = [
     "conclude",
     "counts",
     "expire_messages",
+    "expires_next",
     "find",
     "get",
     "ledger",
@@ -49,6 +50,7 @@ __all__ = [
     "note_waiting",
     "recipients",
     "set_bundle",
+    "unopened_count",
     "waiting",
 ]
 
@@ -58,8 +60,12 @@ MessageKey: TypeAlias = int
 _MESSAGE = table(MessageRow)
 _RECIPIENT = table(RecipientRow)
 _LEDGER = table(LedgerRow)
+_UNOPENED = table(UnopenedRow)
 
-_IS_OPEN: Final = _MESSAGE.c.state.not_in(sorted(FINAL_STATES))
+# Named one by one, so that the index on state and deadline serves them.
+_IS_OPEN: Final = _MESSAGE.c.state.in_(
+    [MessageState.WAITING.value, MessageState.QUEUED.value, MessageState.CARRIED.value]
+)
 _IS_OUTGOING: Final = _MESSAGE.c.direction == Direction.OUTGOING.value
 _ANY_ONE_SCOPE: Final = 3
 """Scope type of the operations centre, where the receipt of one member is enough (wire 3.4)."""
@@ -238,6 +244,13 @@ def expire_messages(tx: Transaction, now_ms: int, limit: int) -> list[MessageKey
     return over
 
 
+def expires_next(conn: Connection) -> int | None:
+    """Return the earliest end of life, Unix milliseconds, of all open outgoing messages."""
+    query = select(func.min(_MESSAGE.c.expires_ms)).where(_IS_OUTGOING, _IS_OPEN)
+    found: int | None = conn.execute(query).scalar()
+    return found
+
+
 # --- incoming --------------------------------------------------------------------------------
 
 
@@ -340,6 +353,11 @@ def counts(conn: Connection) -> dict[MessageState, int]:
     """Return how many messages are in each state, incoming ones under RECEIVED."""
     query = select(_MESSAGE.c.state, func.count()).group_by(_MESSAGE.c.state)
     return {MessageState(state): int(count) for state, count in conn.execute(query)}
+
+
+def unopened_count(conn: Connection) -> int:
+    """Return how many bundles for this device are not opened, most of them for want of a key."""
+    return int(conn.execute(select(func.count()).select_from(_UNOPENED)).scalar_one())
 
 
 def _add(

@@ -52,9 +52,7 @@ def drop_many(tx: Transaction, ids: Sequence[ShortId], reason: Reception) -> lis
     return found
 
 
-def bury(
-    tx: Transaction, dead: Iterable[tuple[ShortId, int]], reason: Reception
-) -> None:
+def bury(tx: Transaction, dead: Iterable[tuple[ShortId, int]], reason: Reception) -> None:
     """Remember (short id, expires_ms) pairs that must not come in again."""
     rows = [
         (signed64(short_id), expires_ms + TOMBSTONE_KEEP_MS, int(reason))

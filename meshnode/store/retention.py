@@ -179,9 +179,7 @@ class _Room:
             return True
         return False
 
-    def _choices(
-        self, record: BundleRecord, charged: int
-    ) -> Iterator[tuple[TrafficClass, _Queue]]:
+    def _choices(self, record: BundleRecord, charged: int) -> Iterator[tuple[TrafficClass, _Queue]]:
         """Yield the queues this newcomer may take from, first to go first."""
         own_class = record.traffic_class
         share = self._tx.bytes_max * CLASS_RULES[own_class].store_share_pct // 100

@@ -52,8 +52,7 @@ class _Base(SQLModel):
 
 def table(row: type[SQLModel]) -> Table:
     """Return the Core table of a row class."""
-    found = METADATA.tables[str(row.__tablename__)]
-    return found
+    return METADATA.tables[str(row.__tablename__)]
 
 
 def _key() -> Column[int]:
@@ -321,6 +320,7 @@ class OwnPrekeyRow(_Base, table=True):
     issued_ms: int = Field(sa_column=_whole())
     ends_ms: int = Field(sa_column=_whole())
     erase_ms: int = Field(sa_column=_whole())
+    suites: int
     public: bytes = Field(sa_column=_bytes())
     secret: bytes = Field(sa_column=_bytes())
 

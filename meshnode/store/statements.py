@@ -19,7 +19,6 @@ from protocol.limits import BUNDLE_BYTES_MAX, Kind, TrafficClass
 
 __all__ = [
     "BUNDLE_COLUMNS",
-    "SIZE_CLASSES",
     "INSERT_BUNDLE",
     "INSERT_OWN_BUNDLE",
     "INSERT_TOMBSTONE",
@@ -28,6 +27,7 @@ __all__ = [
     "SELECT_SLOT",
     "SELECT_SUMMARY",
     "SELECT_TOMBSTONE",
+    "SIZE_CLASSES",
     "SUMMARIES",
     "delete_many",
     "insert_many",
@@ -106,7 +106,10 @@ def summary_of(row: Sequence[Any]) -> BundleSummary:
         row[8],
         row[9] & 0xFFFFFFFFFFFFFFFF,
         row[10] & 0xFFFFFFFFFFFFFFFF,
-        *row[11:15],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
         bool(row[15]),
     )
 

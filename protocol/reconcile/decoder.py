@@ -34,8 +34,8 @@ class Decoder:
 
     def __init__(self, local: SketchSnapshot, remote_n: int, remote_set_hash: int) -> None:
         self._local = local
-        self._remote_n = remote_n
-        self._remote_set_hash = remote_set_hash
+        self.remote_n = remote_n
+        self.remote_set_hash = remote_set_hash
         self._cells: list[int] = []
         self._counts: list[int] = []
         # Recovered ids with the next symbol each goes to: [id, sign, index, state].
@@ -78,7 +78,7 @@ class Decoder:
 
         A difference is in symbol i with chance p = 2 / (i + 2), so the variance is d p (1 - p).
         """
-        surplus = self._remote_n - self._local.n
+        surplus = self.remote_n - self._local.n
         total = 0.0
         for index in range(1, len(self._counts)):
             chance = 2 / (index + 2)
@@ -129,7 +129,7 @@ class Decoder:
             return
         n = self._local.n - len(self.have) + len(self.need)
         total = self._local.set_hash ^ set_hash_of(self.have) ^ set_hash_of(self.need)
-        if (n, total) == (self._remote_n, self._remote_set_hash):
+        if (n, total) == (self.remote_n, self.remote_set_hash):
             self.is_done = True
         else:
             self.has_failed = True
@@ -150,6 +150,6 @@ class Decoder:
         count = max(wanted - held, ceil(held * _TOP_UP), 16)
         if held + count > min(SKETCH_SYMBOLS, len(self._local.sums)):
             return 0
-        if count * _SYMBOL_BYTES > 8 * max(self._remote_n, 1):
+        if count * _SYMBOL_BYTES > 8 * max(self.remote_n, 1):
             return 0
         return count

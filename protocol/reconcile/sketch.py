@@ -12,7 +12,7 @@ from math import ceil, sqrt
 
 from protocol.ids import ShortId
 from protocol.limits import SKETCH_SYMBOLS
-from protocol.reconcile.symbols import encode_columns, mix
+from protocol.reconcile.symbols import encode_columns
 
 __all__ = ["Sketch", "SketchSnapshot", "encode_symbols"]
 

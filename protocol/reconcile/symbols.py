@@ -5,11 +5,11 @@ Source: wire-format 5.3-5.6; Yang, Gilad, Alizadeh, SIGCOMM 2024.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil, sqrt
-import sys
 
 from protocol.errors import LimitExceededError, MalformedError
 from protocol.ids import ShortId

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from protocol.errors import LimitExceededError, MalformedError
+from protocol.errors import LimitExceededError, RemoteProtocolError
 from protocol.limits import FRAME_BYTES_MAX
 
 __all__ = ["FrameReader", "FrameType", "encode_frame"]
@@ -45,34 +45,48 @@ def encode_frame(frame_type: int, payload: bytes) -> bytes:
 
 
 class FrameReader:
-    """Cuts a byte stream into frames; holds at most what was fed and not yet read."""
+    """Cuts a byte stream into frames; holds at most what was fed and not yet read.
+
+    Pieces are joined only once they make a whole frame, so that a peer that sends single bytes
+    does not make us copy a frame once for each of them.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._buffer = b""
         self._start = 0
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes fed and not read yet."""
-        return len(self._buffer) - self._start
+        self._needed_bytes = _HEAD_BYTES
+        self.buffered_bytes = 0
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the link."""
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
-        self._buffer += data
+        self._pieces.append(data)
+        self.buffered_bytes += len(data)
+
+    def clear(self) -> None:
+        """Forget what was fed and not read."""
+        self._pieces, self._buffer, self._start = [], b"", 0
+        self.buffered_bytes = 0
 
     def next_untrusted(self) -> tuple[FrameType, bytes] | None:
-        """Return the next whole frame, or None. Raises: MalformedError for an unknown type."""
-        buffer, start = self._buffer, self._start
-        if len(buffer) - start < _HEAD_BYTES:
+        """Return the next whole frame, or None.
+
+        Raises: RemoteProtocolError for an unknown type, as soon as its head is here.
+        """
+        if self.buffered_bytes < self._needed_bytes:
             return None
+        if self._pieces:
+            self._buffer = b"".join((self._buffer[self._start :], *self._pieces))
+            self._pieces, self._start = [], 0
+        buffer, start = self._buffer, self._start
         frame_type = _TYPES.get(buffer[start])
         if frame_type is None:
-            raise MalformedError(f"frame type {buffer[start]:#x} is unknown")
-        end = start + _HEAD_BYTES + (buffer[start + 1] << 8 | buffer[start + 2])
-        if len(buffer) < end:
+            raise RemoteProtocolError(f"frame type {buffer[start]:#x} is unknown")
+        size_bytes = _HEAD_BYTES + (buffer[start + 1] << 8 | buffer[start + 2])
+        if self.buffered_bytes < size_bytes:
+            self._needed_bytes = size_bytes
             return None
-        self._start = end
-        return frame_type, bytes(buffer[start + _HEAD_BYTES : end])
+        self._needed_bytes = _HEAD_BYTES
+        self.buffered_bytes -= size_bytes
+        self._start = end = start + size_bytes
+        return frame_type, buffer[start + _HEAD_BYTES : end]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-import sys
 
 from protocol import canonical
 from protocol.errors import LimitExceededError, MalformedError, UnsupportedVersionError

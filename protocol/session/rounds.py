@@ -7,13 +7,13 @@ events back to the session, which owns order and bounds. Source: wire-format 6.6
 from __future__ import annotations
 
 from array import array
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from protocol.errors import LimitExceededError, RemoteProtocolError
 from protocol.ids import ShortId
-from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX, SKETCH_SYMBOLS
+from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX
 from protocol.reconcile.decoder import FIRST_FLIGHT, Decoder
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot, encode_symbols
@@ -73,24 +73,30 @@ class InitiatorRound:
         self._sketches = {interest: sketch for interest, sketch in sketches.items() if sketch.n}
         self._open: set[Interest] = set(self._sketches)
         self._decoders: dict[Interest, Decoder] = {}
+        self._asked: dict[Interest, int] = {}
         self._listings: dict[Interest, _Listing] = {}
-        self.flights = 0
+        self._flights: Counter[Interest] = Counter()
         self.is_finished = False
 
+    @property
+    def flights(self) -> int:
+        """Round trips: those of the interest that took most."""
+        return 1 + max(self._flights.values(), default=0)
+
     def start(self) -> Output:
-        """Return the SUMMARY, and the end of the round where we hold nothing to compare."""
+        """Return the SUMMARY."""
         lines = tuple(
             SummaryLine(interest, sketch.n, sketch.set_hash)
             for interest, sketch in sorted(self._sketches.items())
         )
         payload = messages.encode_summary(Summary(self.number, lines))
-        output = Output([(FrameType.SUMMARY, payload)])
-        self.flights = 1
-        return output
+        return Output([(FrameType.SUMMARY, payload)])
 
-    def on_equal(self, interests: tuple[Interest, ...]) -> Output:
+    def on_equal_untrusted(self, interests: tuple[Interest, ...]) -> Output:
         """These sets are equal; an empty tuple means all of them."""
         for interest in interests or tuple(self._open):
+            if interest in self._decoders or interest in self._listings:
+                raise RemoteProtocolError("an interest that differs is called equal")
             self._close(interest)
         return self._ended(Output())
 
@@ -98,18 +104,18 @@ class InitiatorRound:
         """Decode a flight, and ask for more or for the list where it was not enough."""
         interest = symbols.interest
         output = Output()
-        if interest not in self._open:
-            raise RemoteProtocolError("symbols of an interest that was not asked for")
-        if symbols.n == 0:
+        decoder = self._decoders.get(interest)
+        if interest not in self._open or interest in self._listings:
+            raise RemoteProtocolError("symbols that were not asked for")
+        if symbols.n == 0 and decoder is None:
             self._close(interest)
             output.events.append(StreamWanted(interest))
             return self._ended(output)
-        decoder = self._decoders.get(interest)
+        local = self._sketches[interest]
         if decoder is None:
-            decoder = Decoder(self._sketches[interest], symbols.n, symbols.set_hash)
+            decoder = Decoder(local, symbols.n, symbols.set_hash)
             self._decoders[interest] = decoder
-        if symbols.first != decoder.symbols or symbols.count == 0:
-            raise RemoteProtocolError("symbols out of order")
+        _check_flight(symbols, decoder, local, self._asked.get(interest))
         decoder.feed(
             decode_symbols_untrusted(symbols.columns, symbols.count, symbols.n, symbols.first)
         )
@@ -117,22 +123,31 @@ class InitiatorRound:
             self._close(interest)
             output.events += _difference(interest, decoder.have, decoder.need)
             return self._ended(output)
-        more = More(self.number, interest, decoder.symbols, decoder.next_count())
-        self.flights += 1
-        output.frames.append((FrameType.MORE, messages.encode_more(more)))
+        self._ask(interest, decoder, output)
         return output
+
+    def _ask(self, interest: Interest, decoder: Decoder, output: Output) -> None:
+        """Ask for the symbols that are missing, or for the list, and get our own half ready."""
+        count = decoder.next_count()
+        if count == 0:
+            self._listings[interest] = _Listing()
+            output.events.append(IdsNeeded(interest))
+        self._asked[interest] = count
+        self._flights[interest] += 1
+        more = More(self.number, interest, decoder.symbols if count else 0, count)
+        output.frames.append((FrameType.MORE, messages.encode_more(more)))
 
     def on_list_untrusted(self, page: IdList) -> Output:
         """Take in a page of the responder's ids."""
         interest, output = page.interest, Output()
-        if interest not in self._open:
-            raise RemoteProtocolError("a list of an interest that was not asked for")
         listing = self._listings.get(interest)
+        if interest not in self._open or (listing is None and interest in self._decoders):
+            raise RemoteProtocolError("a list that was not asked for")
         if listing is None:
             listing = self._listings[interest] = _Listing()
             output.events.append(IdsNeeded(interest))
-        if listing.is_complete:
-            raise RemoteProtocolError("a list goes on after its end")
+        if listing.is_complete or not (page.ids or page.is_last):
+            raise RemoteProtocolError("a list goes on after its end, or without ids")
         listing.theirs.extend(page.ids)
         listing.is_complete = page.is_last
         if len(listing.theirs) > IDS_PER_LIST_MAX:
@@ -140,9 +155,9 @@ class InitiatorRound:
         return self._compared(interest, listing, output)
 
     def supply_ids(self, interest: Interest, ids: Iterable[ShortId]) -> Output:
-        """Our own ids of an interest, as asked for by IdsNeeded."""
+        """Take our own ids of an interest, as asked for by IdsNeeded."""
         listing = self._listings.get(interest)
-        if listing is None or interest not in self._open:
+        if listing is None:
             return Output()
         listing.ours = frozenset(ids)
         return self._compared(interest, listing, Output())
@@ -164,20 +179,24 @@ class InitiatorRound:
         self._decoders.pop(interest, None)
         self._listings.pop(interest, None)
 
-    def on_end(self) -> Output:
-        """The responder said that it compared everything we listed nothing for."""
-        return self._ended(Output())
-
     def _ended(self, output: Output) -> Output:
-        if not self._open and not self.is_finished:
+        if not self._open:
             self.is_finished = True
-            output.frames.append((FrameType.ROUND_END, _round_payload(self.number)))
+            output.frames.append((FrameType.ROUND_END, messages.encode_round(self.number)))
             output.events.append(RoundFinished(self.number))
         return output
 
 
-def _round_payload(number: int) -> bytes:
-    return messages.encode_round(number)
+def _check_flight(
+    symbols: Symbols, decoder: Decoder, local: SketchSnapshot, asked: int | None
+) -> None:
+    """Refuse symbols that are not the next ones, or that are of another set than the first."""
+    if symbols.first != decoder.symbols or symbols.count != (asked or symbols.count or 1):
+        raise RemoteProtocolError("symbols out of order, or not as many as asked for")
+    if (symbols.n, symbols.set_hash) != (decoder.remote_n, decoder.remote_set_hash):
+        raise RemoteProtocolError("symbols of another set")
+    if symbols.first + symbols.count > len(local.sums):
+        raise LimitExceededError("symbols", len(local.sums), symbols.first + symbols.count)
 
 
 def _difference(
@@ -191,13 +210,20 @@ def _difference(
 
 
 class ResponderRound:
-    """The answering side; serves every flight from one snapshot."""
+    """The answering side; serves every flight from one snapshot, each symbol once."""
 
     def __init__(self, summary: Summary, sketches: Sketches) -> None:
         self.number = summary.round
         self._lines = {line.interest: line for line in summary.lines}
         self._sketches = {interest: sketch for interest, sketch in sketches.items() if sketch.n}
-        self._lists: deque[Interest] = deque()
+        self._served: dict[Interest, int] = {}
+        self._listing: set[Interest] = set()
+        self._flights: Counter[Interest] = Counter()
+
+    @property
+    def flights(self) -> int:
+        """Round trips: those of the interest that took most."""
+        return 1 + max(self._flights.values(), default=0)
 
     def start(self) -> Output:
         """Answer the SUMMARY: equal, list, first symbols, or stream."""
@@ -209,10 +235,12 @@ class ResponderRound:
             elif ours.n == 0:
                 output.frames.append(self._symbols(interest, 0, 0))
             elif ours.n <= _LIST_SMALLER:
-                self._lists.append(interest)
+                self._listing.add(interest)
                 output.events.append(IdsNeeded(interest))
             else:
-                output.frames.append(self._symbols(interest, 0, FIRST_FLIGHT))
+                count = min(FIRST_FLIGHT, len(ours.sums))
+                self._served[interest] = count
+                output.frames.append(self._symbols(interest, 0, count))
         if equal or not self._lines:
             named = () if len(equal) == len(self._lines) else tuple(equal)
             payload = messages.encode_equal(self.number, named)
@@ -235,28 +263,38 @@ class ResponderRound:
         return FrameType.SYMBOLS, messages.encode_symbols_frame(symbols)
 
     def on_more_untrusted(self, more: More) -> Output:
-        """Give the next flight, or get the list ready."""
-        output = Output()
-        if more.interest not in self._lines or more.interest not in self._sketches:
-            raise RemoteProtocolError("more was asked of an interest that was not compared")
+        """Give the next flight, or get the list ready.
+
+        Each symbol and each list is given once a round: a few bytes never buy many again.
+        """
+        interest, output = more.interest, Output()
+        served = self._served.get(interest)
+        if served is None:
+            raise RemoteProtocolError("more was asked of an interest that has no more")
+        self._flights[interest] += 1
         if more.count == 0:
-            if more.interest in self._lists:
-                raise RemoteProtocolError("a list was asked for twice")
-            self._lists.append(more.interest)
-            output.events.append(IdsNeeded(more.interest))
+            del self._served[interest]
+            self._listing.add(interest)
+            output.events.append(IdsNeeded(interest))
             return output
-        size = len(self._sketches[more.interest].sums)
-        if more.first + more.count > min(SKETCH_SYMBOLS, size):
-            raise LimitExceededError("symbols", size, more.first + more.count)
-        output.frames.append(self._symbols(more.interest, more.first, more.count))
+        if more.first != served:
+            raise RemoteProtocolError("symbols were asked for out of order")
+        end, size = served + more.count, len(self._sketches[interest].sums)
+        if end > size:
+            raise LimitExceededError("symbols", size, end)
+        self._served[interest] = end
+        output.frames.append(self._symbols(interest, served, more.count))
         return output
 
-    def supply_ids(self, interest: Interest, ids: array[int]) -> Iterator[tuple[FrameType, bytes]]:
-        """Yield the pages of the list that was asked for; nothing if none was."""
-        if interest not in self._lists:
-            return
-        self._lists.remove(interest)
+    def supply_ids(self, interest: Interest, ids: array[int]) -> Iterator[bytes] | None:
+        """Return the pages of the list that was asked for; None if none was."""
+        if interest not in self._listing:
+            return None
+        self._listing.remove(interest)
+        return self._pages(interest, ids)
+
+    def _pages(self, interest: Interest, ids: array[int]) -> Iterator[bytes]:
         for start in range(0, max(len(ids), 1), IDS_PER_FRAME_MAX):
             end = start + IDS_PER_FRAME_MAX
             page = IdList(self.number, interest, end >= len(ids), ids[start:end])
-            yield FrameType.LIST, messages.encode_list(page)
+            yield messages.encode_list(page)

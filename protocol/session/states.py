@@ -27,7 +27,7 @@ class State(Enum):
     LIVE = "live"
     """Reconciliation and bundles, until somebody leaves."""
     CLOSED = "closed"
-    """Nothing more is read; what is queued may still be sent."""
+    """Nothing more is read; only a BYE is still sent, if it is ours to say."""
 
 
 class Answer(Enum):
@@ -79,7 +79,8 @@ TABLE: dict[tuple[State, Input], State] = {
 def render() -> str:
     """Return the reference page of the states, with its diagram."""
     inner = [
-        f"    {source.value} --> {target.value}: {item.value if isinstance(item, Answer) else item.name}"
+        f"    {source.value} --> {target.value}: "
+        f"{item.value if isinstance(item, Answer) else item.name}"
         for (source, item), target in TABLE.items()
         if source is not target and item not in _ENDS
     ]
@@ -95,8 +96,8 @@ def render() -> str:
         [
             "# Session states",
             "",
-            "Made from `protocol/session/states.py` by `make docs`. A frame that the table does not",
-            "name for the present state ends the session with code 6.",
+            "Made from `protocol/session/states.py` by `make docs`. A frame that the table does",
+            "not name for the present state ends the session with code 6.",
             "",
             "```mermaid",
             "stateDiagram-v2",

@@ -28,6 +28,8 @@ from protocol.session.messages import Ack
 
 __all__ = ["Inflow", "Outflow"]
 
+_HEAD_BYTES = 4
+"""Type, length and hop count in front of a container."""
 _URGENT = TrafficClass.SOS
 """This class and those before it may pass the window."""
 
@@ -38,9 +40,10 @@ class Outflow:
     def __init__(self) -> None:
         self._waiting: tuple[deque[Item], ...] = tuple(deque() for _ in TrafficClass)
         self._ready: tuple[deque[tuple[ShortId, bytes]], ...] = tuple(deque() for _ in TrafficClass)
-        self._class_of: dict[ShortId, Item] = {}
+        self._queued: set[ShortId] = set()
         self._asked: dict[ShortId, Item] = {}
-        self._known: set[ShortId] = set()
+        # What the peer holds; False while our copy is under way to it.
+        self._known: dict[ShortId, bool] = {}
         self._under_way: deque[ShortId] = deque()
         self._ready_bytes = 0
         self._asked_bytes = 0
@@ -51,7 +54,7 @@ class Outflow:
     @property
     def is_idle(self) -> bool:
         """True if nothing waits, is ready, or is under way."""
-        return not self._class_of and not self._under_way
+        return not self._queued and not self._under_way
 
     @property
     def owes_ack(self) -> bool:
@@ -61,26 +64,37 @@ class Outflow:
     @property
     def waiting(self) -> int:
         """Bundles not yet on the wire."""
-        return len(self._class_of)
+        return len(self._queued)
 
     def note_known(self, short_id: ShortId) -> None:
         """The peer holds this bundle."""
+        self._know(short_id, True)
+
+    def _know(self, short_id: ShortId, is_there: bool) -> None:
         if len(self._known) >= KNOWN_AT_PEER_MAX:
             self._known.clear()
-        self._known.add(short_id)
+        self._known[short_id] = is_there
+
+    def note_lacking(self, ids: Iterable[ShortId]) -> None:
+        """The peer asks for these: it holds them no more, save where our copy is under way."""
+        for short_id in ids:
+            if self._known.get(short_id):
+                del self._known[short_id]
 
     def offer(self, items: Iterable[Item]) -> None:
         """Queue bundles for sending, in the order given within each class."""
+        queued, known, waiting = self._queued, self._known, self._waiting
         for item in items:
-            if item.short_id not in self._class_of and item.short_id not in self._known:
-                self._class_of[item.short_id] = item
-                self._waiting[item.traffic_class].append(item)
+            short_id = item.short_id
+            if short_id not in queued and short_id not in known:
+                queued.add(short_id)
+                waiting[item.traffic_class].append(item)
 
     def announce(self, items: Iterable[Item]) -> list[ShortId]:
         """Queue small new bundles; return the ids of large ones, to be offered by id."""
         large = []
         for item in items:
-            if item.short_id in self._known or item.short_id in self._class_of:
+            if item.short_id in self._known or item.short_id in self._queued:
                 continue
             if item.size_bytes <= PUSH_BYTES_MAX:
                 self.offer([item])
@@ -91,18 +105,23 @@ class Outflow:
     def next_to_supply(self, max_bytes: int) -> list[ShortId]:
         """Return the ids to read from the store now, in order of class; each is given out once."""
         wanted: list[ShortId] = []
-        taken_bytes = 0
+        known, asked, taken_bytes = self._known, self._asked, 0
         for traffic_class in TrafficClass:
             queue = self._waiting[traffic_class]
+            ahead_bytes_max = SUPPLY_AHEAD_BYTES * (2 if traffic_class <= _URGENT else 1)
             while queue and taken_bytes < max_bytes:
-                ahead = self._ready_bytes + self._asked_bytes
-                if ahead >= SUPPLY_AHEAD_BYTES and traffic_class > _URGENT:
+                if self._ready_bytes + self._asked_bytes >= ahead_bytes_max:
                     return wanted
                 item = queue.popleft()
-                self._asked[item.short_id] = item
+                short_id = item.short_id
+                if short_id in known:
+                    # It came from the peer while it waited here.
+                    self._queued.discard(short_id)
+                    continue
+                asked[short_id] = item
                 self._asked_bytes += item.size_bytes
                 taken_bytes += item.size_bytes
-                wanted.append(item.short_id)
+                wanted.append(short_id)
         return wanted
 
     def supply(self, short_id: ShortId, raw: bytes | None, hops: int) -> None:
@@ -112,33 +131,43 @@ class Outflow:
             return
         self._asked_bytes -= item.size_bytes
         if raw is None:
-            del self._class_of[short_id]
+            self._queued.discard(short_id)
             return
-        head = bytes(
-            (FrameType.BUNDLE, (len(raw) + 1) >> 8, (len(raw) + 1) & 0xFF, min(hops, HOPS_MAX))
-        )
+        size = len(raw) + 1
+        head = bytes((FrameType.BUNDLE, size >> 8, size & 0xFF, min(hops, HOPS_MAX)))
         self._ready[item.traffic_class].append((short_id, head + raw))
         self._ready_bytes += len(raw)
 
-    def frames_into(self, out: bytearray, max_bytes: int, now_ms: int) -> None:
-        """Move ready frames into `out` until it has `max_bytes`, as far as the window lets."""
-        window = self._window
-        for traffic_class in TrafficClass:
-            queue = self._ready[traffic_class]
-            while queue and len(out) < max_bytes:
-                has_room = window.has_room or (
-                    traffic_class <= _URGENT and window.has_urgent_room
-                )
-                if not has_room:
-                    break
-                short_id, frame = queue.popleft()
-                out += frame
-                self._ready_bytes -= len(frame) - 4
-                self._under_way.append(short_id)
-                window.sent(len(frame), now_ms)
-                del self._class_of[short_id]
-                self.note_known(short_id)
-                self.sent += 1
+    def frames_into(
+        self,
+        traffic_class: TrafficClass,
+        parts: list[bytes],
+        size_bytes: int,
+        max_bytes: int,
+        now_ms: int,
+    ) -> tuple[int, bool]:
+        """Move ready frames of a class to `parts`, as far as `max_bytes` and the window let.
+
+        Returns the bytes in `parts`, and False if a frame did not fit: then no lower class may go.
+        """
+        queue, window = self._ready[traffic_class], self._window
+        is_urgent = traffic_class <= _URGENT
+        while queue:
+            if not (window.has_room or (is_urgent and window.has_urgent_room)):
+                break
+            frame_bytes = len(queue[0][1])
+            if parts and size_bytes + frame_bytes > max_bytes:
+                return size_bytes, False
+            short_id, frame = queue.popleft()
+            parts.append(frame)
+            size_bytes += frame_bytes
+            self._ready_bytes -= frame_bytes - _HEAD_BYTES
+            self._under_way.append(short_id)
+            window.sent(frame_bytes, now_ms)
+            self._queued.discard(short_id)
+            self._know(short_id, False)
+            self.sent += 1
+        return size_bytes, True
 
     def on_ack_untrusted(self, ack: Ack, now_ms: int) -> tuple[tuple[ShortId, Reception], ...]:
         """Return what became of the bundles that this ACK settles.
@@ -152,11 +181,14 @@ class Outflow:
         if any(not self._acked <= index < ack.upto for index in refused):
             raise RemoteProtocolError("an ACK refuses bundles it does not settle")
         outcomes = []
+        stored, under_way, known = Reception.STORED, self._under_way, self._known
         for index in range(self._acked, ack.upto):
-            short_id = self._under_way.popleft()
-            code = refused.get(index, Reception.STORED)
-            if code is not Reception.STORED and not code.is_held:
-                self._known.discard(short_id)
+            short_id = under_way.popleft()
+            code = refused.get(index, stored) if refused else stored
+            if code is stored or code.is_held:
+                known[short_id] = True
+            else:
+                known.pop(short_id, None)
             outcomes.append((short_id, code))
         self._acked = ack.upto
         self._window.acknowledged(count, now_ms)
@@ -182,10 +214,10 @@ class Inflow:
         """Bundles handed to the shell and not acknowledged."""
         return len(self._sizes)
 
-    def take(self, raw: bytes) -> int:
+    def take(self, size_bytes: int) -> int:
         """Count a bundle that arrived; return its index."""
-        self._sizes.append(len(raw))
-        self._pending_bytes += len(raw)
+        self._sizes.append(size_bytes)
+        self._pending_bytes += size_bytes
         self.received += 1
         return self.received - 1
 

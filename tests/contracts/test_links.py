@@ -102,8 +102,8 @@ def test_receive_gives_at_most_what_was_asked(pair: Pair) -> None:
     async def case(dialled: Link, answered: Link) -> None:
         await dialled.send(b"")
         await dialled.send(b"abcdefgh")
-        pieces = []
-        while sum(map(len, pieces)) < 8:
+        pieces: list[bytes] = []
+        while sum(len(piece) for piece in pieces) < 8:
             pieces.append(await answered.receive(3))
         assert all(1 <= len(piece) <= 3 for piece in pieces)
         assert b"".join(pieces) == b"abcdefgh"

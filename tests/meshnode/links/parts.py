@@ -41,9 +41,7 @@ class Authority:
         self.root = issuing.make_root(now_ms)
         self.regional = issuing.make_regional(self.root, 7, now_ms)
 
-    def device(
-        self, folder: Path, *, now_ms: int = NOW_MS, password: bytes = b""
-    ) -> TLSFiles:
+    def device(self, folder: Path, *, now_ms: int = NOW_MS, password: bytes = b"") -> TLSFiles:
         """Write the files of a new device and return where they are."""
         key = Ed25519PrivateKey.generate()
         chain = issuing.issue_link(self.regional, key.public_key().public_bytes_raw(), now_ms)

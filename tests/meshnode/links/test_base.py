@@ -29,7 +29,8 @@ def test_addresses_that_people_write(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":80", "boat:0", "boat:65536", "boat:http", "[::1", "[::1]x", "a b", "a/b", "a:b:c"]
+    "text",
+    ["", ":80", "boat:0", "boat:65536", "boat:http", "[::1", "[::1]x", "a b", "a/b", "a:b:c"],
 )
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(LinkError):

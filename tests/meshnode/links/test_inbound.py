@@ -21,10 +21,10 @@ from protocol.limits import (
     BATCH_BYTES_MAX,
     BATCHES_IN_FLIGHT_MAX,
     BUNDLE_BYTES_MAX,
+    KINDS,
     Kind,
     TrafficClass,
 )
-from protocol.limits import KINDS
 from protocol.reports import Reception
 from tests.meshnode.links.fake_host import FakeHost, container, short_of
 
@@ -89,9 +89,9 @@ async def test_batches_are_bounded_and_overlap(autojump_clock: MockClock) -> Non
     host = FakeHost(bytes(16), commit_s=1)
     async with inbound(host) as case:
         case.put(texts(700))
-        assert not case.inbound.is_idle
+        was_idle = case.inbound.is_idle
         await case.inbound.finish(1_000)
-        assert case.inbound.is_idle
+        assert (was_idle, case.inbound.is_idle) == (False, True)
     assert [len(batch) for batch in host.batches] == [250, 250, 200]
     assert trio.current_time() == 2  # Two at the same time, then the third.
     assert len(host.stored) == 700

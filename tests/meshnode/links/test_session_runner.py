@@ -1,10 +1,6 @@
-"""Two nodes over one link: sets meet, urgent goes first, faults of either end stay where they are."""
+"""Two nodes over one link: sets meet, urgent goes first, faults stay where they are."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import pytest
 import trio
@@ -12,79 +8,26 @@ from trio.testing import MockClock
 
 from meshnode.errors import LinkClosedError, StoreError
 from meshnode.links.base import Link
-from meshnode.links.memory import MemoryLink, Shape, memory_link_pair
+from meshnode.links.memory import memory_link_pair
 from meshnode.links.once import until_synced
-from meshnode.links.session_runner import SessionHandle, SessionReport, SessionRunner
+from meshnode.links.session_handle import SessionStats
+from meshnode.links.session_runner import SessionHandle, SessionRunner
 from protocol.errors import CloseCode, IdentityError, LocalProtocolError
 from protocol.limits import Kind
 from protocol.reports import Reception
-from tests.meshnode.links.fake_host import FakeHost, container, node_of, short_of
+from tests.meshnode.links.contact_parts import (
+    FAST,
+    MEGABYTE,
+    End,
+    bulk,
+    contact,
+    hosts,
+    make_ends,
+    texts,
+    until,
+)
+from tests.meshnode.links.fake_host import FakeHost, container, short_of
 from tests.meshnode.links.parts import runtime
-
-FAST = Shape(latency_s=0.01)
-MEGABYTE = Shape(latency_s=0.03, rate_bytes_s=1_000_000)
-
-
-@dataclass
-class End:
-    """One node of a contact."""
-
-    host: FakeHost
-    link: MemoryLink
-    runner: SessionRunner
-    report: SessionReport | None = None
-
-    async def run(self) -> None:
-        self.report = await self.runner.run()
-
-    @property
-    def done(self) -> SessionReport:
-        assert self.report is not None
-        return self.report
-
-
-def make_ends(
-    first: FakeHost, second: FakeHost, shape: Shape = FAST, gate: object = None
-) -> tuple[End, End]:
-    near, far = memory_link_pair(shape)
-    return (
-        End(first, near, SessionRunner(near, first, runtime(), gate)),  # type: ignore[arg-type]
-        End(second, far, SessionRunner(far, second, runtime())),
-    )
-
-
-def hosts(commit_s: float = 0.001) -> tuple[FakeHost, FakeHost]:
-    return FakeHost(node_of(b"a"), commit_s), FakeHost(node_of(b"b"), commit_s)
-
-
-@asynccontextmanager
-async def contact(
-    first: FakeHost, second: FakeHost, shape: Shape = FAST
-) -> AsyncIterator[tuple[End, End]]:
-    """Run a session between two hosts; both ends are told to close at the end."""
-    a, b = make_ends(first, second, shape)
-    with trio.fail_after(3_600):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(a.run)
-            nursery.start_soon(b.run)
-            yield a, b
-            a.runner.close(CloseCode.NORMAL)
-
-
-async def until(condition: Callable[[], bool], step_s: float = 0.01) -> float:
-    """Return when `condition` holds; for virtual time only."""
-    while not condition():
-        await trio.sleep(step_s)
-    return trio.current_time()
-
-
-def texts(count: int, start: int = 0, size_bytes: int = 300) -> list[bytes]:
-    return [container(Kind.TEXT, start + number, size_bytes) for number in range(count)]
-
-
-def bulk(total_bytes: int) -> list[bytes]:
-    return [container(Kind.CHUNK, number, 60_000) for number in range(total_bytes // 60_000)]
-
 
 # --- sets meet ---------------------------------------------------------------------------------
 
@@ -196,7 +139,7 @@ async def test_a_large_empty_peer_is_streamed_to_in_pages(autojump_clock: MockCl
 async def test_progress_is_told_a_few_times_a_second(autojump_clock: MockClock) -> None:
     a, b = hosts()
     a.put(bulk(3_000_000))
-    seen = []
+    seen: list[SessionStats] = []
     async with contact(a, b, MEGABYTE) as (near, _far):
         assert await until_synced(near.runner, seen.append)
     assert 5 < len(seen) < 100
@@ -370,8 +313,8 @@ async def test_a_host_that_fails_ends_the_session_only(
     a, b = hosts()
     for host in (a, b):
         host.fault, host.fault_in = StoreError("disk"), place
-    a.put(texts(60) + [container(Kind.SOS, 1)])
-    b.put(texts(60, 1_000) + [container(Kind.POSITION, 1)])
+    a.put([*texts(60), container(Kind.SOS, 1)])
+    b.put([*texts(60, 1_000), container(Kind.POSITION, 1)])
     async with contact(a, b) as (near, far):
         with trio.move_on_after(20):
             await until(lambda: near.report is not None and far.report is not None)
@@ -473,9 +416,7 @@ async def test_a_handle_tells_and_ends(autojump_clock: MockClock) -> None:
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
-async def test_garbage_ends_the_session_with_a_code(
-    autojump_clock: MockClock, data: bytes
-) -> None:
+async def test_garbage_ends_the_session_with_a_code(autojump_clock: MockClock, data: bytes) -> None:
     a, _b = hosts()
     near, far = memory_link_pair(FAST)
     reports = []

@@ -11,9 +11,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from meshnode.errors import HandshakeError, LinkError, LinkTimeoutError
-from meshnode.links import tcp
 from meshnode.links.base import Address, Link
 from meshnode.links.tcp import HandshakeGate, TCPBearer
+from meshnode.links.tls import secure
 from protocol.limits import HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX
 from tests.meshnode.links.parts import network, outsiders, runtime, serving, tcp_pair
 
@@ -32,6 +32,11 @@ class Answering:
         self.failures: list[str] = []
 
 
+async def ignore(link: Link) -> None:
+    """Take a link and do nothing with it."""
+    await trio.lowlevel.checkpoint()
+
+
 @asynccontextmanager
 async def answering() -> AsyncIterator[Answering]:
     failures: list[str] = []
@@ -42,7 +47,7 @@ async def answering() -> AsyncIterator[Answering]:
     )
 
     async def keep(link: Link) -> None:
-        answering.links.append(link)
+        answers.links.append(link)
         try:
             while data := await link.receive(65_536):
                 await link.send(data)
@@ -50,9 +55,9 @@ async def answering() -> AsyncIterator[Answering]:
             await link.aclose()
 
     async with serving(server, keep) as (address,):
-        answering = Answering(server, address)
-        answering.failures = failures
-        yield answering
+        answers = Answering(server, address)
+        answers.failures = failures
+        yield answers
 
 
 def test_gate_counts_in_all_and_by_address() -> None:
@@ -132,7 +137,7 @@ async def test_500_silent_connections_of_one_address_do_not_stop_another() -> No
             stream = await trio.open_tcp_stream(
                 server.address.host, server.address.port, local_address="127.0.0.2"
             )
-            secured = await tcp.secure(
+            secured = await secure(
                 stream, network().contexts(), server_side=False, now_ms=runtime().now_ms()
             )
             await secured.stream.send_all(b"honest")
@@ -197,23 +202,23 @@ async def test_a_port_in_use_is_a_link_error() -> None:
     async with answering() as server:
         other = TCPBearer(network().contexts(), runtime(), [server.address])
         with pytest.raises(LinkError, match="cannot listen"):
-            await other.serve(lambda link: trio.sleep(0))
+            await other.serve(ignore)
 
 
 async def test_nothing_to_listen_on_is_a_link_error() -> None:
     with pytest.raises(LinkError, match="no address"):
-        await TCPBearer(network().contexts(), runtime()).serve(lambda link: trio.sleep(0))
+        await TCPBearer(network().contexts(), runtime()).serve(ignore)
 
 
 @real
 async def test_an_address_family_that_is_missing_is_skipped() -> None:
     foreign = Address("192.0.2.77", 0)
     bearer = TCPBearer(network().contexts(), runtime(), [foreign, *ANYWHERE])
-    async with serving(bearer, lambda link: trio.sleep(0)) as addresses:
+    async with serving(bearer, ignore) as addresses:
         assert [address.host for address in addresses] == ["127.0.0.1"]
     alone = TCPBearer(network().contexts(), runtime(), [foreign])
     with pytest.raises(LinkError, match="cannot listen"):
-        await alone.serve(lambda link: trio.sleep(0))
+        await alone.serve(ignore)
 
 
 @real

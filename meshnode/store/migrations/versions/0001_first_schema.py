@@ -72,11 +72,12 @@ def upgrade() -> None:
     sa.Column('node', sa.LargeBinary(), nullable=False),
     sa.Column('subject', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('first_digest', sa.LargeBinary(), nullable=False),
+    sa.Column('raw_hash', sa.LargeBinary(), nullable=False),
     sa.Column('raw', sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint('key')
     )
     with op.batch_alter_table('evidence', schema=None) as batch_op:
-        batch_op.create_index('evidence_once', ['subject', 'raw'], unique=True)
+        batch_op.create_index('evidence_once', ['subject', 'raw_hash'], unique=True)
 
     op.create_table('given',
     sa.Column('chain_id', sa.LargeBinary(), nullable=False),
@@ -163,6 +164,7 @@ def upgrade() -> None:
     sa.Column('issued_ms', sa.BigInteger(), nullable=False),
     sa.Column('ends_ms', sa.BigInteger(), nullable=False),
     sa.Column('erase_ms', sa.BigInteger(), nullable=False),
+    sa.Column('suites', sa.Integer(), nullable=False),
     sa.Column('public', sa.LargeBinary(), nullable=False),
     sa.Column('secret', sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint('prekey_id')

@@ -1,0 +1,217 @@
+"""Our own chains: which one a message goes under, who has its keys, who still needs them.
+
+A chain serves one group for one shift. A reader that leaves the group ends it; one that joins
+gets it from the present message on; one whose prekey is not known here is owed its keys and gets
+them when the prekey comes, from the first message it was meant to read. Keys are given by their
+author alone. Source: security 2.6, wire-format 4.6, 4.7, 4.13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from meshnode.author import Author, Draft
+from meshnode.membership import Membership
+from meshnode.metrics import Metrics
+from meshnode.reception import Checked
+from meshnode.runtime import Runtime
+from meshnode.store import keyring
+from meshnode.store.engine import Transaction
+from meshnode.store.keyring import SendingChainRecord
+from protocol.bundle import Header, Scope, Suite
+from protocol.chains import new_chain, next_key
+from protocol.envelope import (
+    PrekeyRecord,
+    Sealer,
+    Slot,
+    SlotSecret,
+    encode_slot_secret,
+    encode_slots,
+    slot_info,
+)
+from protocol.ids import NodeId
+from protocol.limits import (
+    CHAIN_LIFE_MS,
+    CHAIN_SLOTS_MAX,
+    KEY_REQUEST_REPEAT_MS,
+    KINDS,
+    PREKEY_LEFT_MS_MIN,
+    PREKEY_RENEW_MS,
+    Kind,
+)
+from protocol.receipts import KeyRequest
+
+__all__ = ["ChainKeeper", "MessageKey"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageKey:
+    """What one message is sealed with, and the bundles that hand out its chain."""
+
+    chain_id: bytes
+    """8 bytes."""
+    index: int
+    """Number of the message in the chain."""
+    key: bytes = field(repr=False)
+    """32 bytes, used once."""
+    made: tuple[Checked, ...]
+    """Bundles of chain keys made in the same transaction."""
+
+
+class ChainKeeper:
+    """Keeps the chains that this node sends on."""
+
+    def __init__(
+        self,
+        author: Author,
+        runtime: Runtime,
+        membership: Membership,
+        sealer: Sealer,
+        metrics: Metrics,
+    ) -> None:
+        self._author = author
+        self._runtime = runtime
+        self._membership = membership
+        self._sealer = sealer
+        self._metrics = metrics
+
+    def key_for(self, tx: Transaction, scope: Scope) -> MessageKey:
+        """Return the key of the next message to a group. Raises: StoreFullError."""
+        readers = self._membership.directory.recipients(scope, self._author.node)
+        record = self._chain_for(tx, scope, readers)
+        chain_id = record.chain.chain_id
+        keyring.owe(tx, chain_id, readers, record.chain.index)
+        advanced, index, key = next_key(record.chain)
+        keyring.advance_chain(tx, advanced)
+        return MessageKey(chain_id, index, key, tuple(self._give_owed(tx, record)))
+
+    def _chain_for(
+        self, tx: Transaction, scope: Scope, readers: Collection[NodeId]
+    ) -> SendingChainRecord:
+        now_ms = self._runtime.now_ms()
+        record = keyring.open_chain(tx.connection, scope.encode(), now_ms)
+        if record is not None:
+            left = keyring.readers(tx.connection, record.chain.chain_id).keys() - set(readers)
+            if not left:
+                return record
+            keyring.close_chain(tx, record.chain.chain_id)
+        chain = new_chain(self._runtime.entropy(32))
+        ends_ms = now_ms + CHAIN_LIFE_MS
+        keyring.start_chain(tx, chain, scope.encode(), now_ms, ends_ms)
+        return SendingChainRecord(chain, scope.encode(), now_ms, ends_ms, is_closed=False)
+
+    # --- handing out ------------------------------------------------------------------------
+
+    def give_to(self, tx: Transaction, node: NodeId) -> list[Checked]:
+        """A prekey of `node` came: give it every chain it is owed."""
+        made: list[Checked] = []
+        for chain_id, _index in keyring.owed_to(tx.connection, node):
+            record = keyring.sending_chain(tx.connection, chain_id)
+            if record is not None:
+                made += self._give_owed(tx, record)
+        return made
+
+    def _give_owed(self, tx: Transaction, record: SendingChainRecord) -> list[Checked]:
+        """Give the chain to all who are owed it and have a prekey here."""
+        owed = keyring.owed(tx.connection, record.chain.chain_id)
+        if not owed:
+            return []
+        scope = Scope.decode_untrusted(record.scope)
+        members = self._membership.directory.recipients(scope, self._author.node)
+        still = {node: index for node, index in owed.items() if node in members}
+        made: list[Checked] = []
+        for prekeys in self._groups(tx, still):
+            made.append(self._give(tx, record, scope, prekeys, still))
+        return made
+
+    def _groups(
+        self, tx: Transaction, owed: Mapping[NodeId, int]
+    ) -> list[dict[NodeId, PrekeyRecord]]:
+        """Cut readers into bundles; prekeys near their end shorten only the life of their own."""
+        now_ms = self._runtime.now_ms()
+        known = keyring.peer_prekeys(tx.connection, owed.keys(), now_ms + PREKEY_LEFT_MS_MIN)
+        fresh_from_ms = now_ms + PREKEY_RENEW_MS
+        groups = []
+        for is_fresh in (True, False):
+            chosen = [
+                (node, record)
+                for node, record in sorted(known.items())
+                if (record.ends_ms >= fresh_from_ms) is is_fresh
+            ]
+            for start in range(0, len(chosen), CHAIN_SLOTS_MAX):
+                groups.append(dict(chosen[start : start + CHAIN_SLOTS_MAX]))
+        return groups
+
+    def _give(
+        self,
+        tx: Transaction,
+        record: SendingChainRecord,
+        scope: Scope,
+        prekeys: Mapping[NodeId, PrekeyRecord],
+        indices: Mapping[NodeId, int],
+    ) -> Checked:
+        chain_id, now_ms = record.chain.chain_id, self._runtime.now_ms()
+        secrets: dict[NodeId, SlotSecret] = {}
+        for node in prekeys:
+            seed = keyring.secret_at(tx.connection, chain_id, indices[node])
+            assert seed is not None, "a chain that is sent on has its first seed"
+            secrets[node] = SlotSecret(
+                self._author.node, chain_id, indices[node], record.scope, seed
+            )
+        ends_ms = min(prekey.ends_ms for prekey in prekeys.values())
+        lifetime_s = min(KINDS[Kind.CHAIN_KEYS].lifetime_s, (ends_ms - now_ms) // 1000)
+
+        def body(header: Header) -> bytes:
+            slots = [
+                Slot(
+                    node,
+                    prekeys[node].prekey_id,
+                    self._sealer.seal_hybrid(
+                        prekeys[node].public,
+                        slot_info(header.encode(), node),
+                        encode_slot_secret(secret),
+                    ),
+                )
+                for node, secret in secrets.items()
+            ]
+            return encode_slots(slots)
+
+        draft = Draft(Kind.CHAIN_KEYS, Suite.HYBRID, scope, lifetime_s=lifetime_s)
+        made = self._author.make(tx, draft, body)
+        keyring.note_given(tx, chain_id, list(prekeys), now_ms)
+        self._metrics.count("keys_given", len(prekeys))
+        return made
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def answer(self, tx: Transaction, asker: NodeId, request: KeyRequest) -> list[Checked]:
+        """Give `asker` those of the chains it misses that it may read; nobody else's.
+
+        A member that joined after a chain's last message gets it from the next one on.
+        """
+        made: list[Checked] = []
+        for chain_id in request.chains:
+            record = keyring.sending_chain(tx.connection, chain_id)
+            if record is None:
+                continue
+            scope = Scope.decode_untrusted(record.scope)
+            if asker in self._membership.directory.recipients(scope, self._author.node):
+                made += self._give_again(tx, record, asker)
+        return made
+
+    def _give_again(
+        self, tx: Transaction, record: SendingChainRecord, asker: NodeId
+    ) -> Sequence[Checked]:
+        chain_id, now_ms = record.chain.chain_id, self._runtime.now_ms()
+        given_ms = keyring.given_ms(tx.connection, chain_id, asker)
+        if given_ms and given_ms > now_ms - KEY_REQUEST_REPEAT_MS:
+            return ()
+        keyring.owe(tx, chain_id, [asker], record.chain.index)
+        indices = keyring.readers(tx.connection, chain_id)
+        prekeys = keyring.peer_prekeys(tx.connection, [asker], now_ms + PREKEY_LEFT_MS_MIN)
+        member = self._membership.directory.member(asker)
+        if not prekeys or member is None:
+            return ()
+        scope = Scope.for_device(member.zone, asker)
+        return [self._give(tx, record, scope, prekeys, indices)]

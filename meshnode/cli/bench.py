@@ -1,0 +1,61 @@
+"""`meshnode bench`: measure this machine with real parts, beside a bare floor of the same work."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app", "register"]
+
+app = typer.Typer(
+    name="bench",
+    help="Measure contacts and reconciliation on this machine.",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands under `meshnode bench`."""
+    parent.add_typer(app, name="bench")
+
+
+@app.command()
+def sync(
+    messages: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Bundles that move in one run.")
+    ] = 2_000,
+    as_json: AsJson = False,
+) -> None:
+    """Move bundles between two processes, and measure it against a bare pipeline."""
+    from meshnode.bench.sync import measure
+
+    _print(measure(messages), as_json)
+
+
+@app.command()
+def reconcile(
+    ids: Annotated[
+        int, typer.Option(min=0, max=10_000_000, help="Bundles that both sides hold.")
+    ] = 100_000,
+    differences: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="Bundles that one side lacks.")
+    ] = 1_000,
+    as_json: AsJson = False,
+) -> None:
+    """Find the differences of two large sets, and count bytes, round trips and time."""
+    from meshnode.bench.reconcile import measure
+
+    _print(measure(ids, differences), as_json)
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    from meshnode.cli.show import print_facts, print_json
+
+    figures = {name: value for name, value in figures.items() if name != "schema"}
+    if as_json:
+        print_json(**figures)
+    else:
+        print_facts({name: str(value) for name, value in figures.items()})

@@ -1,0 +1,127 @@
+"""How a command ends: the exit code of each kind of error, its meaning and its cure, as data.
+
+The reference page of errors is made from this table. It is imported only when something failed,
+because it knows every room that has errors of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from meshnode.authority_keys import AuthorityError
+from meshnode.cli.texts import TextError
+from meshnode.directory import UnknownNameError
+from meshnode.errors import (
+    ConfigError,
+    ControlError,
+    HomeError,
+    LinkError,
+    LinkTimeoutError,
+    SchemaTooNewError,
+    SendError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+)
+from protocol.errors import (
+    DocumentError,
+    EnrolmentError,
+    EnvelopeError,
+    ExpiredError,
+    IdentityError,
+    LimitExceededError,
+    LocalProtocolError,
+    MeshError,
+    RemoteProtocolError,
+)
+
+__all__ = [
+    "EXIT_CODES",
+    "EXIT_FINDINGS",
+    "EXIT_INTERNAL",
+    "EXIT_INTERRUPTED",
+    "EXIT_USAGE",
+    "Exit",
+    "exit_for",
+]
+
+EXIT_FINDINGS: Final = 1
+"""The command worked and found a fault: `doctor` with a failed check, `demo` with a loss."""
+EXIT_USAGE: Final = 2
+"""The command line itself is wrong."""
+EXIT_INTERNAL: Final = 70
+"""A defect of this program (EX_SOFTWARE of sysexits.h)."""
+EXIT_INTERRUPTED: Final = 130
+"""Stopped by Ctrl-C, as shells have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """What a kind of error means for whoever called the command."""
+
+    code: int
+    """Exit code of the process."""
+    meaning: str
+    """What happened, for the reference page."""
+    cure: str = ""
+    """What to do, where the error's own message does not say it."""
+
+
+EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
+    {
+        TextError: Exit(2, "a text, file or passphrase that the command needs is missing"),
+        UnknownNameError: Exit(2, "no device or squad, or more than one, is called so"),
+        LimitExceededError: Exit(2, "what was given is larger than a stated bound"),
+        RemoteProtocolError: Exit(
+            2, "a text or file is damaged or not what the command takes", "bring it again"
+        ),
+        ConfigError: Exit(
+            3, "a setting is unknown or out of its bounds", "mend meshnode.toml in the home"
+        ),
+        HomeError: Exit(4, "the folder of the node cannot be used as asked"),
+        EnrolmentError: Exit(4, "a step of the enrolment was refused"),
+        AuthorityError: Exit(4, "the folder of the authority cannot be used as asked"),
+        ExpiredError: Exit(
+            4, "the badge is not valid at this time", "check the clock, or enrol again"
+        ),
+        IdentityError: Exit(
+            4, "a badge does not allow what was asked", "have the device enrolled again"
+        ),
+        DocumentError: Exit(
+            4, "an authority document is not acceptable", "ask the authority for its newest rosters"
+        ),
+        LinkTimeoutError: Exit(
+            5, "nobody answered in time", "check the address, and that a node runs there"
+        ),
+        LinkError: Exit(
+            5, "a link could not be made or used", "check the address, and that a node runs there"
+        ),
+        StoreFullError: Exit(
+            6, "the disk, or the share the store may use, is full", "free some space"
+        ),
+        SchemaTooNewError: Exit(
+            6, "the store was written by a newer build", "install the newer meshnode"
+        ),
+        StoreCorruptError: Exit(6, "the store is damaged", "see 'meshnode doctor'"),
+        StoreError: Exit(6, "the store could not do what was asked", "see 'meshnode doctor'"),
+        SendError: Exit(7, "the message was refused; nothing was stored"),
+        EnvelopeError: Exit(7, "sealed content cannot be opened here"),
+        ControlError: Exit(
+            8, "the running node refused, or went away", "see 'meshnode status', or start it again"
+        ),
+        LocalProtocolError: Exit(70, "a defect of this program", "report it with --debug"),
+        MeshError: Exit(70, "an error without a place in this table: a defect", "report it"),
+    }
+)
+"""Each kind of error with its exit code; a class that is not here counts as its nearest base."""
+
+
+def exit_for(error: MeshError) -> Exit:
+    """Return the place of `error` in the table: that of its class, or of the nearest base."""
+    for each in type(error).__mro__:
+        if each in EXIT_CODES:
+            return EXIT_CODES[each]
+    raise AssertionError("MeshError itself is in the table")

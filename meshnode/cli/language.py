@@ -1,0 +1,102 @@
+"""French or English, chosen once for a run: which words people read.
+
+A catalogue maps the English sentence, which stands in the code, to the French one; what is not in
+it is shown in English. Names of commands, options and JSON keys are the same in every language.
+The errors of lower rooms are translated by their shape, so that those rooms need not know any
+language. Source: DESIGN D10.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from functools import lru_cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final
+
+__all__ = [
+    "LANGUAGES",
+    "catalogue",
+    "chosen_language",
+    "current_language",
+    "say",
+    "speak",
+    "translate_error",
+]
+
+LANGUAGES: Final = ("en", "fr")
+"""What `--lang` takes; English is the language of the code."""
+
+_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
+"""The first of these that is set decides, as POSIX has it."""
+_FIELD: Final = re.compile(r"\{\w+\}")
+
+_language: ContextVar[str] = ContextVar("language", default="en")
+
+
+def chosen_language(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the language that `--lang` among the arguments, or else the locale, asks for."""
+    for position, argument in enumerate(arguments):
+        if argument == "--lang" and position + 1 < len(arguments):
+            return _known(arguments[position + 1])
+        if argument.startswith("--lang="):
+            return _known(argument.removeprefix("--lang="))
+    for name in _VARIABLES:
+        if environment.get(name):
+            return _known(environment[name])
+    return "en"
+
+
+def _known(locale: str) -> str:
+    """Return the language of a locale name such as `fr_FR.UTF-8`."""
+    language = re.split(r"[_.@-]", locale, maxsplit=1)[0].lower()
+    return language if language in LANGUAGES else "en"
+
+
+def speak(language: str) -> None:
+    """Use this language from now on, in this context."""
+    _language.set(language)
+
+
+def current_language() -> str:
+    """Return the language in use."""
+    return _language.get()
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def catalogue(language: str) -> Mapping[str, str]:
+    """Return the sentences of a language by their English form; empty for English."""
+    if language == "en":
+        return MappingProxyType({})
+    path = files("meshnode").joinpath("locale", f"{language}.json")
+    return MappingProxyType(json.loads(path.read_text(encoding="utf-8")))
+
+
+def say(sentence: str, **fields: object) -> str:
+    """Return `sentence` in the language in use, with its `{fields}` filled in."""
+    spoken = catalogue(_language.get()).get(sentence, sentence)
+    return spoken.format(**fields) if fields else spoken
+
+
+def translate_error(message: str) -> str:
+    """Return the message of an error in the language in use.
+
+    A sentence of the catalogue with numbered fields stands for every message of its shape. Cost:
+    one pass over the catalogue, once in a run.
+    """
+    known = catalogue(_language.get())
+    if message in known:
+        return known[message]
+    for sentence, spoken in known.items():
+        if "{0}" in sentence and (found := _shape(sentence).fullmatch(message)):
+            return spoken.format(*found.groups())
+    return message
+
+
+def _shape(sentence: str) -> re.Pattern[str]:
+    """Return the pattern of the messages that fill the fields of `sentence`."""
+    parts = [re.escape(part) for part in _FIELD.split(sentence)]
+    return re.compile("(.+?)".join(parts), re.DOTALL)

@@ -1,0 +1,182 @@
+"""`meshnode send`, `inbox`, `outbox`, `message`, `cancel`: writing, reading, and what became of it.
+
+Arguments and screens only. Imports of the node stand inside the commands, so that help appears at
+once.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meshnode.cli.language import say
+
+if TYPE_CHECKING:
+    from meshnode.api import Api
+
+__all__ = ["register"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many, the newest.")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="Its id, the start or end of it, its local number, or 'last' sent."
+    ),
+]
+
+
+class Priority(StrEnum):
+    """How urgent a text is, in the words people type."""
+
+    NORMAL = "normal"
+    LOW = "low"
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands into the program."""
+    for command in (send, inbox, outbox, message, cancel):
+        parent.command()(command)
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def send(
+    ctx: typer.Context,
+    to: Annotated[
+        str, typer.Argument(metavar="TO", help="codt, squad:NAME, or a device's name or id.")
+    ],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What people shall read, or - for stdin.")
+    ],
+    sos: Annotated[bool, typer.Option("--sos", help="An alarm: before everything else.")] = False,
+    priority: Annotated[Priority, typer.Option(help="low: behind other texts.")] = Priority.NORMAL,
+    lifetime: Annotated[
+        str | None, typer.Option(help="Given up after this time, such as 90s, 30min, 2h or 3d.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a message to a device, a squad or the CODT.
+
+    It leaves with the next contact, or at once where there is one.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import message_text, parse_duration_s
+
+    words = message_text(text)
+    lifetime_s = parse_duration_s(lifetime) if lifetime is not None else None
+
+    async def action(api: Api) -> dict[str, Any]:
+        return await api.send(to, words, sos=sos, priority=priority.value, lifetime_s=lifetime_s)
+
+    sent = with_node(ctx, action)
+    if as_json:
+        print_json(**sent)
+        return
+    if sent["state"] == "waiting":
+        typer.echo(say("Waits for the key of a recipient; it is sent as soon as that is here."))
+    else:
+        typer.echo(
+            say("Queued for {to}: {count} recipients.", to=sent["to"], count=sent["recipients"])
+        )
+    typer.echo(say("See what becomes of it: meshnode message {id}", id=sent["message"]))
+
+
+def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
+    """Give up a message that nobody has taken yet."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+    from meshnode.cli.which import find_message
+
+    async def action(api: Api) -> tuple[str, bool]:
+        found = await find_message(api, which)
+        return found, await api.cancel(found)
+
+    found, is_cancelled = with_node(ctx, action)
+    if as_json:
+        print_json(message=found, is_cancelled=is_cancelled)
+    elif is_cancelled:
+        typer.echo(say("Cancelled: {id}", id=found))
+    else:
+        typer.echo(say("Too late: it has ended, or others carry it already."), err=True)
+    if not is_cancelled:
+        from meshnode.cli.exits import EXIT_FINDINGS
+
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def inbox(
+    ctx: typer.Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Keep showing what arrives, until Ctrl-C.")
+    ] = False,
+    unread: Annotated[bool, typer.Option("--unread", help="Only what nobody has read.")] = False,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show the messages for this device.
+
+    What a person is shown counts as read. With --follow --json there is one JSON object on each
+    line.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.mail import follow_inbox, newest, show_inbox
+    from meshnode.cli.show import print_json
+
+    async def action(api: Api) -> list[dict[str, Any]]:
+        if follow:
+            await follow_inbox(api, limit, is_unread_only=unread, as_json=as_json)
+        found = await newest(api.inbox, limit, is_unread_only=unread)
+        if not as_json:
+            for each in found:
+                await api.mark_read(each["key"])
+        return found
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(messages=found)
+    else:
+        show_inbox(found)
+
+
+def outbox(ctx: typer.Context, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """Show the messages written here, and where each is."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.mail import newest, show_outbox
+    from meshnode.cli.show import print_json
+
+    async def action(api: Api) -> list[dict[str, Any]]:
+        return await newest(api.outgoing, limit)
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(messages=found)
+    else:
+        show_outbox(found)
+
+
+def message(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
+    """Tell the whole story of one message.
+
+    Who it is for, who carries it, which receipts came, and when each was known here.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+    from meshnode.cli.story import show_story
+    from meshnode.cli.which import find_message
+
+    async def action(api: Api) -> dict[str, Any]:
+        return await api.message(await find_message(api, which))
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(**found)
+    else:
+        show_story(found)

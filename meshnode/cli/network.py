@@ -1,0 +1,169 @@
+"""`meshnode peers`, `status` and `sync`: the node, and who is around it.
+
+Arguments and screens only. Imports of the node stand inside the commands, so that help appears at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meshnode.cli.language import say
+
+if TYPE_CHECKING:
+    from meshnode.api import Api
+
+__all__ = ["register"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands into the program."""
+    for command in (peers, status, sync):
+        parent.command()(command)
+
+
+def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the devices that were met, and who is in reach."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import ago, print_json, print_table, size
+    from meshnode.runtime import system_runtime
+
+    async def action(api: Api) -> list[dict[str, Any]]:
+        return await api.peers()
+
+    found, now_ms = with_node(ctx, action), system_runtime().now_ms()
+    if as_json:
+        print_json(peers=found)
+        return
+    if not found:
+        typer.echo(say("No device was met yet."))
+        return
+    rows = [
+        (
+            each["name"],
+            each["role"],
+            say("in reach") if each["is_up"] else ago(each["last_ms"], now_ms),
+            each["address"],
+            str(each["contacts"]),
+            size(each["sent_bytes"]),
+            size(each["received_bytes"]),
+        )
+        for each in found
+    ]
+    columns = (
+        say("name"),
+        say("role"),
+        say("last seen"),
+        say("address"),
+        say("contacts"),
+        say("sent"),
+        say("received"),
+    )
+    print_table(columns, rows)
+
+
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show what this node is, holds and waits for."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: Api) -> dict[str, Any]:
+        return await api.status()
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(**found)
+    else:
+        _print_status(found)
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    from meshnode.cli.show import print_facts, size, state_words
+
+    store = found["store"]
+    classes = ", ".join(f"{say(name)} {count}" for name, count in store["by_class"].items())
+    messages = ", ".join(
+        f"{state_words(name)} {count}" for name, count in found["messages"].items()
+    )
+    facts = {
+        say("name"): found["name"],
+        say("device"): found["node"],
+        say("role"): say("{role} of zone {zone}", role=found["role"], zone=found["zone"]),
+        say("network"): found["network"],
+        say("squads"): ", ".join(found["squads"]),
+        say("running"): say("yes") if found["is_online"] else say("no: 'meshnode run' starts it"),
+        say("listening"): ", ".join(found["listening"]),
+        say("in reach"): str(found["sessions"]),
+        say("bundles"): f"{store['bundles']} ({classes})" if classes else str(store["bundles"]),
+        say("disk"): say(
+            "{used} of {share}", used=size(store["bytes"]), share=size(store["bytes_max"])
+        ),
+        say("messages"): messages,
+        say("documents"): str(found["documents"]),
+        say("not opened yet"): str(found["unopened"]),
+    }
+    print_facts({name: value for name, value in facts.items() if value})
+
+
+def sync(
+    ctx: typer.Context,
+    once: Annotated[
+        str, typer.Option("--once", metavar="ADDRESS", help="Of the peer, such as 10.0.0.2:7625.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Meet one peer, exchange everything, and end."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import duration, print_json, size
+    from meshnode.errors import LinkError
+
+    with _progress_bar() as progress:
+
+        async def action(api: Api) -> dict[str, Any]:
+            return await api.sync(once, progress)
+
+        found = with_node(ctx, action)
+    if as_json:
+        print_json(**found)
+    else:
+        moved = say(
+            "{sent} bundles sent ({sent_size}), {received} received ({received_size}), "
+            "in {duration}",
+            sent=found["bundles_sent"],
+            sent_size=size(found["bytes_sent"]),
+            received=found["bundles_received"],
+            received_size=size(found["bytes_received"]),
+            duration=duration(found["duration_s"]),
+        )
+        typer.echo(f"{found['name'] or once}: {moved}")
+    if not found["is_complete"]:
+        raise LinkError(f"the contact ended too early ({found['reason']}): run it again")
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give what draws a contact's counters; it draws on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # A pipe gets the result alone: a bar there would be one line of noise for each change.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(say("connecting"), total=None)
+
+        def draw(counters: dict[str, Any]) -> None:
+            words = say(
+                "{sent} bundles sent, {received} received",
+                sent=counters["bundles_sent"],
+                received=counters["bundles_received"],
+            )
+            bar.update(task, description=words)
+
+        yield draw

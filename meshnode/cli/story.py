@@ -1,0 +1,76 @@
+"""One message as a story: who it is for, how far it came, and every step that is known."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import typer
+
+from meshnode.cli.language import say
+from meshnode.cli.show import local_time, print_facts, print_table, safe, state_words
+
+__all__ = ["STEPS", "show_story"]
+
+STEPS: Final = {
+    "created": "written here",
+    "waiting for key": "waits for a key",
+    "sealed": "sealed",
+    "queued": "queued here",
+    "handed over": "handed over",
+    "receipt": "receipt",
+    "received": "received",
+    "opened": "opened here",
+    "read": "read here",
+    "delivered": "delivered to everybody",
+    "expired": "expired",
+    "refused": "refused",
+    "cancelled": "cancelled here",
+}
+"""Steps of the ledger in words for people."""
+
+
+def show_story(message: dict[str, Any]) -> None:
+    """Print what `Api.message` tells."""
+    is_outgoing = message["direction"] == "outgoing"
+    carriers = message["carriers"]
+    facts = {
+        say("message"): message["message"],
+        say("from"): message["from"],
+        say("to"): message["to"],
+        say("kind"): say("alarm (SOS)") if message["kind"] == "sos" else say("text"),
+        say("text"): message["text"],
+        say("written"): local_time(message["created_ms"]),
+        say("received"): local_time(message["received_ms"]),
+        say("expires"): local_time(message["expires_ms"]),
+        say("sealing"): str(message["suite"]),
+        say("state"): state_words(
+            message["state"], len(carriers) if is_outgoing else None, message["reason"]
+        ),
+        say("ended"): local_time(message["ended_ms"]),
+        say("carriers"): ", ".join(each["name"] for each in carriers),
+    }
+    print_facts({name: value for name, value in facts.items() if value})
+    _print_recipients(message["recipients"])
+    _print_ledger(message["ledger"])
+
+
+def _print_recipients(recipients: list[dict[str, Any]]) -> None:
+    if not recipients:
+        return
+    typer.echo()
+    rows = [
+        (each["name"], state_words(each["state"]), local_time(each["at_ms"])) for each in recipients
+    ]
+    print_table((say("recipient"), say("state"), say("since")), rows)
+
+
+def _print_ledger(ledger: list[dict[str, Any]]) -> None:
+    if not ledger:
+        return
+    typer.echo()
+    typer.echo(say("What happened:"))
+    for each in ledger:
+        words = [say(STEPS.get(each["event"], each["event"]))]
+        words += [safe(each["name"])] if each["name"] else []
+        words += [f"({safe(each['detail'])})"] if each["detail"] else []
+        typer.echo(f"  {local_time(each['at_ms'])}  {' '.join(words)}")

@@ -1,0 +1,242 @@
+"""The node of a home for one command: the running one by its control socket, else opened here.
+
+Both give the same calls, so a command neither knows nor cares which it is. Source: decision 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import trio
+
+from meshnode.api import Api, Json, Progress
+from meshnode.config import Settings, load_settings
+from meshnode.control import LineStream, connect
+from meshnode.errors import ControlError, HomeBusyError
+from meshnode.home import Home
+from meshnode.runtime import Runtime
+
+__all__ = ["NodeApi", "RemoteApi", "open_api"]
+
+_BUSY_S_MAX = 10.0
+"""Another command may hold the home for a moment, or a node may be starting."""
+_BUSY_STEP_S = 0.1
+
+
+class NodeApi(Protocol):
+    """The calls that a command may make. See `Api`."""
+
+    async def send(
+        self,
+        to: str,
+        text: str,
+        *,
+        sos: bool = False,
+        priority: str = "normal",
+        lifetime_s: int | None = None,
+    ) -> Json:
+        """See `Api.send`."""
+        ...
+
+    async def cancel(self, message: str) -> bool:
+        """See `Api.cancel`."""
+        ...
+
+    async def inbox(self, after: int = 0, limit: int = 100) -> list[Json]:
+        """See `Api.inbox`."""
+        ...
+
+    async def outgoing(self, after: int = 0, limit: int = 100) -> list[Json]:
+        """See `Api.outgoing`."""
+        ...
+
+    async def mark_read(self, key: int) -> bool:
+        """See `Api.mark_read`."""
+        ...
+
+    async def message(self, message: str) -> Json:
+        """See `Api.message`."""
+        ...
+
+    async def peers(self) -> list[Json]:
+        """See `Api.peers`."""
+        ...
+
+    async def status(self) -> Json:
+        """See `Api.status`."""
+        ...
+
+    async def sync(self, address: str, progress: Progress | None = None) -> Json:
+        """See `Api.sync`."""
+        ...
+
+    async def export_file(self, path: str, to: Sequence[str] = ()) -> Json:
+        """See `Api.export_file`."""
+        ...
+
+    async def import_file(self, path: str) -> Json:
+        """See `Api.import_file`."""
+        ...
+
+    def follow(self) -> AsyncIterator[Json]:
+        """See `Api.follow`; only a running node has anything to tell."""
+        ...
+
+
+class RemoteApi:
+    """The calls, answered by a running node."""
+
+    is_running = True
+
+    def __init__(self, lines: LineStream) -> None:
+        self._lines = lines
+        self._numbers = count(1)
+
+    async def _call(
+        self, method: str, progress: Progress | None = None, /, **params: object
+    ) -> Any:
+        """Return the node's answer. Raises: ControlError with the kind of the node's error."""
+        number = next(self._numbers)
+        await self._lines.send({"id": number, "method": method, "params": params})
+        while True:
+            answer = await self._answer(number)
+            if "event" not in answer:
+                return answer.get("result")
+            if progress is not None:
+                progress(answer["event"])
+
+    async def _answer(self, number: int) -> Json:
+        answer = await self._lines.receive()
+        if answer is None:
+            raise ControlError("gone", "the running node went away before it answered")
+        if answer.get("id") != number:
+            raise ControlError("line", "the running node answered another question")
+        if "error" in answer:
+            error = answer["error"]
+            raise ControlError(str(error["kind"]), str(error["message"]))
+        return answer
+
+    async def send(
+        self,
+        to: str,
+        text: str,
+        *,
+        sos: bool = False,
+        priority: str = "normal",
+        lifetime_s: int | None = None,
+    ) -> Json:
+        """See `Api.send`."""
+        found: Json = await self._call(
+            "send", to=to, text=text, sos=sos, priority=priority, lifetime_s=lifetime_s
+        )
+        return found
+
+    async def cancel(self, message: str) -> bool:
+        """See `Api.cancel`."""
+        return bool(await self._call("cancel", message=message))
+
+    async def inbox(self, after: int = 0, limit: int = 100) -> list[Json]:
+        """See `Api.inbox`."""
+        found: list[Json] = await self._call("inbox", after=after, limit=limit)
+        return found
+
+    async def outgoing(self, after: int = 0, limit: int = 100) -> list[Json]:
+        """See `Api.outgoing`."""
+        found: list[Json] = await self._call("outgoing", after=after, limit=limit)
+        return found
+
+    async def mark_read(self, key: int) -> bool:
+        """See `Api.mark_read`."""
+        return bool(await self._call("mark_read", key=key))
+
+    async def message(self, message: str) -> Json:
+        """See `Api.message`."""
+        found: Json = await self._call("message", message=message)
+        return found
+
+    async def peers(self) -> list[Json]:
+        """See `Api.peers`."""
+        found: list[Json] = await self._call("peers")
+        return found
+
+    async def status(self) -> Json:
+        """See `Api.status`."""
+        found: Json = await self._call("status")
+        return found
+
+    async def sync(self, address: str, progress: Progress | None = None) -> Json:
+        """See `Api.sync`."""
+        found: Json = await self._call("sync", progress, address=address)
+        return found
+
+    async def export_file(self, path: str, to: Sequence[str] = ()) -> Json:
+        """See `Api.export_file`; the node works in another folder, so the path goes whole."""
+        found: Json = await self._call("export_file", path=str(Path(path).absolute()), to=list(to))
+        return found
+
+    async def import_file(self, path: str) -> Json:
+        """See `Api.import_file`."""
+        found: Json = await self._call("import_file", path=str(Path(path).absolute()))
+        return found
+
+    async def follow(self) -> AsyncIterator[Json]:
+        """See `Api.follow`."""
+        number = next(self._numbers)
+        await self._lines.send({"id": number, "method": "follow"})
+        while True:
+            yield (await self._answer(number))["event"]
+
+
+class LocalApi(Api):
+    """The calls, over a node that this command opened itself; it has no links."""
+
+    is_running: bool = False
+
+    async def follow(self) -> AsyncIterator[Json]:
+        """Nothing happens in a node that does not run. Raises: ControlError."""
+        if not self.is_running:
+            raise ControlError(
+                "not_running", "no node runs in this home: start it by 'meshnode run'"
+            )
+        async for event in super().follow():
+            yield event
+
+
+@asynccontextmanager
+async def open_api(
+    home: Path, runtime: Runtime, settings: Settings | None = None
+) -> AsyncIterator[RemoteApi | LocalApi]:
+    """Give the calls of the node in `home`, running or not.
+
+    Raises: HomeBusyError if another command keeps it busy; HomeError, ConfigError, EnrolmentError, StoreError.
+    """
+    # Imported here: a command that talks to a running node needs no store and no links.
+    from meshnode.running import open_home
+
+    deadline_s = trio.current_time() + _BUSY_S_MAX
+    async with AsyncExitStack() as stack:
+        while True:
+            lines = await connect(Home(home).control_socket)
+            if lines is not None:
+                stack.push_async_callback(_close, lines)
+                yield RemoteApi(lines)
+                return
+            chosen = load_settings(home) if settings is None else settings
+            try:
+                node = await stack.enter_async_context(open_home(home, chosen, runtime))
+            except HomeBusyError:
+                if trio.current_time() > deadline_s:
+                    raise
+                await trio.sleep(_BUSY_STEP_S)
+                continue
+            yield LocalApi(node)
+            return
+
+
+async def _close(lines: LineStream) -> None:
+    with trio.CancelScope(shield=True):
+        await lines.aclose()

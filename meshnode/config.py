@@ -1,0 +1,201 @@
+"""Settings of a node: frozen records from `meshnode.toml`; an unknown key is an error.
+
+A setting is one record field with its default, its unit, its bounds and its sentence, from which
+the reference page is made. Every default works: the file may be empty. Source: STYLE 42.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from meshnode.discovery.base import DEFAULT_PORT
+from meshnode.errors import ConfigError
+
+__all__ = [
+    "DiscoverySettings",
+    "LinkSettings",
+    "Setting",
+    "Settings",
+    "StoreSettings",
+    "TraceSettings",
+    "load_settings",
+    "read_settings",
+    "settings_table",
+]
+
+_FILE_BYTES_MAX: Final = 65_536
+_ITEMS_MAX: Final = 64
+
+
+def _setting(
+    default: Any, sentence: str, *, minimum: int | None = None, maximum: int | None = None
+) -> Any:
+    return field(
+        default=default, metadata={"sentence": sentence, "minimum": minimum, "maximum": maximum}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Section `[links]`."""
+
+    listen: tuple[str, ...] = _setting(
+        (f"[::]:{DEFAULT_PORT}", f"0.0.0.0:{DEFAULT_PORT}"),
+        "Addresses on which other nodes may dial this one; empty to be dialled by nobody.",
+    )
+    """`HOST:PORT` each; port 0 takes any free one."""
+    static: tuple[str, ...] = _setting(
+        (), "Addresses that are dialled again and again: the gateway, the box on the boat."
+    )
+    """`HOST` or `HOST:PORT` each."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """Section `[discovery]`."""
+
+    mdns: bool = _setting(
+        True, "Announce this node on local networks under a random name, and look for others."
+    )
+    """On or off."""
+    probe: bool = _setting(
+        True, "Try the addresses where peers answered before, and the routers of local networks."
+    )
+    """On or off."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Section `[store]`."""
+
+    bytes_max: int = _setting(
+        2_000_000_000,
+        "Bytes that bundles may take on the disk, 5 % of them kept for SOS.",
+        minimum=1_000_000,
+        maximum=1_000_000_000_000,
+    )
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Section `[trace]`."""
+
+    file: str = _setting(
+        "", "Write structured events to this file, relative to the home; empty writes none."
+    )
+    """Path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a node."""
+
+    links: LinkSettings = field(default_factory=LinkSettings)
+    """How other nodes are reached."""
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    """How other nodes are found."""
+    store: StoreSettings = field(default_factory=StoreSettings)
+    """What is kept."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    """What is written down for those who look for a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the reference page."""
+
+    key: str
+    """`section.name`."""
+    default: object
+    """What holds if nothing is written."""
+    minimum: int | None
+    """Least number allowed."""
+    maximum: int | None
+    """Greatest number allowed."""
+    sentence: str
+    """What it does, for people."""
+
+
+def settings_table() -> Iterator[Setting]:
+    """Yield every setting in the order of the records."""
+    for section in fields(Settings):
+        record = getattr(Settings(), section.name)
+        for each in fields(record):
+            yield Setting(
+                f"{section.name}.{each.name}",
+                getattr(record, each.name),
+                each.metadata["minimum"],
+                each.metadata["maximum"],
+                each.metadata["sentence"],
+            )
+
+
+def load_settings(home: Path) -> Settings:
+    """Read `meshnode.toml` of a home; without the file every default holds. Raises: ConfigError."""
+    path = home / "meshnode.toml"
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise ConfigError("meshnode.toml", f"cannot be read: {error.strerror}") from error
+    return read_settings(raw)
+
+
+def read_settings(raw: bytes) -> Settings:
+    """Return the settings in a TOML text. Raises: ConfigError that names the key."""
+    if len(raw) > _FILE_BYTES_MAX:
+        raise ConfigError("meshnode.toml", f"has more than {_FILE_BYTES_MAX} bytes")
+    try:
+        found = tomllib.loads(raw.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("meshnode.toml", f"is not TOML: {error}") from error
+    sections: dict[str, Any] = {
+        each.name: type(getattr(Settings(), each.name)) for each in fields(Settings)
+    }
+    read: dict[str, Any] = {}
+    for name, content in found.items():
+        if name not in sections:
+            raise ConfigError(name, f"is unknown; sections are {', '.join(sections)}")
+        if not isinstance(content, Mapping):
+            raise ConfigError(name, "is a section: write [" + name + "] and its settings below")
+        read[name] = _section(name, sections[name], content)
+    return Settings(**read)
+
+
+def _section(name: str, record: Any, content: Mapping[str, object]) -> Any:
+    known = {each.name: each for each in fields(record)}
+    values: dict[str, object] = {}
+    for key, value in content.items():
+        if key not in known:
+            raise ConfigError(f"{name}.{key}", f"is unknown; known are {', '.join(known)}")
+        default = getattr(record(), key)
+        values[key] = _checked(f"{name}.{key}", value, default, known[key].metadata)
+    return record(**values)
+
+
+def _checked(key: str, value: object, default: object, bounds: Mapping[str, Any]) -> object:
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigError(key, "is true or false")
+        return value
+    if isinstance(default, int):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ConfigError(key, "is a whole number")
+        if not bounds["minimum"] <= value <= bounds["maximum"]:
+            raise ConfigError(key, f"is between {bounds['minimum']} and {bounds['maximum']}")
+        return value
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise ConfigError(key, "is a text in quotes")
+        return value
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ConfigError(key, "is a list of texts")
+    if len(value) > _ITEMS_MAX:
+        raise ConfigError(key, f"has at most {_ITEMS_MAX} items")
+    return tuple(value)

@@ -1,0 +1,232 @@
+"""The control socket: commands to a running node, as lines of JSON over a private Unix socket.
+
+A line `{"id": 1, "method": "send", "params": {…}}` is answered by `{"id": 1, "result": …}` or
+`{"id": 1, "error": {"kind": …, "message": …}}`; `progress` and `follow` give `{"id": 1, "event":
+…}` lines before. Only the owner of the home can open the socket. Source: decision 7.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from meshnode.api import Api, Json
+from meshnode.errors import ControlError, HomeError
+from meshnode.runtime import Runtime
+from protocol.errors import MeshError
+from protocol.limits import CONTROL_CLIENTS_MAX, CONTROL_LINE_BYTES_MAX
+
+__all__ = ["LineStream", "connect", "reachable", "serve_control"]
+
+_METHODS: Final = frozenset(
+    {
+        "cancel",
+        "export_file",
+        "import_file",
+        "inbox",
+        "mark_read",
+        "message",
+        "outgoing",
+        "peers",
+        "send",
+        "status",
+        "sync",
+    }
+)
+_REQUEST_BYTES_MAX: Final = 262_144
+"""A request holds one text of 16 kB, at most six times as long in JSON."""
+_SEND_S_MAX: Final = 30.0
+_PATH_BYTES_MAX: Final = 100
+"""Longest name of a socket that every system takes."""
+
+
+class LineStream:
+    """JSON lines over a byte stream, bounded."""
+
+    def __init__(self, stream: trio.abc.Stream, line_bytes_max: int) -> None:
+        self._stream = stream
+        self._buffer = bytearray()
+        self._line_bytes_max = line_bytes_max
+        self._sending = trio.Lock()
+
+    async def send(self, record: Json) -> None:
+        """Send one line. Raises: ControlError if the other end went away or does not read."""
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        try:
+            with trio.fail_after(_SEND_S_MAX):
+                async with self._sending:
+                    await self._stream.send_all(line)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
+            raise ControlError("gone", "the other end of the control socket went away") from error
+
+    async def receive(self) -> Json | None:
+        """Return the next line, None at the end. Raises: ControlError for what is no line."""
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > self._line_bytes_max:
+                raise ControlError("line", "a line on the control socket is too long")
+            try:
+                data = await self._stream.receive_some(65_536)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+            if not data:
+                return None
+            self._buffer += data
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise ControlError("line", "a line on the control socket is not JSON") from error
+        if not isinstance(record, dict):
+            raise ControlError("line", "a line on the control socket is not an object")
+        return record
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+
+@asynccontextmanager
+async def reachable(path: Path) -> AsyncIterator[str]:
+    """Give a name for the socket at `path` that fits into an address, however deep it lies."""
+    if len(os.fsencode(path)) <= _PATH_BYTES_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+async def connect(path: Path) -> LineStream | None:
+    """Return a connection to the node behind `path`, None if nobody listens there."""
+    try:
+        async with reachable(path) as name:
+            stream = await trio.open_unix_socket(name)
+    except OSError:
+        return None
+    return LineStream(stream, CONTROL_LINE_BYTES_MAX)
+
+
+async def serve_control(
+    path: Path,
+    api: Api,
+    runtime: Runtime,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve commands until cancelled; the caller holds the home's lock. Raises: HomeError."""
+    limiter = trio.Semaphore(CONTROL_CLIENTS_MAX)
+    listener = await _listen(path)
+    try:
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                stream = await listener.accept()
+                nursery.start_soon(_serve_client, stream, api, runtime, limiter)
+    finally:
+        listener.socket.close()
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+async def _listen(path: Path) -> trio.SocketListener:
+    # What lies here is left over from a node that was killed: its lock is ours now.
+    with suppress(FileNotFoundError):
+        path.unlink()
+    sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+    try:
+        async with reachable(path) as name:
+            # The folder is private already; the mode says it again before anybody can connect.
+            await sock.bind(name)
+            path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        sock.listen(CONTROL_CLIENTS_MAX)
+    except OSError as error:
+        sock.close()
+        raise HomeError(f"cannot listen on {path}: {error.strerror}") from error
+    return trio.SocketListener(sock)
+
+
+async def _serve_client(
+    stream: trio.SocketStream, api: Api, runtime: Runtime, limiter: trio.Semaphore
+) -> None:
+    lines = LineStream(stream, _REQUEST_BYTES_MAX)
+    async with limiter:
+        try:
+            while (request := await lines.receive()) is not None:
+                await _answer(lines, api, runtime, request)
+        except ControlError as error:
+            runtime.trace("control_ended", reason=error.kind)
+        finally:
+            with trio.CancelScope(shield=True):
+                await lines.aclose()
+
+
+async def _answer(lines: LineStream, api: Api, runtime: Runtime, request: Json) -> None:
+    number, method = request.get("id"), request.get("method")
+    params = request.get("params", {})
+    try:
+        if method == "follow":
+            await _follow(lines, api, number)
+            return
+        if method not in _METHODS or not isinstance(params, dict):
+            raise ControlError("method", f"the node knows no command '{method}'")
+        call: Callable[..., Awaitable[Any]] = getattr(api, method)
+        try:
+            inspect.signature(call).bind(**params)
+        except TypeError as error:
+            raise ControlError("params", f"wrong parameters for '{method}': {error}") from error
+        result = await _called(lines, call, method, number, params)
+    except MeshError as error:
+        kind = error.kind if isinstance(error, ControlError) else type(error).__name__
+        reason = getattr(error, "reason", "")
+        told = {"kind": kind, "reason": str(reason), "message": str(error)}
+        await lines.send({"id": number, "error": told})
+        return
+    await lines.send({"id": number, "result": result})
+
+
+async def _called(
+    lines: LineStream, call: Callable[..., Awaitable[Any]], method: str, number: Any, params: Json
+) -> Any:
+    """Call the node; progress of a contact goes out as it comes, the newest first if it lags."""
+    if method != "sync":
+        return await call(**params)
+    sender, receiver = trio.open_memory_channel[Json](1)
+
+    def progress(counters: Json) -> None:
+        with suppress(trio.WouldBlock):
+            sender.send_nowait(counters)
+
+    async def forward() -> None:
+        async for counters in receiver:
+            await lines.send({"id": number, "event": counters})
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(forward)
+        async with sender:
+            return await call(**params, progress=progress)
+
+
+async def _follow(lines: LineStream, api: Api, number: Any) -> None:
+    """Send events until the other end goes away, which a read notices at once."""
+    async with trio.open_nursery() as nursery:
+
+        async def until_gone() -> None:
+            await lines.receive()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(until_gone)
+        async for event in api.follow():
+            await lines.send({"id": number, "event": event})

@@ -1,0 +1,476 @@
+"""Named checks that find what keeps a node from working, each with its cure.
+
+First everything is gathered, then each check judges: so one fault does not hide the others. What
+is asked of the machine itself stands in `Machine`. It changes nothing but what opening a store
+changes. Knows no screens.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from cryptography import x509
+
+from meshnode.client import open_api
+from meshnode.config import Settings, load_settings
+from meshnode.discovery.addresses import look_around
+from meshnode.discovery.base import DEFAULT_PORT
+from meshnode.enrol import DeviceIdentity, load_identity
+from meshnode.errors import ConfigError, StoreError
+from meshnode.links.base import Address, parse_address
+from meshnode.runtime import Runtime
+from meshnode.store.integrity import integrity_faults
+from protocol.errors import EnrolmentError, MeshError
+
+__all__ = ["CHECKS", "Check", "Facts", "Finding", "Level", "Machine", "examine", "gather"]
+
+_PYTHON: Final = (3, 11)
+_PACKAGES: Final = ("cryptography", "msgpack", "sqlmodel", "trio", "typer", "zeroconf")
+_DAY_MS: Final = 86_400_000
+_BADGE_DAYS_WARN: Final = 14
+"""Time to see an authority again before the badge ends."""
+_CLOCK_BACK_MS: Final = 600_000
+"""A store that was written further in the future than this shows that the clock was set back."""
+_DISK_BYTES_FAIL: Final = 20_000_000
+_DISK_BYTES_WARN: Final = 200_000_000
+_MULTICAST: Final = ("224.0.0.251", 5353)
+"""Group and port of multicast DNS (RFC 6762)."""
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    """The check, one stable word."""
+    level: Level
+    """How bad it is."""
+    sentence: str
+    """What is so."""
+    fix: str = ""
+    """What to do about it; empty where all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is asked of the machine itself, and how."""
+
+    python: tuple[int, ...] = sys.version_info[:3]
+    """Version of the interpreter."""
+    package_version: Callable[[str], str] = metadata.version
+    """Version of an installed package; raises PackageNotFoundError."""
+    free_bytes: Callable[[Path], int] = field(default=lambda path: shutil.disk_usage(path).free)
+    """Room on the disk under a folder, bytes."""
+    hosts: Callable[[], tuple[str, ...]] = field(default=lambda: _own_hosts())
+    """Addresses of this machine that others may reach."""
+    listen: Callable[[Address], None] = field(default=lambda address: _try_listening(address))
+    """Takes an address and frees it; raises OSError where it cannot be had."""
+    join_multicast: Callable[[], None] = field(default=lambda: _try_multicast())
+    """Joins the group of multicast DNS and leaves it; raises OSError where it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the checks judge."""
+
+    home: Path
+    """Folder of the node."""
+    now_ms: int
+    """Time of the examination, Unix milliseconds."""
+    machine: Machine
+    """Asked by the checks that need it."""
+    settings: Settings | ConfigError
+    """The settings, or what is wrong with them."""
+    identity: DeviceIdentity | EnrolmentError
+    """Who the device is, or what is wrong with that."""
+    status: dict[str, Any] | MeshError | None
+    """As `Api.status`; what is wrong with the node; None where there is nothing to open."""
+    peers: tuple[dict[str, Any], ...] = ()
+    """As `Api.peers`."""
+
+
+Check: TypeAlias = Callable[[Facts], Finding]
+"""One named check."""
+
+
+async def examine(
+    home: Path, runtime: Runtime, machine: Machine | None = None
+) -> tuple[Finding, ...]:
+    """Return what every check finds, in an order in which causes come before their effects.
+
+    Cost: it reads the whole store once.
+    """
+    facts = await gather(home, runtime, machine if machine is not None else Machine())
+    return await runtime.run_blocking(_judge, facts)
+
+
+def _judge(facts: Facts) -> tuple[Finding, ...]:
+    return tuple(check(facts) for check in CHECKS)
+
+
+async def gather(home: Path, runtime: Runtime, machine: Machine) -> Facts:
+    """Return the facts of one home. Never raises for a fault that a check names."""
+    settings: Settings | ConfigError
+    identity: DeviceIdentity | EnrolmentError
+    try:
+        settings = load_settings(home)
+    except ConfigError as error:
+        settings = error
+    try:
+        identity = load_identity(home)
+    except EnrolmentError as error:
+        identity = error
+    status: dict[str, Any] | MeshError | None = None
+    peers: list[dict[str, Any]] = []
+    if isinstance(identity, DeviceIdentity) and not isinstance(settings, ConfigError):
+        try:
+            async with open_api(home, runtime) as api:
+                status, peers = await api.status(), await api.peers()
+        except MeshError as error:
+            status = error
+    return Facts(home, runtime.now_ms(), machine, settings, identity, status, tuple(peers))
+
+
+# --- program and home ---------------------------------------------------------------------------
+
+
+def check_python(facts: Facts) -> Finding:
+    """The interpreter is new enough."""
+    found = ".".join(str(part) for part in facts.machine.python)
+    if facts.machine.python < _PYTHON:
+        wanted = ".".join(str(part) for part in _PYTHON)
+        return Finding(
+            "python", Level.FAIL, f"Python {found} is too old", f"Install Python {wanted} or newer"
+        )
+    return Finding("python", Level.OK, f"Python {found}")
+
+
+def check_packages(facts: Facts) -> Finding:
+    """Every package that the node needs is installed."""
+    versions, missing = [], []
+    for name in _PACKAGES:
+        try:
+            versions.append(f"{name} {facts.machine.package_version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        names = ", ".join(missing)
+        return Finding(
+            "packages", Level.FAIL, f"Not installed: {names}", "Install meshnode again with pip"
+        )
+    return Finding("packages", Level.OK, f"Installed: {', '.join(versions)}")
+
+
+def check_home(facts: Facts) -> Finding:
+    """The folder is there and private."""
+    home = facts.home
+    if not home.is_dir():
+        return Finding("home", Level.FAIL, f"{home} is no folder", "Make it with 'meshnode init'")
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            "home", Level.FAIL, f"{home} may not be used by this user", "Use its owner's account"
+        )
+    shared = [str(path) for path in (home, *_private(home)) if _is_shared(path)]
+    if shared:
+        names = ", ".join(shared)
+        return Finding(
+            "home", Level.FAIL, f"Others may read {names}", "Run 'chmod -R go=' on the home"
+        )
+    return Finding("home", Level.OK, f"{home} is private")
+
+
+def _private(home: Path) -> Iterable[Path]:
+    yield from sorted(home.glob("keys/*"))
+    yield from sorted(home.glob("enrolment/*"))
+    yield from sorted(home.glob("store.sqlite*"))
+
+
+def _is_shared(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:
+        return False
+
+
+def check_settings(facts: Facts) -> Finding:
+    """The file of settings holds only what is known, within bounds."""
+    if isinstance(facts.settings, ConfigError):
+        return Finding(
+            "settings", Level.FAIL, f"{facts.settings}", "Mend meshnode.toml in the home"
+        )
+    return Finding("settings", Level.OK, "The settings are valid")
+
+
+def check_disk(facts: Facts) -> Finding:
+    """There is room for messages."""
+    folder = facts.home if facts.home.is_dir() else Path(facts.home.anchor)
+    free_bytes = facts.machine.free_bytes(folder)
+    words = f"{free_bytes // 1_000_000} MB are free on the disk"
+    if free_bytes < _DISK_BYTES_FAIL:
+        return Finding("disk", Level.FAIL, words, "Free some space: nothing can be stored")
+    if free_bytes < _DISK_BYTES_WARN:
+        return Finding("disk", Level.WARN, words, "Free some space soon")
+    return Finding("disk", Level.OK, words)
+
+
+# --- identity and clock -------------------------------------------------------------------------
+
+
+def check_identity(facts: Facts) -> Finding:
+    """The device is enrolled and its keys can be read."""
+    if isinstance(facts.identity, EnrolmentError):
+        return Finding(
+            "identity",
+            Level.FAIL,
+            f"{facts.identity}",
+            "Ask the authority for an invitation, then 'meshnode enrol'",
+        )
+    return Finding("identity", Level.OK, "The device is enrolled")
+
+
+def check_clock(facts: Facts) -> Finding:
+    """The clock is not behind what this device has already seen."""
+    store = facts.home / "store.sqlite"
+    fix = "Set the clock: messages with a wrong time are refused by others"
+    dates = _badge_dates(facts)
+    if dates is not None and facts.now_ms < dates[0]:
+        return Finding("clock", Level.FAIL, "The clock is before the start of the badge", fix)
+    if store.exists() and store.stat().st_mtime * 1000 > facts.now_ms + _CLOCK_BACK_MS:
+        return Finding("clock", Level.FAIL, "The clock is before the last use of the store", fix)
+    return Finding("clock", Level.OK, "The clock is plausible")
+
+
+def check_badge(facts: Facts) -> Finding:
+    """The badge is valid for some time yet."""
+    dates = _badge_dates(facts)
+    if dates is None:
+        return Finding(
+            "badge", Level.FAIL, "There is no badge to read", "Enrol this device with an invitation"
+        )
+    days = (dates[1] - facts.now_ms) // _DAY_MS
+    if days < 0:
+        return Finding(
+            "badge", Level.FAIL, "The badge has expired", "Have the authority enrol it again"
+        )
+    if days < _BADGE_DAYS_WARN:
+        return Finding(
+            "badge",
+            Level.WARN,
+            f"The badge ends in {days} days",
+            "See the authority before that, to be enrolled again",
+        )
+    return Finding("badge", Level.OK, f"The badge is valid for {days} days")
+
+
+def _badge_dates(facts: Facts) -> tuple[int, int] | None:
+    """Return from when to when the whole chain is valid, Unix milliseconds."""
+    if isinstance(facts.identity, EnrolmentError):
+        return None
+    try:
+        chain = [x509.load_der_x509_certificate(der) for der in facts.identity.badge_chain]
+    except ValueError:
+        return None
+    if not chain:
+        return None
+    start = max(each.not_valid_before_utc.timestamp() for each in chain)
+    end = min(each.not_valid_after_utc.timestamp() for each in chain)
+    return int(start * 1000), int(end * 1000)
+
+
+# --- store and node -----------------------------------------------------------------------------
+
+
+def check_store(facts: Facts) -> Finding:
+    """The database opens and its pages are whole."""
+    path = facts.home / "store.sqlite"
+    fix = "Move store.sqlite away and enrol again; others bring back what they carry"
+    if isinstance(facts.status, StoreError):
+        return Finding("store", Level.FAIL, f"{facts.status}", fix)
+    if not path.exists():
+        return Finding(
+            "store", Level.WARN, "There is no store yet", "It is made when the device is enrolled"
+        )
+    try:
+        faults = integrity_faults(path)
+    except StoreError as error:
+        return Finding("store", Level.FAIL, f"{error}", "Use the account that owns the home")
+    if faults:
+        return Finding("store", Level.FAIL, f"The store is damaged: {faults[0]}", fix)
+    return Finding("store", Level.OK, "The store is whole")
+
+
+def check_node(facts: Facts) -> Finding:
+    """The node runs and answers."""
+    if facts.status is None:
+        return Finding(
+            "node", Level.WARN, "There is no node to ask yet", "Mend what is wrong above first"
+        )
+    if isinstance(facts.status, MeshError):
+        return Finding(
+            "node", Level.FAIL, f"{facts.status}", "Mend what is wrong above, or start it again"
+        )
+    if not facts.status["is_online"]:
+        return Finding(
+            "node", Level.WARN, "The node is not running", "Start it with 'meshnode run'"
+        )
+    return Finding("node", Level.OK, "The node is running")
+
+
+def check_messages(facts: Facts) -> Finding:
+    """Nothing waits for a key."""
+    if not isinstance(facts.status, dict):
+        return Finding("messages", Level.OK, "No messages can be looked at yet")
+    waiting, unopened = facts.status["messages"].get("waiting", 0), facts.status["unopened"]
+    if waiting:
+        return Finding(
+            "messages",
+            Level.WARN,
+            f"{waiting} messages wait for a recipient's key",
+            "Meet the recipient, or import the authority's newest rosters",
+        )
+    if unopened:
+        return Finding(
+            "messages",
+            Level.WARN,
+            f"{unopened} messages for this device cannot be opened yet",
+            "Their author's node must come into reach to give the key",
+        )
+    return Finding("messages", Level.OK, "No message waits for a key")
+
+
+# --- network ------------------------------------------------------------------------------------
+
+
+def check_port(facts: Facts) -> Finding:
+    """The node listens, or its addresses are free for it."""
+    if isinstance(facts.settings, ConfigError):
+        return Finding("port", Level.WARN, "The settings name no address", "Mend them first")
+    if isinstance(facts.status, dict) and facts.status["is_online"]:
+        listening = ", ".join(facts.status["listening"])
+        if listening:
+            return Finding("port", Level.OK, f"The node listens on {listening}")
+        return Finding(
+            "port", Level.FAIL, "The node listens nowhere", "Free its port and start it again"
+        )
+    for text in facts.settings.links.listen:
+        address = parse_address(text, DEFAULT_PORT)
+        try:
+            facts.machine.listen(address)
+        except OSError as error:
+            # A machine without IPv6, for example, listens on what it has.
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                return Finding(
+                    "port",
+                    Level.FAIL,
+                    f"{address} cannot be had: {error.strerror}",
+                    "End the program that uses it, or set another in meshnode.toml",
+                )
+    return Finding("port", Level.OK, "The node's port is free")
+
+
+def check_addresses(facts: Facts) -> Finding:
+    """The machine has an address that others reach."""
+    hosts = facts.machine.hosts()
+    if not hosts:
+        return Finding(
+            "addresses",
+            Level.WARN,
+            "This machine has no network at the moment",
+            "Join a Wi-Fi or open a hotspot; messages are kept until then",
+        )
+    return Finding("addresses", Level.OK, f"This machine is {', '.join(hosts)}")
+
+
+def check_multicast(facts: Facts) -> Finding:
+    """Neighbours can be found by multicast."""
+    if not isinstance(facts.settings, ConfigError) and not facts.settings.discovery.mdns:
+        return Finding("multicast", Level.OK, "Multicast is switched off in the settings")
+    try:
+        facts.machine.join_multicast()
+    except OSError as error:
+        return Finding(
+            "multicast",
+            Level.WARN,
+            f"Multicast is not possible here: {error.strerror}",
+            "Give the addresses of peers in meshnode.toml",
+        )
+    return Finding("multicast", Level.OK, "Multicast is possible")
+
+
+def check_neighbours(facts: Facts) -> Finding:
+    """Somebody was met."""
+    in_reach = [peer["name"] for peer in facts.peers if peer["is_up"]]
+    if in_reach:
+        return Finding("neighbours", Level.OK, f"In reach: {', '.join(in_reach)}")
+    fix = "Come near another device of the network, or give its address in meshnode.toml"
+    if not facts.peers:
+        return Finding("neighbours", Level.WARN, "No other device was met yet", fix)
+    return Finding("neighbours", Level.WARN, "No other device is in reach now", fix)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_python,
+    check_packages,
+    check_home,
+    check_disk,
+    check_settings,
+    check_identity,
+    check_clock,
+    check_badge,
+    check_store,
+    check_node,
+    check_port,
+    check_addresses,
+    check_multicast,
+    check_neighbours,
+    check_messages,
+)
+"""Every check, causes before effects."""
+
+
+# --- what is asked of the machine ---------------------------------------------------------------
+
+
+def _own_hosts() -> tuple[str, ...]:
+    return tuple(each.ip for each in look_around().addresses if not each.is_loopback)
+
+
+def _try_listening(address: Address) -> None:
+    for family, kind, _, _, place in socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(place)
+            listener.listen(1)
+
+
+def _try_multicast() -> None:
+    group, port = _MULTICAST
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as member:
+        joined = socket.inet_aton(group) + socket.INADDR_ANY.to_bytes(4, "big")
+        member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
+        member.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+        # Some hosts let a socket join and refuse to send: an empty datagram tells.
+        member.sendto(b"", (group, port))

@@ -1,0 +1,112 @@
+"""The steps of enrolment that touch the store: a number for the first prekey, and what an answer
+brings.
+
+An answer is saved in one transaction before the identity is written, so a power cut between the
+two leaves a request that can be answered again. Source: wire-format 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+
+from meshnode.enrol import (
+    Accepted,
+    Pending,
+    accept_answer,
+    finish,
+    first_prekey,
+    make_keys,
+    make_request,
+)
+from meshnode.home import Home, locked
+from meshnode.membership import record_of_document
+from meshnode.reception import record_of
+from meshnode.runtime import Runtime
+from meshnode.store import bundles as rows
+from meshnode.store import documents, keyring
+from meshnode.store.engine import Store, Transaction, open_store
+from meshnode.store.keyring import KeyPurpose
+from protocol import bundle as bundles
+from protocol.bundle import Bundle
+from protocol.enrolment import Invitation
+from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted, sos_key_id
+from protocol.ids import short_id
+
+__all__ = ["complete", "request_for", "save_accepted"]
+
+
+async def request_for(
+    home: Path, invitation: Invitation, runtime: Runtime, sealer: Sealer | None = None
+) -> Pending:
+    """Make keys, a first prekey and the request to `invitation`, and save them in `home`.
+
+    Raises: EnrolmentError (`enrolled`), HomeError, StoreError.
+    """
+    sealer = sealer or HpkeSealer()
+    place = Home(home)
+    with locked(place):
+        async with open_store(place.store, runtime) as store:
+            seq = await store.write(Transaction.take_seq)
+            keys = make_keys()
+            prekey = first_prekey(
+                keys, invitation.zone, store.incarnation, seq, runtime.now_ms(), sealer
+            )
+            return make_request(home, invitation, keys, prekey)
+
+
+async def complete(
+    home: Path, text: str, runtime: Runtime, sealer: Sealer | None = None
+) -> Accepted:
+    """Check the answer in `text`, save what it brings, and become a member.
+
+    Raises: EnrolmentError and the errors of the answer's parts, HomeError, StoreError.
+    """
+    sealer = sealer or HpkeSealer()
+    place = Home(home)
+    with locked(place):
+        accepted = accept_answer(home, text, runtime.now_ms(), sealer)
+        async with open_store(place.store, runtime) as store:
+            await save_accepted(store, accepted, runtime)
+        with trio.CancelScope(shield=True):
+            await runtime.run_blocking(finish, home, accepted)
+    return accepted
+
+
+async def save_accepted(store: Store, accepted: Accepted, runtime: Runtime) -> None:
+    """Save documents, keys and prekeys of an answer in one transaction. Raises: StoreError."""
+    now_ms = runtime.now_ms()
+    enrolled, first = accepted.enrolled, accepted.pending.prekey
+    network_key, sos_key = enrolled.secrets.network_key, enrolled.secrets.sos_key
+    own = bundles.decode_untrusted(first.container)
+    others = [bundles.decode_untrusted(raw) for raw in enrolled.prekeys]
+
+    def save(tx: Transaction) -> None:
+        for document in enrolled.documents:
+            documents.put(tx, record_of_document(document, now_ms))
+        keyring.put_network_key(tx, KeyPurpose.NETWORK, b"", network_key, now_ms)
+        if sos_key:
+            key_id = sos_key_id(sos_key)
+            keyring.put_network_key(tx, KeyPurpose.ZONE_SOS, key_id, sos_key, now_ms)
+        keyring.put_own_prekey(tx, first.secret, decode_prekey_untrusted(own.body))
+        for prekey in others:
+            keyring.put_peer_prekey(tx, prekey.header.author, decode_prekey_untrusted(prekey.body))
+        _carry(tx, [own], network_key, now_ms, is_own=True)
+        _carry(tx, others, network_key, now_ms, is_own=False)
+        tx.hlc = max(tx.hlc, own.header.hlc)
+
+    await store.write(save)
+
+
+def _carry(
+    tx: Transaction, prekeys: Sequence[Bundle], network_key: bytes, now_ms: int, *, is_own: bool
+) -> None:
+    """Put prekey bundles among those that travel."""
+    records = [
+        record_of(each, short_id(network_key, each.digest), 0, now_ms, is_own=is_own)
+        for each in prekeys
+        if each.header.expires_ms > now_ms
+    ]
+    rows.add_many(tx, records)

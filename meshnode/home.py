@@ -1,0 +1,63 @@
+"""The folder of a node: where its files are, and the lock that one process holds on it.
+
+Whoever opens the store holds the lock, a running node or a single command. Source: decision 7.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshnode.errors import HomeBusyError, HomeError
+from meshnode.files import make_private_folder
+
+__all__ = ["Home", "locked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Names of the files of one node."""
+
+    folder: Path
+    """The option --home, or ~/.meshnode."""
+
+    @property
+    def store(self) -> Path:
+        """The database."""
+        return self.folder / "store.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever has the store open; holds the number of that process."""
+        return self.folder / "lock"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where a running node takes commands."""
+        return self.folder / "control.sock"
+
+
+@contextmanager
+def locked(home: Home) -> Iterator[None]:
+    """Hold the home alone until the block is left. Raises: HomeBusyError, HomeError."""
+    try:
+        make_private_folder(home.folder)
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise HomeError(f"{home.folder} cannot be used: {error.strerror}") from error
+    with open(descriptor, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = file.read(32).decode("ascii", "replace").strip() or "unknown"
+            raise HomeBusyError(
+                f"{home.folder} is in use by process {holder}: stop it, or take another --home"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n".encode())
+        file.flush()
+        yield

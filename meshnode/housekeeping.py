@@ -1,0 +1,88 @@
+"""What time alone brings about: expiry, fresh prekeys, forgetting.
+
+Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
+times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from meshnode.events import Events, MessageChanged
+from meshnode.links.level import Level
+from meshnode.metrics import Metrics
+from meshnode.prekeys import Prekeys
+from meshnode.relay import Relay
+from meshnode.runtime import Runtime
+from meshnode.store import bundles, keyring, messages, retention
+from meshnode.store.engine import Store
+from protocol.limits import HOUSEKEEPING_MS_MAX
+
+__all__ = ["Housekeeping"]
+
+_SLICE: Final = 500
+"""Rows dropped in one transaction, so that messages never wait long for the writer."""
+_WAIT_MS_MIN: Final = 1_000
+
+
+class Housekeeping:
+    """Keeps the store true to the clock."""
+
+    def __init__(
+        self,
+        store: Store,
+        runtime: Runtime,
+        prekeys: Prekeys,
+        relay: Relay,
+        events: Events,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._prekeys = prekeys
+        self._relay = relay
+        self._events = events
+        self._metrics = metrics
+        self.wake = Level()
+        """Set when something was written that may expire earlier than all before."""
+
+    async def run(self) -> None:
+        """Look after the store until cancelled. Raises: StoreError."""
+        while True:
+            await self.look()
+            with trio.move_on_after(await self._wait_ms() / 1000):
+                await self.wake.wait()
+
+    async def look(self) -> None:
+        """Do everything that is due now. Raises: StoreError."""
+        await self._relay.announce(await self._prekeys.renew(), None)
+        now_ms = self._runtime.now_ms()
+        while await self._expire_messages(now_ms) == _SLICE:
+            pass
+        while await self._expire_bundles(now_ms) == _SLICE:
+            pass
+        await self._store.write(lambda tx: retention.prune(tx, now_ms))
+        await self._store.write(lambda tx: keyring.erase_ended(tx, now_ms))
+
+    async def _expire_messages(self, now_ms: int) -> int:
+        over = await self._store.write(lambda tx: messages.expire_messages(tx, now_ms, _SLICE))
+        self._metrics.count("messages_expired", len(over))
+        for key in over:
+            self._events.publish(MessageChanged(key))
+        return len(over)
+
+    async def _expire_bundles(self, now_ms: int) -> int:
+        gone = await self._store.write(lambda tx: len(retention.expire(tx, now_ms, _SLICE)))
+        self._metrics.count("bundles_dropped_expired", gone)
+        return gone
+
+    async def _wait_ms(self) -> int:
+        now_ms = self._runtime.now_ms()
+        next_ms = [
+            await self._store.read(bundles.expires_next),
+            await self._store.read(messages.expires_next),
+        ]
+        waits = [each - now_ms for each in next_ms if each is not None]
+        return max(_WAIT_MS_MIN, min([*waits, HOUSEKEEPING_MS_MAX]))

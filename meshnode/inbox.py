@@ -1,0 +1,293 @@
+"""Opens what is for this device, once, and keeps it: messages, prekeys, chain keys, requests.
+
+The relay queues a bundle here in the transaction that stores it; opening, keeping and the duty to
+receipt it are one transaction too, so a crash at any moment loses nothing and shows nothing
+twice. What cannot be opened yet waits for its key and says so. Source: DESIGN section 4,
+security 2.5 and 2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from meshnode.chain_keeper import ChainKeeper
+from meshnode.errors import StoreFullError
+from meshnode.events import Events, MessageArrived
+from meshnode.key_requests import KeyRequests
+from meshnode.links.level import Level
+from meshnode.membership import Membership
+from meshnode.metrics import Metrics
+from meshnode.opening import Opened, Opener, Waits
+from meshnode.reception import Checked
+from meshnode.relay import Relay
+from meshnode.runtime import Runtime
+from meshnode.store import bundles as rows
+from meshnode.store import delivery, keyring, messages
+from meshnode.store.engine import Store, Transaction
+from meshnode.store.records import NewMessage, Unopened
+from protocol import bundle as bundles
+from protocol import hlc
+from protocol.bundle import Bundle, Header
+from protocol.chains import AlreadyUsedError
+from protocol.envelope import check_prekey, decode_prekey_untrusted
+from protocol.errors import EnvelopeError, IdentityError, MalformedError, RemoteProtocolError
+from protocol.ids import BundleId, ShortId
+from protocol.limits import CLOCK_DRIFT_MS_MAX, OPEN_BATCH_MAX, RECEIVING_CHAIN_KEEP_MS, Kind
+from protocol.payloads import Sos
+from protocol.receipts import decode_key_request_untrusted
+
+__all__ = ["Inbox", "InboxParts"]
+
+_DUE: Final = b"@"
+"""Keys of the queue that begin so name a time: the bundle is dated ahead and waits for it."""
+_DUE_BYTES: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class InboxParts:
+    """What an inbox is built from."""
+
+    store: Store
+    """Where bundles and messages lie."""
+    runtime: Runtime
+    """The seams."""
+    membership: Membership
+    """Who is who."""
+    opener: Opener
+    """The room with the keys."""
+    keeper: ChainKeeper
+    """Gives our own chains to those who ask."""
+    requests: KeyRequests
+    """Asks authors for keys that are missing here."""
+    relay: Relay
+    """Carries what is made here."""
+    events: Events
+    """Who watches."""
+    metrics: Metrics
+    """Counters."""
+    on_prekey: Callable[[], None]
+    """Wakes the outbox: a prekey that it may wait for has come."""
+    on_received: Callable[[], None]
+    """Wakes the writer of receipts."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one transaction did, to be announced after its commit."""
+
+    arrived: list[tuple[int, BundleId]] = field(default_factory=list)
+    """Messages kept: local number and identity."""
+    made: list[Checked] = field(default_factory=list)
+    """Bundles made in answer."""
+    received: int = 0
+    """Bundles whose receipt is due."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Metrics to raise."""
+    has_prekey: bool = False
+    """A newer prekey of somebody is known."""
+
+    def count(self, name: str) -> None:
+        """Raise a metric once the transaction is through."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+
+class Inbox:
+    """Works through the queue of unopened bundles."""
+
+    def __init__(self, parts: InboxParts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._runtime = parts.runtime
+        self._membership = parts.membership
+        self._node = parts.opener.node
+        self.wake = Level()
+        """Set when something for this device was stored, or a key came."""
+
+    async def run(self) -> None:
+        """Open what comes, until cancelled. Raises: StoreError."""
+        while True:
+            while await self.open_some():
+                pass
+            wait_ms = await self._later_ms()
+            with trio.move_on_after(float("inf") if wait_ms is None else wait_ms / 1000):
+                await self.wake.wait()
+
+    async def _later_ms(self) -> int | None:
+        """Do what is due by time; return how long until something else is, None for never."""
+        now_ms = self._runtime.now_ms()
+        waiting = await self._store.read(lambda conn: delivery.waiting_keys(conn, OPEN_BATCH_MAX))
+        due = [each for each in waiting if _due_ms(each.keyref) is not None]
+        ripe = [each.keyref for each in due if (_due_ms(each.keyref) or 0) <= now_ms]
+        if ripe:
+            await self._store.write(lambda tx: [delivery.requeue(tx, keyref) for keyref in ripe])
+            return 0
+        made, wait_ms = await self._parts.requests.make_due(
+            [each for each in waiting if _due_ms(each.keyref) is None]
+        )
+        await self._parts.relay.announce(made, None)
+        waits = [(_due_ms(each.keyref) or 0) - now_ms for each in due]
+        if wait_ms is not None:
+            waits.append(wait_ms)
+        return max(0, min(waits)) if waits else None
+
+    async def open_some(self) -> int:
+        """Open a batch of the queue; return how many bundles left it. Raises: StoreError."""
+        queue = await self._store.read(lambda conn: delivery.unopened(conn, OPEN_BATCH_MAX))
+        if not queue:
+            return 0
+        raws = await self._store.read(
+            lambda conn: rows.raw_many(conn, [each.short_id for each in queue])
+        )
+        work = _Work()
+        await self._store.write(lambda tx: self._open_all(tx, queue, raws, work))
+        await self._announce(work)
+        return len(queue)
+
+    async def _announce(self, work: _Work) -> None:
+        for name, by in work.counts.items():
+            self._parts.metrics.count(name, by)
+        await self._parts.relay.announce(work.made, None)
+        if work.received:
+            self._parts.on_received()
+        if work.has_prekey:
+            self._parts.on_prekey()
+        for key, message in work.arrived:
+            self._parts.events.publish(MessageArrived(key, message))
+
+    # --- in the transaction -----------------------------------------------------------------
+
+    def _open_all(
+        self,
+        tx: Transaction,
+        queue: Sequence[Unopened],
+        raws: Mapping[ShortId, tuple[bytes, int]],
+        work: _Work,
+    ) -> None:
+        for each in queue:
+            held = raws.get(each.short_id)
+            if held is None:
+                # It expired or was receipted by all others meanwhile.
+                delivery.mark_opened(tx, [each.short_id])
+                continue
+            self._open(tx, each.short_id, bundles.decode_untrusted(held[0]), work)
+
+    def _open(self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work) -> None:
+        header, now_ms = bundle.header, self._runtime.now_ms()
+        ahead_ms = hlc.wall_ms(header.hlc) - now_ms
+        if ahead_ms > CLOCK_DRIFT_MS_MAX:
+            due_ms = now_ms + ahead_ms - CLOCK_DRIFT_MS_MAX
+            delivery.set_waiting(tx, short_id, header.author, _DUE + due_ms.to_bytes(8, "big"))
+            return
+        try:
+            self._dispatch(tx, short_id, bundle, work)
+        except Waits as error:
+            delivery.set_waiting(tx, short_id, header.author, error.keyref)
+            return
+        except AlreadyUsedError:
+            # A copy of what was opened before, under another short id or after a restart.
+            self._runtime.trace("opened_before", bundle=str(header.id))
+        except StoreFullError:
+            # Chain keys that there is no room to give; whoever needs them asks again.
+            self._runtime.trace("keys_not_given", bundle=str(header.id))
+        except (EnvelopeError, RemoteProtocolError, IdentityError) as error:
+            work.count("messages_unopenable")
+            reason = type(error).__name__
+            self._runtime.trace("unopenable", bundle=str(header.id), reason=reason)
+        delivery.mark_opened(tx, [short_id])
+
+    def _dispatch(self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work) -> None:
+        header = bundle.header
+        match header.kind:
+            case Kind.TEXT | Kind.NOTE | Kind.SOS:
+                self._keep_message(tx, short_id, bundle, work)
+            case Kind.CHAIN_KEYS:
+                self._keep_chain(tx, bundle)
+                self._note_received(tx, bundle, work)
+            case Kind.PREKEY:
+                self._keep_prekey(tx, bundle, work)
+            case Kind.KEY_REQUEST:
+                request = decode_key_request_untrusted(bundle.body)
+                work.made += self._parts.keeper.answer(tx, header.author, request)
+            case _:
+                raise MalformedError("this kind of bundle is never queued for the inbox")
+
+    def _keep_message(
+        self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work
+    ) -> None:
+        header, now_ms = bundle.header, self._runtime.now_ms()
+        if messages.find(tx.connection, header.id) is not None:
+            self._note_received(tx, bundle, work)
+            return
+        opened = self._parts.opener.open_message(tx.connection, bundle)
+        payload = opened.payload
+        if isinstance(payload, Sos) is not (header.kind is Kind.SOS):
+            raise MalformedError("the content is of another kind than its bundle says")
+        new = NewMessage(
+            id=header.id,
+            scope=header.scope.encode(),
+            kind=header.kind,
+            text=payload.text,
+            created_ms=hlc.wall_ms(header.hlc),
+            expires_ms=header.expires_ms,
+            received_ms=now_ms,
+            alarm_id=payload.alarm_id if isinstance(payload, Sos) else b"",
+            step=payload.step if isinstance(payload, Sos) else 0,
+            suite=int(header.suite),
+        )
+        key = messages.add_incoming(tx, new, short_id, bundle.digest, now_ms)
+        assert key is not None, "it was looked for in this transaction"
+        self._keep_state(tx, header, opened)
+        tx.hlc = hlc.merge(tx.hlc, header.hlc, now_ms, CLOCK_DRIFT_MS_MAX)
+        self._note_received(tx, bundle, work)
+        work.count("messages_opened")
+        work.arrived.append((key, header.id))
+
+    @staticmethod
+    def _keep_state(tx: Transaction, header: Header, opened: Opened) -> None:
+        """Put the used key of a chain away, now that its message is kept."""
+        if opened.chain is not None:
+            scope, ends_ms = opened.chain_scope, opened.chain_ends_ms
+            keyring.put_receiving_chain(tx, opened.chain, header.author, scope, ends_ms)
+
+    def _keep_chain(self, tx: Transaction, bundle: Bundle) -> None:
+        given = self._parts.opener.open_slot(tx.connection, bundle)
+        if given is None:
+            return
+        chain, scope = given
+        author, now_ms = bundle.header.author, self._runtime.now_ms()
+        held = keyring.receiving_chain(tx.connection, chain.chain_id, author)
+        if held is None or chain.first_index < held[0].first_index:
+            ends_ms = now_ms + RECEIVING_CHAIN_KEEP_MS
+            keyring.put_receiving_chain(tx, chain, author, scope, ends_ms)
+        delivery.requeue(tx, chain.chain_id)
+
+    def _keep_prekey(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
+        try:
+            record = decode_prekey_untrusted(bundle.body)
+            check_prekey(record)
+        except (RemoteProtocolError, IdentityError):
+            work.count("prekeys_refused")
+            raise
+        if keyring.put_peer_prekey(tx, bundle.header.author, record):
+            work.has_prekey = True
+            work.made += self._parts.keeper.give_to(tx, bundle.header.author)
+
+    def _note_received(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
+        """Make a receipt due if we are one of those whom the bundle is for."""
+        header, directory = bundle.header, self._membership.directory
+        if self._node not in directory.recipients(header.scope, header.author):
+            return
+        ours = (header.author, header.incarnation, header.seq)
+        if delivery.note_received(tx, *ours, bundle.digest, self._runtime.now_ms()):
+            work.received += 1
+
+
+def _due_ms(keyref: bytes) -> int | None:
+    """Return the time that a queue key names, None for the name of a real key."""
+    if len(keyref) != _DUE_BYTES or not keyref.startswith(_DUE):
+        return None
+    return int.from_bytes(keyref[1:], "big")

@@ -1,0 +1,144 @@
+"""The room with the keys: opens a bundle's body, and changes nothing.
+
+What an opening would change, the used key of a chain, comes back beside the content; the inbox
+keeps both in one transaction. Relaying code cannot import this room. Source: wire-format
+4.6-4.10, security 2.5 and 2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from meshnode.directory import Directory
+from meshnode.store import keyring
+from meshnode.store.engine import Connection
+from meshnode.store.keyring import KeyPurpose
+from protocol import payloads
+from protocol.bundle import Bundle, Scope, ScopeKind, Suite
+from protocol.chains import ReceivingChain, key_for, receiving_chain
+from protocol.envelope import (
+    Sealer,
+    decode_slot_secret_untrusted,
+    decode_slots_untrusted,
+    open_message,
+    seal_info,
+    slot_info,
+    sos_message_key,
+    unpad_untrusted,
+)
+from protocol.errors import EnvelopeError, MalformedError, NoKeyError, TamperedError
+from protocol.ids import NodeId
+from protocol.payloads import Payload
+
+__all__ = ["Opened", "Opener", "Waits"]
+
+
+class Waits(EnvelopeError):
+    """The key for this body may still come; `keyref` names it."""
+
+    def __init__(self, keyref: bytes) -> None:
+        super().__init__("the key for this message is not here yet")
+        self.keyref = keyref
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Content, and what must be kept in the same transaction."""
+
+    payload: Payload = field(repr=False)
+    """What people read."""
+    chain: ReceivingChain | None = field(default=None, repr=False)
+    """The chain without the key just used; None for other suites."""
+    chain_scope: bytes = b""
+    """Whom the chain is for, encoded."""
+    chain_ends_ms: int = 0
+    """When the chain is erased, Unix milliseconds."""
+
+
+class Opener:
+    """Opens bodies with the keys of one store."""
+
+    def __init__(
+        self, node: NodeId, zone: int, sealer: Sealer, directory: Callable[[], Directory]
+    ) -> None:
+        self.node = node
+        self._zone = zone
+        self._sealer = sealer
+        self._directory = directory
+
+    def open_message(self, conn: Connection, bundle: Bundle) -> Opened:
+        """Return the content of a text, note or SOS.
+
+        Raises: Waits; NoKeyError or TamperedError if it will never open here, AlreadyUsedError;
+        MalformedError, LimitExceededError.
+        """
+        match bundle.header.suite:
+            case Suite.CHAIN:
+                return self._open_chained(conn, bundle)
+            case Suite.HYBRID:
+                return Opened(self._payload(bundle, unpad_untrusted(self._hybrid(conn, bundle))))
+            case Suite.ZONE:
+                return Opened(self._payload(bundle, self._zoned(conn, bundle)))
+            case _:
+                # Our prekey records allow no weaker suite, and none is tried (security 2.5).
+                raise NoKeyError("this message is sealed in a way that this device never offered")
+
+    @staticmethod
+    def _payload(bundle: Bundle, plaintext: bytes) -> Payload:
+        header = bundle.header
+        return payloads.decode_untrusted(plaintext, header.author, header.scope.encode())
+
+    def _open_chained(self, conn: Connection, bundle: Bundle) -> Opened:
+        header = bundle.header
+        held = keyring.receiving_chain(conn, header.keyref, header.author)
+        if held is None:
+            raise Waits(header.keyref)
+        chain, scope = held
+        if scope != header.scope.encode():
+            raise TamperedError("this chain was given for another group")
+        after, key = key_for(chain, header.index)
+        plaintext = unpad_untrusted(open_message(key, bundle.header_bytes, bundle.body))
+        ends_ms = keyring.receiving_ends_ms(conn, header.keyref, header.author)
+        return Opened(self._payload(bundle, plaintext), after, scope, ends_ms)
+
+    def _hybrid(self, conn: Connection, bundle: Bundle) -> bytes:
+        secret = keyring.own_prekey(conn, bundle.header.keyref)
+        if secret is None:
+            raise NoKeyError("this message is sealed to a key that this device has erased")
+        info = seal_info(bundle.header_bytes)
+        return self._sealer.open_hybrid(secret, info, bundle.body)
+
+    def _zoned(self, conn: Connection, bundle: Bundle) -> bytes:
+        keys = keyring.network_keys(conn, KeyPurpose.ZONE_SOS)
+        zone_key = keys.get(bundle.header.keyref)
+        if zone_key is None or bundle.header.scope.zone != self._zone:
+            raise NoKeyError("this SOS is sealed under a key that this device does not have")
+        key = sos_message_key(zone_key, bundle.header.id)
+        return open_message(key, bundle.header_bytes, bundle.body)
+
+    # --- chain keys -------------------------------------------------------------------------
+
+    def open_slot(self, conn: Connection, bundle: Bundle) -> tuple[ReceivingChain, bytes] | None:
+        """Return the chain that a bundle of chain keys gives us, and whom it is for.
+
+        None if there is no slot for us. Raises: EnvelopeError, MalformedError, LimitExceededError.
+        """
+        header = bundle.header
+        slots = [s for s in decode_slots_untrusted(bundle.body) if s.member == self.node]
+        if not slots:
+            return None
+        secret_key = keyring.own_prekey(conn, slots[0].prekey_id)
+        if secret_key is None:
+            raise NoKeyError("these chain keys are sealed to a key that this device has erased")
+        info = slot_info(bundle.header_bytes, self.node)
+        plaintext = self._sealer.open_hybrid(secret_key, info, slots[0].sealed)
+        secret = decode_slot_secret_untrusted(plaintext)
+        if secret.author != header.author:
+            raise TamperedError("these chain keys were written for another author")
+        scope = Scope.decode_untrusted(secret.scope)
+        if header.scope.kind is not ScopeKind.DEVICE and scope != header.scope:
+            raise MalformedError("these chain keys are for another group than their bundle")
+        if self.node not in self._directory().recipients(scope, header.author):
+            raise TamperedError("these chain keys are for a group that this device is not in")
+        return receiving_chain(secret.chain_id, secret.index, secret.seed), secret.scope

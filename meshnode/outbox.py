@@ -1,0 +1,330 @@
+"""From what somebody wrote to a bundle that travels: one transaction, then *queued*.
+
+A message for a device is sealed to its prekey, one for a group under our chain, an SOS under the
+zone's key. Where the key of a device is missing the message waits here, and says so. Nothing is
+called queued before it is on the disk. Source: DESIGN section 4, wire-format 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from meshnode.author import Author, Draft
+from meshnode.chain_keeper import ChainKeeper
+from meshnode.errors import SendError
+from meshnode.events import Events, MessageChanged
+from meshnode.membership import Membership
+from meshnode.metrics import Metrics
+from meshnode.reception import Checked
+from meshnode.relay import Relay
+from meshnode.runtime import Runtime
+from meshnode.store import keyring, messages
+from meshnode.store.engine import Store, Transaction
+from meshnode.store.keyring import KeyPurpose
+from meshnode.store.records import MessageRecord, MessageState, NewMessage
+from protocol import payloads
+from protocol.bundle import Header, Scope, ScopeKind, Suite
+from protocol.envelope import (
+    Sealer,
+    pad,
+    seal_info,
+    seal_message,
+    sos_message_key,
+)
+from protocol.ids import BundleId, NodeId
+from protocol.limits import (
+    KINDS,
+    MESSAGE_LIFETIME_S_MAX,
+    PREKEY_LEFT_MS_MIN,
+    TEXT_BYTES_MAX,
+    Kind,
+)
+from protocol.payloads import Payload, Sos, Text
+
+__all__ = ["Outbox", "Priority", "Sent", "Writing"]
+
+_WAITING_MAX: Final = 10_000
+"""Messages without a key that are looked at together."""
+_LIFETIME_S_MIN: Final = 60
+"""A message that lives shorter would end before most devices have met."""
+
+
+class Priority(Enum):
+    """What a message may overtake."""
+
+    SOS = Kind.SOS
+    """Everything but authority documents."""
+    NORMAL = Kind.TEXT
+    """State and bulk."""
+    LOW = Kind.NOTE
+    """Nothing: it goes among bulk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What somebody wants to send."""
+
+    scope: Scope
+    """Whom it is for."""
+    text: str = field(repr=False)
+    """1 to 16,384 bytes of UTF-8."""
+    priority: Priority = Priority.NORMAL
+    """What it may overtake."""
+    lifetime_s: int | None = None
+    """60 s to 9 days; None takes that of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that is kept now."""
+
+    key: int
+    """Its local number."""
+    id: BundleId
+    """Its identity."""
+    state: MessageState
+    """QUEUED, or WAITING for a key."""
+    recipients: int
+    """Devices that shall receipt it."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one transaction made, to be announced after its commit."""
+
+    made: list[Checked] = field(default_factory=list)
+    """Bundles, in the order in which they were made."""
+    sealed: list[int] = field(default_factory=list)
+    """Messages that left the state WAITING."""
+
+
+class Outbox:
+    """Takes messages and seals them."""
+
+    def __init__(
+        self,
+        author: Author,
+        store: Store,
+        runtime: Runtime,
+        membership: Membership,
+        keeper: ChainKeeper,
+        sealer: Sealer,
+        relay: Relay,
+        events: Events,
+        metrics: Metrics,
+    ) -> None:
+        self._author = author
+        self._store = store
+        self._runtime = runtime
+        self._membership = membership
+        self._keeper = keeper
+        self._sealer = sealer
+        self._relay = relay
+        self._events = events
+        self._metrics = metrics
+
+    async def send(self, writing: Writing) -> Sent:
+        """Keep a message and seal it if its key is here; on return it survives any crash.
+
+        Raises: SendError (`empty`, `long`, `lifetime`, `nobody`, `self`, `no_sos_key`),
+        StoreFullError, StoreError; nothing is kept then.
+        """
+        recipients = self._checked(writing)
+        work = _Work()
+
+        def keep(tx: Transaction) -> Sent:
+            return self._keep(tx, writing, recipients, work)
+
+        sent = await self._store.write(keep)
+        self._metrics.count("messages_sent")
+        await self._announce(work, [sent.key])
+        return sent
+
+    def _checked(self, writing: Writing) -> frozenset[NodeId]:
+        """Return who shall receipt the message. Raises: SendError."""
+        size = len(writing.text.encode("utf-8", "surrogatepass"))
+        if not writing.text.strip():
+            raise SendError("empty", "the message is empty: write something")
+        if size > TEXT_BYTES_MAX or _is_broken(writing.text):
+            raise SendError("long", f"a message is text of at most {TEXT_BYTES_MAX} bytes")
+        lifetime_s = writing.lifetime_s
+        if lifetime_s is not None and not (
+            _LIFETIME_S_MIN <= lifetime_s <= self._lifetime_s_max(writing.priority)
+        ):
+            most_h = self._lifetime_s_max(writing.priority) // 3600
+            raise SendError("lifetime", f"a message lives from one minute to {most_h} hours")
+        if writing.scope == Scope.for_device(writing.scope.zone, self._author.node):
+            raise SendError("self", "this message is for this very device: name another one")
+        found = self._membership.directory.recipients(writing.scope, self._author.node)
+        if not found:
+            words = self._membership.directory.describe(writing.scope)
+            raise SendError("nobody", f"nobody who could read it belongs to '{words}' yet")
+        return found
+
+    @staticmethod
+    def _lifetime_s_max(priority: Priority) -> int:
+        if priority is Priority.SOS:
+            return 7 * 86_400
+        return MESSAGE_LIFETIME_S_MAX
+
+    # --- in the transaction -----------------------------------------------------------------
+
+    def _keep(
+        self, tx: Transaction, writing: Writing, recipients: frozenset[NodeId], work: _Work
+    ) -> Sent:
+        kind, now_ms = writing.priority.value, self._runtime.now_ms()
+        lifetime_s = KINDS[kind].lifetime_s if writing.lifetime_s is None else writing.lifetime_s
+        new = NewMessage(
+            id=BundleId(self._author.node, tx.incarnation, tx.take_seq()),
+            scope=writing.scope.encode(),
+            kind=kind,
+            text=writing.text,
+            created_ms=now_ms,
+            expires_ms=now_ms + 1000 * lifetime_s,
+            alarm_id=self._runtime.entropy(8) if kind is Kind.SOS else b"",
+        )
+        key = messages.add_outgoing(tx, new, recipients, now_ms)
+        record = messages.get(tx.connection, key)
+        assert record is not None, "it was written a line above"
+        is_sealed = self._seal(tx, record, work)
+        state = MessageState.QUEUED if is_sealed else MessageState.WAITING
+        return Sent(key, new.id, state, len(recipients))
+
+    def _seal(self, tx: Transaction, record: MessageRecord, work: _Work) -> bool:
+        """Make the bundle of a message; False where a key is missing. Raises: SendError."""
+        scope = Scope.decode_untrusted(record.scope)
+        checked: Checked | None
+        if record.kind is Kind.SOS:
+            checked = self._seal_sos(tx, record, scope)
+        elif scope.kind is ScopeKind.DEVICE:
+            checked = self._seal_to_device(tx, record, scope)
+        elif scope.kind is ScopeKind.ZONE:
+            raise SendError("zone", "only an SOS goes to the whole zone: add --sos")
+        else:
+            checked = self._seal_to_group(tx, record, scope, work)
+        if checked is None:
+            return False
+        assert checked.bundle is not None and checked.short_id is not None
+        work.made.append(checked)
+        messages.set_bundle(
+            tx,
+            record.key,
+            checked.short_id,
+            checked.bundle.digest,
+            int(checked.bundle.header.suite),
+            self._runtime.now_ms(),
+        )
+        return True
+
+    def _seal_sos(self, tx: Transaction, record: MessageRecord, scope: Scope) -> Checked:
+        keys = keyring.network_keys(tx.connection, KeyPurpose.ZONE_SOS)
+        if not keys:
+            raise SendError("no_sos_key", "this device may carry an SOS but has no key to raise it")
+        key_id, zone_key = next(iter(keys.items()))
+        message_key = sos_message_key(zone_key, record.id)
+        payload = Sos(record.id.author, record.scope, record.text, record.alarm_id, 0)
+
+        def body(header: Header) -> bytes:
+            return seal_message(message_key, header.encode(), payloads.encode(payload))
+
+        return self._author.make(tx, self._draft(record, scope, Suite.ZONE, key_id, 0), body)
+
+    def _seal_to_device(
+        self, tx: Transaction, record: MessageRecord, scope: Scope
+    ) -> Checked | None:
+        now_ms, node = self._runtime.now_ms(), scope.target
+        prekeys = keyring.peer_prekeys(tx.connection, [node], now_ms + PREKEY_LEFT_MS_MIN)
+        prekey = prekeys.get(node)
+        if prekey is None:
+            name = self._membership.directory.name_of(node)
+            messages.note_waiting(tx, record.key, now_ms, f"no key of {name} is known here yet")
+            return None
+        plaintext = _padded(record)
+
+        def body(header: Header) -> bytes:
+            return self._sealer.seal_hybrid(prekey.public, seal_info(header.encode()), plaintext)
+
+        draft = self._draft(record, scope, Suite.HYBRID, prekey.prekey_id, 0, prekey.ends_ms)
+        return self._author.make(tx, draft, body)
+
+    def _seal_to_group(
+        self, tx: Transaction, record: MessageRecord, scope: Scope, work: _Work
+    ) -> Checked:
+        under = self._keeper.key_for(tx, scope)
+        work.made += under.made
+        plaintext = _padded(record)
+
+        def body(header: Header) -> bytes:
+            return seal_message(under.key, header.encode(), plaintext)
+
+        draft = self._draft(record, scope, Suite.CHAIN, under.chain_id, under.index)
+        checked = self._author.make(tx, draft, body)
+        owed = keyring.owed(tx.connection, under.chain_id)
+        now_ms = self._runtime.now_ms()
+        for node in sorted(owed):
+            name = self._membership.directory.name_of(node)
+            messages.note_waiting(tx, record.key, now_ms, f"{name} gets its key when it is met")
+        return checked
+
+    def _draft(
+        self,
+        record: MessageRecord,
+        scope: Scope,
+        suite: Suite,
+        keyref: bytes,
+        index: int,
+        ends_ms: int | None = None,
+    ) -> Draft:
+        """The bundle ends with the message, and never after the key it is sealed to."""
+        end_ms = record.expires_ms if ends_ms is None else min(record.expires_ms, ends_ms)
+        lifetime_s = max(1, (end_ms - self._runtime.now_ms()) // 1000)
+        return Draft(record.kind, suite, scope, keyref, index, lifetime_s, record.id.seq)
+
+    # --- later ------------------------------------------------------------------------------
+
+    async def seal_waiting(self) -> int:
+        """Seal what waits for a key that has come meanwhile; return how many were sealed.
+
+        Raises: StoreError.
+        """
+        work = _Work()
+
+        def seal(tx: Transaction) -> None:
+            now_ms = self._runtime.now_ms()
+            for record in messages.waiting(tx.connection, _WAITING_MAX):
+                if record.expires_ms > now_ms and self._seal(tx, record, work):
+                    work.sealed.append(record.key)
+
+        if await self._store.read(lambda conn: messages.waiting(conn, 1)):
+            await self._store.write(seal)
+            await self._announce(work, work.sealed)
+        return len(work.sealed)
+
+    async def cancel(self, key: int) -> bool:
+        """End a message because its writer wants so; False if it had ended.
+
+        Copies that others carry may still arrive: nobody can call them back. Raises: StoreError.
+        """
+        now_ms = self._runtime.now_ms()
+        is_ended = await self._store.write(lambda tx: messages.cancel(tx, key, now_ms))
+        if is_ended:
+            self._events.publish(MessageChanged(key))
+        return is_ended
+
+    async def _announce(self, work: _Work, keys: Sequence[int]) -> None:
+        await self._relay.announce(work.made, None)
+        for key in keys:
+            self._events.publish(MessageChanged(key))
+
+
+def _padded(record: MessageRecord) -> bytes:
+    payload: Payload = Text(record.id.author, record.scope, record.text)
+    return pad(payloads.encode(payload))
+
+
+def _is_broken(text: str) -> bool:
+    """True for a text with halves of characters, which has no UTF-8 form."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,108 @@
+"""What a peer gets, in which order, and what is asked of whom.
+
+The routing policy orders; this reads what the policy must see, page by page, and remembers which
+peer was asked for what, so that one bundle is not fetched over two links at once.
+Source: DESIGN D12, routing point 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from meshnode.runtime import Runtime
+from meshnode.store import bundles as rows
+from meshnode.store.engine import Store
+from meshnode.store.records import BundleSummary, Cursor
+from meshnode.store.statements import signed64, unsigned64
+from protocol.ids import NodeId, ShortId
+from protocol.limits import ASKED_MAX, PLAN_IDS_MAX
+from protocol.reconcile.interest import Interest
+from protocol.routing.base import Candidate, Router
+from protocol.session import Item
+
+__all__ = ["Planning"]
+
+_TIME_BITS: Final = 64
+_KEY_BITS: Final = 64
+_MASK: Final = (1 << 64) - 1
+
+
+class Planning:
+    """Orders what goes out and keeps apart what is asked for."""
+
+    def __init__(self, store: Store, runtime: Runtime, router: Router) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._router = router
+        self._asked: dict[ShortId, NodeId] = {}
+
+    async def plan(self, peer: NodeId, ids: Sequence[ShortId]) -> list[Item]:
+        """Return those of `ids` that we hold, in the order this peer should get them."""
+        summaries = await self._store.read(lambda conn: rows.summaries(conn, ids))
+        return self._ordered(peer, summaries)
+
+    async def plan_all(
+        self, peer: NodeId, interest: Interest, after: int | None
+    ) -> tuple[list[Item], int | None]:
+        """Return the next page of everything in `interest`, and where the page after it starts."""
+        cursor = None if after is None else _unpacked(after)
+        page = await self._store.read(lambda conn: rows.page(conn, interest, cursor, PLAN_IDS_MAX))
+        following = page.next_cursor
+        return self._ordered(peer, page.summaries), following and _packed(following)
+
+    def _ordered(self, peer: NodeId, summaries: Sequence[BundleSummary]) -> list[Item]:
+        candidates = [
+            Candidate(
+                short_id=summary.short_id,
+                traffic_class=summary.traffic_class,
+                kind=summary.kind,
+                size_bytes=summary.size_bytes,
+                created_ms=summary.hlc >> 16,
+                expires_ms=summary.expires_ms,
+                is_for_peer=summary.scope.endswith(peer),
+                hops=summary.hops,
+            )
+            for summary in summaries
+            if summary.author != peer
+        ]
+        now_ms = self._runtime.now_ms()
+        return [
+            Item(candidate.short_id, candidate.traffic_class, candidate.size_bytes)
+            for candidate in self._router.order(candidates, peer, now_ms)
+        ]
+
+    async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
+        """Return those of `ids` that we neither hold, nor dropped, nor asked another peer for."""
+        known = await self._store.read(lambda conn: rows.known_many(conn, ids))
+        wanted = []
+        for short in ids:
+            if short in known or self._asked.get(short, peer) != peer:
+                continue
+            if len(self._asked) < ASKED_MAX:
+                self._asked[short] = peer
+            wanted.append(short)
+        return wanted
+
+    def settled(self, ids: Iterable[ShortId]) -> None:
+        """These came, whatever became of them."""
+        for short in ids:
+            self._asked.pop(short, None)
+
+    def forget(self, peer: NodeId) -> bool:
+        """The session with `peer` ended; True if it still owed something it was asked for."""
+        owed = [short for short, asked in self._asked.items() if asked == peer]
+        for short in owed:
+            del self._asked[short]
+        return bool(owed)
+
+
+def _packed(cursor: Cursor) -> int:
+    """Return a place in the order of service as the one number that sessions pass around."""
+    high = cursor.size_class << _TIME_BITS | cursor.expires_ms
+    return high << _KEY_BITS | unsigned64(cursor.key)
+
+
+def _unpacked(number: int) -> Cursor:
+    high = number >> _KEY_BITS
+    return Cursor(high >> _TIME_BITS, high & _MASK, signed64(number & _MASK))

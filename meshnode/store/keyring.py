@@ -1,0 +1,399 @@
+"""Keys at rest: network keys, prekeys of both sides, chains sent on and chains read.
+
+The store never looks at what a key protects. Rows go with `secure_delete`, so that what was
+erased is overwritten in the file. Relaying code cannot import this room.
+Source: security 2.5-2.7, wire-format 4.6-4.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+
+from meshnode.store.engine import Transaction
+from meshnode.store.schema import (
+    GivenRow,
+    NetworkKeyRow,
+    OwnPrekeyRow,
+    PeerPrekeyRow,
+    ReceivingChainRow,
+    SendingChainRow,
+    table,
+)
+from protocol.chains import (
+    ReceivingChain,
+    SendingChain,
+    decode_receiving,
+    decode_sending,
+    encode_receiving,
+    encode_sending,
+    seed_at,
+)
+from protocol.envelope import PrekeyRecord, PrekeySecret
+from protocol.ids import NodeId
+from protocol.limits import CHAIN_MESSAGES_MAX, PREKEY_ERASE_MS, SENDING_CHAIN_KEEP_MS
+
+__all__ = [
+    "KeyPurpose",
+    "SendingChainRecord",
+    "advance_chain",
+    "close_chain",
+    "erase_ended",
+    "given_ms",
+    "network_keys",
+    "newest_own_prekey",
+    "note_given",
+    "open_chain",
+    "open_chains",
+    "owe",
+    "owed",
+    "owed_to",
+    "own_prekey",
+    "peer_prekeys",
+    "put_network_key",
+    "put_own_prekey",
+    "put_peer_prekey",
+    "put_receiving_chain",
+    "readers",
+    "receiving_chain",
+    "receiving_ends_ms",
+    "secret_at",
+    "sending_chain",
+    "start_chain",
+]
+
+_NETWORK_KEY = table(NetworkKeyRow)
+_OWN_PREKEY = table(OwnPrekeyRow)
+_PEER_PREKEY = table(PeerPrekeyRow)
+_SENDING = table(SendingChainRow)
+_GIVEN = table(GivenRow)
+_RECEIVING = table(ReceivingChainRow)
+
+
+class KeyPurpose(IntEnum):
+    """What a key that many devices share is for."""
+
+    NETWORK = 1
+    """Keys the short ids of the whole network."""
+    ZONE_SOS = 2
+    """Opens the SOS of a zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingChainRecord:
+    """A chain this node sends on, with what the store knows about it."""
+
+    chain: SendingChain
+    """Ready for its next message."""
+    scope: bytes
+    """Encoded scope the chain is for (wire-format 3.4)."""
+    started_ms: int
+    """Unix milliseconds."""
+    ends_ms: int
+    """No new message goes on it from here on, Unix milliseconds."""
+    is_closed: bool
+    """Ended early: somebody left who could read it."""
+
+
+# --- keys that many share --------------------------------------------------------------------
+
+
+def put_network_key(
+    tx: Transaction, purpose: KeyPurpose, key_id: bytes, key: bytes, now_ms: int
+) -> None:
+    """Keep a shared key; one that is held already stays as it is."""
+    is_held = select(_NETWORK_KEY.c.since_ms).where(
+        _NETWORK_KEY.c.purpose == int(purpose), _NETWORK_KEY.c.key_id == key_id
+    )
+    if tx.connection.execute(is_held).first() is None:
+        tx.connection.execute(
+            insert(_NETWORK_KEY).values(
+                purpose=int(purpose), key_id=key_id, key=key, since_ms=now_ms
+            )
+        )
+
+
+def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:
+    """Return {key id: key} of one purpose, the newest first."""
+    query = (
+        select(_NETWORK_KEY.c.key_id, _NETWORK_KEY.c.key)
+        .where(_NETWORK_KEY.c.purpose == int(purpose))
+        .order_by(_NETWORK_KEY.c.since_ms.desc(), _NETWORK_KEY.c.key_id)
+    )
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+# --- prekeys ---------------------------------------------------------------------------------
+
+
+def put_own_prekey(tx: Transaction, secret: PrekeySecret, record: PrekeyRecord) -> None:
+    """Keep a new prekey of this node; its private part goes `PREKEY_ERASE_MS` after issue."""
+    assert secret.prekey_id == record.prekey_id, "both halves are of one prekey"
+    tx.connection.execute(
+        insert(_OWN_PREKEY).values(
+            prekey_id=record.prekey_id,
+            issued_ms=record.issued_ms,
+            ends_ms=record.ends_ms,
+            erase_ms=record.issued_ms + PREKEY_ERASE_MS,
+            suites=record.suites,
+            public=record.public,
+            secret=secret.private,
+        )
+    )
+
+
+def own_prekey(conn: Connection, prekey_id: bytes) -> PrekeySecret | None:
+    """Return the private half of a prekey; None if it is not ours or was erased."""
+    query = select(_OWN_PREKEY.c.ends_ms, _OWN_PREKEY.c.secret).where(
+        _OWN_PREKEY.c.prekey_id == prekey_id
+    )
+    row = conn.execute(query).first()
+    return None if row is None else PrekeySecret(prekey_id, row[0], row[1])
+
+
+def newest_own_prekey(conn: Connection) -> PrekeyRecord | None:
+    """Return the prekey of this node that was issued last."""
+    query = (
+        select(_OWN_PREKEY)
+        .order_by(_OWN_PREKEY.c.issued_ms.desc(), _OWN_PREKEY.c.prekey_id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return None if row is None else _prekey(row)
+
+
+def put_peer_prekey(tx: Transaction, node: NodeId, record: PrekeyRecord) -> bool:
+    """Keep the prekey of `node` if it is newer than the one held; True if it was.
+
+    The later issue is the newer one; among two of one moment the greater id, so that every
+    device ends with the same.
+    """
+    query = select(_PEER_PREKEY.c.issued_ms, _PEER_PREKEY.c.prekey_id).where(
+        _PEER_PREKEY.c.node == node
+    )
+    held = tx.connection.execute(query).first()
+    if held is not None and tuple(held) >= (record.issued_ms, record.prekey_id):
+        return False
+    tx.connection.execute(delete(_PEER_PREKEY).where(_PEER_PREKEY.c.node == node))
+    tx.connection.execute(
+        insert(_PEER_PREKEY).values(
+            node=node,
+            prekey_id=record.prekey_id,
+            issued_ms=record.issued_ms,
+            ends_ms=record.ends_ms,
+            suites=record.suites,
+            public=record.public,
+        )
+    )
+    return True
+
+
+def peer_prekeys(
+    conn: Connection, nodes: Collection[NodeId], now_ms: int
+) -> dict[NodeId, PrekeyRecord]:
+    """Return the prekeys of those of `nodes` that have one which has not ended."""
+    query = select(_PEER_PREKEY).where(
+        _PEER_PREKEY.c.node.in_(nodes), _PEER_PREKEY.c.ends_ms > now_ms
+    )
+    return {row.node: _prekey(row) for row in conn.execute(query)}
+
+
+def _prekey(row: Row[Any]) -> PrekeyRecord:
+    return PrekeyRecord(row.prekey_id, row.issued_ms, row.ends_ms, row.suites, row.public)
+
+
+# --- chains this node sends on ---------------------------------------------------------------
+
+
+def start_chain(
+    tx: Transaction, chain: SendingChain, scope: bytes, now_ms: int, ends_ms: int
+) -> None:
+    """Keep a new chain; its first state stays, so that keys can be given from any index."""
+    state = encode_sending(chain)
+    tx.connection.execute(
+        insert(_SENDING).values(
+            chain_id=chain.chain_id,
+            scope=scope,
+            started_ms=now_ms,
+            ends_ms=ends_ms,
+            is_closed=0,
+            first=state,
+            state=state,
+        )
+    )
+
+
+def open_chain(conn: Connection, scope: bytes, now_ms: int) -> SendingChainRecord | None:
+    """Return the newest chain for `scope` that is neither closed, ended nor used up."""
+    return next(iter(_chains(conn, now_ms, _SENDING.c.scope == scope)), None)
+
+
+def open_chains(conn: Connection, now_ms: int) -> list[SendingChainRecord]:
+    """Return every chain that a message may still go on, the newest first."""
+    return _chains(conn, now_ms)
+
+
+def sending_chain(conn: Connection, chain_id: bytes) -> SendingChainRecord | None:
+    """Return one chain of this node, in whatever state it is."""
+    row = conn.execute(select(_SENDING).where(_SENDING.c.chain_id == chain_id)).first()
+    return None if row is None else _sending(row)
+
+
+def advance_chain(tx: Transaction, chain: SendingChain) -> None:
+    """Keep the state after a message; its key must not be used again."""
+    tx.connection.execute(
+        update(_SENDING)
+        .where(_SENDING.c.chain_id == chain.chain_id)
+        .values(state=encode_sending(chain))
+    )
+
+
+def close_chain(tx: Transaction, chain_id: bytes) -> None:
+    """No further message goes on this chain; what was sent can still be given out."""
+    tx.connection.execute(
+        update(_SENDING).where(_SENDING.c.chain_id == chain_id).values(is_closed=1)
+    )
+
+
+def secret_at(conn: Connection, chain_id: bytes, index: int) -> bytes | None:
+    """Return the 32-byte seed of a chain at `index`; None if the chain is not ours.
+
+    Cost: about 5 µs per index.
+    """
+    query = select(_SENDING.c.first).where(_SENDING.c.chain_id == chain_id)
+    first = conn.execute(query).scalar()
+    return None if first is None else seed_at(decode_sending(first), index)
+
+
+def _chains(
+    conn: Connection, now_ms: int, *conditions: ColumnElement[bool]
+) -> list[SendingChainRecord]:
+    query = (
+        select(_SENDING)
+        .where(_SENDING.c.is_closed == 0, _SENDING.c.ends_ms > now_ms, *conditions)
+        .order_by(_SENDING.c.started_ms.desc(), _SENDING.c.chain_id)
+    )
+    found = [_sending(row) for row in conn.execute(query)]
+    return [record for record in found if record.chain.index < CHAIN_MESSAGES_MAX]
+
+
+def _sending(row: Row[Any]) -> SendingChainRecord:
+    return SendingChainRecord(
+        decode_sending(row.state), row.scope, row.started_ms, row.ends_ms, bool(row.is_closed)
+    )
+
+
+# --- who reads them --------------------------------------------------------------------------
+
+
+def owe(tx: Transaction, chain_id: bytes, nodes: Collection[NodeId], index: int) -> None:
+    """Note that `nodes` need the chain from message `index` on; those noted before stay."""
+    known = readers(tx.connection, chain_id)
+    rows = [
+        {"chain_id": chain_id, "node": node, "index": index, "at_ms": 0}
+        for node in sorted(set(nodes) - known.keys())
+    ]
+    if rows:
+        tx.connection.execute(insert(_GIVEN), rows)
+
+
+def owed(conn: Connection, chain_id: bytes) -> dict[NodeId, int]:
+    """Return {node: index} of those who need the chain and were not given it."""
+    return _readers(conn, _GIVEN.c.chain_id == chain_id, _GIVEN.c.at_ms == 0)
+
+
+def owed_to(conn: Connection, node: NodeId) -> list[tuple[bytes, int]]:
+    """Return (chain id, index) of every chain that `node` needs and was not given."""
+    query = (
+        select(_GIVEN.c.chain_id, _GIVEN.c.index)
+        .where(_GIVEN.c.node == node, _GIVEN.c.at_ms == 0)
+        .order_by(_GIVEN.c.chain_id)
+    )
+    return [(row[0], int(row[1])) for row in conn.execute(query)]
+
+
+def note_given(tx: Transaction, chain_id: bytes, nodes: Collection[NodeId], now_ms: int) -> None:
+    """Note that a bundle with the chain's keys for `nodes` was stored in this transaction."""
+    tx.connection.execute(
+        update(_GIVEN)
+        .where(_GIVEN.c.chain_id == chain_id, _GIVEN.c.node.in_(nodes))
+        .values(at_ms=now_ms)
+    )
+
+
+def readers(conn: Connection, chain_id: bytes) -> dict[NodeId, int]:
+    """Return {node: index} of everybody who was given the chain or needs it."""
+    return _readers(conn, _GIVEN.c.chain_id == chain_id)
+
+
+def _readers(conn: Connection, *conditions: ColumnElement[bool]) -> dict[NodeId, int]:
+    query = select(_GIVEN.c.node, _GIVEN.c.index).where(*conditions).order_by(_GIVEN.c.node)
+    return {row[0]: int(row[1]) for row in conn.execute(query)}
+
+
+# --- chains of others ------------------------------------------------------------------------
+
+
+def receiving_chain(
+    conn: Connection, chain_id: bytes, author: NodeId
+) -> tuple[ReceivingChain, bytes] | None:
+    """Return a chain of `author` and the scope it is for, None if its keys are not here."""
+    query = select(_RECEIVING.c.state, _RECEIVING.c.scope).where(
+        _RECEIVING.c.chain_id == chain_id, _RECEIVING.c.author == author
+    )
+    row = conn.execute(query).first()
+    return None if row is None else (decode_receiving(row[0]), row[1])
+
+
+def put_receiving_chain(
+    tx: Transaction, chain: ReceivingChain, author: NodeId, scope: bytes, ends_ms: int
+) -> None:
+    """Keep the state of a chain of `author` in the place of the one before."""
+    here = (_RECEIVING.c.chain_id == chain.chain_id, _RECEIVING.c.author == author)
+    values = {"scope": scope, "ends_ms": ends_ms, "state": encode_receiving(chain)}
+    changed = tx.connection.execute(update(_RECEIVING).where(*here).values(values)).rowcount
+    if not changed:
+        tx.connection.execute(
+            insert(_RECEIVING).values(chain_id=chain.chain_id, author=author, **values)
+        )
+
+
+# --- the end of keys -------------------------------------------------------------------------
+
+
+def erase_ended(tx: Transaction, now_ms: int) -> int:
+    """Erase every key whose time is over; return how many rows went.
+
+    What was sealed to an erased key stays sealed for ever, whoever seizes the device.
+    """
+    over = _SENDING.c.ends_ms <= now_ms - SENDING_CHAIN_KEEP_MS
+    gone = 0
+    for old in (
+        delete(_OWN_PREKEY).where(_OWN_PREKEY.c.erase_ms <= now_ms),
+        delete(_PEER_PREKEY).where(_PEER_PREKEY.c.ends_ms <= now_ms),
+        delete(_GIVEN).where(_GIVEN.c.chain_id.in_(select(_SENDING.c.chain_id).where(over))),
+        delete(_SENDING).where(over),
+        delete(_RECEIVING).where(_RECEIVING.c.ends_ms <= now_ms),
+    ):
+        gone += tx.connection.execute(old).rowcount
+    return gone
+
+
+def given_ms(conn: Connection, chain_id: bytes, node: NodeId) -> int:
+    """Return when a reader was given a chain last; 0 if it is owed it, or has no part in it."""
+    query = select(_GIVEN.c.at_ms).where(_GIVEN.c.chain_id == chain_id, _GIVEN.c.node == node)
+    found = conn.execute(query).scalar()
+    return 0 if found is None else int(found)
+
+
+def receiving_ends_ms(conn: Connection, chain_id: bytes, author: NodeId) -> int:
+    """Return when another author's chain is erased, Unix milliseconds; 0 if it is not held."""
+    query = select(_RECEIVING.c.ends_ms).where(
+        _RECEIVING.c.chain_id == chain_id, _RECEIVING.c.author == author
+    )
+    found = conn.execute(query).scalar()
+    return 0 if found is None else int(found)

@@ -1,0 +1,47 @@
+"""The session between two nodes without any I/O: frames, documents, reconciliation, bundles."""
+
+from protocol.session.events import (
+    BundleReceived,
+    BundlesAcked,
+    DocumentKey,
+    DocumentReceived,
+    DocumentsReceived,
+    DocumentsWanted,
+    Event,
+    HelloReceived,
+    IdsNeeded,
+    Item,
+    LocalHello,
+    Needed,
+    PeerLacks,
+    ReconcileStarting,
+    RoundFinished,
+    SessionClosed,
+    SessionRole,
+    StreamWanted,
+    Wanted,
+)
+from protocol.session.sync import SyncSession
+
+__all__ = [
+    "BundleReceived",
+    "BundlesAcked",
+    "DocumentKey",
+    "DocumentReceived",
+    "DocumentsReceived",
+    "DocumentsWanted",
+    "Event",
+    "HelloReceived",
+    "IdsNeeded",
+    "Item",
+    "LocalHello",
+    "Needed",
+    "PeerLacks",
+    "ReconcileStarting",
+    "RoundFinished",
+    "SessionClosed",
+    "SessionRole",
+    "StreamWanted",
+    "SyncSession",
+    "Wanted",
+]

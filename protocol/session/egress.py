@@ -1,0 +1,154 @@
+"""What a session puts on the wire next: control frames, then bundles class by class.
+
+A list of ids goes just before the bundles of its class, and wants before ordinary bundles, so
+that neither holds up what is more urgent. Everything waits as whole frames or as ids: a session
+that closes leaves no half frame before its BYE. Source: wire-format 6.8, 6.10.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from protocol.ids import ShortId
+from protocol.limits import IDS_PER_FRAME_MAX, TrafficClass
+from protocol.session.frames import FrameType, encode_frame
+from protocol.session.messages import encode_ids
+from protocol.session.transfer import Outflow
+
+__all__ = ["Egress", "is_reconciliation"]
+
+_HEAD_BYTES = 3
+_PAGE_BYTES_MAX = IDS_PER_FRAME_MAX * 8 + 64
+_WANTS_BEFORE = TrafficClass.MESSAGE
+_SMALL_TALK = (FrameType.PING, FrameType.PONG)
+
+
+def is_reconciliation(frame_type: int) -> bool:
+    """Return True if frames of this type serve to find the difference."""
+    return FrameType.SUMMARY <= frame_type <= FrameType.ROUND_END
+
+
+class Egress:
+    """Everything of one session that waits to be sent."""
+
+    def __init__(self) -> None:
+        self.outflow = Outflow()
+        self._control: deque[bytes] = deque()
+        self._wants = array("Q")
+        self._lists: list[tuple[TrafficClass, Iterator[bytes]]] = []
+        self._exempt_bytes = 0
+        self._control_bytes = 0
+        self.reconcile_bytes = 0
+        self.is_fruitful = False
+
+    @property
+    def control_bytes(self) -> int:
+        """Bytes of control frames that wait, documents not counted."""
+        return self._control_bytes - self._exempt_bytes
+
+    @property
+    def has_waiting(self) -> bool:
+        """True if anything but bundles waits."""
+        return bool(self._control or self._wants or self._lists)
+
+    def put(self, frame_type: FrameType, payload: bytes) -> None:
+        """Queue a control frame."""
+        frame = encode_frame(frame_type, payload)
+        self._control.append(frame)
+        self._control_bytes += len(frame)
+
+    def put_document(self, raw: bytes) -> None:
+        """Queue a document: its kind is bounded by what we hold, not by what the peer asks."""
+        self.put(FrameType.DOCUMENT, raw)
+        self._exempt_bytes += len(raw) + _HEAD_BYTES
+
+    def put_wants(self, ids: Sequence[ShortId]) -> None:
+        """Queue ids to ask for."""
+        self._wants.extend(ids)
+
+    def put_list(self, traffic_class: TrafficClass, pages: Iterator[bytes]) -> None:
+        """Queue a list of ids; its pages are made when there is room for them."""
+        self._lists.append((traffic_class, pages))
+        self._lists.sort(key=lambda entry: entry[0])
+
+    def close(self, last: Sequence[tuple[FrameType, bytes]]) -> None:
+        """Drop everything but `last`."""
+        self._control.clear()
+        self._control_bytes = self._exempt_bytes = 0
+        self._wants = array("Q")
+        self._lists.clear()
+        self.outflow = Outflow()
+        for frame_type, payload in last:
+            self.put(frame_type, payload)
+
+    def take(self, max_bytes: int, now_ms: int) -> bytes:
+        """Return whole frames, at most `max_bytes` in all unless the first alone is larger.
+
+        Sets `is_fruitful` if they are more than signs of life.
+        """
+        parts: list[bytes] = []
+        size_bytes = self._take_control(parts, max_bytes)
+        self.is_fruitful = any(frame[0] not in _SMALL_TALK for frame in parts)
+        if not self._control:
+            self._take_rest(parts, size_bytes, max_bytes, now_ms)
+        return b"".join(parts)
+
+    def _take_control(self, parts: list[bytes], max_bytes: int) -> int:
+        control, size_bytes = self._control, 0
+        while control and (not parts or size_bytes + len(control[0]) <= max_bytes):
+            frame = control.popleft()
+            size_bytes += len(frame)
+            if is_reconciliation(frame[0]):
+                self.reconcile_bytes += len(frame)
+            elif frame[0] == FrameType.DOCUMENT:
+                self._exempt_bytes -= len(frame)
+            parts.append(frame)
+        self._control_bytes -= size_bytes
+        return size_bytes
+
+    def _take_rest(self, parts: list[bytes], size_bytes: int, max_bytes: int, now_ms: int) -> None:
+        taken, outflow = len(parts), self.outflow
+        for traffic_class in TrafficClass:
+            is_through = True
+            if traffic_class is _WANTS_BEFORE and self._wants:
+                size_bytes, is_through = self._take_wants(parts, size_bytes, max_bytes)
+            if is_through and self._lists and self._lists[0][0] is traffic_class:
+                size_bytes, is_through = self._take_pages(
+                    traffic_class, parts, size_bytes, max_bytes
+                )
+            if is_through:
+                size_bytes, is_through = outflow.frames_into(
+                    traffic_class, parts, size_bytes, max_bytes, now_ms
+                )
+            if not is_through:
+                break
+        self.is_fruitful = self.is_fruitful or len(parts) > taken
+
+    def _take_wants(self, parts: list[bytes], size_bytes: int, max_bytes: int) -> tuple[int, bool]:
+        while self._wants:
+            if parts and size_bytes + _PAGE_BYTES_MAX > max_bytes:
+                return size_bytes, False
+            ids = self._wants[:IDS_PER_FRAME_MAX]
+            del self._wants[:IDS_PER_FRAME_MAX]
+            frame = encode_frame(FrameType.WANT, encode_ids(ids))
+            size_bytes += len(frame)
+            parts.append(frame)
+        return size_bytes, True
+
+    def _take_pages(
+        self, traffic_class: TrafficClass, parts: list[bytes], size_bytes: int, max_bytes: int
+    ) -> tuple[int, bool]:
+        while self._lists and self._lists[0][0] is traffic_class:
+            if parts and size_bytes + _PAGE_BYTES_MAX > max_bytes:
+                return size_bytes, False
+            page = next(self._lists[0][1], None)
+            if page is None:
+                del self._lists[0]
+                continue
+            frame = encode_frame(FrameType.LIST, page)
+            self.reconcile_bytes += len(frame)
+            size_bytes += len(frame)
+            parts.append(frame)
+        return size_bytes, True

@@ -1,0 +1,65 @@
+"""Authority documents of one session: who gives which, and when both are through.
+
+Knows versions, never content. Source: wire-format 6.4, 6.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocol.errors import LimitExceededError, RemoteProtocolError
+from protocol.limits import SESSION_DOCUMENTS_MAX
+from protocol.session.events import DocumentKey
+from protocol.session.messages import documents_digest
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """Both directions of the documents of one session."""
+
+    def __init__(self, ours: Mapping[DocumentKey, tuple[int, int]]) -> None:
+        self._ours = ours
+        self._are_versions_here = False
+        self._received = 0
+        self.are_equal = False
+        self.is_ours_given = False
+        self.is_theirs_here = False
+
+    @property
+    def is_done(self) -> bool:
+        """True if both sides said that they gave everything."""
+        return self.is_ours_given and self.is_theirs_here
+
+    def compare(self, digest: bytes) -> None:
+        """Take the digest of the peer's HELLO."""
+        self.are_equal = digest == documents_digest(self._ours)
+
+    def newer_untrusted(
+        self, theirs: Mapping[DocumentKey, tuple[int, int]]
+    ) -> tuple[DocumentKey, ...]:
+        """Return the documents of which ours is newer, or which the peer lacks.
+
+        Raises: RemoteProtocolError if the versions were not due.
+        """
+        if self.are_equal or self._are_versions_here or self.is_theirs_here:
+            raise RemoteProtocolError("versions of documents were not due")
+        self._are_versions_here = True
+        nothing = (-1, -1)
+        return tuple(
+            key for key, version in sorted(self._ours.items()) if version > theirs.get(key, nothing)
+        )
+
+    def on_document_untrusted(self) -> None:
+        """Count a document. Raises: RemoteProtocolError, LimitExceededError."""
+        if not self._are_versions_here or self.is_theirs_here:
+            raise RemoteProtocolError("a document was not due")
+        self._received += 1
+        if self._received > SESSION_DOCUMENTS_MAX:
+            raise LimitExceededError("documents", SESSION_DOCUMENTS_MAX, self._received)
+
+    def on_end_untrusted(self) -> None:
+        """The peer gave everything. Raises: RemoteProtocolError if that was not due."""
+        if self.is_theirs_here or self.are_equal is self._are_versions_here:
+            raise RemoteProtocolError("the end of documents was not due")
+        self.is_theirs_here = True

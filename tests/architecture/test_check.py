@@ -1,0 +1,113 @@
+"""The one command: it fails when a step fails, counts what tests reach, and lets no skip by."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.check import FLOORS_PCT, ROOT, Outcome, Share, Step, call, describe, run_all, shares
+from tests.check import steps as steps_of
+
+
+def summary(lines: tuple[int, int], branches: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """Return the part of a coverage report on one file: (reached, there are) of each."""
+    keys = ("covered_lines", "num_statements", "covered_branches", "num_branches")
+    return {"summary": dict(zip(keys, (*lines, *branches), strict=True))}
+
+
+def test_every_step_runs_whatever_came_before() -> None:
+    seen: list[str] = []
+
+    def step(name: str, is_good: bool) -> Step:
+        def run(environment: Mapping[str, str]) -> bool:
+            seen.append(name)
+            return is_good
+
+        return Step(name, run)
+
+    outcomes = run_all([step("one", False), step("two", True), step("three", False)], {})
+    assert seen == ["one", "two", "three"]
+    assert [each.is_good for each in outcomes] == [False, True, False]
+
+
+def test_a_command_is_good_when_it_exits_with_zero() -> None:
+    assert call(sys.executable, "-c", "raise SystemExit(0)")(os.environ)
+    assert not call(sys.executable, "-c", "raise SystemExit(3)")(os.environ)
+
+
+def test_the_table_says_which_step_failed() -> None:
+    assert describe(Outcome("types", False, 12.34)) == "types        FAILED     12.3 s"
+    assert "ok" in describe(Outcome("types", True, 0.0))
+
+
+def test_shares_are_of_lines_and_of_branches_and_by_package() -> None:
+    report = {
+        "files": {
+            "protocol/a.py": summary((90, 100), (10, 10)),
+            "protocol/routing/b.py": summary((100, 100), (5, 10)),
+            "meshnode/c.py": summary((1, 4), (0, 0)),
+            "sims/d.py": summary((3, 4), (1, 4)),
+        }
+    }
+    assert shares(report) == {"protocol": Share(95.0, 75.0), "meshnode and sims": Share(50.0, 25.0)}
+
+
+def test_a_floor_holds_for_both_shares_at_the_limit_and_not_below() -> None:
+    assert Share(95.0, 95.0).reaches(95.0)
+    assert not Share(94.9, 100.0).reaches(95.0)
+    assert not Share(100.0, 94.9).reaches(95.0)
+    assert FLOORS_PCT == {("protocol",): 95.0, ("meshnode", "sims"): 85.0}
+
+
+def test_the_full_check_holds_everything_of_the_fast_one() -> None:
+    fast, full = ([step.name for step in steps_of(is_full)] for is_full in (False, True))
+    assert set(fast) - {"quick tests"} <= set(full)
+    assert {"types", "tests", "coverage"} <= set(full)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skip", ["pytest.skip('no part')", "pytest.xfail('known')"])
+@pytest.mark.parametrize("setting", ["CI", "MESHNODE_CI", ""])
+def test_a_skipped_test_fails_where_nothing_may_be_skipped(
+    tmp_path: Path, skip: str, setting: str
+) -> None:
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_sample.py").write_text(f"import pytest\n\n\ndef test_x():\n    {skip}\n")
+    done = run_pytest(tmp_path, setting)
+    assert (done.returncode != 0) is (bool(setting) and "skip" in skip), done.stdout
+    assert ("nothing may be skipped: Skipped: no part" in done.stdout) is (done.returncode != 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["CI", ""])
+def test_a_skipped_file_fails_where_nothing_may_be_skipped(tmp_path: Path, setting: str) -> None:
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_good.py").write_text("def test_x():\n    pass\n")
+    (tmp_path / "test_sample.py").write_text("import pytest\npytest.importorskip('not_there')\n")
+    done = run_pytest(tmp_path, setting)
+    assert (done.returncode != 0) is bool(setting), done.stdout
+
+
+def run_pytest(folder: Path, setting: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests in `folder` as a machine would that has only `setting` set."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"CI", "MESHNODE_CI"} and not name.startswith(("COV", "PYTEST"))
+    }
+    environment |= {setting: "1"} if setting else {}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", str(folder)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -1,0 +1,173 @@
+"""The one command that says whether a change holds: `python tests/check.py --fast` or `--full`.
+
+Every step runs even when an earlier one failed, so that one run tells everything. The rules
+themselves stand in `pyproject.toml` and `tests/architecture/`; this file only calls them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+TOOLS = Path(sys.executable).parent
+"""Where the environment keeps its commands; not resolved, because a link leads out of it."""
+
+FLOORS_PCT = {("protocol",): 95.0, ("meshnode", "sims"): 85.0}
+"""Least share of lines, and least share of branches, that the tests reach in each packages."""
+FULL_TIME_MAX_S = 900.0
+"""What `--full` may take on two cores; it is told when it takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is checked."""
+
+    name: str
+    """Short name for the closing table."""
+    run: Callable[[Mapping[str, str]], bool]
+    """Does it with the given environment, writing to the screen; True when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a step."""
+
+    name: str
+    """Name of the step."""
+    is_good: bool
+    """Whether everything in it held."""
+    duration_s: float
+    """Wall time, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of some packages the tests reach."""
+
+    lines_pct: float
+    """Lines run, percent of those that can run."""
+    branches_pct: float
+    """Branches taken, percent of those that exist."""
+
+    def reaches(self, floor_pct: float) -> bool:
+        """Return whether both shares are at `floor_pct` or above."""
+        return min(self.lines_pct, self.branches_pct) >= floor_pct
+
+
+def call(*command: str) -> Callable[[Mapping[str, str]], bool]:
+    """Return a step's work: run `command` at the top of the tree, good when it exits 0."""
+
+    def run(environment: Mapping[str, str]) -> bool:
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
+
+    return run
+
+
+def shares(report: Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]]) -> dict[str, Share]:
+    """Return the share of each group of `FLOORS_PCT` in a JSON report of coverage."""
+    found = {}
+    for packages in FLOORS_PCT:
+        sums = [
+            each["summary"]
+            for name, each in report["files"].items()
+            if Path(name).parts[0] in packages
+        ]
+        found[" and ".join(packages)] = Share(
+            _percent(sums, "covered_lines", "num_statements"),
+            _percent(sums, "covered_branches", "num_branches"),
+        )
+    return found
+
+
+def _percent(sums: Sequence[Mapping[str, int]], part: str, whole: str) -> float:
+    """Return the sum of `part` in percent of the sum of `whole`; 100 where there is nothing."""
+    total = sum(each[whole] for each in sums)
+    return 100.0 * sum(each[part] for each in sums) / total if total else 100.0
+
+
+def check_floors(environment: Mapping[str, str]) -> bool:
+    """Join what the test processes measured and compare it with the floors."""
+    report = Path(environment["COVERAGE_FILE"]).with_name("coverage.json")
+    coverage = call(PYTHON, "-m", "coverage", "combine", "--quiet")(environment)
+    coverage &= call(PYTHON, "-m", "coverage", "report", "--skip-covered")(environment)
+    coverage &= call(PYTHON, "-m", "coverage", "json", "-q", "-o", str(report))(environment)
+    if not coverage:
+        return False
+    is_good = True
+    found = shares(json.loads(report.read_text()))
+    for (name, share), floor_pct in zip(found.items(), FLOORS_PCT.values(), strict=True):
+        is_good &= share.reaches(floor_pct)
+        print(
+            f"{name}: lines {share.lines_pct:.1f} %, branches {share.branches_pct:.1f} %"
+            f" (floor {floor_pct:.0f} %): {'ok' if share.reaches(floor_pct) else 'TOO LOW'}"
+        )
+    return is_good
+
+
+def steps(is_full: bool) -> list[Step]:
+    """Return what is checked, cheap and telling things first."""
+    ruff, quick = (PYTHON, "-m", "ruff"), "not slow and not real and not soak"
+    first = [
+        Step("format", call(*ruff, "format", "--check", ".")),
+        Step("lint", call(*ruff, "check", "--output-format=concise", ".")),
+        Step("imports", call(str(TOOLS / "lint-imports"), "--no-logo")),
+    ]
+    if not is_full:
+        return [*first, Step("quick tests", call(PYTHON, "-m", "pytest", "-m", quick))]
+    tests = ("-m", "coverage", "run", "-m", "pytest", "-m", "not soak", "--durations=20")
+    return [
+        *first,
+        Step("types", call(PYTHON, "-m", "mypy", "--strict")),
+        Step("tests", call(PYTHON, *tests)),
+        Step("coverage", check_floors),
+    ]
+
+
+def run_all(todo: Sequence[Step], environment: Mapping[str, str]) -> list[Outcome]:
+    """Run every step, whatever became of the ones before, and tell each as it ends."""
+    outcomes = []
+    for step in todo:
+        print(f"\n== {step.name}", flush=True)
+        start_s = time.monotonic()
+        is_good = step.run(environment)
+        outcomes.append(Outcome(step.name, is_good, time.monotonic() - start_s))
+        print(f"== {describe(outcomes[-1])}", flush=True)
+    return outcomes
+
+
+def describe(outcome: Outcome) -> str:
+    """Return one line of the closing table."""
+    verdict = "ok" if outcome.is_good else "FAILED"
+    return f"{outcome.name:<12} {verdict:<7} {outcome.duration_s:7.1f} s"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check everything that `arguments` ask for; return the exit code."""
+    parser = argparse.ArgumentParser(description="Check that a change holds.")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--fast", action="store_true", help="the quick part, before a commit")
+    kind.add_argument("--full", action="store_true", help="everything that must hold")
+    is_full = parser.parse_args(arguments).full
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"COVERAGE_FILE": str(Path(folder) / "coverage")}
+        outcomes = run_all(steps(is_full), environment)
+    total_s = sum(each.duration_s for each in outcomes)
+    print("\n" + "\n".join(describe(each) for each in outcomes))
+    print(describe(Outcome("all", all(each.is_good for each in outcomes), total_s)))
+    if is_full and total_s > FULL_TIME_MAX_S:
+        print(f"this took longer than the {FULL_TIME_MAX_S / 60:.0f} minutes it may take")
+    return 0 if all(each.is_good for each in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

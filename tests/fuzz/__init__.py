@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of every function that reads bytes of a peer."""

@@ -1,0 +1,175 @@
+"""The authority's folder: private, encrypted, and damage is noticed."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from meshnode.authority_home import AuthorityError, AuthorityHome, Network
+from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
+from meshnode.authority_state import decode_state
+from protocol.errors import (
+    MeshError,
+)
+from tests.meshnode.enrolling import (
+    NETWORK,
+    NOW_MS,
+    PASSPHRASE,
+    CountedEntropy,
+    enrol,
+    invite,
+    make_authority,
+    opened,
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    make_authority(tmp_path / "authority-home")
+    return tmp_path / "authority-home"
+
+
+# --- the folder --------------------------------------------------------------------------------
+
+
+def test_files_are_private_and_encrypted(home: Path) -> None:
+    folder = home / "authority"
+    with opened(home) as authority:
+        secret = authority.state.secrets.sos_key
+        invite(authority, "alice")
+    assert {path.name for path in folder.iterdir()} == {
+        "passphrase.json",
+        "root.pem",
+        "regional.pem",
+        "documents.pem",
+        "state",
+        "lock",
+    }
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for path in folder.iterdir():
+        if path.name != "lock":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        content = path.read_bytes()
+        assert b"BEGIN PRIVATE KEY" not in content
+        assert b"alice" not in content
+        assert secret not in content
+
+
+def test_what_is_done_is_there_after_reopening(home: Path, tmp_path: Path) -> None:
+    with opened(home) as authority:
+        enrol(authority, tmp_path / "alice", "alice")
+        invite(authority, "bob")
+        before = authority.state
+    with opened(home) as authority:
+        assert authority.state == before
+        assert decode_state(before.encode()) == before
+
+
+def test_a_wrong_or_empty_passphrase_opens_nothing(home: Path, tmp_path: Path) -> None:
+    for passphrase in ("wrong", ""):
+        with (
+            pytest.raises(AuthorityError, match="passphrase"),
+            AuthorityHome.open(home, passphrase, CountedEntropy()),
+        ):
+            pass
+    for passphrase in ("", "x" * (PASSPHRASE_CHARACTERS_MIN - 1)):
+        with pytest.raises(AuthorityError, match="at least"):
+            AuthorityHome.create(tmp_path, passphrase, NETWORK, NOW_MS, CountedEntropy())
+    enough = "x" * PASSPHRASE_CHARACTERS_MIN
+    AuthorityHome.create(tmp_path, enough, NETWORK, NOW_MS, CountedEntropy(), scrypt_cost=2)
+
+
+def test_an_authority_is_never_overwritten(home: Path) -> None:
+    with pytest.raises(AuthorityError, match="never overwritten"):
+        make_authority(home)
+
+
+def test_a_half_made_authority_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "authority.new").mkdir()
+    (tmp_path / "authority.new" / "state").write_bytes(b"half")
+    make_authority(tmp_path)
+    with opened(tmp_path) as authority:
+        assert authority.state.zone == 7
+
+
+def test_there_must_be_an_authority(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AuthorityError, match="authority init"),
+        AuthorityHome.open(tmp_path, PASSPHRASE, CountedEntropy()),
+    ):
+        pass
+
+
+def test_one_command_at_a_time(home: Path) -> None:
+    with (
+        opened(home),
+        pytest.raises(AuthorityError, match="another command"),
+        AuthorityHome.open(home, PASSPHRASE, CountedEntropy()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["state", "passphrase.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "changed"])
+def test_damage_is_noticed(home: Path, name: str, damage: str) -> None:
+    path = home / "authority" / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        half = len(content) // 2
+        path.write_bytes(content[:half] + (b"" if damage == "cut" else b"!" + content[half + 1 :]))
+    with pytest.raises(AuthorityError), AuthorityHome.open(home, PASSPHRASE, CountedEntropy()):
+        pass
+
+
+def test_keys_are_read_with_care(home: Path, tmp_path: Path) -> None:
+    keys = AuthorityKeys.unlock(home / "authority", PASSPHRASE)
+    assert isinstance(keys.read_ed25519("documents"), ed25519.Ed25519PrivateKey)
+    assert keys.read_ec("root").curve.key_size == 384
+    assert keys.read_ec("regional").curve.key_size == 256
+    for read, label in (
+        (keys.read_ec, "documents"),
+        (keys.read_ed25519, "root"),
+        (keys.read_ed25519, "nothing"),
+    ):
+        with pytest.raises(AuthorityError):
+            read(label)
+    with pytest.raises(AuthorityError):
+        AuthorityKeys.unlock(home / "authority", "wrong").read_ec("root")
+    assert repr(keys) == f"AuthorityKeys(folder={home / 'authority'!r})"
+
+
+def test_parameters_of_another_version_are_refused(home: Path) -> None:
+    path = home / "authority" / "passphrase.json"
+    text = path.read_text()
+    for name, value in (("schema", 2), ("scrypt_cost", 2**21), ("scrypt_cost", 1)):
+        path.write_text(json.dumps(json.loads(text) | {name: value}))
+        with pytest.raises(AuthorityError, match="damaged"):
+            AuthorityKeys.unlock(home / "authority", PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network("", 7, "zone"),
+        Network("Alpes", 0, "zone"),
+        Network("Alpes", 65_536, "zone"),
+        Network("Alpes", 7, "a\nb"),
+        Network("n" * 65, 7, "zone"),
+    ],
+)
+def test_odd_networks_are_refused(tmp_path: Path, network: Network) -> None:
+    with pytest.raises(MeshError):
+        AuthorityHome.create(tmp_path, PASSPHRASE, network, NOW_MS, CountedEntropy(), scrypt_cost=2)
+    assert not (tmp_path / "authority").exists()
+
+
+def test_the_root_key_may_lie_elsewhere(home: Path, tmp_path: Path) -> None:
+    (home / "authority" / "root.pem").unlink()
+    with opened(home) as authority:
+        enrol(authority, tmp_path / "alice", "alice")

@@ -1,0 +1,333 @@
+"""A second reader of records and bundles, written from the wire format page and from nothing else.
+
+Slow and plain: one byte at a time, no library. It judges the node's decoders. It imports nothing
+of the product, so that a mistake there cannot hide in here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+__all__ = [
+    "Record",
+    "RefusedError",
+    "read_bundle",
+    "read_document",
+    "read_frames",
+    "read_key_request",
+    "read_payload",
+    "read_prekey",
+    "read_receipt",
+    "read_record",
+    "read_scope",
+    "read_slot_secret",
+    "read_slots",
+    "unpad",
+    "write_record",
+]
+
+Record = int | bytes | tuple["Record", ...]
+"""Clause 2.1."""
+
+DAY_S = 86_400
+
+
+class RefusedError(Exception):
+    """The page says that these bytes are malformed; the clause is in the message."""
+
+
+def demand(condition: bool, clause: str) -> None:
+    """Refuse by a clause of the page."""
+    if not condition:
+        raise RefusedError(clause)
+
+
+# --- clause 2: canonical records ---------------------------------------------------------------
+
+
+def read_record(data: bytes) -> Record:
+    """Read one record that fills `data` exactly. Source: wire-format 2."""
+    value, end = _item(data, 0, 0)
+    demand(end == len(data), "2.2 trailing byte")
+    return value
+
+
+def _number(data: bytes, at: int, width: int) -> int:
+    demand(at + width <= len(data), "2.2 cut short")
+    number = 0
+    for byte in data[at : at + width]:
+        number = number * 256 + byte
+    return number
+
+
+def _item(data: bytes, at: int, depth: int) -> tuple[Record, int]:
+    tag = _number(data, at, 1)
+    at += 1
+    if tag < 0x80:
+        return tag, at
+    if 0xCC <= tag <= 0xCF:
+        width = 1 << (tag - 0xCC)
+        number = _number(data, at, width)
+        smallest = 0x80 if width == 1 else 1 << (4 * width)
+        demand(number >= smallest, "2.2 shortest form of an integer")
+        return number, at + width
+    if 0xC4 <= tag <= 0xC6:
+        width = 1 << (tag - 0xC4)
+        length = _number(data, at, width)
+        demand(width == 1 or length >= 1 << (4 * width), "2.2 shortest form of a length")
+        end = at + width + length
+        demand(end <= len(data), "2.2 cut short")
+        return data[at + width : end], end
+    if 0x90 <= tag <= 0x9F:
+        return _array(data, at, tag - 0x90, depth)
+    demand(tag in (0xDC, 0xDD), "2.2 a type that is none of the three")
+    width = 2 if tag == 0xDC else 4
+    count = _number(data, at, width)
+    demand(count >= (16 if width == 2 else 1 << 16), "2.2 shortest form of a count")
+    return _array(data, at + width, count, depth)
+
+
+def _array(data: bytes, at: int, count: int, depth: int) -> tuple[Record, int]:
+    demand(depth < 6, "2.2 nesting")
+    demand(count <= 16_384, "2.2 items per array")
+    items = []
+    for _ in range(count):
+        item, at = _item(data, at, depth + 1)
+        items.append(item)
+    return tuple(items), at
+
+
+def write_record(value: Record) -> bytes:
+    """Return the one encoding of a record. Source: wire-format 2."""
+    if isinstance(value, int):
+        if value < 0x80:
+            return bytes([value])
+        width = next(width for width in (1, 2, 4, 8) if value < 1 << (8 * width))
+        return bytes([{1: 0xCC, 2: 0xCD, 4: 0xCE, 8: 0xCF}[width]]) + value.to_bytes(width, "big")
+    if isinstance(value, bytes):
+        width = next(width for width in (1, 2, 4) if len(value) < 1 << (8 * width))
+        head = bytes([{1: 0xC4, 2: 0xC5, 4: 0xC6}[width]]) + len(value).to_bytes(width, "big")
+        return head + value
+    head = (
+        bytes([0x90 + len(value)]) if len(value) < 16 else b"\xdc" + len(value).to_bytes(2, "big")
+    )
+    return head + b"".join(write_record(item) for item in value)
+
+
+def _fields(record: Record, count: int, clause: str) -> tuple[Record, ...]:
+    demand(isinstance(record, tuple) and len(record) == count, clause)
+    assert isinstance(record, tuple)
+    return record
+
+
+def _uint(record: Record, low: int, high: int, clause: str) -> int:
+    demand(isinstance(record, int) and low <= record <= high, clause)
+    assert isinstance(record, int)
+    return record
+
+
+def _bin(record: Record, low: int, high: int, clause: str) -> bytes:
+    demand(isinstance(record, bytes) and low <= len(record) <= high, clause)
+    assert isinstance(record, bytes)
+    return record
+
+
+def _many(record: Record, low: int, high: int, clause: str) -> tuple[Record, ...]:
+    demand(isinstance(record, tuple) and low <= len(record) <= high, clause)
+    assert isinstance(record, tuple)
+    return record
+
+
+# --- clauses 3 and 4: scopes and bundles -------------------------------------------------------
+
+TARGET_BYTES = {1: 16, 2: 8, 3: 0, 4: 0}
+KEYREF_BYTES = {1: {8}, 2: {0, 8}, 3: {8}, 4: {0}, 5: {8}}
+CLASS_OF_KIND = {1: "sos", 7: "state", 8: "state", 9: "bulk", 10: "bulk", 11: "bulk"} | dict.fromkeys(
+    (2, 3, 4, 5, 6), "message"
+)
+LIFETIME_DAYS_MAX = {"sos": 7, "message": 90, "state": 7, "bulk": 30}
+
+
+def read_scope(data: bytes) -> dict[str, object]:
+    """Read a scope. Source: wire-format 3.2 and 3.4."""
+    demand(len(data) >= 3 and data[0] in TARGET_BYTES, "3.4 type")
+    demand(len(data) == 3 + TARGET_BYTES[data[0]], "3.4 length")
+    zone = data[1] * 256 + data[2]
+    demand(zone >= 1, "3.2 zone")
+    return {"type": data[0], "zone": zone, "target": data[3:]}
+
+
+def read_bundle(data: bytes) -> dict[str, object]:
+    """Read a container; its signature is not checked. Source: wire-format 4.1-4.4."""
+    demand(len(data) <= 65_000, "4.1 size")
+    container = _fields(read_record(data), 3, "4.1 three parts")
+    header_bytes = _bin(container[0], 0, 255, "4.1 header")
+    body = _bin(container[1], 0, 64_700, "4.1 body")
+    signature = _bin(container[2], 64, 64, "4.1 signature")
+    fields = _fields(read_record(header_bytes), 10, "4.2 ten fields")
+    suite = _uint(fields[0], 1, 5, "4.2 suite")
+    kind = _uint(fields[1], 1, 11, "4.3 kind")
+    lifetime_s_max = LIFETIME_DAYS_MAX[CLASS_OF_KIND[kind]] * DAY_S
+    header: dict[str, object] = {
+        "suite": suite,
+        "kind": kind,
+        "author": _bin(fields[2], 16, 16, "4.2 author"),
+        "incarnation": _uint(fields[3], 0, 2**32 - 1, "3.3 incarnation"),
+        "seq": _uint(fields[4], 1, 2**64 - 1, "3.3 seq"),
+        "hlc": _uint(fields[5], 0, 2**64 - 1, "4.2 hlc"),
+        "lifetime_s": _uint(fields[6], 1, lifetime_s_max, "4.3 lifetime"),
+        "scope": _bin(fields[7], 3, 19, "3.4 length"),
+        "keyref": _bin(fields[8], 0, 8, "4.2 keyref"),
+        "index": _uint(fields[9], 0, {1: 2_047, 4: 2**32 - 1}.get(suite, 0), "4.2 index"),
+    }
+    read_scope(_bin(fields[7], 3, 19, "3.4 length"))
+    demand(len(_bin(fields[8], 0, 8, "4.2 keyref")) in KEYREF_BYTES[suite], "4.2 keyref")
+    signed = b"meshnode bundle 1\0" + header_bytes + hashlib.sha256(body).digest()
+    return header | {
+        "body": body,
+        "signature": signature,
+        "signed": signed,
+        "digest": hashlib.sha256(signed).digest(),
+    }
+
+
+# --- clauses 4.7-4.13: what is in bodies -------------------------------------------------------
+
+
+def unpad(data: bytes) -> bytes:
+    """Take the padding off. Source: wire-format 4.10."""
+    marker = max(data.rfind(b"\x80"), 0)
+    demand(data[marker : marker + 1] == b"\x80", "4.10 marker")
+    demand(not any(data[marker + 1 :]), "4.10 zeros")
+    length, size = marker + 1, 32
+    while size < length:
+        size = size * 2 if size < 4_096 else size + 4_096
+    demand(len(data) == size, "4.10 size class")
+    return data[:marker]
+
+
+def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
+    """Read a padded payload under a header of `author` and `scope`. Source: wire-format 4.10."""
+    record = _many(read_record(unpad(padded)), 5, 7, "4.10 fields")
+    demand(record[0] == 1, "1.2 version")
+    demand(record[2] == author and record[3] == scope, "4.10 author and scope")
+    text = _bin(record[4], 0, 16_384, "4.10 text")
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RefusedError("2.1 text is UTF-8") from error
+    if record[1] == 1:
+        return _fields(record, 5, "4.10 type 1")
+    demand(record[1] == 2, "4.10 type")
+    _fields(record, 7, "4.10 type 2")
+    _bin(record[5], 8, 8, "4.10 alarm id")
+    _uint(record[6], 0, 15, "4.10 step")
+    return record
+
+
+def read_receipt(data: bytes) -> Record:
+    """Read the body of a receipt. Source: wire-format 4.12."""
+    demand(len(data) <= 6_000, "4.12 size")
+    record = _fields(read_record(data), 5, "4.12 fields")
+    demand(record[0] == 1, "1.2 version")
+    _uint(record[1], 0, 2**32 - 1, "3.3 incarnation")
+    _uint(record[2], 0, 2**54 - 1, "4.12 page")
+    covered: set[int] = set()
+    for run in _many(record[3], 1, 512, "4.12 runs"):
+        first, count = _fields(run, 2, "4.12 a run")
+        start = _uint(first, 0, 1_023, "4.12 first")
+        end = start + _uint(count, 1, 1_024 - start, "4.12 count")
+        demand(not covered or start > max(covered) + 1, "4.12 ascending, disjoint, not adjacent")
+        covered |= set(range(start, end))
+    _bin(record[4], 8, 8, "4.12 digest")
+    return record
+
+
+def read_key_request(data: bytes) -> Record:
+    """Read the body of a key request. Source: wire-format 4.13."""
+    demand(len(data) <= 1_024, "4.13 size")
+    record = _fields(read_record(data), 2, "4.13 fields")
+    demand(record[0] == 1, "1.2 version")
+    for chain in _many(record[1], 1, 64, "4.13 chains"):
+        _bin(chain, 8, 8, "4.13 chain id")
+    return record
+
+
+def read_prekey(data: bytes) -> Record:
+    """Read the body of a prekey. Source: wire-format 4.11."""
+    record = _fields(read_record(data), 6, "4.11 fields")
+    demand(record[0] == 1, "1.2 version")
+    prekey_id = _bin(record[1], 8, 8, "4.11 id")
+    issued_ms = _uint(record[2], 0, 2**48, "4.11 issued_ms")
+    _uint(record[3], issued_ms + 1, issued_ms + 9 * DAY_S * 1_000, "4.11 ends_ms")
+    _uint(record[3], 0, 2**48, "4.11 ends_ms")
+    _uint(record[4], 1, 3, "4.11 suites")
+    public = _bin(record[5], 1_216, 1_216, "4.11 public")
+    demand(prekey_id == hashlib.sha256(public).digest()[:8], "4.11 the id is that of the key")
+    return record
+
+
+def read_slots(data: bytes) -> Record:
+    """Read the body of a kind 4 bundle. Source: wire-format 4.7."""
+    demand(len(data) <= 64_700, "4.1 body")
+    record = _many(read_record(data), 1, 45, "4.7 slots")
+    for slot in record:
+        member, prekey_id, sealed = _fields(slot, 3, "4.7 a slot")
+        _bin(member, 16, 16, "4.7 member")
+        _bin(prekey_id, 8, 8, "4.7 prekey id")
+        _bin(sealed, 0, 2_048, "4.7 sealed")
+    return record
+
+
+def read_slot_secret(data: bytes) -> Record:
+    """Read the plaintext of a slot. Source: wire-format 4.7."""
+    demand(len(data) <= 256, "4.7 size")
+    record = _fields(read_record(data), 6, "4.7 fields")
+    demand(record[0] == 1, "1.2 version")
+    _bin(record[1], 16, 16, "4.7 author")
+    _bin(record[2], 8, 8, "4.7 chain id")
+    _uint(record[3], 0, 2_047, "4.7 index")
+    _bin(record[4], 32, 32, "4.7 seed")
+    _bin(record[5], 3, 19, "4.7 scope")
+    return record
+
+
+# --- clauses 6 and 7: frames and documents -----------------------------------------------------
+
+FRAME_TYPES = (
+    *(0x01, 0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15),
+    *(0x20, 0x21, 0x22, 0x23, 0x30, 0x31, 0x3F),
+)
+
+
+def read_frames(stream: bytes) -> list[tuple[int, bytes]]:
+    """Cut a stream into whole frames; a last one that is not whole stays. Source: 6.1 and 6.2."""
+    frames = []
+    while len(stream) >= 3:
+        demand(stream[0] in FRAME_TYPES, "6.1 unknown type")
+        end = 3 + stream[1] * 256 + stream[2]
+        if len(stream) < end:
+            break
+        frames.append((stream[0], stream[3:end]))
+        stream = stream[end:]
+    return frames
+
+
+def read_document(data: bytes) -> dict[str, Record]:
+    """Read an authority document; no signature is checked. Source: wire-format 7.1 and 7.2."""
+    demand(len(data) <= 60_000, "7.1 size")
+    outer = _fields(read_record(data), 2, "7.1 two parts")
+    signed = _fields(read_record(_bin(outer[0], 0, 60_000, "7.1 signed")), 7, "7.1 seven fields")
+    demand(signed[0] == 1, "1.2 version")
+    for signature in _many(outer[1], 1, 16, "7.1 signatures"):
+        signer, mark = _fields(signature, 2, "7.1 a signature")
+        _bin(signer, 8, 8, "7.2 signer")
+        _bin(mark, 0, 128, "7.1 signature bytes")
+    _uint(signed[1], 1, 5, "7.1 class")
+    _bin(signed[2], 0, 32, "7.1 scope")
+    _uint(signed[3], 1, 2**64 - 1, "7.1 epoch")
+    _uint(signed[4], 1, 2**64 - 1, "7.1 version")
+    _uint(signed[5], 0, 2**64 - 1, "7.1 issued_ms")
+    _bin(signed[6], 0, 60_000, "7.1 body")
+    names = ("class", "scope", "epoch", "version", "issued_ms", "body")
+    return dict(zip(names, signed[1:], strict=True)) | {"signatures": outer[1]}

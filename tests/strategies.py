@@ -1,0 +1,195 @@
+"""Hypothesis strategies for the records of the protocol, and for what is almost one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from protocol.bundle import Header, Scope, ScopeKind, Suite
+from protocol.canonical import Value, decode_untrusted, encode
+from protocol.envelope import PrekeyRecord, Slot, SlotSecret, prekey_id_of
+from protocol.errors import MeshError
+from protocol.limits import (
+    BUNDLE_BYTES_MAX,
+    CHAIN_MESSAGES_MAX,
+    CLASS_RULES,
+    KINDS,
+    PREKEY_END_MS,
+    Kind,
+)
+from protocol.payloads import Sos, Text
+from protocol.receipts import PAGE, KeyRequest, Receipt
+
+__all__ = [
+    "headers",
+    "key_requests",
+    "mutated",
+    "mutated_records",
+    "payloads",
+    "prekey_records",
+    "receipts",
+    "scopes",
+    "slot_secrets",
+    "slots",
+    "uints",
+    "values",
+]
+
+_EDGES = sorted(
+    {edge for bits in (0, 7, 8, 16, 32, 48, 64) for edge in (2**bits - 1, 2**bits, 2**bits + 1)}
+)
+
+
+def uints(bits: int = 64) -> st.SearchStrategy[int]:
+    """Unsigned numbers of up to `bits` bits, edges of the encodings first."""
+    edges = [edge for edge in _EDGES if edge < 2**bits]
+    return st.sampled_from(edges) | st.integers(0, 2**bits - 1)
+
+
+def values(depth: int = 3) -> st.SearchStrategy[Value]:
+    """Anything with a canonical form, nested up to `depth`; arrays are tuples."""
+    leaves: st.SearchStrategy[Value] = uints() | st.binary(max_size=24)
+    if depth == 0:
+        return leaves
+    arrays: st.SearchStrategy[Value] = st.lists(values(depth - 1), max_size=5).map(tuple)
+    return leaves | arrays
+
+
+# --- records -----------------------------------------------------------------------------------
+
+NODES = st.binary(min_size=16, max_size=16)
+NAMES_8 = st.binary(min_size=8, max_size=8)
+SEEDS = st.binary(min_size=32, max_size=32)
+TARGET_BYTES = {ScopeKind.DEVICE: 16, ScopeKind.SQUAD: 8, ScopeKind.CODT: 0, ScopeKind.ZONE: 0}
+
+
+@st.composite
+def scopes(draw: st.DrawFn) -> Scope:
+    """Any scope."""
+    kind = draw(st.sampled_from(ScopeKind))
+    size = TARGET_BYTES[kind]
+    return Scope(kind, draw(st.integers(1, 65_535)), draw(st.binary(min_size=size, max_size=size)))
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> Header:
+    """Any header that a reader accepts."""
+    suite, kind = draw(st.sampled_from(Suite)), draw(st.sampled_from(Kind))
+    lifetime_s_max = CLASS_RULES[KINDS[kind].traffic_class].lifetime_s_max
+    keyrefs = {Suite.CLEAR: st.just(b""), Suite.HYBRID: NAMES_8 | st.just(b"")}
+    indices = {Suite.CHAIN: st.integers(0, CHAIN_MESSAGES_MAX - 1), Suite.CLEAR: uints(32)}
+    return Header(
+        suite=suite,
+        kind=kind,
+        author=draw(NODES),
+        incarnation=draw(uints(32)),
+        seq=draw(uints().filter(bool)),
+        hlc=draw(uints()),
+        lifetime_s=draw(st.integers(1, lifetime_s_max)),
+        scope=draw(scopes()),
+        keyref=draw(keyrefs.get(suite, NAMES_8)),
+        index=draw(indices.get(suite, st.just(0))),
+    )
+
+
+@st.composite
+def receipts(draw: st.DrawFn) -> Receipt:
+    """Any receipt that a reader accepts."""
+    edges = sorted(draw(st.sets(st.integers(0, PAGE), min_size=2, max_size=40)))
+    pairs = zip(edges[::2], edges[1::2], strict=False)
+    runs = tuple((first, end - first) for first, end in pairs)
+    return Receipt(draw(uints(32)), draw(uints(54)), runs, draw(NAMES_8))
+
+
+def key_requests() -> st.SearchStrategy[KeyRequest]:
+    """Any key request."""
+    return st.lists(NAMES_8, min_size=1, max_size=64).map(lambda ids: KeyRequest(tuple(ids)))
+
+
+def payloads() -> st.SearchStrategy[Text | Sos]:
+    """Any text or SOS."""
+    scope = scopes().map(Scope.encode)
+    text = st.text(max_size=60)
+    return st.builds(Text, NODES, scope, text) | st.builds(
+        Sos, NODES, scope, text, NAMES_8, st.integers(0, 15)
+    )
+
+
+@st.composite
+def prekey_records(draw: st.DrawFn) -> PrekeyRecord:
+    """Any prekey record that a reader accepts; its key is none that can be sealed to."""
+    issued_ms = draw(st.integers(0, 2**47))
+    ends_ms = issued_ms + draw(st.integers(1, PREKEY_END_MS))
+    public = draw(SEEDS) * 38
+    return PrekeyRecord(prekey_id_of(public), issued_ms, ends_ms, draw(st.integers(1, 3)), public)
+
+
+def slots() -> st.SearchStrategy[Slot]:
+    """Any slot."""
+    return st.builds(Slot, NODES, NAMES_8, st.binary(max_size=80))
+
+
+def slot_secrets() -> st.SearchStrategy[SlotSecret]:
+    """Any plaintext of a slot."""
+    return st.builds(
+        SlotSecret,
+        author=NODES,
+        chain_id=NAMES_8,
+        index=st.integers(0, CHAIN_MESSAGES_MAX - 1),
+        scope=scopes().map(Scope.encode),
+        seed=SEEDS,
+    )
+
+
+# --- what is almost a record -------------------------------------------------------------------
+
+
+@st.composite
+def mutated(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
+    """One of `seeds` after one to three edits, as radio noise or a clumsy attacker makes them."""
+    data = bytearray(draw(st.sampled_from(seeds)))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(data)))
+        edit = draw(st.sampled_from(["flip", "set", "cut", "insert", "drop", "repeat"]))
+        if edit == "flip" and at < len(data):
+            data[at] ^= 1 << draw(st.integers(0, 7))
+        elif edit == "set" and at < len(data):
+            data[at] = draw(st.sampled_from((0, 1, 0x7F, 0x80, 0x90, 0xC4, 0xCC, 0xDD, 0xFF)))
+        elif edit == "cut":
+            del data[at:]
+        elif edit == "insert":
+            data[at:at] = draw(st.binary(min_size=1, max_size=9))
+        elif edit == "drop":
+            del data[at : at + draw(st.integers(1, 9))]
+        else:
+            data[at:at] = data[at : at + draw(st.integers(1, 40))]
+    return bytes(data)
+
+
+@st.composite
+def mutated_records(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
+    """One of `seeds` with a part replaced by another canonical value: form right, content odd."""
+    seed = draw(st.sampled_from(seeds))
+    try:
+        value = decode_untrusted(seed, max_bytes=BUNDLE_BYTES_MAX)
+    except MeshError:
+        return draw(values().map(encode))
+    return encode(_replaced(draw, value))
+
+
+def _replaced(draw: st.DrawFn, value: Value) -> Value:
+    if not isinstance(value, tuple) or not value or draw(st.integers(0, 3)) == 0:
+        if isinstance(value, bytes) and draw(st.booleans()):
+            return draw(mutated([value]))
+        return draw(values(2))
+    items = list(value)
+    at = draw(st.integers(0, len(items) - 1))
+    edit = draw(st.sampled_from(["replace", "replace", "replace", "drop", "repeat"]))
+    if edit == "replace":
+        items[at] = _replaced(draw, items[at])
+    elif edit == "drop":
+        del items[at]
+    else:
+        items.insert(at, items[at])
+    return tuple(items)

@@ -1,0 +1,1 @@
+"""Accepted and rejected encodings, each with its clause of the wire format."""
