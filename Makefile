@@ -4,7 +4,6 @@
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell $(name) -c 'import sys; sys.version_info[:2] >= (3, 11) and print("$(name)")' 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find protocol meshnode sims -name '*.py' 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fast fuzz bench docs clean

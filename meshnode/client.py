@@ -30,6 +30,9 @@ _BUSY_STEP_S = 0.1
 class NodeApi(Protocol):
     """The calls that a command may make. See `Api`."""
 
+    is_running: bool
+    """True where a running node answers."""
+
     async def send(
         self,
         to: str,

@@ -210,13 +210,24 @@ async def _called(
             sender.send_nowait(counters)
 
     async def forward() -> None:
-        async for counters in receiver:
-            await lines.send({"id": number, "event": counters})
+        # Whoever asked may be gone; the contact goes on all the same.
+        with suppress(ControlError):
+            async for counters in receiver:
+                await lines.send({"id": number, "event": counters})
 
+    failure: MeshError | None = None
+    result: Any = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(forward)
         async with sender:
-            return await call(**params, progress=progress)
+            try:
+                result = await call(**params, progress=progress)
+            except MeshError as error:
+                # Raised behind the nursery, which would hand on a group of one.
+                failure = error
+    if failure is not None:
+        raise failure
+    return result
 
 
 async def _follow(lines: LineStream, api: Api, number: Any) -> None:
@@ -224,9 +235,13 @@ async def _follow(lines: LineStream, api: Api, number: Any) -> None:
     async with trio.open_nursery() as nursery:
 
         async def until_gone() -> None:
-            await lines.receive()
+            with suppress(ControlError):
+                await lines.receive()
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(until_gone)
-        async for event in api.follow():
-            await lines.send({"id": number, "event": event})
+        # A follower that goes away, or does not read, ends its own call and nothing else.
+        with suppress(ControlError):
+            async for event in api.follow():
+                await lines.send({"id": number, "event": event})
+        nursery.cancel_scope.cancel()

@@ -27,7 +27,7 @@ from meshnode.config import Settings, load_settings
 from meshnode.discovery.addresses import look_around
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.enrol import DeviceIdentity, load_identity
-from meshnode.errors import ConfigError, StoreError
+from meshnode.errors import ConfigError, LinkError, StoreError
 from meshnode.links.base import Address, parse_address
 from meshnode.runtime import Runtime
 from meshnode.store.integrity import integrity_faults
@@ -104,6 +104,8 @@ class Facts:
     """Who the device is, or what is wrong with that."""
     status: dict[str, Any] | MeshError | None
     """As `Api.status`; what is wrong with the node; None where there is nothing to open."""
+    is_running: bool = False
+    """A running node answered."""
     peers: tuple[dict[str, Any], ...] = ()
     """As `Api.peers`."""
 
@@ -141,13 +143,17 @@ async def gather(home: Path, runtime: Runtime, machine: Machine) -> Facts:
         identity = error
     status: dict[str, Any] | MeshError | None = None
     peers: list[dict[str, Any]] = []
+    is_running = False
     if isinstance(identity, DeviceIdentity) and not isinstance(settings, ConfigError):
         try:
             async with open_api(home, runtime) as api:
+                is_running = api.is_running
                 status, peers = await api.status(), await api.peers()
         except MeshError as error:
             status = error
-    return Facts(home, runtime.now_ms(), machine, settings, identity, status, tuple(peers))
+    return Facts(
+        home, runtime.now_ms(), machine, settings, identity, status, is_running, tuple(peers)
+    )
 
 
 # --- program and home ---------------------------------------------------------------------------
@@ -215,7 +221,7 @@ def check_settings(facts: Facts) -> Finding:
     """The file of settings holds only what is known, within bounds."""
     if isinstance(facts.settings, ConfigError):
         return Finding(
-            "settings", Level.FAIL, f"{facts.settings}", "Mend meshnode.toml in the home"
+            "settings", Level.FAIL, str(facts.settings), "Mend meshnode.toml in the home"
         )
     return Finding("settings", Level.OK, "The settings are valid")
 
@@ -241,7 +247,7 @@ def check_identity(facts: Facts) -> Finding:
         return Finding(
             "identity",
             Level.FAIL,
-            f"{facts.identity}",
+            str(facts.identity),
             "Ask the authority for an invitation, then 'meshnode enrol'",
         )
     return Finding("identity", Level.OK, "The device is enrolled")
@@ -304,7 +310,7 @@ def check_store(facts: Facts) -> Finding:
     path = facts.home / "store.sqlite"
     fix = "Move store.sqlite away and enrol again; others bring back what they carry"
     if isinstance(facts.status, StoreError):
-        return Finding("store", Level.FAIL, f"{facts.status}", fix)
+        return Finding("store", Level.FAIL, str(facts.status), fix)
     if not path.exists():
         return Finding(
             "store", Level.WARN, "There is no store yet", "It is made when the device is enrolled"
@@ -312,7 +318,7 @@ def check_store(facts: Facts) -> Finding:
     try:
         faults = integrity_faults(path)
     except StoreError as error:
-        return Finding("store", Level.FAIL, f"{error}", "Use the account that owns the home")
+        return Finding("store", Level.FAIL, str(error), "Use the account that owns the home")
     if faults:
         return Finding("store", Level.FAIL, f"The store is damaged: {faults[0]}", fix)
     return Finding("store", Level.OK, "The store is whole")
@@ -326,9 +332,9 @@ def check_node(facts: Facts) -> Finding:
         )
     if isinstance(facts.status, MeshError):
         return Finding(
-            "node", Level.FAIL, f"{facts.status}", "Mend what is wrong above, or start it again"
+            "node", Level.FAIL, str(facts.status), "Mend what is wrong above, or start it again"
         )
-    if not facts.status["is_online"]:
+    if not facts.is_running:
         return Finding(
             "node", Level.WARN, "The node is not running", "Start it with 'meshnode run'"
         )
@@ -364,17 +370,21 @@ def check_port(facts: Facts) -> Finding:
     """The node listens, or its addresses are free for it."""
     if isinstance(facts.settings, ConfigError):
         return Finding("port", Level.WARN, "The settings name no address", "Mend them first")
-    if isinstance(facts.status, dict) and facts.status["is_online"]:
+    if isinstance(facts.status, dict) and facts.is_running:
         listening = ", ".join(facts.status["listening"])
-        if listening:
-            return Finding("port", Level.OK, f"The node listens on {listening}")
+        if listening or not facts.settings.links.listen:
+            return Finding("port", Level.OK, f"The node listens on {listening or 'no address'}")
         return Finding(
             "port", Level.FAIL, "The node listens nowhere", "Free its port and start it again"
         )
     for text in facts.settings.links.listen:
-        address = parse_address(text, DEFAULT_PORT)
+        if text.endswith(":0"):  # any free one
+            continue
         try:
+            address = parse_address(text, DEFAULT_PORT)
             facts.machine.listen(address)
+        except LinkError as error:
+            return Finding("port", Level.FAIL, str(error), "Mend it in meshnode.toml")
         except OSError as error:
             # A machine without IPv6, for example, listens on what it has.
             if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from meshnode.directory import Directory
 from protocol.bundle import Bundle, Scope, ScopeKind
 from protocol.errors import RemoteProtocolError
-from protocol.ids import BundleId, NodeId
+from protocol.ids import NodeId
 from protocol.limits import IMMUNITY_PAGES_MAX, Kind
 from protocol.receipts import PAGE, Receipt, decode_receipt_untrusted, page_of
 
@@ -70,20 +70,23 @@ class Immunity:
         page[bundle.header.author] = after
         return _runs(key, after & ~before)
 
-    def has_all(self, bundle: BundleId, kind: Kind, scope: Scope, directory: Directory) -> bool:
-        """True if everybody whom the bundle is for has receipted it.
+    def has_all(
+        self, name: tuple[NodeId, int, int], kind: Kind, scope: Scope, directory: Directory
+    ) -> bool:
+        """True if everybody whom the bundle (author, incarnation, seq) is for has receipted it.
 
         For the operations centre one of its members is enough, save for chain keys, which each of
         them needs; a bundle for a whole zone is never complete and lives until it expires.
         """
-        page = self._pages.get((bundle.author, bundle.incarnation, page_of(bundle.seq)))
+        author, incarnation, seq = name
+        page = self._pages.get((author, incarnation, page_of(seq)))
         if not page or scope.kind is ScopeKind.ZONE:
             return False
-        bit = 1 << (bundle.seq % PAGE)
+        bit = 1 << (seq % PAGE)
         holders = {node for node, bits in page.items() if bits & bit}
         if not holders:
             return False
-        recipients = directory.recipients(scope, bundle.author)
+        recipients = directory.recipients(scope, author)
         if scope.kind is ScopeKind.CODT and kind is not Kind.CHAIN_KEYS:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders

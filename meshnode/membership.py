@@ -21,6 +21,7 @@ from meshnode.store.records import DocumentRecord, EvidenceRecord
 from protocol import authority
 from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument
 from protocol.errors import DocumentError, EquivocationError, MeshError, RemoteProtocolError
+from protocol.ids import NodeId
 from protocol.session import DocumentKey
 
 __all__ = ["Membership", "record_of_document"]
@@ -41,8 +42,8 @@ class Membership:
         self._runtime = runtime
         self.events = events
         self.metrics = metrics
-        self.on_change: list[Callable[[], None]] = []
-        """Called on the trio thread after other documents came into force."""
+        self.on_change: list[Callable[[Sequence[bytes], NodeId | None], None]] = []
+        """Called on the trio thread with documents that came into force, and who brought them."""
         self._install(held)
 
     @classmethod
@@ -74,8 +75,10 @@ class Membership:
         """Return the raw documents of `keys` that we hold, roots first."""
         return await self._store.read(lambda conn: documents.raw_many(conn, keys))
 
-    async def accept(self, raws: Sequence[bytes]) -> int:
+    async def accept(self, raws: Sequence[bytes], source: NodeId | None = None) -> int:
         """Check and save the documents that are new here; return how many took effect.
+
+        `source` is the peer that brought them, None for enrolment and files.
 
         A document that is refused is counted and does not stop the others. Raises: StoreError.
         """
@@ -95,16 +98,16 @@ class Membership:
         if taken:
             raws_held = await self._store.read(documents.all_raw)
             self._install([authority.decode_untrusted(raw) for raw in raws_held])
-            self.metrics.count("documents_accepted", taken)
+            self.metrics.count("documents_accepted", len(taken))
             for tell in self.on_change:
-                tell()
-            self.events.publish(DocumentsChanged(count=taken))
-        return taken
+                tell(taken, source)
+            self.events.publish(DocumentsChanged(count=len(taken)))
+        return len(taken)
 
     def _save(
         self, tx: Transaction, candidates: Sequence[SignedDocument]
-    ) -> tuple[int, list[MeshError]]:
-        root, taken, refusals = self.root, 0, list[MeshError]()
+    ) -> tuple[list[bytes], list[MeshError]]:
+        root, taken, refusals = self.root, list[bytes](), list[MeshError]()
         now_ms = self._runtime.now_ms()
         for candidate in candidates:
             record = documents.get(tx.connection, (int(candidate.cls), candidate.scope))
@@ -123,7 +126,7 @@ class Membership:
                 if candidate.cls is DocumentClass.ROOT:
                     root = authority.decode_root_untrusted(candidate.body)
                 documents.put(tx, record_of_document(candidate, now_ms))
-                taken += 1
+                taken.append(candidate.raw)
         return taken, refusals
 
     def _refused(self, error: MeshError) -> None:

@@ -41,6 +41,7 @@ from meshnode.store.engine import Store
 from meshnode.store.keyring import KeyPurpose
 from meshnode.supervisor import keep_running
 from protocol.envelope import Sealer
+from protocol.errors import MeshError
 from protocol.identity import binding_message
 from protocol.ids import NodeId
 from protocol.limits import HINTS_WAITING_MAX
@@ -184,7 +185,7 @@ class Node:
     def _wake_inbox(self) -> None:
         self.inbox.wake.set()
 
-    def _on_documents(self) -> None:
+    def _on_documents(self, _raws: Sequence[bytes], _source: NodeId | None) -> None:
         self._seal_waiting.set()
         self._rosters_changed.set()
 
@@ -219,6 +220,7 @@ class Node:
 
         Inside a running node, whose rooms work already, nothing is started.
         """
+        failure: MeshError | None = None
         async with trio.open_nursery() as nursery:
             rooms = (
                 ("inbox", self.inbox.run),
@@ -233,9 +235,14 @@ class Node:
                 nursery.start_soon(keep_running, name, room, self.runtime, self.metrics)
             try:
                 yield nursery
+            except MeshError as error:
+                # Raised behind the nursery, which would hand on a group of one.
+                failure = error
             finally:
                 self._is_working = not is_first
                 nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def run(
         self,

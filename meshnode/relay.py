@@ -8,6 +8,7 @@ announced to others. Source: DESIGN section 4, STYLE 24.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ from meshnode.store import delivery, peers
 from meshnode.store.engine import Store, Transaction
 from protocol import bundle as bundles
 from protocol.bundle import Header, Scope, ScopeKind
-from protocol.ids import BundleId, NodeId, ShortId
+from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot
@@ -97,6 +98,7 @@ class Relay:
         self._immunity = Immunity()
         self._sessions: dict[NodeId, SessionHandle] = {}
         self._own: set[ShortId] = set()
+        parts.membership.on_change.append(self._tell_documents)
 
     async def load(self) -> None:
         """Learn from the store which receipts and own bundles it holds, and end what a crash cut.
@@ -131,7 +133,13 @@ class Relay:
 
     async def apply_documents(self, peer: NodeId, raws: Sequence[bytes]) -> None:
         """Check and save what the peer brought; refused ones are counted."""
-        await self._membership.accept(raws)
+        await self._membership.accept(raws, peer)
+
+    def _tell_documents(self, raws: Sequence[bytes], source: NodeId | None) -> None:
+        """Pass documents that came into force on to the other live peers."""
+        for peer, handle in list(self._sessions.items()):
+            if peer != source:
+                handle.tell_documents(raws)
 
     def sketches(self, peer: NodeId) -> Mapping[Interest, SketchSnapshot]:
         """Return one consistent snapshot per interest that holds anything."""
@@ -209,8 +217,8 @@ class Relay:
                 fates[each.position] = fate
         outcomes = [(each.short_id, fate) for each, fate in zip(checked, fates, strict=True)]
         self._planning.settled(short for short, _fate in outcomes if short is not None)
-        for fate in fates:
-            self._metrics.count(f"bundles_{fate.name.lower()}")
+        for fate, count in Counter(fates).items():
+            self._metrics.count(f"bundles_{fate.name.lower()}", count)
         return outcomes
 
     def _fate(self, checked: Checked, directory: Directory) -> Reception:
@@ -218,7 +226,8 @@ class Relay:
         if checked.reception is not Reception.STORED or checked.bundle is None:
             return checked.reception
         header = checked.bundle.header
-        if self._immunity.has_all(header.id, header.kind, header.scope, directory):
+        name = (header.author, header.incarnation, header.seq)
+        if self._immunity.has_all(name, header.kind, header.scope, directory):
             return Reception.DELIVERED
         return Reception.STORED
 
@@ -336,7 +345,7 @@ class Relay:
             summary.short_id
             for summary in held
             if self._immunity.has_all(
-                BundleId(summary.author, summary.incarnation, summary.seq),
+                (summary.author, summary.incarnation, summary.seq),
                 summary.kind,
                 Scope.decode_untrusted(summary.scope),
                 directory,

@@ -59,7 +59,9 @@ async def open_home(
                 bearer=bearer,
             )
             async with open_node(parts) as node:
-                node.membership.on_change.append(lambda: _renew_contexts(home, node, bearer))
+                node.membership.on_change.append(
+                    lambda _raws, _source: _renew_contexts(home, node, bearer)
+                )
                 yield node
 
 

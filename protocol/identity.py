@@ -52,6 +52,7 @@ __all__ = [
     "DeviceClass",
     "Rights",
     "Role",
+    "authority_rights_untrusted",
     "binding_message",
     "certificate_errors",
     "check_anchor_untrusted",
@@ -207,6 +208,17 @@ def rights_untrusted(badge: bytes) -> Rights:
     """
     with certificate_errors():
         return _rights_untrusted(_extension(_parse_untrusted(badge), RIGHTS_OID))
+
+
+def authority_rights_untrusted(issuer: bytes) -> AuthorityRights:
+    """Return what an issuer of badges (DER) says it may give; nothing is checked but its form.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    with certificate_errors():
+        return _authority_rights_untrusted(
+            _extension(_parse_untrusted(issuer), AUTHORITY_RIGHTS_OID)
+        )
 
 
 def verify_link_chain_untrusted(

@@ -55,6 +55,11 @@ __all__ = [
     "DOCUMENT_SIGNATURES_MAX",
     "DOCUMENT_SIGNATURE_BYTES_MAX",
     "DOCUMENT_VERSION_JUMP_MAX",
+    "DUMP_BYTES_MAX",
+    "DUMP_EVENTS_MAX",
+    "DUMP_FRAMES_MAX",
+    "DUMP_LINE_BYTES_MAX",
+    "DUMP_LIST_MAX",
     "EVICTION_ROWS_MAX",
     "EVIDENCE_MAX",
     "FRAME_BYTES_MAX",
@@ -402,6 +407,18 @@ STICK_BYTES_MAX: Final = 4_000_000_000
 """A sealed file; the FAT32 of most sticks ends at 4 GiB, and a default store has 2 GB."""
 STICK_READ_BYTES: Final = 1_048_576
 """Read from a sealed file, or written to it, at once: 16 chunks, 10 ms of a core."""
+
+# --- dump --------------------------------------------------------------------------------------
+DUMP_BYTES_MAX: Final = 64_000_000
+"""A file that is explained from memory: eight answers of the largest size, a day of trace."""
+DUMP_FRAMES_MAX: Final = 1_000_000
+"""Frames of one capture that are counted, about two seconds."""
+DUMP_LIST_MAX: Final = 1_000
+"""Frames named one by one, and parts of one PEM file."""
+DUMP_EVENTS_MAX: Final = 1_000
+"""Kinds of trace events counted apart: ten times as many as there are."""
+DUMP_LINE_BYTES_MAX: Final = 65_536
+"""One line of a trace; real ones have some hundred bytes."""
 
 # --- time --------------------------------------------------------------------------------------
 CLOCK_DRIFT_MS_MAX: Final = 600_000

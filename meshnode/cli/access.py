@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from meshnode.api import Api
+    from meshnode.client import NodeApi
 
 __all__ = ["with_node"]
 
 T = TypeVar("T")
 
 
-def with_node(ctx: typer.Context, action: Callable[[Api], Awaitable[T]]) -> T:
+def with_node(ctx: typer.Context, action: Callable[[NodeApi], Awaitable[T]]) -> T:
     """Return what `action` gives over the node of `--home`. Raises: MeshError."""
     import trio
 

@@ -14,7 +14,7 @@ import typer
 from meshnode.cli.language import say
 
 if TYPE_CHECKING:
-    from meshnode.api import Api
+    from meshnode.client import NodeApi
 
 __all__ = ["register"]
 
@@ -45,7 +45,7 @@ def export_file(
     # A running node has a working folder of its own.
     path = str(file.absolute())
 
-    async def action(api: Api) -> dict[str, Any]:
+    async def action(api: NodeApi) -> dict[str, Any]:
         return await api.export_file(path, list(to or ()))
 
     written = with_node(ctx, action)
@@ -62,6 +62,8 @@ def export_file(
             recipients=", ".join(written["recipients"]),
         )
     )
+    if written["left_out"]:
+        typer.echo(say("Left out for want of room: {count} bundles.", count=written["left_out"]))
 
 
 def import_file(
@@ -75,7 +77,7 @@ def import_file(
 
     path = str(file.absolute())
 
-    async def action(api: Api) -> dict[str, Any]:
+    async def action(api: NodeApi) -> dict[str, Any]:
         return await api.import_file(path)
 
     taken = with_node(ctx, action)

@@ -6,7 +6,7 @@ because it knows every room that has errors of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -26,6 +26,7 @@ from meshnode.errors import (
     StoreError,
     StoreFullError,
 )
+from meshnode.stick import StickError
 from protocol.errors import (
     DocumentError,
     EnrolmentError,
@@ -108,6 +109,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         StoreCorruptError: Exit(6, "the store is damaged", "see 'meshnode doctor'"),
         StoreError: Exit(6, "the store could not do what was asked", "see 'meshnode doctor'"),
         SendError: Exit(7, "the message was refused; nothing was stored"),
+        StickError: Exit(7, "a sealed file cannot be written or read as asked"),
         EnvelopeError: Exit(7, "sealed content cannot be opened here"),
         ControlError: Exit(
             8, "the running node refused, or went away", "see 'meshnode status', or start it again"
@@ -120,8 +122,20 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
 
 
 def exit_for(error: MeshError) -> Exit:
-    """Return the place of `error` in the table: that of its class, or of the nearest base."""
-    for each in type(error).__mro__:
+    """Return the place of `error` in the table: that of its class, or of the nearest base.
+
+    What a running node refused counts like the same refusal without one.
+    """
+    kind = type(error)
+    if isinstance(error, ControlError):
+        kind = next((each for each in _kinds(MeshError) if each.__name__ == error.kind), kind)
+    for each in kind.__mro__:
         if each in EXIT_CODES:
             return EXIT_CODES[each]
     raise AssertionError("MeshError itself is in the table")
+
+
+def _kinds(kind: type[MeshError]) -> Iterator[type[MeshError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _kinds(each)

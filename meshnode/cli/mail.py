@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
-import trio
 import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.show import local_time, print_json, print_table, safe, state_words
 from meshnode.cli.which import PAGE, Lister, every
+from meshnode.client import NodeApi, open_api
 from meshnode.errors import ControlError
-
-if TYPE_CHECKING:
-    from meshnode.api import Api
+from meshnode.runtime import Runtime
 
 __all__ = ["follow_inbox", "newest", "show_inbox", "show_outbox"]
 
@@ -74,38 +73,41 @@ def _marked(message: dict[str, Any]) -> str:
     return f"SOS  {message['text']}" if message["kind"] == "sos" else str(message["text"])
 
 
-async def follow_inbox(api: Api, limit: int, *, is_unread_only: bool, as_json: bool) -> NoReturn:
-    """Print what is there, then each message as it arrives. Raises: ControlError at the end."""
-    shown = _Shown(api, as_json)
-    async for event in api.follow():
-        if shown.is_new:
+async def follow_inbox(
+    home: Path, runtime: Runtime, limit: int, *, is_unread_only: bool, as_json: bool
+) -> NoReturn:
+    """Print what is there, then each message as it arrives, until the node stops.
+
+    Raises: ControlError at the end, or at once where no node runs.
+    """
+    async with open_api(home, runtime) as watch:
+        events = watch.follow()
+        # The list comes after the watch began, so nothing falls between the two.
+        await anext(events)
+        async with open_api(home, runtime) as api:
+            last_key = 0
             for each in await newest(api.inbox, limit, is_unread_only=is_unread_only):
-                await shown.show(each)
-            shown.is_new = False
-        # Asking from the cursor on also finds what a lost event was about.
-        elif event["event"] == "message_arrived":
-            for each in await api.inbox(shown.last_key, PAGE):
-                await shown.show(each)
+                last_key = await _show_one(api, each, as_json=as_json)
+            async for event in events:
+                if event["event"] != "message_arrived":
+                    continue
+                # Asking from the last one on also finds what a lost event was about.
+                for each in await api.inbox(last_key, PAGE):
+                    last_key = await _show_one(api, each, as_json=as_json)
     raise ControlError("ended", "the node has stopped: start it with 'meshnode run'")
 
 
-class _Shown:
-    """What a following screen has shown."""
-
-    def __init__(self, api: Api, as_json: bool) -> None:
-        self._api = api
-        self._as_json = as_json
-        self.last_key = 0
-        self.is_new = True
-
-    async def show(self, message: dict[str, Any]) -> None:
-        """Print one message on one line."""
-        self.last_key = max(self.last_key, message["key"])
-        if self._as_json:
-            print_json(**message)
-        else:
-            when, who = local_time(message["received_ms"]), safe(message["from"])
-            text = safe(_marked(message))
-            typer.echo(f"{message['key']}  {when}  {who} → {safe(message['to'])}: {text}")
-            await self._api.mark_read(message["key"])
-        await trio.lowlevel.checkpoint()
+async def _show_one(api: NodeApi, message: dict[str, Any], *, as_json: bool) -> int:
+    """Print one message on one line; return its local number."""
+    key = int(message["key"])
+    if as_json:
+        print_json(**message)
+        return key
+    when, who, whom = (
+        local_time(message["received_ms"]),
+        safe(message["from"]),
+        safe(message["to"]),
+    )
+    typer.echo(f"{key}  {when}  {who} → {whom}: {safe(_marked(message))}")
+    await api.mark_read(key)
+    return key

@@ -185,7 +185,7 @@ def _explained(error: Exception, arguments: Sequence[str]) -> int:
 def _sentence(error: MeshError, cure: str) -> str:
     message = translate_error(str(error)) or type(error).__name__
     # A message with a colon names its cure already.
-    return f"{message}; {say(cure)}" if cure else message
+    return message if not cure or ": " in str(error) else f"{message}; {say(cure)}"
 
 
 def _is_usage(error: Exception) -> bool:

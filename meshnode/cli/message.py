@@ -7,14 +7,15 @@ once.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from meshnode.cli.language import say
 
 if TYPE_CHECKING:
-    from meshnode.api import Api
+    from meshnode.client import NodeApi
 
 __all__ = ["register"]
 
@@ -70,7 +71,7 @@ def send(
     words = message_text(text)
     lifetime_s = parse_duration_s(lifetime) if lifetime is not None else None
 
-    async def action(api: Api) -> dict[str, Any]:
+    async def action(api: NodeApi) -> dict[str, Any]:
         return await api.send(to, words, sos=sos, priority=priority.value, lifetime_s=lifetime_s)
 
     sent = with_node(ctx, action)
@@ -78,12 +79,13 @@ def send(
         print_json(**sent)
         return
     if sent["state"] == "waiting":
-        typer.echo(say("Waits for the key of a recipient; it is sent as soon as that is here."))
+        typer.echo(say("Waits for the key of a recipient; it leaves as soon as that is here."))
     else:
         typer.echo(
-            say("Queued for {to}: {count} recipients.", to=sent["to"], count=sent["recipients"])
+            say("Queued for {to}; recipients: {count}.", to=sent["to"], count=sent["recipients"])
         )
-    typer.echo(say("See what becomes of it: meshnode message {id}", id=sent["message"]))
+    typer.echo(say("See what becomes of it: meshnode message {key}", key=sent["key"]))
+    typer.echo(sent["message"])
 
 
 def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
@@ -92,7 +94,7 @@ def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     from meshnode.cli.show import print_json
     from meshnode.cli.which import find_message
 
-    async def action(api: Api) -> tuple[str, bool]:
+    async def action(api: NodeApi) -> tuple[str, bool]:
         found = await find_message(api, which)
         return found, await api.cancel(found)
 
@@ -127,12 +129,13 @@ def inbox(
     line.
     """
     from meshnode.cli.access import with_node
-    from meshnode.cli.mail import follow_inbox, newest, show_inbox
+    from meshnode.cli.mail import newest, show_inbox
     from meshnode.cli.show import print_json
 
-    async def action(api: Api) -> list[dict[str, Any]]:
-        if follow:
-            await follow_inbox(api, limit, is_unread_only=unread, as_json=as_json)
+    if follow:
+        _follow(ctx, limit, is_unread_only=unread, as_json=as_json)
+
+    async def action(api: NodeApi) -> list[dict[str, Any]]:
         found = await newest(api.inbox, limit, is_unread_only=unread)
         if not as_json:
             for each in found:
@@ -146,13 +149,26 @@ def inbox(
         show_inbox(found)
 
 
+def _follow(ctx: typer.Context, limit: int, *, is_unread_only: bool, as_json: bool) -> NoReturn:
+    """Show what is there and what arrives. Raises: ControlError where no node runs."""
+    import trio
+
+    from meshnode.cli.mail import follow_inbox
+    from meshnode.cli.texts import home_of
+    from meshnode.runtime import system_runtime
+
+    follow = partial(follow_inbox, is_unread_only=is_unread_only, as_json=as_json)
+    trio.run(follow, home_of(ctx), system_runtime(), limit)
+    raise AssertionError("following ends by an error alone")
+
+
 def outbox(ctx: typer.Context, limit: Limit = 100, as_json: AsJson = False) -> None:
     """Show the messages written here, and where each is."""
     from meshnode.cli.access import with_node
     from meshnode.cli.mail import newest, show_outbox
     from meshnode.cli.show import print_json
 
-    async def action(api: Api) -> list[dict[str, Any]]:
+    async def action(api: NodeApi) -> list[dict[str, Any]]:
         return await newest(api.outgoing, limit)
 
     found = with_node(ctx, action)
@@ -172,7 +188,7 @@ def message(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     from meshnode.cli.story import show_story
     from meshnode.cli.which import find_message
 
-    async def action(api: Api) -> dict[str, Any]:
+    async def action(api: NodeApi) -> dict[str, Any]:
         return await api.message(await find_message(api, which))
 
     found = with_node(ctx, action)

@@ -15,7 +15,7 @@ import typer
 from meshnode.cli.language import say
 
 if TYPE_CHECKING:
-    from meshnode.api import Api
+    from meshnode.client import NodeApi
 
 __all__ = ["register"]
 
@@ -34,7 +34,7 @@ def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.show import ago, print_json, print_table, size
     from meshnode.runtime import system_runtime
 
-    async def action(api: Api) -> list[dict[str, Any]]:
+    async def action(api: NodeApi) -> list[dict[str, Any]]:
         return await api.peers()
 
     found, now_ms = with_node(ctx, action), system_runtime().now_ms()
@@ -73,8 +73,8 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
 
-    async def action(api: Api) -> dict[str, Any]:
-        return await api.status()
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return {"is_running": api.is_running, **await api.status()}
 
     found = with_node(ctx, action)
     if as_json:
@@ -97,9 +97,10 @@ def _print_status(found: dict[str, Any]) -> None:
         say("role"): say("{role} of zone {zone}", role=found["role"], zone=found["zone"]),
         say("network"): found["network"],
         say("squads"): ", ".join(found["squads"]),
-        say("running"): say("yes") if found["is_online"] else say("no: 'meshnode run' starts it"),
+        say("running"): say("yes") if found["is_running"] else say("no: 'meshnode run' starts it"),
         say("listening"): ", ".join(found["listening"]),
-        say("in reach"): str(found["sessions"]),
+        say("in reach"): ", ".join(found["neighbours"]) or say("nobody"),
+        say("gateway"): say("in reach") if found["is_online"] else say("out of reach"),
         say("bundles"): f"{store['bundles']} ({classes})" if classes else str(store["bundles"]),
         say("disk"): say(
             "{used} of {share}", used=size(store["bytes"]), share=size(store["bytes_max"])
@@ -125,7 +126,7 @@ def sync(
 
     with _progress_bar() as progress:
 
-        async def action(api: Api) -> dict[str, Any]:
+        async def action(api: NodeApi) -> dict[str, Any]:
             return await api.sync(once, progress)
 
         found = with_node(ctx, action)

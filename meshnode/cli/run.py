@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,11 +27,11 @@ def run(
 
     It finds others, exchanges, keeps and delivers. Each important thing is one line on stderr.
     """
-    from meshnode.cli.running import run_until_told
+    from pathlib import Path
+
+    from meshnode.cli.serving import run_until_told
     from meshnode.cli.texts import home_of
 
-    run_until_told(home_of(ctx), _trace_path(trace))
-
-
-def _trace_path(text: str | None) -> Path | None:
-    return Path(text) if text is not None else None
+    # What was typed is relative to where it was typed.
+    target = trace if trace in (None, "-") else str(Path(trace).absolute())
+    run_until_told(home_of(ctx), target)

@@ -8,8 +8,9 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.show import local_time, print_facts, print_table, safe, state_words
+from protocol.bundle import Suite
 
-__all__ = ["STEPS", "show_story"]
+__all__ = ["KINDS", "STEPS", "SUITES", "show_story"]
 
 STEPS: Final = {
     "created": "written here",
@@ -28,6 +29,18 @@ STEPS: Final = {
 }
 """Steps of the ledger in words for people."""
 
+KINDS: Final = {"sos": "alarm (SOS)", "text": "text", "note": "text of low priority"}
+"""Kinds of messages in words for people."""
+
+SUITES: Final = {
+    Suite.CHAIN: "for a group, by its author's chain",
+    Suite.HYBRID: "for one device, hybrid post-quantum",
+    Suite.CLASSICAL: "for one device",
+    Suite.CLEAR: "not sealed",
+    Suite.ZONE: "for the whole zone",
+}
+"""How a message is sealed, in words for people."""
+
 
 def show_story(message: dict[str, Any]) -> None:
     """Print what `Api.message` tells."""
@@ -37,12 +50,12 @@ def show_story(message: dict[str, Any]) -> None:
         say("message"): message["message"],
         say("from"): message["from"],
         say("to"): message["to"],
-        say("kind"): say("alarm (SOS)") if message["kind"] == "sos" else say("text"),
+        say("kind"): say(KINDS[message["kind"]]),
         say("text"): message["text"],
         say("written"): local_time(message["created_ms"]),
         say("received"): local_time(message["received_ms"]),
         say("expires"): local_time(message["expires_ms"]),
-        say("sealing"): str(message["suite"]),
+        say("sealing"): say(SUITES[message["suite"]]) if message["suite"] else "",
         say("state"): state_words(
             message["state"], len(carriers) if is_outgoing else None, message["reason"]
         ),

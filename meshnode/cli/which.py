@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from meshnode.cli.texts import TextError
 
 if TYPE_CHECKING:
-    from meshnode.api import Api
+    from meshnode.client import NodeApi
 
 __all__ = ["PAGE", "Lister", "every", "find_message"]
 
@@ -23,7 +23,7 @@ Lister: TypeAlias = Callable[[int, int], Awaitable[list[dict[str, Any]]]]
 """`Api.inbox` or `Api.outgoing`: messages behind a local number, at most so many."""
 
 
-async def find_message(api: Api, text: str) -> str:
+async def find_message(api: NodeApi, text: str) -> str:
     """Return the id of the message that `text` means. Raises: TextError.
 
     Cost: for a part of an id, or 'last', one pass over the messages of this device.
@@ -56,7 +56,7 @@ def _fits(message: str, start: str, end: str) -> bool:
     return message.startswith(start) or message.endswith(start)
 
 
-async def _numbered(api: Api, key: int, text: str) -> str:
+async def _numbered(api: NodeApi, key: int, text: str) -> str:
     for lister in (api.outgoing, api.inbox):
         for each in await lister(key - 1, 1):
             if each["key"] == key:
@@ -64,7 +64,7 @@ async def _numbered(api: Api, key: int, text: str) -> str:
     raise _unknown(text)
 
 
-async def _last_sent(api: Api) -> str:
+async def _last_sent(api: NodeApi) -> str:
     last = None
     async for each in every(api.outgoing):
         last = str(each["message"])

@@ -352,9 +352,13 @@ def _tidy(zeroconf: Zeroconf) -> None:
     zeroconf has no setting for that; its two names used here are guarded by a test. Records that
     wait longer are bounded in number by zeroconf, and expired ones are never used.
     """
-    engine = zeroconf.engine
-    engine._async_cache_cleanup()
-    timer = engine._cleanup_timer
+    _stop_timer(zeroconf)
+    zeroconf.engine._async_cache_cleanup()
+    _stop_timer(zeroconf)
+
+
+def _stop_timer(zeroconf: Zeroconf) -> None:
+    timer = zeroconf.engine._cleanup_timer
     if timer is not None:
         timer.cancel()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -92,6 +92,11 @@ class SessionHandle:
         """True once the session is closed."""
         return self._runner.is_over
 
+    @property
+    def is_quiet(self) -> bool:
+        """True if no bundle waits, is under way, or is still owed by the peer."""
+        return self._runner.is_quiet
+
     async def wait_ended(self) -> None:
         """Return when the session is over and what it brought is stored."""
         await self._runner.ended.wait()
@@ -99,6 +104,10 @@ class SessionHandle:
     def announce(self, items: Iterable[Item]) -> None:
         """Push new bundles to the peer; nothing if it holds them or the session is over."""
         self._runner.announce(tuple(items))
+
+    def tell_documents(self, raws: Sequence[bytes]) -> None:
+        """Send authority documents that came into force here; nothing if the session is over."""
+        self._runner.tell_documents(raws)
 
     def start_round(self) -> None:
         """Reconcile again soon. Only the initiator can; at the other end nothing happens."""

@@ -8,6 +8,8 @@ a defect of ours does. Source: DESIGN section 4, wire-format 6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import trio
 
 from meshnode.errors import LinkError
@@ -135,6 +137,12 @@ class SessionRunner:
         """See `SessionHandle.announce`."""
         if self._closed is None and items:
             self._session.announce(items)
+            self.step()
+
+    def tell_documents(self, raws: Sequence[bytes]) -> None:
+        """See `SessionHandle.tell_documents`."""
+        if self._closed is None and raws:
+            self._session.tell_documents(raws)
             self.step()
 
     def start_round(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import trio
@@ -117,9 +117,16 @@ class TCPBearer(Bearer):
     kind = "tcp"
 
     def __init__(
-        self, contexts: TLSContexts, runtime: Runtime, listen: Sequence[Address] = ()
+        self,
+        contexts: TLSContexts,
+        runtime: Runtime,
+        listen: Sequence[Address] = (),
+        *,
+        wrap: Callable[[trio.SocketStream], trio.abc.Stream] = lambda stream: stream,
     ) -> None:
+        """`wrap` may put something between TCP and TLS that counts bytes."""
         self.contexts = contexts
+        self._wrap = wrap
         self.gate = HandshakeGate()
         self._runtime = runtime
         self._listen = tuple(listen)
@@ -132,7 +139,7 @@ class TCPBearer(Bearer):
                 stream = await trio.open_tcp_stream(address.host, address.port)
                 _tune(stream)
                 secured = await secure(
-                    stream, contexts, server_side=False, now_ms=self._runtime.now_ms()
+                    self._wrap(stream), contexts, server_side=False, now_ms=self._runtime.now_ms()
                 )
         except trio.TooSlowError as error:
             raise LinkTimeoutError(f"{address} does not answer") from error
@@ -172,7 +179,7 @@ class TCPBearer(Bearer):
                 return None
             try:
                 secured = await secure(
-                    stream, contexts, server_side=True, now_ms=self._runtime.now_ms()
+                    self._wrap(stream), contexts, server_side=True, now_ms=self._runtime.now_ms()
                 )
             except HandshakeError as error:
                 self._runtime.trace("handshake_failed", remote=host, reason=str(error))

@@ -33,6 +33,7 @@ from protocol.limits import STORE_READERS_MAX
 __all__ = [
     "SCHEMA_VERSIONS",
     "Database",
+    "is_undone",
     "open_database",
     "translate",
     "translated",
@@ -179,6 +180,15 @@ def _version(connection: Connection) -> str | None:
         return None
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     return None if row is None else str(row[0])
+
+
+def is_undone(connection: Connection) -> bool:
+    """True if SQLite itself ended the transaction of `connection`, as it does on a full disk.
+
+    What follows on the connection would be committed statement by statement.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    return not driver.in_transaction
 
 
 # --- errors ----------------------------------------------------------------------------------

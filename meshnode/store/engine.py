@@ -16,9 +16,15 @@ from typing import Any, Generic, TypeVar
 import trio
 from sqlalchemy import Connection, insert, select, update
 
-from meshnode.errors import StoreError
+from meshnode.errors import StoreError, StoreFullError
 from meshnode.runtime import Runtime
-from meshnode.store.database import Database, open_database, translate, translated
+from meshnode.store.database import (
+    Database,
+    is_undone,
+    open_database,
+    translate,
+    translated,
+)
 from meshnode.store.index import Changes, Index
 from meshnode.store.records import BundleSummary
 from meshnode.store.schema import NodeRow, table
@@ -163,7 +169,8 @@ class Store:
         What `work` raises comes back from here and undoes its changes alone. A cancelled caller
         is told so before or after, never in between: what was begun is finished. Each waiting
         write is one waiting task, so the queue is as long as there are tasks.
-        Raises: StoreFullError, StoreCorruptError, StoreError; none of it was done then.
+        Raises: StoreFullError, StoreCorruptError, StoreError; none of it was done then. A disk
+        that runs full, or fails, undoes every write of the commit, and each of them hears it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._is_closed:
@@ -231,20 +238,19 @@ class Store:
     def _run(self, jobs: Sequence[_Job[Any]]) -> Changes:
         """Run all `jobs` in one transaction; return what to change in the sketches."""
         changes = Changes()
-        with self._database.writer.begin() as connection:
+        with translated(), self._database.writer.begin() as connection:
             for job in jobs:
+                # Whoever is alone needs no savepoint: the whole transaction is its own.
+                savepoint = connection.begin_nested() if len(jobs) > 1 else connection
                 tx = Transaction(self, connection, changes)
-                if len(jobs) == 1:
-                    job.run(tx)
-                    if job.error is not None:
-                        connection.rollback()
-                        return changes
-                else:
-                    savepoint = connection.begin_nested()
-                    job.run(tx)
-                    if job.error is not None:
-                        savepoint.rollback()
-                        continue
+                job.run(tx)
+                if is_undone(connection):
+                    # Nothing of the earlier ones is left either; going on would commit halves.
+                    raise job.error or StoreFullError("the database undid this transaction")
+                if job.error is not None:
+                    savepoint.rollback()
+                    continue
+                if savepoint is not connection:
                     savepoint.commit()
                 changes.merge(tx.changes)
             self.index.save(connection, changes)

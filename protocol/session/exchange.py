@@ -54,6 +54,10 @@ class Exchange:
         """Count a document. Raises: RemoteProtocolError, LimitExceededError."""
         if not self._are_versions_here or self.is_theirs_here:
             raise RemoteProtocolError("a document was not due")
+        self.on_news_untrusted()
+
+    def on_news_untrusted(self) -> None:
+        """Count a document of a live session. Raises: LimitExceededError."""
         self._received += 1
         if self._received > SESSION_DOCUMENTS_MAX:
             raise LimitExceededError("documents", SESSION_DOCUMENTS_MAX, self._received)

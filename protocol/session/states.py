@@ -24,6 +24,8 @@ class State(Enum):
     """Authority documents cross; no bundle before both are through."""
     APPLYING = "applying"
     """The shell is checking and saving documents; frames wait."""
+    REFRESHING = "refreshing"
+    """A document that came while live is being saved; frames wait."""
     LIVE = "live"
     """Reconciliation and bundles, until somebody leaves."""
     CLOSED = "closed"
@@ -71,6 +73,8 @@ TABLE: dict[tuple[State, Input], State] = {
     (State.DOCUMENTS, FrameType.PONG): State.DOCUMENTS,
     (State.DOCUMENTS, Answer.ALL_DOCUMENTS): State.APPLYING,
     (State.APPLYING, Answer.APPLIED): State.LIVE,
+    (State.LIVE, FrameType.DOCUMENT): State.REFRESHING,
+    (State.REFRESHING, Answer.APPLIED): State.LIVE,
     **{(State.LIVE, frame): State.LIVE for frame in _LIVE_FRAMES},
     **{(state, end): State.CLOSED for state in State if state is not State.CLOSED for end in _ENDS},
 }
@@ -113,7 +117,7 @@ def render() -> str:
             "| --- | --- |",
             *staying,
             "",
-            "While the session is *admitting* or *applying*, frames wait unread.",
+            "While the session is *admitting*, *applying* or *refreshing*, frames wait unread.",
             "",
         ]
     )

@@ -26,6 +26,7 @@ from protocol.limits import (
     IDS_PER_FRAME_MAX,
     INTERESTS_MAX,
     KNOWN_AT_PEER_MAX,
+    SESSION_DOCUMENTS_MAX,
 )
 from protocol.reconcile.interest import Interest
 from protocol.reports import Reception
@@ -90,6 +91,7 @@ class SyncSession:
         self._flights = 0
         self._reconcile_bytes_received = 0
         self._pings = 0
+        self._news: list[bytes] = []
         self.bytes_sent = 0
         self.bytes_received = 0
         self._handlers = {
@@ -265,9 +267,31 @@ class SyncSession:
             return
         self._state = self._after(Answer.APPLIED)
         self._patience.excuse()
-        if self._is_initiator:
-            self._begin_round()
+        news, self._news = self._news, []
+        for raw in news:
+            self._egress.put_document(raw)
+        # After a change of rosters, what was refused before may be welcome now.
+        self._maybe_begin_round()
         self._pump()
+
+    def tell_documents(self, raws: Sequence[bytes]) -> None:
+        """Send documents that came into force here while the session runs.
+
+        Before the session is live they wait for that; the peer saves them before it reads on.
+        """
+        if self._state is State.CLOSED:
+            return
+        if self._state not in (State.LIVE, State.REFRESHING):
+            self._news += raws[: SESSION_DOCUMENTS_MAX - len(self._news)]
+            return
+        for raw in raws:
+            self._egress.put_document(raw)
+        self._maybe_begin_round()
+
+    def _maybe_begin_round(self) -> None:
+        is_between = self._state is State.LIVE and self._round is None and not self._is_starting
+        if self._is_initiator and is_between:
+            self._begin_round()
 
     def start_round(self) -> None:
         """Reconcile again. Raises: LocalProtocolError at the responder, or if a round runs."""
@@ -453,6 +477,11 @@ class SyncSession:
             self._give_documents(())
 
     def _on_document_untrusted(self, payload: bytes) -> None:
+        if self._state is State.REFRESHING:
+            self._exchange.on_news_untrusted()
+            self._events.append(DocumentReceived(payload))
+            self._events.append(DocumentsReceived())
+            return
         self._exchange.on_document_untrusted()
         self._events.append(DocumentReceived(payload))
 

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -257,9 +258,9 @@ def _parameter(parameter: Any) -> Sequence[str]:
     else:
         name = ", ".join(f"`{each}`" for each in [*parameter.opts, *parameter.secondary_opts])
     meaning = getattr(parameter, "help", None) or ""
-    choices = getattr(parameter.type, "choices", ())
-    if choices:
-        meaning += f" One of {', '.join(str(getattr(each, 'value', each)) for each in choices)}."
+    kind = parameter.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        meaning += f" One of {', '.join(str(each.value) for each in kind)}."
     return name, _default_of(parameter), meaning
 
 

@@ -54,10 +54,10 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "sqlmodel": ("meshnode/store/*",),
     "sqlalchemy": ("meshnode/store/*",),
     "alembic": ("meshnode/store/*",),
-    "sqlite3": ("meshnode/store/*", "meshnode/bench/floor.py"),
+    "sqlite3": ("meshnode/store/*", "meshnode/bench/*"),
     "zeroconf": ("meshnode/discovery/mdns.py",),
     "ifaddr": ("meshnode/discovery/*",),
-    "ssl": ("meshnode/links/tls.py", "meshnode/enrol.py", "meshnode/bench/floor.py"),
+    "ssl": ("meshnode/links/tls.py", "meshnode/enrol.py", "meshnode/bench/*"),
     "typer": ("meshnode/cli/*", "sims/cli.py"),
     "rich": ("meshnode/cli/*", "meshnode/demo/*", "sims/cli.py"),
     "segno": ("meshnode/cli/*",),
@@ -65,6 +65,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "cryptography": (
         "protocol/authority.py",
         "protocol/bundle.py",
+        "protocol/certificates.py",
         "protocol/chains.py",
         "protocol/documents.py",
         "protocol/enrolment.py",
@@ -76,6 +77,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/authority_keys.py",
         "meshnode/authority_state.py",
         "meshnode/bench/floor.py",
+        "meshnode/doctor.py",
         "meshnode/enrol.py",
         "meshnode/links/tls.py",
         "meshnode/store/keyring.py",
@@ -100,7 +102,13 @@ _UNFINISHED = re.compile(
 )
 _TELL_TALES = re.compile(
     "|".join(
-        ["pypi" + r"\.org", "python" + "hosted", "index" + "-url", "/wo" + "rk/", "/ro" + "ot/"]
+        [
+            "pypi" + r"\.org",
+            "python" + "hosted",
+            "(?<!emit-)index" + "-url",
+            "/wo" + "rk/",
+            "/ro" + "ot/",
+        ]
     )
 )
 

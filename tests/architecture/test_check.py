@@ -13,6 +13,7 @@ import pytest
 
 from tests.check import FLOORS_PCT, ROOT, Outcome, Share, Step, call, describe, run_all, shares
 from tests.check import steps as steps_of
+from tests.environment import unmeasured
 
 
 def summary(lines: tuple[int, int], branches: tuple[int, int]) -> dict[str, dict[str, int]]:
@@ -98,8 +99,8 @@ def run_pytest(folder: Path, setting: str) -> subprocess.CompletedProcess[str]:
     """Run the tests in `folder` as a machine would that has only `setting` set."""
     environment = {
         name: value
-        for name, value in os.environ.items()
-        if name not in {"CI", "MESHNODE_CI"} and not name.startswith(("COV", "PYTEST"))
+        for name, value in unmeasured().items()
+        if name not in {"CI", "MESHNODE_CI"} and not name.startswith("PYTEST")
     }
     environment |= {setting: "1"} if setting else {}
     return subprocess.run(

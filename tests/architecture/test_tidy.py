@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,18 @@ def test_no_file_says_that_it_is_unfinished() -> None:
 
 def test_no_file_names_a_registry_or_a_place_on_one_machine() -> None:
     assert said(rules.tell_tales) == []
+
+
+def test_the_lock_pins_and_hashes_everything_and_names_no_address() -> None:
+    project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text())["project"]
+    lock = (tree.ROOT / "requirements.lock").read_text()
+    extras = project["optional-dependencies"].values()
+    direct = [*project["dependencies"], *(each for extra in extras for each in extra)]
+    names = {re.split(r"[<>=;\[ ]", each, maxsplit=1)[0] for each in direct}
+    blocks = re.split(r"^(?=\S)", lock, flags=re.MULTILINE)[1:]
+    assert names <= {block.split("==")[0] for block in blocks}
+    assert [block for block in blocks if "==" not in block or "--hash=sha256:" not in block] == []
+    assert "://" not in lock
 
 
 def said(rule: rules.TextRule) -> list[str]:

@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
-from meshnode.cli.story import STEPS
+from meshnode.cli.story import KINDS, STEPS, SUITES
 from protocol.limits import TrafficClass
 
 _ROOT = Path(__file__).parents[3]
-_ERRORS = ("TextError", "EnrolmentError", "SendError", "UnknownNameError", "HomeError")
-_ERRORS += ("AuthorityError", "ConfigError", "ControlError", "Finding")
-_TYPER = ("Usage", "Arguments", "Options", "Commands", "default", "required")
-_HELP = "Show this message and exit."
+_FAILURES = (
+    "AuthorityError",
+    "ConfigError",
+    "ControlError",
+    "EnrolmentError",
+    "Finding",
+    "HomeBusyError",
+    "HomeError",
+    "SendError",
+    "StickError",
+    "TextError",
+    "UnknownNameError",
+)
+_PUT_TOGETHER = ("setting '{0}': {1}", "{0} is {1}, the limit is {2}")
+"""What errors make of their fields by themselves."""
+_TYPER = (
+    "Arguments",
+    "Commands",
+    "Got unexpected extra argument ({0})",
+    "Invalid value for {0}: {1}",
+    "Missing argument '{0}'",
+    "Missing option '{0}'",
+    "No such command '{0}'",
+    "No such command '{0}'. Did you mean '{1}'?",
+    "No such option: {0}",
+    "Option '{0}' requires an argument",
+    "Options",
+    "Show this message and exit.",
+    "Usage",
+    "default",
+    "required",
+)
+"""Words of the library."""
 
 
 def every_sentence() -> set[str]:
     """Return the English form of all that people read, with `{fields}`."""
     found = set(_said()) | set(_help()) | set(_failures())
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
-    found |= set(STATES.values()) | set(STEPS.values()) | {_HELP, *_TYPER}
+    found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
+    found |= set(KINDS.values()) | set(SUITES.values())
     return found | {each.name.lower() for each in TrafficClass}
 
 
@@ -32,26 +62,39 @@ def _said() -> Iterator[str]:
     for path in sorted((_ROOT / "meshnode" / "cli").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say":
-                yield from _literals(node.args[0])
+                yield from _literals(node.args[:1])
 
 
 def _failures() -> Iterator[str]:
-    """Sentences of errors that people meet when they type commands, and of the doctor."""
-    for path in sorted((_ROOT / "meshnode").rglob("*.py")):
+    """Give sentences of errors that people meet when they type commands, and of the doctor."""
+    paths = [*(_ROOT / "meshnode").glob("*.py"), *(_ROOT / "meshnode" / "cli").glob("*.py")]
+    for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _ERRORS:
-                for argument in [*node.args, *(word.value for word in node.keywords)]:
-                    yield from (text for text in _literals(argument) if " " in text)
+            parts = _failure(node) if path.name != "doctor.py" else _finding(node)
+            yield from (text for text in _literals(parts) if " " in text)
 
 
-def _literals(node: ast.expr) -> Iterator[str]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+def _failure(node: ast.AST) -> Iterator[ast.expr]:
+    """Give what an error is made from."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _FAILURES:
+        yield from node.args
+
+
+def _finding(node: ast.AST) -> Iterator[ast.expr]:
+    """Give what a finding is made from, and what a check prepares for it."""
+    yield from _failure(node)
+    if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("fix", "words"):
         yield node.value
-    elif isinstance(node, ast.JoinedStr):
-        yield _numbered(node)
-    elif isinstance(node, ast.IfExp):
-        yield from _literals(node.body)
-        yield from _literals(node.orelse)
+
+
+def _literals(nodes: Iterable[ast.expr]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield _numbered(node)
+        elif isinstance(node, ast.IfExp):
+            yield from _literals([node.body, node.orelse])
 
 
 def _numbered(node: ast.JoinedStr) -> str:

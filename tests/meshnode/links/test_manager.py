@@ -77,7 +77,8 @@ class Node:
 async def running(*nodes: Node) -> AsyncIterator[None]:
     with trio.fail_after(100_000):
         async with trio.open_nursery() as nursery:
-            for node in nodes:
+            # The later ones are dialled by the first: they must be listening by then.
+            for node in reversed(nodes):
                 await nursery.start(node.manager.run)
             yield
             for node in nodes:

@@ -109,13 +109,12 @@ async def test_a_peer_s_newer_prekey_replaces_the_older_one(store: Store) -> Non
         _prekey("later", NOW_MS + 5)[1],
         _prekey("tied", NOW_MS + 5)[1],
     )
-    taken = []
-    for made in (first, first, later, first, tied, later):
-        taken.append(
-            await store.write(
-                lambda tx, r=made: keyring.put_peer_prekey(tx, node(1), r)  # type: ignore[misc]
-            )
+    taken = [
+        await store.write(
+            lambda tx, r=made: keyring.put_peer_prekey(tx, node(1), r)  # type: ignore[misc]
         )
+        for made in (first, first, later, first, tied, later)
+    ]
     winner = max(later, tied, key=lambda each: each.prekey_id)
     assert taken == [True, False, True, False, winner is tied, False]
     found = await store.read(lambda conn: keyring.peer_prekeys(conn, [node(1)], NOW_MS))

@@ -112,7 +112,14 @@ async def test_the_way_of_a_message(store: Store) -> None:
 
 async def test_a_message_keeps_every_field(store: Store) -> None:
     message = new(
-        2**64 - 1, kind=Kind.SOS, text="é\0✓", alarm_id=b"12345678", step=3, suite=2, scope=_CENTRE
+        2**64 - 1,
+        expires_ms=NOW_MS + 9,
+        kind=Kind.SOS,
+        text="é\0✓",
+        alarm_id=b"12345678",
+        step=3,
+        suite=2,
+        scope=_CENTRE,
     )
     found = await _get(store, await _write(store, message, 1))
     for name in NewMessage.__slots__:

@@ -1,0 +1,173 @@
+"""What it costs to hand 2,000 bundles over, beside a bare pipeline in the same minute.
+
+Both are two processes over loopback TLS; runs alternate, so that a busy machine slows both. The
+figures are medians. Source: sync.md targets, `meshnode/bench/floor.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeAlias
+
+import trio
+
+from meshnode.bench.network import Homes, make_homes
+from meshnode.enrol import load_identity
+from meshnode.runtime import system_runtime
+from protocol.errors import MeshError
+
+__all__ = ["BenchError", "measure"]
+
+Figures: TypeAlias = dict[str, float]
+
+_WAIT_S = 180
+
+
+class BenchError(MeshError):
+    """A measured process failed; its words are in the message."""
+
+
+def measure(
+    messages: int = 2_000,
+    repeats: int = 5,
+    on_run: Callable[[int], None] = lambda _done: None,
+) -> dict[str, Any]:
+    """Return medians of `repeats` runs each of node and floor, in turn.
+
+    Keys: schema, messages, repeats, cpu_seconds, floor_cpu_seconds, cpu_ratio, wall_seconds,
+    floor_wall_seconds, wall_ratio, wire_bytes, bundle_bytes, wire_ratio, first_urgent_ms,
+    peak_mib. Times in seconds unless the name says otherwise; CPU is of both ends; ratios are of
+    runs next to each other. Raises: BenchError. Cost: a few seconds per run.
+    """
+    with tempfile.TemporaryDirectory(prefix="meshnode-bench-") as name:
+        folder = Path(name)
+        homes = trio.run(make_homes, folder / "homes", messages, system_runtime())
+        rows = folder / "rows"
+        rows.write_bytes(
+            b"".join(len(raw).to_bytes(4, "big") + raw for raw in homes.bundles)
+        )
+        nodes, floors = [], []
+        for run in range(repeats):
+            nodes.append(_node_run(folder / f"node{run}", homes, messages, is_urgent=False))
+            floors.append(_floor_run(folder / f"floor{run}", homes, rows))
+            on_run(2 * run + 2)
+        urgent = [
+            _node_run(folder / f"urgent{run}", homes, messages, is_urgent=True)["urgent_ms"]
+            for run in range(min(3, repeats))
+        ]
+    return _summary(messages, homes, nodes, floors, urgent)
+
+
+def _summary(
+    messages: int,
+    homes: Homes,
+    nodes: Sequence[Figures],
+    floors: Sequence[Figures],
+    urgent: Sequence[float],
+) -> dict[str, Any]:
+    def middle(runs: Sequence[Figures], key: str) -> float:
+        return median(run[key] for run in runs)
+
+    def ratio(key: str) -> float:
+        return median(n[key] / f[key] for n, f in zip(nodes, floors, strict=True))
+
+    bundle_bytes = sum(len(raw) for raw in homes.bundles)
+    wire_bytes = middle(nodes, "wire_bytes")
+    return {
+        "schema": 1,
+        "messages": messages,
+        "repeats": len(nodes),
+        "cpu_seconds": round(middle(nodes, "cpu"), 4),
+        "floor_cpu_seconds": round(middle(floors, "cpu"), 4),
+        "cpu_ratio": round(ratio("cpu"), 3),
+        "wall_seconds": round(middle(nodes, "wall"), 4),
+        "floor_wall_seconds": round(middle(floors, "wall"), 4),
+        "wall_ratio": round(ratio("wall"), 3),
+        "wire_bytes": int(wire_bytes),
+        "bundle_bytes": bundle_bytes,
+        "wire_ratio": round(wire_bytes / bundle_bytes, 4),
+        "first_urgent_ms": round(median(urgent), 1),
+        "peak_mib": round(max(run["peak_mib"] for run in nodes), 1),
+    }
+
+
+def _node_run(folder: Path, homes: Homes, messages: int, *, is_urgent: bool) -> Figures:
+    """Hand everything over once between fresh copies of the homes."""
+    more = ["urgent"] if is_urgent else []
+    author, carrier = folder / "author", folder / "carrier"
+    shutil.copytree(homes.author, author)
+    shutil.copytree(homes.carrier, carrier)
+    module = "meshnode.bench.ends"
+    with _started(module, "receive", str(carrier), str(messages), *more) as receiver:
+        port = str(_line(receiver)["port"])
+        with _started(module, "send", str(author), port, str(messages), *more) as sender:
+            figures = _together(_line(sender), _line(receiver))
+    shutil.rmtree(folder)
+    return figures
+
+
+def _floor_run(folder: Path, homes: Homes, rows: Path) -> Figures:
+    module = "meshnode.bench.floor"
+    for name, home in (("send", homes.author), ("receive", homes.carrier)):
+        end = folder / name
+        for part in ("keys", "identity"):
+            shutil.copytree(home / part, end / part)
+        pem = "".join(ssl.DER_cert_to_PEM_cert(anchor) for anchor in homes.anchors)
+        (end / "identity" / "anchors.pem").write_text(pem)
+        key = load_identity(homes.author).badge_key.public_key().public_bytes_raw()
+        (end / "author").write_bytes(key)
+    with _started(module, "receive", str(folder / "receive")) as receiver:
+        port = str(_line(receiver)["port"])
+        with _started(module, "send", str(folder / "send"), port, str(rows)) as sender:
+            figures = _together(_line(sender), _line(receiver))
+    shutil.rmtree(folder)
+    return figures
+
+
+def _together(sender: Figures, receiver: Figures) -> Figures:
+    figures = {
+        "cpu": sender["cpu_seconds"] + receiver["cpu_seconds"],
+        "wall": receiver["ended"] - min(sender["started"], receiver["started"]),
+        "wire_bytes": sender["sent_bytes"] + sender["received_bytes"],
+        "peak_mib": max(sender["peak_mib"], receiver["peak_mib"]),
+    }
+    if "urgent_at" in receiver:
+        figures["urgent_ms"] = (receiver["urgent_at"] - sender["urgent_from"]) * 1000
+    return figures
+
+
+@contextmanager
+def _started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603 - this very program
+        [sys.executable, "-m", module, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+        process.wait(_WAIT_S)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _line(process: subprocess.Popen[str]) -> Figures:
+    """Return the next line that a process prints. Raises: BenchError with its last words."""
+    assert process.stdout is not None and process.stderr is not None
+    line = process.stdout.readline()
+    if not line:
+        words = process.stderr.read().strip().splitlines()
+        raise BenchError(f"a measured process failed: {words[-1] if words else 'no word'}")
+    found: Figures = json.loads(line)
+    return found

@@ -1,0 +1,93 @@
+"""A node that runs in this process, with one line on stderr for each important thing.
+
+No line holds the text of a message: the screen of a box on a boat is read by whoever passes.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+import typer
+
+from meshnode.api import Api
+from meshnode.cli.language import say
+from meshnode.cli.show import local_time, safe
+from meshnode.config import Settings, load_settings
+from meshnode.running import run_home
+from meshnode.runtime import Runtime, Trace, silent, system_runtime
+from meshnode.trace import trace_to_file, trace_to_stream
+
+__all__ = ["run_until_told"]
+
+
+def run_until_told(home: Path, trace_to: str | None) -> None:
+    """Run the node of `home` until SIGINT or SIGTERM. Raises: MeshError where it cannot start."""
+    settings = load_settings(home)
+    with _trace(home, trace_to if trace_to is not None else settings.trace.file) as trace:
+        trio.run(_serve, home, settings, system_runtime(trace))
+
+
+@contextmanager
+def _trace(home: Path, target: str) -> Iterator[Trace]:
+    now_ms = system_runtime().now_ms
+    if not target:
+        yield silent
+    elif target == "-":
+        yield trace_to_stream(sys.stderr, now_ms)
+    else:
+        # A path in the settings is relative to the home; an absolute one stays as it is.
+        with trace_to_file(home / target, now_ms) as trace:
+            yield trace
+
+
+async def _serve(home: Path, settings: Settings, runtime: Runtime) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
+            node = await nursery.start(run_home, home, settings, runtime)
+            listening = ", ".join(str(address) for address in node.manager.listening)
+            name = node.membership.directory.name_of(node.identity.node)
+            _tell(runtime, say("'{name}' is running", name=name))
+            if listening:
+                _tell(runtime, say("listening on {addresses}", addresses=listening))
+            await _tell_events(Api(node), runtime)
+
+
+async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+        return
+
+
+async def _tell_events(api: Api, runtime: Runtime) -> None:
+    async for event in api.follow():
+        words = await _words(api, event)
+        if words:
+            _tell(runtime, words)
+
+
+async def _words(api: Api, event: dict[str, Any]) -> str:
+    """Return the line for an event; empty for what people need not see."""
+    if event["event"] == "peer_up":
+        return say("{name} is in reach ({address})", name=event["name"], address=event["address"])
+    if event["event"] == "peer_down":
+        return say("{name} is out of reach", name=event["name"])
+    if event["event"] == "documents_changed":
+        return say("new documents of the authority: {count}", count=event["count"])
+    if event["event"] != "message_arrived":
+        return ""
+    for each in await api.inbox(event["key"] - 1, 1):
+        if each["kind"] == "sos":
+            return say("SOS from {name}: read it with 'meshnode inbox'", name=each["from"])
+        return say("a message from {name} for {to}", name=each["from"], to=each["to"])
+    return ""
+
+
+def _tell(runtime: Runtime, words: str) -> None:
+    typer.echo(f"{local_time(runtime.now_ms())}  {safe(words)}", err=True)

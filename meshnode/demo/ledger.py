@@ -1,0 +1,171 @@
+"""What the stores say once the nodes are stopped: who wrote what, and where it arrived.
+
+Reads homes and nothing else: no word of the story's script reaches this room.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from meshnode.client import NodeApi, open_api
+from meshnode.runtime import Runtime
+
+__all__ = ["Account", "Shown", "Sheet", "Written", "duplicates", "ledger", "lost", "read_sheet"]
+
+_PAGE: Final = 500
+_CENTRE: Final = "codt"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One message in the store of its author."""
+
+    message: str
+    """Its id, as people see it."""
+    to: str
+    """Whom it is for, in the words of `send`."""
+    kind: str
+    """`text`, `note` or `sos`."""
+    text: str
+    """What it says."""
+    state: str
+    """How it ended, or how far it is, as its author's store has it."""
+    recipients: tuple[tuple[str, str], ...]
+    """Name and state of each device that must receipt it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One message in the inbox of a device."""
+
+    message: str
+    """Its id."""
+    author: str
+    """Name of the device that wrote it."""
+    kind: str
+    """`text`, `note` or `sos`."""
+    text: str
+    """What it says."""
+    received_ms: int
+    """When it was opened here, Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """All that one store says of messages."""
+
+    name: str
+    """The device."""
+    written: tuple[Written, ...]
+    """Oldest first."""
+    shown: tuple[Shown, ...]
+    """In order of arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One message with what all stores say of it."""
+
+    author: str
+    """Name of the device that wrote it."""
+    written: Written
+    """As its author's store has it."""
+    arrived: tuple[str, ...]
+    """Devices that it is for and whose inboxes hold it, sorted."""
+    missing: tuple[str, ...]
+    """Devices that it is for and that lack it, sorted."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        written = self.written
+        return {
+            "message": written.message,
+            "from": self.author,
+            "to": written.to,
+            "kind": written.kind,
+            "text": written.text,
+            "state": written.state,
+            "recipients": [{"name": name, "state": state} for name, state in written.recipients],
+            "arrived": list(self.arrived),
+            "missing": list(self.missing),
+        }
+
+
+async def read_sheet(name: str, home: Path, runtime: Runtime) -> Sheet:
+    """Read the store of a stopped node. Raises: HomeError, StoreError, EnrolmentError."""
+    async with open_api(home, runtime) as api:
+        written = [_written(await api.message(each["message"])) for each in await _outgoing(api)]
+        return Sheet(name, tuple(written), tuple(await _inbox(api)))
+
+
+async def _outgoing(api: NodeApi) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while page := await api.outgoing(found[-1]["key"] if found else 0, _PAGE):
+        found += page
+    return found
+
+
+def _written(message: dict[str, Any]) -> Written:
+    return Written(
+        message["message"],
+        message["to"],
+        message["kind"],
+        message["text"],
+        message["state"],
+        tuple(sorted((each["name"], each["state"]) for each in message["recipients"])),
+    )
+
+
+async def _inbox(api: NodeApi) -> list[Shown]:
+    found: list[Shown] = []
+    after = 0
+    while page := await api.inbox(after, _PAGE):
+        after = page[-1]["key"]
+        found += [
+            Shown(each["message"], each["from"], each["kind"], each["text"], each["received_ms"])
+            for each in page
+        ]
+    return found
+
+
+def ledger(sheets: Sequence[Sheet]) -> list[Account]:
+    """Return an account of every message that any store says was written."""
+    inboxes = {sheet.name: {(s.message, s.text) for s in sheet.shown} for sheet in sheets}
+    return [
+        _account(sheet.name, written, inboxes) for sheet in sheets for written in sheet.written
+    ]
+
+
+def _account(author: str, written: Written, inboxes: dict[str, set[tuple[str, str]]]) -> Account:
+    readers = sorted(name for name, _state in written.recipients)
+    place = (written.message, written.text)
+    arrived = [name for name in readers if place in inboxes.get(name, set())]
+    missing = [name for name in readers if name not in arrived]
+    if written.to == _CENTRE and arrived:
+        # The centre is one reader, however many devices it has.
+        missing = []
+    return Account(author, written, tuple(arrived), tuple(missing))
+
+
+def lost(accounts: Iterable[Account]) -> list[Account]:
+    """Return the messages that somebody whom they are for lacks, or that nobody receipted."""
+    return [each for each in accounts if each.missing or each.written.state != "delivered"]
+
+
+def duplicates(sheets: Sequence[Sheet]) -> int:
+    """Return how often a message is shown beyond once: by its id, and by what it says.
+
+    An author may write the same words twice; they count as often as they were written.
+    """
+    spoken = Counter((sheet.name, each.text) for sheet in sheets for each in sheet.written)
+    total = 0
+    for sheet in sheets:
+        by_id = Counter(each.message for each in sheet.shown)
+        by_words = Counter((each.author, each.text) for each in sheet.shown)
+        again = sum(count - 1 for count in by_id.values())
+        total += max(again, sum(max(0, n - max(1, spoken[w])) for w, n in by_words.items()))
+    return total

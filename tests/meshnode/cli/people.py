@@ -1,0 +1,84 @@
+"""People who type commands: the whole program, each device and the authority with its own home."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshnode.cli.main import execute
+
+SETTINGS = """
+[links]
+listen = ["127.0.0.1:0"]
+[discovery]
+mdns = false
+probe = false
+"""
+"""A node that nobody else on this machine finds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What one command left."""
+
+    code: int
+    """Exit code."""
+    out: str
+    """On stdout."""
+    err: str
+    """On stderr."""
+
+
+class People:
+    """Types commands into the real program."""
+
+    def __init__(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
+    ) -> None:
+        self.folder = folder
+        self._capsys = capsys
+        self._patch = patch
+
+    def home(self, name: str) -> Path:
+        return self.folder / name
+
+    def types(self, home: str, *words: str, keyboard: str = "") -> Screen:
+        self._patch.setattr("sys.stdin", io.StringIO(keyboard))
+        self._capsys.readouterr()
+        code = execute(["--home", str(self.home(home)), *words])
+        shown = self._capsys.readouterr()
+        return Screen(code, shown.out, shown.err)
+
+    def reads(self, home: str, *words: str, keyboard: str = "") -> str:
+        screen = self.types(home, *words, keyboard=keyboard)
+        assert screen.code == 0, screen
+        return screen.out
+
+    def json(self, home: str, *words: str) -> Any:
+        found = json.loads(self.reads(home, *words, "--json"))
+        assert found.pop("schema") == 1
+        return found
+
+    def fails(self, code: int, home: str, *words: str) -> str:
+        screen = self.types(home, *words)
+        assert screen.code == code, screen
+        assert screen.err.startswith("meshnode: "), screen
+        assert screen.err.count("\n") == 1, screen
+        return screen.err
+
+    def enrol(self, name: str, role: str, *squads: str) -> None:
+        """Make a device and its identity, with settings that keep it from the network."""
+        asked = ["--name", name, "--role", role, "--device", "phone"]
+        for squad in squads:
+            asked += ["--squad", squad]
+        invitation = self.json("hq", "authority", "invite", *asked)["invitation"]
+        self.reads(name, "init")
+        (self.home(name) / "meshnode.toml").write_text(SETTINGS)
+        request = self.json(name, "enrol", invitation)["request"]
+        answer = self.json("hq", "authority", "issue", request, "--yes")["answer"]
+        self.reads(name, "enrol", "--answer", answer)
