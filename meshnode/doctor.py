@@ -78,6 +78,10 @@ class Machine:
     """Version of the interpreter."""
     package_version: Callable[[str], str] = metadata.version
     """Version of an installed package; raises PackageNotFoundError."""
+    may_use: Callable[[Path], bool] = field(
+        default=lambda path: os.access(path, os.R_OK | os.W_OK | os.X_OK)
+    )
+    """Whether this user may read and write a folder."""
     free_bytes: Callable[[Path], int] = field(default=lambda path: shutil.disk_usage(path).free)
     """Room on the disk under a folder, bytes."""
     hosts: Callable[[], tuple[str, ...]] = field(default=lambda: _own_hosts())
@@ -106,6 +110,8 @@ class Facts:
     """As `Api.status`; what is wrong with the node; None where there is nothing to open."""
     is_running: bool = False
     """A running node answered."""
+    store_ms: int = 0
+    """When the store was last written before this examination, Unix milliseconds; 0 for never."""
     peers: tuple[dict[str, Any], ...] = ()
     """As `Api.peers`."""
 
@@ -133,6 +139,8 @@ async def gather(home: Path, runtime: Runtime, machine: Machine) -> Facts:
     """Return the facts of one home. Never raises for a fault that a check names."""
     settings: Settings | ConfigError
     identity: DeviceIdentity | EnrolmentError
+    # To open the store is to write to it, so its date is taken first.
+    store_ms = await runtime.run_blocking(_written_ms, home / "store.sqlite")
     try:
         settings = load_settings(home)
     except ConfigError as error:
@@ -152,8 +160,23 @@ async def gather(home: Path, runtime: Runtime, machine: Machine) -> Facts:
         except MeshError as error:
             status = error
     return Facts(
-        home, runtime.now_ms(), machine, settings, identity, status, is_running, tuple(peers)
+        home=home,
+        now_ms=runtime.now_ms(),
+        machine=machine,
+        settings=settings,
+        identity=identity,
+        status=status,
+        is_running=is_running,
+        store_ms=store_ms,
+        peers=tuple(peers),
     )
+
+
+def _written_ms(path: Path) -> int:
+    try:
+        return int(path.stat().st_mtime * 1000)
+    except OSError:
+        return 0
 
 
 # --- program and home ---------------------------------------------------------------------------
@@ -191,7 +214,7 @@ def check_home(facts: Facts) -> Finding:
     home = facts.home
     if not home.is_dir():
         return Finding("home", Level.FAIL, f"{home} is no folder", "Make it with 'meshnode init'")
-    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+    if not facts.machine.may_use(home):
         return Finding(
             "home", Level.FAIL, f"{home} may not be used by this user", "Use its owner's account"
         )
@@ -255,12 +278,11 @@ def check_identity(facts: Facts) -> Finding:
 
 def check_clock(facts: Facts) -> Finding:
     """The clock is not behind what this device has already seen."""
-    store = facts.home / "store.sqlite"
     fix = "Set the clock: messages with a wrong time are refused by others"
     dates = _badge_dates(facts)
     if dates is not None and facts.now_ms < dates[0]:
         return Finding("clock", Level.FAIL, "The clock is before the start of the badge", fix)
-    if store.exists() and store.stat().st_mtime * 1000 > facts.now_ms + _CLOCK_BACK_MS:
+    if facts.store_ms > facts.now_ms + _CLOCK_BACK_MS:
         return Finding("clock", Level.FAIL, "The clock is before the last use of the store", fix)
     return Finding("clock", Level.OK, "The clock is plausible")
 

@@ -14,6 +14,7 @@ import trio
 
 from meshnode.enrol import (
     Accepted,
+    FirstPrekey,
     Pending,
     accept_answer,
     finish,
@@ -31,11 +32,11 @@ from meshnode.store.engine import Store, Transaction, open_store
 from meshnode.store.keyring import KeyPurpose
 from protocol import bundle as bundles
 from protocol.bundle import Bundle
-from protocol.enrolment import Invitation
+from protocol.enrolment import Enrolled, Invitation
 from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted, sos_key_id
 from protocol.ids import short_id
 
-__all__ = ["complete", "request_for", "save_accepted"]
+__all__ = ["complete", "request_for", "save_enrolled"]
 
 
 async def request_for(
@@ -69,16 +70,17 @@ async def complete(
     with locked(place):
         accepted = accept_answer(home, text, runtime.now_ms(), sealer)
         async with open_store(place.store, runtime) as store:
-            await save_accepted(store, accepted, runtime)
+            await save_enrolled(store, accepted.enrolled, accepted.pending.prekey, runtime)
         with trio.CancelScope(shield=True):
             await runtime.run_blocking(finish, home, accepted)
     return accepted
 
 
-async def save_accepted(store: Store, accepted: Accepted, runtime: Runtime) -> None:
+async def save_enrolled(
+    store: Store, enrolled: Enrolled, first: FirstPrekey, runtime: Runtime
+) -> None:
     """Save documents, keys and prekeys of an answer in one transaction. Raises: StoreError."""
     now_ms = runtime.now_ms()
-    enrolled, first = accepted.enrolled, accepted.pending.prekey
     network_key, sos_key = enrolled.secrets.network_key, enrolled.secrets.sos_key
     own = bundles.decode_untrusted(first.container)
     others = [bundles.decode_untrusted(raw) for raw in enrolled.prekeys]

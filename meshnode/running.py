@@ -128,10 +128,12 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
             found.append(UnicastProbe(watch, runtime, node.metrics, last_known))
         return found
 
-    is_looking = settings.discovery.mdns or settings.discovery.probe
+    async def follow() -> None:
+        await watch.tell(lambda around: node.manager.moved(around.hosts))
+
     return Surroundings(
         static=static,
         is_serving=bool(settings.links.listen),
         discoveries=discoveries,
-        watches=(watch.run,) if is_looking else (),
+        watches=(watch.run, follow),
     )

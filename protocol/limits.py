@@ -89,6 +89,7 @@ __all__ = [
     "LINK_LINGER_MS",
     "LINK_READ_BYTES",
     "LOCAL_ADDRESSES_MAX",
+    "MDNS_ADDRESSES_MAX",
     "MDNS_CLOSE_MS_MAX",
     "MDNS_LOOKUPS_MAX",
     "MDNS_LOOKUP_MS_MAX",
@@ -317,8 +318,10 @@ ADDRESS_SETTLE_MS: Final = 300
 """Changes of addresses come in a row; they are looked at after a pause of this length."""
 ADDRESS_SETTLE_MS_MAX: Final = 3_000
 """Changes that never pause are looked at this long after the first one."""
-LOCAL_ADDRESSES_MAX: Final = 64
-"""Addresses of this machine that are looked at; a phone has about six."""
+LOCAL_ADDRESSES_MAX: Final = 1_024
+"""Addresses of this machine that are looked at; a phone has six, a busy server some hundred."""
+MDNS_ADDRESSES_MAX: Final = 64
+"""Addresses of one multicast announcement, made or heard: two datagrams."""
 HINTS_WAITING_MAX: Final = 256
 """Hints that wait for the link manager; more are dropped."""
 HINTS_BURST_MAX: Final = 256
@@ -411,8 +414,8 @@ STICK_READ_BYTES: Final = 1_048_576
 # --- dump --------------------------------------------------------------------------------------
 DUMP_BYTES_MAX: Final = 64_000_000
 """A file that is explained from memory: eight answers of the largest size, a day of trace."""
-DUMP_FRAMES_MAX: Final = 1_000_000
-"""Frames of one capture that are counted, about two seconds."""
+DUMP_FRAMES_MAX: Final = 200_000
+"""Frames of one capture that are counted, half a second: more than a session of days has."""
 DUMP_LIST_MAX: Final = 1_000
 """Frames named one by one, and parts of one PEM file."""
 DUMP_EVENTS_MAX: Final = 1_000

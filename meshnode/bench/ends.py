@@ -1,9 +1,10 @@
 """One end of a measured contact between two real nodes, run as a process of its own.
 
-`receive HOME EXPECTED` listens, prints its port, and measures from the first byte of the contact
-until every expected bundle is committed and acknowledged; `send HOME PORT EXPECTED` dials and
-measures until everything was acknowledged. Each prints one line of JSON. `urgent` at the end of
-the arguments measures instead how long one SOS takes over the idle contact.
+`receive HOME EXPECTED` listens, prints its port, and measures from the first byte of the second
+contact until every expected bundle is committed; `send HOME PORT FILE` dials once to warm up, takes
+in the bundles of FILE, dials again and measures until everything was acknowledged. `urgent` at the
+end of the arguments also measures how long one SOS takes over the idle contact. Both ends print
+lines of JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import trio
 
+from meshnode.bench.floor import items_of
 from meshnode.bench.meter import Meter
+from meshnode.bench.network import WARM_UP, take_in
 from meshnode.config import Settings
 from meshnode.links.base import Address
 from meshnode.links.tcp import TCPBearer
@@ -31,28 +34,29 @@ __all__ = ["main"]
 
 _LOOP = "127.0.0.1"
 _STEP_S = 0.001
+_LINGER_S = 0.3
 _GIVE_UP_S = 120
 
 
 class _End:
-    """A node with a metered bearer."""
+    """A node whose bearer is metered from a moment on."""
 
     def __init__(self, node: Node, home: Path, listen: tuple[Address, ...]) -> None:
         self.node = node
         self.meter = Meter()
-        self._started = trio.Event()
+        self.is_armed = False
+        self.started = trio.Event()
         contexts = make_contexts(TLSFiles.in_home(home), node.membership.root.anchors)
         node.bearer = TCPBearer(contexts, node.runtime, listen, wrap=self._count)
 
     def _count(self, stream: trio.SocketStream) -> trio.abc.Stream:
-        """Start the clocks at the first contact."""
-        if not self._started.is_set():
+        """Start the clocks at the first contact after the warming up."""
+        if not self.is_armed:
+            return stream
+        if not self.started.is_set():
             self.meter.start()
-            self._started.set()
+            self.started.set()
         return self.meter.count(stream)
-
-    async def wait_started(self) -> None:
-        await self._started.wait()
 
     def held(self) -> int:
         return sum(self.node.store.class_counts.values())
@@ -67,42 +71,55 @@ class _End:
 
 
 async def _receive(home: Path, expected: int, is_urgent: bool) -> None:
-    async with open_home(home, Settings(), system_runtime()) as node:
+    async with (
+        open_home(home, Settings(), system_runtime()) as node,
+        trio.open_nursery() as nursery,
+    ):
         end = _End(node, home, (Address(_LOOP, 0),))
         before = end.held()
-        async with trio.open_nursery() as nursery:
-            (address,) = await nursery.start(node.run, Surroundings())
+        (address,) = await nursery.start(node.run, Surroundings())
+        with node.events.subscribe() as stored:
             _print(port=address.port)
-            await end.wait_started()
-            with node.events.subscribe() as stored:
-                while end.held() < before + expected:
+            while end.held() < before + WARM_UP:
+                await stored.next()
+            end.is_armed = True
+            _print(warm=WARM_UP)
+            while end.held() < before + WARM_UP + expected:
+                await stored.next()
+            figures = end.meter.stop()
+            if is_urgent:
+                while not node.store.class_counts.get(TrafficClass.SOS):
                     await stored.next()
-                figures = end.meter.stop()
-                if is_urgent:
-                    while not node.store.class_counts.get(TrafficClass.SOS):
-                        await stored.next()
-                    figures["urgent_at"] = time.monotonic()
-            # The last acknowledgement leaves before this end goes.
-            await trio.sleep(0.2)
-            _print(**figures, stored=end.held() - before)
-            nursery.cancel_scope.cancel()
+                figures["urgent_at"] = time.monotonic()
+        # The last acknowledgement leaves before this end goes.
+        await trio.sleep(_LINGER_S)
+        _print(**figures)
+        nursery.cancel_scope.cancel()
 
 
-async def _send(home: Path, port: int, expected: int, is_urgent: bool) -> None:
+async def _send(home: Path, port: int, rows: Path, is_urgent: bool) -> None:
+    raws = items_of(bytearray(rows.read_bytes()))
     async with open_home(home, Settings(), system_runtime()) as node:
         end = _End(node, home, ())
         surroundings = Surroundings(static=(Address(_LOOP, port),), is_serving=False)
         async with trio.open_nursery() as nursery:
             await nursery.start(node.run, surroundings)
-            await end.until_acknowledged(expected)
+            await end.until_acknowledged(WARM_UP)
+            nursery.cancel_scope.cancel()
+        await take_in(node, raws)
+        # The other end has noticed meanwhile that the first contact is over.
+        end.is_armed = True
+        async with trio.open_nursery() as nursery:
+            await nursery.start(node.run, surroundings)
+            await end.until_acknowledged(len(raws))
             figures = end.meter.stop()
             if is_urgent:
-                await trio.sleep(0.5)
+                await trio.sleep(_LINGER_S)
                 figures["urgent_from"] = time.monotonic()
                 scope = Scope.for_zone(node.identity.zone)
                 await node.outbox.send(Writing(scope, "SOS", Priority.SOS))
             _print(**figures)
-            await trio.sleep(0.5)
+            await trio.sleep(_LINGER_S)
             nursery.cancel_scope.cancel()
 
 
@@ -114,14 +131,13 @@ def main(arguments: list[str]) -> None:
     """Run one end; see the module."""
     role, home, *rest = arguments
     is_urgent = rest[-1:] == ["urgent"]
-    numbers = [int(each) for each in rest if each != "urgent"]
 
     async def bounded() -> None:
         with trio.fail_after(_GIVE_UP_S):
             if role == "receive":
-                await _receive(Path(home), numbers[0], is_urgent)
+                await _receive(Path(home), int(rest[0]), is_urgent)
             else:
-                await _send(Path(home), numbers[0], numbers[1], is_urgent)
+                await _send(Path(home), int(rest[0]), Path(rest[1]), is_urgent)
 
     trio.run(bounded)
 

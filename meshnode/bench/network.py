@@ -1,4 +1,4 @@
-"""A small network for measurements: an author, a carrier that reads nothing, a reader elsewhere.
+"""A small network for measurements: an author, a reader elsewhere, two carriers that read nothing.
 
 Homes are made once, whole, by a real enrolment; each run works on copies of them.
 """
@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from meshnode.author import Author, Draft
 from meshnode.authority_home import AuthorityHome, Network
 from meshnode.config import Settings
-from meshnode.enrol import read_invitation
+from meshnode.enrol import load_identity, read_invitation
 from meshnode.enrolled import complete, request_for
+from meshnode.node import Node
 from meshnode.running import open_home
 from meshnode.runtime import Runtime
 from meshnode.store import keyring
@@ -23,54 +25,75 @@ from protocol.armour import TextForm, armour
 from protocol.bundle import Scope, Suite
 from protocol.identity import DeviceClass, Role
 from protocol.ids import squad_id_of
-from protocol.limits import Kind
+from protocol.limits import BATCH_BUNDLES_MAX, CHAIN_MESSAGES_MAX, Kind
 
-__all__ = ["BODY_BYTES", "Homes", "make_homes"]
+__all__ = ["BODY_BYTES", "WARM_UP", "Homes", "make_homes", "take_in"]
 
 BODY_BYTES = 200
 """Sealed body of each measured bundle: a text of three lines."""
+WARM_UP = 250
+"""Bundles of the contact before the measured one: nodes in the field have met before."""
 _PASSPHRASE = "a passphrase that protects nothing but this measurement"
 _SQUAD = "measured"
-_BATCH = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Homes:
-    """Two enrolled devices, one of which has something to say."""
+    """Two enrolled carriers, and what one of them has to hand over."""
 
-    author: Path
-    """Home of the device that wrote the bundles."""
+    holder: Path
+    """Home of the device that will hold the bundles; it holds those for warming up."""
     carrier: Path
     """Home of a relay: it takes every bundle and reads none."""
     anchors: tuple[bytes, ...]
     """DER certificates that both trust."""
+    author_key: bytes
+    """32 raw bytes: whose signature is on every bundle."""
+    warm_up: tuple[bytes, ...]
+    """Containers for the contact before the measured one."""
     bundles: tuple[bytes, ...]
-    """Containers that the author holds for a squad the carrier is not in."""
+    """Containers for the measured contact, for a squad that neither is in."""
 
 
 async def make_homes(folder: Path, messages: int, runtime: Runtime) -> Homes:
-    """Enrol author, reader and carrier in `folder`, and write `messages` bundles."""
+    """Enrol an author and two carriers in `folder`, and write `messages` bundles."""
     folder.mkdir(parents=True, exist_ok=True)
     hq = folder / "authority"
     hq.mkdir()
     network = Network("Bench", 1, "Bench")
-    AuthorityHome.create(
-        hq, _PASSPHRASE, network, runtime.now_ms(), runtime.entropy, scrypt_cost=2
-    )
+    AuthorityHome.create(hq, _PASSPHRASE, network, runtime.now_ms(), runtime.entropy, scrypt_cost=2)
     with AuthorityHome.open(hq, _PASSPHRASE, runtime.entropy) as authority:
         for name, role, squads in (
             ("reader", Role.AGENT, [_SQUAD]),
-            ("carrier", Role.RELAY, []),
             ("author", Role.AGENT, [_SQUAD]),
+            ("carrier", Role.RELAY, []),
+            ("holder", Role.AGENT, ["carrying"]),
         ):
             await _enrol(authority, folder / name, name, role, squads, runtime)
         documents = [document.raw for document in authority.state.documents]
-    for name in ("carrier", "author"):
-        async with open_home(folder / name, Settings(), runtime) as node:
-            await node.membership.accept(documents)
-            anchors = node.membership.root.anchors
-    written = await _write(folder / "author", messages, runtime)
-    return Homes(folder / "author", folder / "carrier", anchors, written)
+    written = await _write(folder / "author", WARM_UP + messages, runtime)
+    async with open_home(folder / "carrier", Settings(), runtime) as node:
+        await node.membership.accept(documents)
+    async with open_home(folder / "holder", Settings(), runtime) as node:
+        await node.membership.accept(documents)
+        await take_in(node, written[:WARM_UP])
+        anchors = node.membership.root.anchors
+    key = load_identity(folder / "author").badge_key.public_key().public_bytes_raw()
+    return Homes(
+        folder / "holder",
+        folder / "carrier",
+        anchors,
+        key,
+        written[:WARM_UP],
+        written[WARM_UP:],
+    )
+
+
+async def take_in(node: Node, raws: Sequence[bytes]) -> None:
+    """Let a node receive bundles as from a file. Raises: StoreError."""
+    for start in range(0, len(raws), BATCH_BUNDLES_MAX):
+        batch = [(0, raw) for raw in raws[start : start + BATCH_BUNDLES_MAX]]
+        await node.relay.receive(None, batch)
 
 
 async def _enrol(
@@ -89,24 +112,24 @@ async def _enrol(
 
 
 async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ...]:
-    """Store bundles whose bodies are random: a carrier cannot tell them from sealed ones."""
+    """Write bundles whose bodies are random: a carrier cannot tell them from sealed ones."""
     scope = Scope.for_squad(1, squad_id_of(1, _SQUAD))
     written: list[bytes] = []
     async with open_home(home, Settings(), runtime) as node:
         keys = await node.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
-        author = Author(
-            node.identity.node, node.identity.sign, runtime, next(iter(keys.values()))
-        )
+        network_key = next(iter(keys.values()))
+        author = Author(node.identity.node, node.identity.sign, runtime, network_key)
 
-        def write(tx: Transaction, count: int, first: int) -> None:
-            for number in range(first, first + count):
-                keyref, body = runtime.entropy(8), runtime.entropy(BODY_BYTES)
-                draft = Draft(Kind.TEXT, Suite.CHAIN, scope, keyref, number % 2_048)
-                made = author.make(tx, draft, lambda _header, body=body: body)  # type: ignore[misc]
+        def write(tx: Transaction, numbers: range) -> None:
+            for number in numbers:
+                draft = Draft(
+                    Kind.TEXT, Suite.CHAIN, scope, runtime.entropy(8), number % CHAIN_MESSAGES_MAX
+                )
+                made = author.make(tx, draft, lambda _header: runtime.entropy(BODY_BYTES))
                 assert made.bundle is not None, "what was made here is a bundle"
                 written.append(made.bundle.raw)
 
-        for first in range(0, messages, _BATCH):
-            count = min(_BATCH, messages - first)
-            await node.store.write(lambda tx, c=count, f=first: write(tx, c, f))  # type: ignore[misc]
+        for first in range(0, messages, BATCH_BUNDLES_MAX):
+            numbers = range(first, min(first + BATCH_BUNDLES_MAX, messages))
+            await node.store.write(partial(write, numbers=numbers))
     return tuple(written)

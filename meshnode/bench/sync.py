@@ -1,7 +1,7 @@
 """What it costs to hand 2,000 bundles over, beside a bare pipeline in the same minute.
 
-Both are two processes over loopback TLS; runs alternate, so that a busy machine slows both. The
-figures are medians. Source: sync.md targets, `meshnode/bench/floor.py`.
+Both are two processes over loopback TLS, and have met once before; runs alternate, so that a busy
+machine slows both. The figures are medians. Source: sync.md targets, `meshnode/bench/floor.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
@@ -21,7 +22,6 @@ from typing import Any, TypeAlias
 import trio
 
 from meshnode.bench.network import Homes, make_homes
-from meshnode.enrol import load_identity
 from meshnode.runtime import system_runtime
 from protocol.errors import MeshError
 
@@ -34,6 +34,16 @@ _WAIT_S = 180
 
 class BenchError(MeshError):
     """A measured process failed; its words are in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Bundles as both programs read them."""
+
+    warm_up: Path
+    """For the contact before the measured one."""
+    bundles: Path
+    """For the measured one."""
 
 
 def measure(
@@ -51,17 +61,16 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="meshnode-bench-") as name:
         folder = Path(name)
         homes = trio.run(make_homes, folder / "homes", messages, system_runtime())
-        rows = folder / "rows"
-        rows.write_bytes(
-            b"".join(len(raw).to_bytes(4, "big") + raw for raw in homes.bundles)
-        )
+        files = _Files(folder / "warm-up", folder / "bundles")
+        files.warm_up.write_bytes(_rows(homes.warm_up))
+        files.bundles.write_bytes(_rows(homes.bundles))
         nodes, floors = [], []
         for run in range(repeats):
-            nodes.append(_node_run(folder / f"node{run}", homes, messages, is_urgent=False))
-            floors.append(_floor_run(folder / f"floor{run}", homes, rows))
+            nodes.append(_node_run(folder / f"node{run}", homes, files, is_urgent=False))
+            floors.append(_floor_run(folder / f"floor{run}", homes, files))
             on_run(2 * run + 2)
         urgent = [
-            _node_run(folder / f"urgent{run}", homes, messages, is_urgent=True)["urgent_ms"]
+            _node_run(folder / f"urgent{run}", homes, files, is_urgent=True)["urgent_ms"]
             for run in range(min(3, repeats))
         ]
     return _summary(messages, homes, nodes, floors, urgent)
@@ -100,34 +109,39 @@ def _summary(
     }
 
 
-def _node_run(folder: Path, homes: Homes, messages: int, *, is_urgent: bool) -> Figures:
+def _rows(raws: Sequence[bytes]) -> bytes:
+    return b"".join(len(raw).to_bytes(4, "big") + raw for raw in raws)
+
+
+def _node_run(folder: Path, homes: Homes, files: _Files, *, is_urgent: bool) -> Figures:
     """Hand everything over once between fresh copies of the homes."""
     more = ["urgent"] if is_urgent else []
-    author, carrier = folder / "author", folder / "carrier"
-    shutil.copytree(homes.author, author)
+    holder, carrier = folder / "holder", folder / "carrier"
+    shutil.copytree(homes.holder, holder)
     shutil.copytree(homes.carrier, carrier)
-    module = "meshnode.bench.ends"
-    with _started(module, "receive", str(carrier), str(messages), *more) as receiver:
+    module, expected = "meshnode.bench.ends", str(len(homes.bundles))
+    with _started(module, "receive", str(carrier), expected, *more) as receiver:
         port = str(_line(receiver)["port"])
-        with _started(module, "send", str(author), port, str(messages), *more) as sender:
+        with _started(module, "send", str(holder), port, str(files.bundles), *more) as sender:
+            _line(receiver)
             figures = _together(_line(sender), _line(receiver))
     shutil.rmtree(folder)
     return figures
 
 
-def _floor_run(folder: Path, homes: Homes, rows: Path) -> Figures:
+def _floor_run(folder: Path, homes: Homes, files: _Files) -> Figures:
     module = "meshnode.bench.floor"
-    for name, home in (("send", homes.author), ("receive", homes.carrier)):
+    pem = "".join(ssl.DER_cert_to_PEM_cert(anchor) for anchor in homes.anchors)
+    for name, home in (("send", homes.holder), ("receive", homes.carrier)):
         end = folder / name
         for part in ("keys", "identity"):
             shutil.copytree(home / part, end / part)
-        pem = "".join(ssl.DER_cert_to_PEM_cert(anchor) for anchor in homes.anchors)
         (end / "identity" / "anchors.pem").write_text(pem)
-        key = load_identity(homes.author).badge_key.public_key().public_bytes_raw()
-        (end / "author").write_bytes(key)
+        (end / "author").write_bytes(homes.author_key)
     with _started(module, "receive", str(folder / "receive")) as receiver:
         port = str(_line(receiver)["port"])
-        with _started(module, "send", str(folder / "send"), port, str(rows)) as sender:
+        names = [str(files.warm_up), str(files.bundles)]
+        with _started(module, "send", str(folder / "send"), port, *names) as sender:
             figures = _together(_line(sender), _line(receiver))
     shutil.rmtree(folder)
     return figures

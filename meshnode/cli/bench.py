@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
+
+from meshnode.cli.language import say
 
 __all__ = ["app", "register"]
 
@@ -27,12 +30,19 @@ def sync(
     messages: Annotated[
         int, typer.Option(min=1, max=100_000, help="Bundles that move in one run.")
     ] = 2_000,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=100, help="Runs of each; medians are printed.")
+    ] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Move bundles between two processes, and measure it against a bare pipeline."""
     from meshnode.bench.sync import measure
+    from meshnode.cli.progress import progress_bar
 
-    _print(measure(messages), as_json)
+    words = say("measuring")
+    with progress_bar(words, 2 * repeats) as draw:
+        figures = measure(messages, repeats, partial(draw, words))
+    _print(figures, as_json)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def dump(
     if as_json:
         print_json(**found)
     else:
-        _print_tree(found, 0)
+        _print_tree({name: value for name, value in found.items() if name != "schema"}, 0)
 
 
 def _print_tree(value: dict[str, Any], depth: int) -> None:

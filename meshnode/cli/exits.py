@@ -14,6 +14,7 @@ from typing import Final
 from meshnode.authority_keys import AuthorityError
 from meshnode.cli.texts import TextError
 from meshnode.directory import UnknownNameError
+from meshnode.dump import DumpError
 from meshnode.errors import (
     ConfigError,
     ControlError,
@@ -34,8 +35,8 @@ from protocol.errors import (
     ExpiredError,
     IdentityError,
     LimitExceededError,
-    LocalProtocolError,
     MeshError,
+    ProtocolError,
     RemoteProtocolError,
 )
 
@@ -114,8 +115,9 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         ControlError: Exit(
             8, "the running node refused, or went away", "see 'meshnode status', or start it again"
         ),
-        LocalProtocolError: Exit(70, "a defect of this program", "report it with --debug"),
-        MeshError: Exit(70, "an error without a place in this table: a defect", "report it"),
+        ProtocolError: Exit(70, "a defect of this program", "report it with --debug"),
+        DumpError: Exit(2, "a file cannot be read at all"),
+        MeshError: Exit(9, "the demo or a measurement could not do its work"),
     }
 )
 """Each kind of error with its exit code; a class that is not here counts as its nearest base."""

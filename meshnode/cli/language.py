@@ -92,7 +92,9 @@ def translate_error(message: str) -> str:
         return known[message]
     for sentence, spoken in known.items():
         if "{0}" in sentence and (found := _shape(sentence).fullmatch(message)):
-            return spoken.format(*found.groups())
+            # What an error tells of another one is a sentence as well; a name alone is not.
+            parts = (translate_error(part) if " " in part else part for part in found.groups())
+            return spoken.format(*parts)
     return message
 
 

@@ -164,7 +164,10 @@ def _interrupted() -> int:
 
 def _explained(error: Exception, arguments: Sequence[str]) -> int:
     """Say in one sentence what went wrong and what to do; return the exit code."""
-    from meshnode.cli.exits import EXIT_INTERNAL, EXIT_USAGE, exit_for
+    if _is_usage(error):
+        return _misused(error)
+    # The table knows every room: it is not loaded for a wrong word on the command line.
+    from meshnode.cli.exits import EXIT_INTERNAL, exit_for
     from protocol.errors import MeshError
 
     if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
@@ -175,8 +178,6 @@ def _explained(error: Exception, arguments: Sequence[str]) -> int:
         place = exit_for(error)
         _complain(_sentence(error, place.cure))
         return place.code
-    if _is_usage(error):
-        return _misused(error, EXIT_USAGE)
     _complain(say("a defect of this program: {kind}", kind=type(error).__name__))
     _write_down(error, arguments)
     return EXIT_INTERNAL
@@ -192,16 +193,16 @@ def _is_usage(error: Exception) -> bool:
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
 
-def _misused(error: Any, code: int) -> int:
+def _misused(error: Any) -> int:
     """Explain a wrong command line; a command without arguments gets its help."""
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message(), err=True)
-        return code
+        return int(error.exit_code)
     words = translate_error(" ".join(error.format_message().split()).rstrip("."))
     path = context.command_path if context is not None else "meshnode"
     _complain(say("{words}; see '{path} --help'", words=words, path=path))
-    return code
+    return int(error.exit_code)
 
 
 def _complain(sentence: str) -> None:

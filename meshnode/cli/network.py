@@ -6,8 +6,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ import typer
 from meshnode.cli.language import say
 
 if TYPE_CHECKING:
+    from meshnode.cli.progress import Draw
     from meshnode.client import NodeApi
 
 __all__ = ["register"]
@@ -121,13 +121,14 @@ def sync(
 ) -> None:
     """Meet one peer, exchange everything, and end."""
     from meshnode.cli.access import with_node
+    from meshnode.cli.progress import progress_bar
     from meshnode.cli.show import duration, print_json, size
     from meshnode.errors import LinkError
 
-    with _progress_bar() as progress:
+    with progress_bar(say("connecting")) as draw:
 
         async def action(api: NodeApi) -> dict[str, Any]:
-            return await api.sync(once, progress)
+            return await api.sync(once, partial(_drawn, draw))
 
         found = with_node(ctx, action)
     if as_json:
@@ -147,24 +148,8 @@ def sync(
         raise LinkError(f"the contact ended too early ({found['reason']}): run it again")
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Give what draws a contact's counters; it draws on a terminal only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    # A pipe gets the result alone: a bar there would be one line of noise for each change.
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(say("connecting"), total=None)
-
-        def draw(counters: dict[str, Any]) -> None:
-            words = say(
-                "{sent} bundles sent, {received} received",
-                sent=counters["bundles_sent"],
-                received=counters["bundles_received"],
-            )
-            bar.update(task, description=words)
-
-        yield draw
+def _drawn(draw: Draw, counters: dict[str, Any]) -> None:
+    """Draw the counters of a contact."""
+    sent, received = counters["bundles_sent"], counters["bundles_received"]
+    words = say("{sent} bundles sent, {received} received", sent=sent, received=received)
+    draw(words, sent + received)

@@ -31,8 +31,8 @@ async def find_message(api: NodeApi, text: str) -> str:
     wanted = text.strip().lower()
     if _WHOLE.fullmatch(wanted):
         return wanted
-    if wanted.isdecimal():
-        return await _numbered(api, int(wanted), text)
+    if wanted.isdecimal() and (numbered := await _numbered(api, int(wanted))) is not None:
+        return numbered
     if wanted == "last":
         return await _last_sent(api)
     start, _, end = wanted.replace("...", "…").partition("…")
@@ -56,12 +56,12 @@ def _fits(message: str, start: str, end: str) -> bool:
     return message.startswith(start) or message.endswith(start)
 
 
-async def _numbered(api: NodeApi, key: int, text: str) -> str:
+async def _numbered(api: NodeApi, key: int) -> str | None:
     for lister in (api.outgoing, api.inbox):
         for each in await lister(key - 1, 1):
             if each["key"] == key:
                 return str(each["message"])
-    raise _unknown(text)
+    return None
 
 
 async def _last_sent(api: NodeApi) -> str:

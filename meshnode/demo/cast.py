@@ -11,7 +11,7 @@ from typing import Final
 from meshnode.authority_home import Network
 from protocol.identity import DeviceClass, Role
 
-__all__ = ["BOATS_SQUAD", "CAST", "CENTRE", "NETWORK", "SQUAD", "Device", "device"]
+__all__ = ["BOAT", "BOATS_SQUAD", "CAST", "CENTRE", "NETWORK", "SQUAD", "Device", "device"]
 
 SQUAD: Final = "Queyras"
 """The squad at the pass."""
@@ -19,6 +19,8 @@ BOATS_SQUAD: Final = "Vedette"
 """The crew at sea."""
 CENTRE: Final = "centre"
 """The gateway of the operations centre, the CODT."""
+BOAT: Final = "vedette"
+"""The box on the boat."""
 NETWORK: Final = Network("Démonstration", 5, "CODT des Hautes-Alpes")
 
 
@@ -46,7 +48,7 @@ CAST: Final = (
     Device("alice", Role.LEADER, DeviceClass.PHONE, (SQUAD,)),
     Device("bruno", Role.AGENT, DeviceClass.PHONE, (SQUAD,)),
     Device("chloe", Role.AGENT, DeviceClass.PHONE, (SQUAD,)),
-    Device("vedette", Role.RELAY, DeviceClass.BOX, has_coverage=True),
+    Device(BOAT, Role.RELAY, DeviceClass.BOX, has_coverage=True),
     Device("yann", Role.AGENT, DeviceClass.PHONE, (BOATS_SQUAD,)),
 )
 """In the order in which tables show them."""

@@ -14,7 +14,19 @@ from typing import Any, Final
 from meshnode.client import NodeApi, open_api
 from meshnode.runtime import Runtime
 
-__all__ = ["Account", "Shown", "Sheet", "Written", "duplicates", "ledger", "lost", "read_sheet"]
+__all__ = [
+    "Account",
+    "Haul",
+    "Met",
+    "Sheet",
+    "Shown",
+    "Written",
+    "duplicates",
+    "haul",
+    "ledger",
+    "lost",
+    "read_sheet",
+]
 
 _PAGE: Final = 500
 _CENTRE: Final = "codt"
@@ -55,6 +67,32 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """What a store says of all contacts with one device."""
+
+    name: str
+    """The other device."""
+    first_ms: int
+    """Begin of the first contact, Unix milliseconds."""
+    sent_bytes: int
+    """Bytes sent to it, all frames of all contacts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Haul:
+    """A backlog that reached a device in one go."""
+
+    notes: int
+    """Notes that arrived."""
+    bytes: int
+    """Bytes that the carrier sent there, with everything else it had to say."""
+    seconds: float
+    """From the begin of the contact to the last note opened."""
+    overtaken: int
+    """Notes that were opened after an SOS which was written last of all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
     """All that one store says of messages."""
 
@@ -64,6 +102,8 @@ class Sheet:
     """Oldest first."""
     shown: tuple[Shown, ...]
     """In order of arrival."""
+    met: tuple[Met, ...] = ()
+    """Every device that was ever in contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +139,8 @@ async def read_sheet(name: str, home: Path, runtime: Runtime) -> Sheet:
     """Read the store of a stopped node. Raises: HomeError, StoreError, EnrolmentError."""
     async with open_api(home, runtime) as api:
         written = [_written(await api.message(each["message"])) for each in await _outgoing(api)]
-        return Sheet(name, tuple(written), tuple(await _inbox(api)))
+        met = [Met(p["name"], p["first_ms"], p["sent_bytes"]) for p in await api.peers()]
+        return Sheet(name, tuple(written), tuple(await _inbox(api)), tuple(met))
 
 
 async def _outgoing(api: NodeApi) -> list[dict[str, Any]]:
@@ -135,9 +176,7 @@ async def _inbox(api: NodeApi) -> list[Shown]:
 def ledger(sheets: Sequence[Sheet]) -> list[Account]:
     """Return an account of every message that any store says was written."""
     inboxes = {sheet.name: {(s.message, s.text) for s in sheet.shown} for sheet in sheets}
-    return [
-        _account(sheet.name, written, inboxes) for sheet in sheets for written in sheet.written
-    ]
+    return [_account(sheet.name, written, inboxes) for sheet in sheets for written in sheet.written]
 
 
 def _account(author: str, written: Written, inboxes: dict[str, set[tuple[str, str]]]) -> Account:
@@ -154,6 +193,18 @@ def _account(author: str, written: Written, inboxes: dict[str, set[tuple[str, st
 def lost(accounts: Iterable[Account]) -> list[Account]:
     """Return the messages that somebody whom they are for lacks, or that nobody receipted."""
     return [each for each in accounts if each.missing or each.written.state != "delivered"]
+
+
+def haul(carrier: Sheet, reader: Sheet) -> Haul | None:
+    """Return how the notes in the inbox of `reader` came; None if they did not meet at all."""
+    contact = next((each for each in carrier.met if each.name == reader.name), None)
+    opened = [each.received_ms for each in reader.shown if each.kind == "note"]
+    if contact is None or not opened:
+        return None
+    kinds = [each.kind for each in reader.shown]
+    overtaken = kinds[kinds.index("sos") :].count("note") if "sos" in kinds else 0
+    seconds = (max(opened) - contact.first_ms) / 1000
+    return Haul(len(opened), contact.sent_bytes, seconds, overtaken)
 
 
 def duplicates(sheets: Sequence[Sheet]) -> int:

@@ -2,8 +2,8 @@
 
 With root every device is in a network namespace of its own, a place is a bridge, and the nodes
 find one another by multicast, as they do in the field. Without root all devices share the
-loopback: a contact is then `sync` from one end to the other, again and again while it is open,
-and nothing else connects them. Neither knows what nodes say to one another.
+loopback and are told to dial forwarders, which are silent while a contact is closed. Neither
+network knows what nodes say to one another.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import combinations
 from typing import Final
 
 import trio
 
 from meshnode.demo.cast import Device
-from meshnode.errors import MeshError
+from meshnode.demo.radio import Radio
+from protocol.errors import MeshError
 
 __all__ = ["Loopback", "Namespaces", "Network", "NetworkError", "open_network"]
 
@@ -27,11 +30,9 @@ _COVERAGE: Final = "net"
 """The place that every modem and the centre reach."""
 _RADIO: Final = "radio0"
 _MODEM: Final = "modem0"
-_SYNC_EVERY_S: Final = 0.5
-"""Pause between two exchanges of an open contact on the loopback."""
 
-SyncPair = Callable[[str, str], Awaitable[None]]
-"""Lets the first device dial the second once."""
+PortOf = Callable[[str], Awaitable[int]]
+"""Returns on which port a device listens now. Raises: OSError if it does not."""
 
 
 class NetworkError(MeshError):
@@ -118,6 +119,14 @@ class Namespaces(Network):
 
     async def build(self) -> None:
         """Make namespaces, bridges and cables. Raises: NetworkError; nothing is left then."""
+        try:
+            await self._build()
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.remove()
+            raise
+
+    async def _build(self) -> None:
         names = [self._air, *(self.namespace(name) for name in self._cast)]
         await _ip("".join(f"netns add {name}\n" for name in names))
         # Duplicate detection of IPv6 would hold every contact up for two seconds.
@@ -125,7 +134,8 @@ class Namespaces(Network):
             script = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad"
             await _run("ip", "netns", "exec", name, "sh", "-c", script)
         bridges = [
-            f"link add {bridge} type bridge mcast_snooping 0 forward_delay 0\nlink set {bridge} up\n"
+            f"link add {bridge} type bridge mcast_snooping 0 forward_delay 0\n"
+            f"link set {bridge} up\n"
             for bridge in self._bridges
         ]
         await _ip("".join(bridges), self._air)
@@ -172,24 +182,34 @@ class Namespaces(Network):
 
 
 class Loopback(Network):
-    """Every device on 127.0.0.1, each on a port that the system chose."""
+    """Every device on 127.0.0.1, with a radio that can be switched between any two."""
 
-    words = "all on the loopback, where a contact is one device that syncs with the other"
+    words = "all on the loopback; they reach one another through forwarders that are switched"
 
     def __init__(self, cast: Sequence[Device]) -> None:
         super().__init__(cast)
-        self._failed: set[tuple[str, str]] = set()
+        self._radios: dict[tuple[str, str], Radio] = {}
+
+    async def build(self) -> None:
+        """Open a port for each two devices that may ever meet. Raises: OSError."""
+        for one, other in combinations(self._cast.values(), 2):
+            is_possible = (one.has_radio and other.has_radio) or (
+                one.has_coverage and other.has_coverage
+            )
+            if is_possible:
+                self._radios[one.name, other.name] = await Radio.open()
 
     async def _change(self) -> None:
+        contacts = self.contacts()
+        for pair, radio in self._radios.items():
+            radio.switch(is_on=pair in contacts)
         await trio.lowlevel.checkpoint()
 
-    async def run(self, sync: SyncPair) -> None:
-        """Keep open contacts in touch until cancelled."""
-        while True:
-            for one, other in sorted(self.contacts()):
-                if (one, other) in self.contacts():
-                    await sync(one, other)
-            await trio.sleep(_SYNC_EVERY_S)
+    async def run(self, port_of: PortOf) -> None:
+        """Carry what devices in contact say until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for (_one, other), radio in self._radios.items():
+                nursery.start_soon(radio.run, partial(port_of, other))
 
     def command(self, name: str) -> list[str]:
         """See `Network.command`."""
@@ -197,8 +217,10 @@ class Loopback(Network):
 
     def settings(self, name: str) -> str:
         """See `Network.settings`."""
+        radios = [radio for (one, _other), radio in self._radios.items() if one == name]
+        static = ", ".join(f'"127.0.0.1:{radio.port}"' for radio in radios)
         return (
-            '[links]\nlisten = ["127.0.0.1:0"]\n'
+            f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\n'
             "[discovery]\nmdns = false\nprobe = false\n"
             '[trace]\nfile = "trace.jsonl"\n'
         )
@@ -206,19 +228,15 @@ class Loopback(Network):
 
 async def open_network(cast: Sequence[Device], places: Sequence[str]) -> Namespaces | Loopback:
     """Return the best network that this machine allows."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0 or not shutil.which("ip"):
-        return Loopback(cast)
-    network = Namespaces(cast, places)
-    try:
-        await network.build()
-    except BaseException as error:
-        with trio.CancelScope(shield=True):
-            await network.remove()
-        if isinstance(error, NetworkError):
-            # Root inside a container may lack the right to make namespaces.
-            return Loopback(cast)
-        raise
-    return network
+    if sys.platform.startswith("linux") and os.geteuid() == 0 and shutil.which("ip"):
+        namespaces = Namespaces(cast, places)
+        # Root inside a container may lack the right to make namespaces.
+        with suppress(NetworkError):
+            await namespaces.build()
+            return namespaces
+    loopback = Loopback(cast)
+    await loopback.build()
+    return loopback
 
 
 async def _ip(batch: str, namespace: str | None = None) -> None:
@@ -233,4 +251,6 @@ async def _run(*argv: str, stdin: str = "") -> None:
     )
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NetworkError(f"{' '.join(argv[:4])} failed: {words[-1] if words else done.returncode}")
+        raise NetworkError(
+            f"{' '.join(argv[:4])} failed: {words[-1] if words else done.returncode}"
+        )

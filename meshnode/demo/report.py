@@ -12,6 +12,7 @@ from typing import Final, TextIO
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from meshnode.demo.witness import Change, summary
 
@@ -70,14 +71,15 @@ class Report:
             self._line(change.device, f"[yellow]knows[/] {sos}«{text}»: {state}")
 
     def _line(self, device: str, markup: str) -> None:
-        self._write(f"[dim]{self._elapsed_s():6.1f} s[/]  [bold]{device:<{_NAME_WIDTH}}[/] {markup}")
+        self._write(
+            f"[dim]{self._elapsed_s():6.1f} s[/]  [bold]{device:<{_NAME_WIDTH}}[/] {markup}"
+        )
 
     def _write(self, markup: str) -> None:
         if self._console is not None:
             self._console.print(markup, soft_wrap=True)
             return
-        plain = re.sub(r"(?<!\\)\[/?[a-z ]*\]", "", markup).replace("\\[", "[")
-        self._stream.write(f"{plain.rstrip()}\n")
+        self._stream.write(f"{Text.from_markup(markup).plain.rstrip()}\n")
         self._stream.flush()
 
     # --- tables -----------------------------------------------------------------------------

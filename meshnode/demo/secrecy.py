@@ -37,6 +37,7 @@ from protocol.limits import Kind
 
 __all__ = ["Trial", "texts_in_files", "try_to_read"]
 
+_AEAD_KEY_BYTES: Final = 32
 _SEALED: Final = (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
 
 
@@ -113,7 +114,8 @@ def _by_force(conn: Connection, bundle: Bundle, node: Node) -> Iterator[Callable
     """Yield a trial for each key, whatever the header says the body is sealed to."""
     header_bytes, body = bundle.header_bytes, bundle.body
     shared = [key for each in KeyPurpose for key in keyring.network_keys(conn, each).values()]
-    for key in (*shared, *(sos_message_key(key, bundle.header.id) for key in shared)):
+    derived = [sos_message_key(key, bundle.header.id) for key in shared]
+    for key in (each for each in (*shared, *derived) if len(each) == _AEAD_KEY_BYTES):
         yield partial(open_message, key, header_bytes, body)
     newest = keyring.newest_own_prekey(conn)
     secret = None if newest is None else keyring.own_prekey(conn, newest.prekey_id)

@@ -22,11 +22,12 @@ from meshnode.demo.cast import NETWORK, Device
 from meshnode.demo.network import Network
 from meshnode.enrol import Pending, make_home, read_invitation
 from meshnode.enrolled import complete, request_for
-from meshnode.errors import MeshError
+from meshnode.errors import ControlError
 from meshnode.files import write_private
 from meshnode.home import Home
 from meshnode.runtime import Runtime
 from protocol.armour import TextForm, armour
+from protocol.errors import MeshError
 
 __all__ = ["NodeFailedError", "NodeProcess", "Stage", "command_line", "enrol_all"]
 
@@ -35,6 +36,7 @@ _START_S_MAX: Final = 25.0
 """A node on two busy cores; seven start at the same time."""
 _STOP_S_MAX: Final = 5.0
 _POLL_S: Final = 0.05
+_WATCH_S: Final = 0.25
 _TAIL_LINES: Final = 8
 
 
@@ -91,18 +93,12 @@ class NodeProcess:
         self._process: trio.Process | None = None
 
     @property
-    def is_running(self) -> bool:
-        """True while the process lives."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
     def has_failed(self) -> bool:
         """True if the process ended though nobody here ended it."""
         return self._process is not None and self._process.poll() is not None
 
     async def start(self) -> None:
         """Start the node; returns once it answers. Raises: NodeFailedError."""
-        assert not self.is_running
         command = [*self._prefix, *command_line(self.home), "run"]
         with (self.home / "output.txt").open("ab") as output:
             # Its own session: Ctrl-C is for the demonstration, which then stops the nodes.
@@ -114,7 +110,7 @@ class NodeProcess:
                 start_new_session=True,
             )
         with trio.move_on_after(_START_S_MAX):
-            while self.is_running:
+            while self._process.poll() is None:
                 lines = await connect(Home(self.home).control_socket)
                 if lines is not None:
                     await lines.aclose()
@@ -136,9 +132,21 @@ class NodeProcess:
             raise self.failure("does not answer")
         try:
             yield RemoteApi(lines)
+        except ControlError as error:
+            if await self._has_ended():
+                raise self.failure("ended by itself") from error
+            raise
         finally:
             with trio.CancelScope(shield=True):
                 await lines.aclose()
+
+    async def _has_ended(self) -> bool:
+        """True if the process is ending though nobody here ended it."""
+        process = self._process
+        with trio.move_on_after(_STOP_S_MAX):
+            if process is not None:
+                await process.wait()
+        return self.has_failed
 
     async def stop(self) -> None:
         """Ask the process to end, and end it if it does not; returns when it is gone."""
@@ -201,11 +209,21 @@ class Stage:
                 for node in self.nodes.values():
                     nursery.start_soon(node.stop)
 
-    def check(self) -> None:
-        """Raise NodeFailedError if a node that should run has ended."""
-        for node in self.nodes.values():
-            if node.has_failed:
-                raise node.failure("ended")
+    async def watch(self) -> None:
+        """Look after the nodes until cancelled. Raises: NodeFailedError once one has ended."""
+        while True:
+            for node in self.nodes.values():
+                if node.has_failed:
+                    raise node.failure("ended by itself")
+            await trio.sleep(_WATCH_S)
+
+    async def port_of(self, name: str) -> int:
+        """Return the port on which a node says that it listens. Raises: OSError if it is off."""
+        try:
+            async with self.nodes[name].line() as api:
+                return int((await api.status())["listening"][0].rpartition(":")[2])
+        except (ControlError, NodeFailedError, IndexError) as error:
+            raise ConnectionRefusedError(f"{name} is off") from error
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -52,24 +52,25 @@ def summary(message: dict[str, Any]) -> str:
     carriers = sorted({each["name"] for each in message["carriers"]})
     if carriers:
         return f"carried by {', '.join(carriers)}"
-    return str(message["state"])
+    return _WORDS.get(message["state"], str(message["state"]))
 
 
+_WORDS: Final = {"waiting": "waits for a key"}
 _ARRIVED: Final = ("at gateway", "on device")
 
 
 class Witness:
     """Follows one running node."""
 
-    def __init__(self, node: NodeProcess, tell: Tell) -> None:
+    def __init__(self, node: NodeProcess, tell: Tell, on_look: Callable[[], None]) -> None:
+        """`tell` gets each change, `on_look` is called after everything was brought up to date."""
         self.node = node
         self.shown: list[dict[str, Any]] = []
         """Its inbox, in order of arrival."""
         self.written: dict[int, dict[str, Any]] = {}
         """What it wrote, by local number, each as `Api.message` gives it."""
-        self.changed = trio.Event()
-        """Set, and replaced, whenever something of the above changed."""
         self._tell = tell
+        self._on_look = on_look
         self._met: dict[str, float] = {}
         self._touched: set[int] = set()
         self._has_news = trio.Event()
@@ -85,8 +86,8 @@ class Witness:
             async with self.node.line() as events, self.node.line() as questions:
                 await self._follow(events, questions, task_status)
         except* ControlError:
-            # The node went away: the stage notices if it should not have.
-            return
+            # The node went away, and the stage notices if it should not have: nobody is met now.
+            self._met.clear()
 
     async def _follow(
         self, events: RemoteApi, questions: RemoteApi, task_status: trio.TaskStatus[None]
@@ -136,12 +137,13 @@ class Witness:
                 self.written[row["key"]] = row
             elif everything or row["key"] in touched:
                 await self._look_at(api, row["key"])
-        changed, self.changed = self.changed, trio.Event()
-        changed.set()
+        self._on_look()
 
     async def _look_at(self, api: RemoteApi, key: int) -> None:
         message = await api.message(str(key))
         before = self.written.get(key)
         self.written[key] = message
-        if before is None or summary(before) != summary(message):
+        # What was just written is queued, as whoever wrote it was told.
+        known = ("queued", "waits for a key") if before is None else (summary(before),)
+        if summary(message) not in known:
             self._tell(Change(self.name, "learns", self.name, message))

@@ -10,7 +10,7 @@ import errno
 import ipaddress
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,11 @@ class Surroundings:
     marks: tuple[str, ...] = ()
     """Whatever else shows that the network is another one: losses of carrier, states of
     addresses. Compared, never read."""
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The addresses as bare text."""
+        return frozenset(each.ip for each in self.addresses)
 
     def is_on_link(self, host: str) -> bool:
         """Tell whether `host` is an IP address that a network of ours reaches without a router.
@@ -144,23 +149,23 @@ def _gateways(proc: Path, addresses: tuple[LocalAddress, ...]) -> tuple[str, ...
 def _gateway4(fields: list[str]) -> str | None:
     try:
         target, gateway, flags, mask = (int(fields[index], 16) for index in (1, 2, 3, 7))
-    except (IndexError, ValueError):
+        # The kernel prints the four bytes as one number of this machine's byte order.
+        ip = ipaddress.IPv4Address(gateway.to_bytes(4, sys.byteorder))
+    except (IndexError, ValueError, OverflowError):
         return None
-    if target or mask or not flags & _ROUTE_IS_GATEWAY or not gateway:
-        return None
-    # The kernel prints the four bytes as one number of this machine's byte order.
-    return str(ipaddress.IPv4Address(gateway.to_bytes(4, sys.byteorder)))
+    is_default = not target and not mask and flags & _ROUTE_IS_GATEWAY and gateway
+    return str(ip) if is_default else None
 
 
 def _gateway6(fields: list[str]) -> str | None:
     try:
-        target, prefix_bits, gateway, flags = (int(fields[i], 16) for i in (0, 1, 4, 8))
+        target, prefix_bits, gateway, flags = (int(fields[index], 16) for index in (0, 1, 4, 8))
+        ip = ipaddress.IPv6Address(gateway)
         interface = fields[9]
     except (IndexError, ValueError):
         return None
     if target or prefix_bits or not flags & _ROUTE_IS_GATEWAY or not gateway:
         return None
-    ip = ipaddress.IPv6Address(gateway)
     return f"{ip}%{interface}" if ip.is_link_local else str(ip)
 
 
@@ -187,6 +192,13 @@ class AddressWatch:
         while self.generation == seen:
             await self._changed.wait()
         return self.generation
+
+    async def tell(self, take: Callable[[Surroundings], None]) -> None:
+        """Call `take` after each change, until cancelled; the first look is not a change."""
+        seen = await self.wait(0)
+        while True:
+            seen = await self.wait(seen)
+            take(self.surroundings)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled; starts after the first look."""

@@ -32,7 +32,7 @@ from meshnode.runtime import Runtime
 from protocol.limits import (
     ADDRESSES_PER_CONTACT_MAX,
     HINTS_WAITING_MAX,
-    LOCAL_ADDRESSES_MAX,
+    MDNS_ADDRESSES_MAX,
     MDNS_CLOSE_MS_MAX,
     MDNS_LOOKUP_MS_MAX,
     MDNS_LOOKUPS_MAX,
@@ -367,9 +367,9 @@ def _to_announce(surroundings: Surroundings) -> tuple[bytes, ...]:
     """Return packed addresses; those of this machine alone only where there are no others."""
     others = [each.ip for each in surroundings.addresses if not each.is_loopback]
     hosts = others or [each.ip for each in surroundings.addresses]
-    return tuple(ip_address(host).packed for host in hosts)
+    return tuple(ip_address(host).packed for host in hosts[:MDNS_ADDRESSES_MAX])
 
 
 def _sighting(instance: str, info: AsyncServiceInfo) -> Sighting:
-    hosts = info.parsed_scoped_addresses()[:LOCAL_ADDRESSES_MAX]
+    hosts = info.parsed_scoped_addresses()[:MDNS_ADDRESSES_MAX]
     return Sighting(instance, tuple(hosts), info.port or 0)

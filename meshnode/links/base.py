@@ -57,6 +57,8 @@ class Link(ABC):
     """Name of the bearer: `tcp`, `memory`."""
     remote: str
     """Where the peer is, for people and traces."""
+    local: str = ""
+    """Our own IP address on it, without zone; empty where there is none to lose."""
     is_initiator: bool
     """True if this end dialled."""
     mtu_bytes: int

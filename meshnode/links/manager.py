@@ -6,7 +6,7 @@ sleeps until its next try, and a session wakes for its pings. Source: DESIGN D4 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -60,6 +60,7 @@ class LinkManager:
         self._known = Known()
         self._own: set[Address] = set()
         self._runners: dict[SessionRunner, bool] = {}
+        self._dialled: dict[SessionRunner, Address] = {}
         self._by_peer: dict[NodeId, list[SessionHandle]] = {}
         self._dialling = trio.CapacityLimiter(DIALS_MAX)
         self._nursery: trio.Nursery | None = None
@@ -132,6 +133,8 @@ class LinkManager:
         for runner in self._runners:
             if runner.handle is handle:
                 self._runners[runner] = True
+                if runner in self._dialled:
+                    self._known.note_address(handle.peer, self._dialled[runner])
         return None
 
     def up(self, handle: SessionHandle) -> None:
@@ -159,12 +162,17 @@ class LinkManager:
             return
         await self._session(SessionRunner(link, self._host, self._runtime, self))
 
-    async def _session(self, runner: SessionRunner) -> SessionReport:
+    async def _session(
+        self, runner: SessionRunner, dialled: Address | None = None
+    ) -> SessionReport:
         self._runners[runner] = False
+        if dialled is not None:
+            self._dialled[runner] = dialled
         try:
             report = await runner.run()
         finally:
             del self._runners[runner]
+            self._dialled.pop(runner, None)
             self._forget(runner.handle)
         self._runtime.trace(
             "session_ended",
@@ -201,8 +209,15 @@ class LinkManager:
             else:
                 contact.move(hint.addresses)
 
-    def retry(self) -> None:
-        """The surroundings changed: every place is worth trying again now."""
+    def moved(self, own_hosts: Container[str]) -> None:
+        """Take note that the surroundings changed: every place is worth trying again now.
+
+        Sessions over an address that this machine lost end here. Their packets go nowhere, and
+        neither end would find out before half a minute of silence.
+        """
+        for runner in list(self._runners):
+            if runner.local and runner.local not in own_hosts:
+                runner.close(CloseCode.GOING_AWAY)
         self._contacts.retry()
 
     def _watch(self, name: str, contact: Contact) -> None:
@@ -247,14 +262,16 @@ class LinkManager:
                 return True
             contact.is_in_session = True
             try:
-                report = await self._session(SessionRunner(link, self._host, self._runtime, self))
+                runner = SessionRunner(link, self._host, self._runtime, self)
+                report = await self._session(runner, address)
             finally:
                 contact.is_in_session = False
             return self._learn(contact, address, report)
         return False
 
     def _learn(self, contact: Contact, address: Address, report: SessionReport) -> bool:
-        if report.peer == self._node:
+        if report.peer == self._node or report.code is CloseCode.REFUSED:
+            # Refused is said only to a node that shows the receiver's own identity.
             self._own.add(address)
             return False
         if report.peer is not None:
@@ -277,7 +294,7 @@ class LinkManager:
             await link.aclose()
             return await self._sync_over(node, on_progress)
         runner = SessionRunner(link, self._host, self._runtime, self)
-        watched = await self._watched(runner, on_progress)
+        watched = await self._watched(runner, address, on_progress)
         if watched.report.peer is not None:
             self._known.note_address(watched.report.peer, address)
             if watched.report.code is CloseCode.DUPLICATE_SESSION:
@@ -290,7 +307,9 @@ class LinkManager:
             watched.report.stats,
         )
 
-    async def _watched(self, runner: SessionRunner, on_progress: Progress) -> _Watched:
+    async def _watched(
+        self, runner: SessionRunner, address: Address, on_progress: Progress
+    ) -> _Watched:
         is_complete = False
 
         async def watch() -> None:
@@ -300,7 +319,8 @@ class LinkManager:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
-            report = await self._session(runner)
+            report = await self._session(runner, address)
+        on_progress(report.stats)
         return _Watched(report, is_complete)
 
     async def _sync_over(self, peer: NodeId, on_progress: Progress) -> SyncSummary:

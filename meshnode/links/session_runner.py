@@ -121,6 +121,11 @@ class SessionRunner:
         return self._link.is_initiator
 
     @property
+    def local(self) -> str:
+        """Our own address on the link; see `Link.local`."""
+        return self._link.local
+
+    @property
     def rtt_s(self) -> float:
         """Roughly one round trip: from link-up to the first word of the peer."""
         return (self.first_heard_s or trio.current_time()) - self._started_s
@@ -407,8 +412,12 @@ class SessionRunner:
 
 
 def _now_ms() -> int:
-    """Return trio's clock in the milliseconds that sessions count in."""
-    return int(trio.current_time() * 1000)
+    """Return trio's clock in the milliseconds that sessions count in.
+
+    Rounded: 260.001 s must not become 260,000 ms, or a task would wake at a deadline, find that
+    it has not come, and turn in circles.
+    """
+    return round(trio.current_time() * 1000)
 
 
 def _deadline_s(within_ms: int) -> float:

@@ -39,12 +39,19 @@ class TCPLink(Link):
     cost = LinkCost.FREE
 
     def __init__(
-        self, secured: Secured, local_certificate: bytes, remote: str, *, is_initiator: bool
+        self,
+        secured: Secured,
+        local_certificate: bytes,
+        remote: str,
+        *,
+        local: str,
+        is_initiator: bool,
     ) -> None:
         self._stream = secured.stream
         self.peer_certificate = secured.peer_certificate
         self.local_certificate = local_certificate
         self.remote = remote
+        self.local = local
         self.is_initiator = is_initiator
         self._has_ended = False
 
@@ -137,6 +144,7 @@ class TCPBearer(Bearer):
         try:
             with trio.fail_after(DIAL_MS_MAX / 1000):
                 stream = await trio.open_tcp_stream(address.host, address.port)
+                local = _own_host(stream)
                 _tune(stream)
                 secured = await secure(
                     self._wrap(stream), contexts, server_side=False, now_ms=self._runtime.now_ms()
@@ -145,7 +153,7 @@ class TCPBearer(Bearer):
             raise LinkTimeoutError(f"{address} does not answer") from error
         except (OSError, ValueError) as error:
             raise LinkError(f"{address} cannot be reached: {error}") from error
-        return TCPLink(secured, contexts.certificate, str(address), is_initiator=True)
+        return TCPLink(secured, contexts.certificate, str(address), local=local, is_initiator=True)
 
     async def serve(
         self,
@@ -167,6 +175,7 @@ class TCPBearer(Bearer):
     async def _accept(self, stream: trio.SocketStream) -> Link | None:
         try:
             host, port = stream.socket.getpeername()[:2]
+            local = _own_host(stream)
             _tune(stream)
         except OSError:
             # It went away between accept and here.
@@ -185,7 +194,12 @@ class TCPBearer(Bearer):
                 self._runtime.trace("handshake_failed", remote=host, reason=str(error))
                 return None
         remote = str(Address(host, port))
-        return TCPLink(secured, contexts.certificate, remote, is_initiator=False)
+        return TCPLink(secured, contexts.certificate, remote, local=local, is_initiator=False)
+
+
+def _own_host(stream: trio.SocketStream) -> str:
+    host: str = stream.socket.getsockname()[0]
+    return host.partition("%")[0].removeprefix("::ffff:")
 
 
 def _tune(stream: trio.SocketStream) -> None:

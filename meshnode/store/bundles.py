@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, insert, literal_column, select, tuple_
+from sqlalchemy import Connection, Select, func, literal_column, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
@@ -20,15 +20,17 @@ from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
 from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, table
 from meshnode.store.statements import (
+    INSERT_AUTHOR,
     INSERT_BUNDLE,
     INSERT_OWN_BUNDLE,
+    SELECT_AUTHOR,
     SELECT_HELD,
     SELECT_RAW,
     SELECT_SLOT,
     SELECT_SUMMARY,
     SELECT_TOMBSTONE,
     SIZE_CLASSES,
-    insert_many,
+    run_many,
     select_many,
     signed64,
     size_class_of,
@@ -139,12 +141,11 @@ def _bound_interests(
 
 def _author_keys(conn: Connection, nodes: Collection[NodeId]) -> dict[NodeId, int]:
     """Return the small number of each author, given now to those that have none."""
-    query = select(_AUTHOR.c.node, _AUTHOR.c.key).where(_AUTHOR.c.node.in_(nodes))
-    keys = {row[0]: int(row[1]) for row in conn.execute(query)}
-    for node in sorted(set(nodes) - keys.keys()):
-        made = conn.execute(insert(_AUTHOR).values(node=node)).inserted_primary_key
-        assert made is not None, "a rowid is given on every insert"
-        keys[node] = int(made[0])
+    wanted = sorted(nodes)
+    keys: dict[NodeId, int] = dict(map(tuple, select_many(conn, SELECT_AUTHOR, wanted)))
+    new = [(node,) for node in wanted if node not in keys]
+    if run_many(conn, INSERT_AUTHOR, new):
+        keys.update(map(tuple, select_many(conn, SELECT_AUTHOR, [node for (node,) in new])))
     return keys
 
 
@@ -226,7 +227,7 @@ def _insert(
     """Insert rows; return the positions of those whose name another bundle bears already."""
     rows = [_row(record, authors[record.author]) for record in fresh.values()]
     refused: list[int] = []
-    if insert_many(tx.connection, INSERT_BUNDLE, rows) != len(rows):
+    if run_many(tx.connection, INSERT_BUNDLE, rows) != len(rows):
         held = has_many(tx.connection, [record.short_id for record in fresh.values()])
         refused = [place for place, record in fresh.items() if record.short_id not in held]
     own = [
@@ -234,7 +235,7 @@ def _insert(
         for position, record in fresh.items()
         if record.is_own and position not in refused
     ]
-    insert_many(tx.connection, INSERT_OWN_BUNDLE, own)
+    run_many(tx.connection, INSERT_OWN_BUNDLE, own)
     return refused
 
 

@@ -12,10 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
 from meshnode.store.schema import BundleRow, InterestRow, table
-from meshnode.store.statements import signed64, unsigned64
+from meshnode.store.statements import (
+    DELETE_INTEREST,
+    PUT_INTEREST,
+    run_many,
+    signed64,
+    unsigned64,
+)
 from protocol.ids import ShortId
 from protocol.limits import SKETCH_SYMBOLS, STORE_ROW_BYTES, TrafficClass
 from protocol.reconcile.interest import Interest
@@ -125,18 +131,18 @@ class Index:
             if stated.get(interest, Totals()) != self._totals.get(interest, Totals())
         ]
         self.rebuilt_count = len(wrong)
-        for interest in wrong:
-            _write(conn, interest, self._totals.get(interest, Totals()))
+        _write(conn, {each: self._totals.get(each, Totals()) for each in wrong})
 
     def save(self, conn: Connection, changes: Changes) -> None:
         """Write the totals that `changes` lead to, inside their transaction."""
+        written: dict[Interest, Totals] = {}
         for interest, change in changes.totals.items():
-            totals = Totals()
+            totals = written[interest] = Totals()
             totals.merge(self._totals.get(interest, totals))
             totals.merge(change)
             assert totals.count >= 0, "an interest cannot hold fewer than no bundles"
             assert totals.size_bytes >= 0, "an interest cannot hold fewer than no bytes"
-            _write(conn, interest, totals)
+        _write(conn, written)
 
     def apply(self, changes: Changes) -> None:
         """Change totals and sketches after the commit. Cost: about 12 µs per id."""
@@ -172,22 +178,16 @@ def _counted(conn: Connection) -> Iterator[tuple[Interest, Totals]]:
         yield Interest(zone, TrafficClass(traffic_class)), Totals(count, 0, int(size_bytes))
 
 
-def _write(conn: Connection, interest: Interest, totals: Totals) -> None:
-    key = {"zone": interest.zone, "traffic_class": int(interest.traffic_class)}
-    here = and_(
-        _INTEREST.c.zone == interest.zone,
-        _INTEREST.c.traffic_class == int(interest.traffic_class),
-    )
-    if totals.count == 0:
-        conn.execute(delete(_INTEREST).where(here))
-        return
-    values = {
-        "count": totals.count,
-        "set_hash": signed64(totals.set_hash),
-        "size_bytes": totals.size_bytes,
-    }
-    if conn.execute(update(_INTEREST).where(here).values(values)).rowcount == 0:
-        conn.execute(insert(_INTEREST).values(key | values))
+def _write(conn: Connection, totals: Mapping[Interest, Totals]) -> None:
+    """Write rows of `interest`, or delete those of interests that hold nothing."""
+    held = [
+        (key.zone, int(key.traffic_class), each.count, signed64(each.set_hash), each.size_bytes)
+        for key, each in totals.items()
+        if each.count
+    ]
+    empty = [(key.zone, int(key.traffic_class)) for key, each in totals.items() if not each.count]
+    run_many(conn, PUT_INTEREST, held)
+    run_many(conn, DELETE_INTEREST, empty)
 
 
 def ids_of(conn: Connection, interest: Interest) -> array[int]:

@@ -14,7 +14,7 @@ from meshnode.store.statements import (
     INSERT_TOMBSTONE,
     SELECT_SUMMARY,
     delete_many,
-    insert_many,
+    run_many,
     select_many,
     signed64,
     summary_of,
@@ -58,4 +58,4 @@ def bury(tx: Transaction, dead: Iterable[tuple[ShortId, int]], reason: Reception
         (signed64(short_id), expires_ms + TOMBSTONE_KEEP_MS, int(reason))
         for short_id, expires_ms in dead
     ]
-    insert_many(tx.connection, INSERT_TOMBSTONE, rows)
+    run_many(tx.connection, INSERT_TOMBSTONE, rows)

@@ -19,9 +19,13 @@ from protocol.limits import BUNDLE_BYTES_MAX, Kind, TrafficClass
 
 __all__ = [
     "BUNDLE_COLUMNS",
+    "DELETE_INTEREST",
+    "INSERT_AUTHOR",
     "INSERT_BUNDLE",
     "INSERT_OWN_BUNDLE",
     "INSERT_TOMBSTONE",
+    "PUT_INTEREST",
+    "SELECT_AUTHOR",
     "SELECT_HELD",
     "SELECT_RAW",
     "SELECT_SLOT",
@@ -30,7 +34,7 @@ __all__ = [
     "SIZE_CLASSES",
     "SUMMARIES",
     "delete_many",
-    "insert_many",
+    "run_many",
     "select_many",
     "signed64",
     "size_class_of",
@@ -59,6 +63,14 @@ INSERT_OWN_BUNDLE: Final = (
     "INSERT INTO own_bundle (incarnation, seq, digest, expires_ms) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO NOTHING"
 )
+INSERT_AUTHOR: Final = "INSERT INTO author (node) VALUES (?)"
+PUT_INTEREST: Final = (
+    "INSERT INTO interest (zone, traffic_class, count, set_hash, size_bytes) "
+    "VALUES (?, ?, ?, ?, ?) ON CONFLICT (zone, traffic_class) DO UPDATE SET "
+    "count = excluded.count, set_hash = excluded.set_hash, size_bytes = excluded.size_bytes"
+)
+DELETE_INTEREST: Final = "DELETE FROM interest WHERE zone = ? AND traffic_class = ?"
+SELECT_AUTHOR: Final = "SELECT node, key FROM author WHERE node IN (%s)"
 SELECT_HELD: Final = "SELECT short_id FROM bundle WHERE short_id IN (%s)"
 SELECT_SLOT: Final = (
     # A list of rows in IN (…) would scan the index; joined from a list it is searched.
@@ -132,8 +144,8 @@ def delete_many(conn: Connection, table: str, values: Sequence[int]) -> int:
     )
 
 
-def insert_many(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Insert all `rows` with one prepared statement; return how many were new."""
+def run_many(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Run one prepared statement for each of `rows`; return how many rows it changed."""
     if not rows:
         return 0
     return conn.exec_driver_sql(statement, list(rows)).rowcount

@@ -11,18 +11,15 @@ from math import ceil, sqrt
 
 from protocol.ids import ShortId
 from protocol.limits import SKETCH_SYMBOLS
+from protocol.reconcile import flights
+from protocol.reconcile.estimate import Estimate, chance_of, estimate_differences
 from protocol.reconcile.sketch import SketchSnapshot
-from protocol.reconcile.symbols import SymbolBlock, set_hash_of
+from protocol.reconcile.symbols import SymbolBlock, mix, set_hash_of
 
-__all__ = ["FIRST_FLIGHT", "Decoder"]
+__all__ = ["Decoder"]
 
-FIRST_FLIGHT = 64
-"""Symbols of the first flight: 0.9 kB, enough for 30 differences in 97 of 100 contacts."""
-_SYMBOL_BYTES = 13.3
-_SYMBOLS_PER_DIFFERENCE = 1.78
-"""Asked per estimated difference: decoding needs 1.35-1.5, the rest covers the estimate's error."""
-_TOP_UP = 0.2
-
+_SPARSE_MAX = 63
+"""Symbols looked at one by one for the estimate."""
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _CHECK_FACTOR = 0xBF58_476D_1CE4_E5B9
 _STEP_FACTOR = 0xDA94_2042_E4DD_58B5
@@ -40,7 +37,10 @@ class Decoder:
         self._counts: list[int] = []
         # Recovered ids with the next symbol each goes to: [id, sign, index, state].
         self._walks: list[tuple[int, int, int, int]] = []
-        self._estimate = abs(remote_n - local.n)
+        # Squared deviations of counts, each in units of one difference, over all symbols but 0.
+        self._spread = 0.0
+        # Whether symbols 1, 2 … of the first flight hold fewer than two differences.
+        self._is_sparse: list[bool] = []
         self.have: list[ShortId] = []
         self.need: list[ShortId] = []
         self.is_done = False
@@ -67,24 +67,23 @@ class Decoder:
         for (sum_a, check_a, count_a), (sum_b, check_b, count_b) in zip(ours, theirs, strict=True):
             self._cells.append((sum_a ^ sum_b) << 32 | (check_a ^ check_b))
             self._counts.append(count_b - count_a)
+        self._spread += self._spread_of(first, end)
         if first == 0:
-            self._estimate = self._estimated()
+            self._is_sparse = [self._is_sparse_at(index) for index in range(1, end)][:_SPARSE_MAX]
         self._catch_up()
         self._peel(range(first, end))
         self._judge()
 
-    def _estimated(self) -> int:
-        """Estimate the differences from how far counts stray from what the sizes explain.
+    def _spread_of(self, first: int, end: int) -> float:
+        """Return how far counts stray from what the sizes of the sets explain.
 
         A difference is in symbol i with chance p = 2 / (i + 2), so the variance is d p (1 - p).
         """
-        surplus = self.remote_n - self._local.n
-        total = 0.0
-        for index in range(1, len(self._counts)):
-            chance = 2 / (index + 2)
-            total += (self._counts[index] - surplus * chance) ** 2 / (chance * (1 - chance))
-        mean = total / max(1, len(self._counts) - 1)
-        return max(abs(surplus), ceil(mean), 1)
+        surplus, counts, total = self.remote_n - self._local.n, self._counts, 0.0
+        for index in range(max(first, 1), end):
+            chance = chance_of(index)
+            total += (counts[index] - surplus * chance) ** 2 / (chance * (1 - chance))
+        return total
 
     def _catch_up(self) -> None:
         """Take the ids recovered so far out of symbols that came after them."""
@@ -120,12 +119,16 @@ class Decoder:
             mixed = ((short_id ^ (short_id >> 29)) * _CHECK_FACTOR) & _MASK
             if mixed >> 32 != check or short_id in found:
                 continue
+            if len(found) == len(cells):
+                # Honest symbols hold fewer ids than there are symbols: these were made to last.
+                self.has_failed = True
+                return
             found.add(short_id)
             (self.need if sign > 0 else self.have).append(short_id)
             self._remove(short_id, sign, 0, short_id or 1, stack)
 
     def _judge(self) -> None:
-        if not self._cells or self._cells[0] or self._counts[0]:
+        if self.has_failed or not self._cells or self._cells[0] or self._counts[0]:
             return
         n = self._local.n - len(self.have) + len(self.need)
         total = self._local.set_hash ^ set_hash_of(self.have) ^ set_hash_of(self.need)
@@ -134,22 +137,23 @@ class Decoder:
         else:
             self.has_failed = True
 
-    def estimate(self) -> int:
-        """Return the estimated number of differences, at least those the sizes prove."""
-        return max(self._estimate, len(self.have) + len(self.need))
+    def _is_sparse_at(self, index: int) -> bool:
+        count, cell = self._counts[index], self._cells[index]
+        if count in (1, -1):
+            return mix(cell >> 32) >> 32 == cell & 0xFFFF_FFFF
+        return count == 0 and cell == 0
+
+    def estimate(self) -> Estimate:
+        """Return the estimated number of differences, at least those that are certain."""
+        estimate = estimate_differences(self._spread, len(self._cells) - 1, self._is_sparse)
+        proven = abs(self.remote_n - self._local.n)
+        found = len(self.have) + len(self.need)
+        return Estimate(max(estimate.differences, proven, found), estimate.doubt)
 
     def next_count(self) -> int:
-        """Return how many more symbols to ask for; 0 means that a list of ids is the better way.
-
-        A list costs 8 bytes for each id of the peer's set.
-        """
+        """Return how many more symbols to ask for; 0 means that a list of ids is the better way."""
         if self.has_failed:
             return 0
-        wanted = ceil(self.estimate() * _SYMBOLS_PER_DIFFERENCE)
-        held = len(self._cells)
-        count = max(wanted - held, ceil(held * _TOP_UP), 16)
-        if held + count > min(SKETCH_SYMBOLS, len(self._local.sums)):
-            return 0
-        if count * _SYMBOL_BYTES > 8 * max(self.remote_n, 1):
-            return 0
-        return count
+        size = min(SKETCH_SYMBOLS, len(self._local.sums))
+        found = len(self.have) + len(self.need)
+        return flights.next_count(self.estimate(), found, len(self._cells), self.remote_n, size)

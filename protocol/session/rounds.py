@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from protocol.errors import LimitExceededError, RemoteProtocolError
 from protocol.ids import ShortId
 from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX
-from protocol.reconcile.decoder import FIRST_FLIGHT, Decoder
+from protocol.reconcile.decoder import Decoder
+from protocol.reconcile.flights import first_count
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot, encode_symbols
 from protocol.reconcile.symbols import decode_symbols_untrusted
@@ -31,10 +32,6 @@ from protocol.session.frames import FrameType
 from protocol.session.messages import IdList, More, Summary, SummaryLine, Symbols
 
 __all__ = ["InitiatorRound", "Output", "ResponderRound"]
-
-_SYMBOL_BYTES = 13
-_LIST_SMALLER = FIRST_FLIGHT * _SYMBOL_BYTES // 8
-"""A responder with fewer ids than this lists them: cheaper than the first flight."""
 
 Sketches = Mapping[Interest, SketchSnapshot]
 
@@ -234,11 +231,10 @@ class ResponderRound:
                 equal.append(interest)
             elif ours.n == 0:
                 output.frames.append(self._symbols(interest, 0, 0))
-            elif ours.n <= _LIST_SMALLER:
+            elif not (count := first_count(ours.n, line.n, len(ours.sums))):
                 self._listing.add(interest)
                 output.events.append(IdsNeeded(interest))
             else:
-                count = min(FIRST_FLIGHT, len(ours.sums))
                 self._served[interest] = count
                 output.frames.append(self._symbols(interest, 0, count))
         if equal or not self._lines:

@@ -81,6 +81,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/enrol.py",
         "meshnode/links/tls.py",
         "meshnode/store/keyring.py",
+        "sims/fleet.py",
         "sims/sealer.py",
     ),
 }

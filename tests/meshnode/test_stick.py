@@ -43,7 +43,9 @@ from protocol.ids import NodeId, ShortId, node_id_of, short_id, squad_id_of
 from protocol.limits import (
     BATCH_BUNDLES_MAX,
     BATCH_BYTES_MAX,
+    DOCUMENT_BYTES_MAX,
     HOPS_MAX,
+    SESSION_DOCUMENT_BYTES_MAX,
     STICK_SLOTS_MAX,
     Kind,
     TrafficClass,
@@ -260,7 +262,10 @@ KINDS = st.sampled_from([Kind.SOS, Kind.TEXT, Kind.RECEIPT, Kind.POSITION, Kind.
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=max(15, settings.default.max_examples // 4) if settings.default else 15,
+)
 @given(
     st.lists(st.tuples(KINDS, st.integers(0, 40_000), st.integers(1, 3)), max_size=12),
     st.integers(0, 3),
@@ -293,6 +298,30 @@ async def test_a_device_that_holds_nothing_exports_a_file_that_imports_nothing(
     async with device() as target:
         assert await target.stick.import_file(path) == Imported(0, 0, 0, 0)
         assert await target.is_empty()
+
+
+@pytest.mark.slow
+async def test_documents_beyond_what_a_reader_takes_stay_behind(tmp_path: Path) -> None:
+    path = tmp_path / "carry.mesh"
+    async with device(2) as source:
+        for number in range(SESSION_DOCUMENT_BYTES_MAX // DOCUMENT_BYTES_MAX + 2):
+            record = DocumentRecord(
+                document_class=2,
+                scope=number.to_bytes(2, "big"),
+                epoch=1,
+                version=1,
+                digest=bytes(32),
+                raw=bytes(DOCUMENT_BYTES_MAX),
+                received_ms=NOW_MS,
+            )
+            await source.store.write(partial(documents.put, document=record))
+        exported = await source.stick.export(path, to_reader())
+    assert exported.documents == SESSION_DOCUMENT_BYTES_MAX // DOCUMENT_BYTES_MAX
+    async with device() as target:
+        # These are no documents, so the keeper refuses them; the file itself was taken.
+        with pytest.raises(MalformedError, match="canonical"):
+            await target.stick.import_file(path)
+        assert target.keeper.calls == 1
 
 
 async def test_what_is_over_or_was_handed_over_too_often_stays_behind(tmp_path: Path) -> None:

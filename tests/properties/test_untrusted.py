@@ -62,10 +62,7 @@ def test_the_search_finds_functions_methods_and_class_methods() -> None:
 
 each = pytest.mark.parametrize(
     "parser",
-    [
-        pytest.param(parser, id=f"{place}-{parser.name}", marks=pytest.mark.slow)
-        for place, parser in enumerate(PARSERS)
-    ],
+    [pytest.param(parser, id=f"{place}-{parser.name}") for place, parser in enumerate(PARSERS)],
 )
 
 
@@ -76,6 +73,7 @@ def test_the_first_seed_is_read(parser: Parser) -> None:
 
 
 @each
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_any_bytes_give_a_value_or_a_named_error(parser: Parser, data: st.DataObject) -> None:

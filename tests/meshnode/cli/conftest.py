@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,25 +13,37 @@ from meshnode.cli.language import speak
 from tests.meshnode.cli.people import People
 
 
-@pytest.fixture
-def people(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> People:
-    """People and their empty homes."""
-    monkeypatch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
-    monkeypatch.setenv("LC_ALL", "C")
-    monkeypatch.setenv("TERM", "dumb")
+def _set_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+    patch.setenv("LC_ALL", "C")
+    patch.setenv("TERM", "dumb")
     # A guess at the passphrase costs nothing in tests.
-    monkeypatch.setattr(authority_keys, "SCRYPT_COST", 2)
+    patch.setattr(authority_keys, "SCRYPT_COST", 2)
     speak("en")
-    return People(tmp_path, capsys, monkeypatch)
 
 
 @pytest.fixture
-def squad(people: People) -> People:
-    """The same with an authority, two agents of a squad, and a gateway that know each other."""
-    people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
-    people.enrol("centre", "gateway")
-    people.enrol("bob", "agent", "Queyras")
-    people.enrol("alice", "agent", "Queyras")
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
+    """People and their empty homes."""
+    _set_up(monkeypatch)
+    return People(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def squad_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An authority, two agents of a squad, and a gateway that know each other; to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        _set_up(patch)
+        people = People(tmp_path_factory.mktemp("squad"))
+        people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
+        people.enrol("centre", "gateway")
+        people.enrol("bob", "agent", "Queyras")
+        people.enrol("alice", "agent", "Queyras")
+        yield people.folder
+
+
+@pytest.fixture
+def squad(people: People, squad_homes: Path) -> People:
+    """People with the homes of a small network."""
+    shutil.copytree(squad_homes, people.folder, dirs_exist_ok=True)
     return people

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,22 +38,18 @@ class Screen:
 class People:
     """Types commands into the real program."""
 
-    def __init__(
-        self, folder: Path, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._capsys = capsys
-        self._patch = patch
 
     def home(self, name: str) -> Path:
         return self.folder / name
 
     def types(self, home: str, *words: str, keyboard: str = "") -> Screen:
-        self._patch.setattr("sys.stdin", io.StringIO(keyboard))
-        self._capsys.readouterr()
-        code = execute(["--home", str(self.home(home)), *words])
-        shown = self._capsys.readouterr()
-        return Screen(code, shown.out, shown.err)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdin", io.StringIO(keyboard))
+            with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+                code = execute(["--home", str(self.home(home)), *words])
+        return Screen(code, out.getvalue(), err.getvalue())
 
     def reads(self, home: str, *words: str, keyboard: str = "") -> str:
         screen = self.types(home, *words, keyboard=keyboard)

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from meshnode import authority_keys
-from meshnode.cli import authority, enrol
+from meshnode.cli.main import app
 from meshnode.enrol import is_enrolled, load_identity
 from protocol.enrolment import decode_documents_untrusted
 from protocol.errors import EnrolmentError, MeshError
 from protocol.ids import print_node_id
-
-program = typer.Typer()
-
-
-@program.callback()
-def main(home: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Stand in for the program's own entry."""
-
-
-authority.register(program)
-enrol.register(program)
 
 
 class Person:
@@ -37,7 +25,7 @@ class Person:
 
     def types(self, home: str, *words: str, keyboard: str | None = None) -> Result:
         arguments = ["--home", str(self.folder / home), *words]
-        return CliRunner().invoke(program, arguments, input=keyboard)
+        return CliRunner().invoke(app, arguments, input=keyboard)
 
     def reads(self, home: str, *words: str, keyboard: str | None = None) -> str:
         result = self.types(home, *words, keyboard=keyboard)

@@ -153,3 +153,19 @@ async def test_following_ends_with_the_node(squad: People) -> None:
             nursery.start_soon(follow)
             await trio.sleep(0.5)
     assert ended[0].code == 8
+
+
+def test_a_bench_prints_its_figures(people: People) -> None:
+    words = ["bench", "sync", "--messages", "10", "--repeats", "1"]
+    figures = people.json("x", *words)
+    wanted = {"messages", "cpu_seconds", "floor_cpu_seconds", "cpu_ratio", "wall_seconds"}
+    wanted |= {"floor_wall_seconds", "wall_ratio", "wire_bytes", "bundle_bytes", "wire_ratio"}
+    assert wanted | {"first_urgent_ms", "peak_mib"} <= set(figures)
+    assert figures["messages"] == 10
+
+
+def test_figures_for_people_are_one_a_line(people: People) -> None:
+    shown = people.reads("x", "bench", "reconcile", "--ids", "2000", "--differences", "20")
+    assert {"bytes", "round_trips", "contact_cpu_ms"} <= {
+        line.split()[0] for line in shown.splitlines()
+    }

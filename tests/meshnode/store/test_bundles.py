@@ -94,6 +94,12 @@ async def test_a_dropped_bundle_does_not_come_back(store: Store, reason: Recepti
     ids = [record(1).short_id, record(2).short_id]
     assert await store.read(lambda conn: bundles.known_many(conn, ids)) == {ids[0]}
     assert await store.read(lambda conn: bundles.has_many(conn, ids)) == set()
+    await add(store, record(3))
+    ids.append(record(3).short_id)
+    assert await store.read(lambda conn: bundles.fates(conn, ids)) == {
+        ids[0]: reason,
+        ids[2]: Reception.DUPLICATE,
+    }
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 250, 251, 600])

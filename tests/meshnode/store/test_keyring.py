@@ -239,6 +239,11 @@ async def test_what_is_owed_until_it_is_given(store: Store) -> None:
     await store.write(lambda tx: keyring.note_given(tx, one, given, NOW_MS))
     assert await store.read(lambda conn: keyring.owed(conn, one)) == {node(2): 0}
     assert await store.read(lambda conn: keyring.owed_to(conn, node(1))) == [(two, 9)]
+    times = [
+        await store.read(lambda conn, w=who: keyring.given_ms(conn, one, node(w)))  # type: ignore[misc]
+        for who in (1, 2, 8)
+    ]
+    assert times == [NOW_MS, 0, 0]
     assert await store.read(lambda conn: keyring.readers(conn, one)) == {
         node(1): 0,
         node(2): 0,
@@ -267,6 +272,19 @@ async def test_a_chain_of_another_is_kept_with_its_skipped_keys(store: Store) ->
     assert (
         await store.read(lambda conn: keyring.receiving_chain(conn, sent.chain_id, node(2))) is None
     )
+
+
+async def test_when_a_chain_of_another_ends(store: Store) -> None:
+    sent = chains.new_chain(_secret("theirs"))
+    reader = chains.receiving_chain(sent.chain_id, 0, sent.seed)
+    await store.write(lambda tx: keyring.put_receiving_chain(tx, reader, node(1), _SQUAD, _ENDS_MS))
+    ends = [
+        await store.read(
+            lambda conn, w=who: keyring.receiving_ends_ms(conn, sent.chain_id, node(w))  # type: ignore[misc]
+        )
+        for who in (1, 2)
+    ]
+    assert ends == [_ENDS_MS, 0]
 
 
 async def test_a_chain_used_to_its_end_is_kept(store: Store) -> None:

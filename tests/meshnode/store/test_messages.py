@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.store import messages
+from meshnode.store import delivery, messages
 from meshnode.store.engine import Store, Transaction, open_store
 from meshnode.store.records import (
     FINAL_STATES,
@@ -346,6 +346,12 @@ async def test_lists_go_on_where_they_stopped(store: Store) -> None:
         MessageState.WAITING: 5,
         MessageState.RECEIVED: 5,
     }
+
+
+async def test_bundles_that_wait_to_be_opened_are_counted(store: Store) -> None:
+    assert await store.read(messages.unopened_count) == 0
+    await store.write(lambda tx: delivery.queue_unopened(tx, [1, 2**63], NOW_MS))
+    assert await store.read(messages.unopened_count) == 2
 
 
 async def test_messages_by_their_bundles(store: Store) -> None:

@@ -85,6 +85,13 @@ def test_versions_are_those_of_the_scripts(migrated: Connection) -> None:
     assert MigrationContext.configure(migrated).get_current_revision() == SCHEMA_VERSIONS[-1]
 
 
+def test_going_back_to_the_start_leaves_nothing(migrated: Connection) -> None:
+    command.downgrade(migration_config(migrated), "base")
+    assert inspect(migrated).get_table_names() == ["alembic_version"]
+    upgrade(migrated)
+    assert compare_metadata(MigrationContext.configure(migrated), METADATA) == []
+
+
 def test_an_upgrade_that_has_nothing_to_do_does_nothing(migrated: Connection) -> None:
     before = _shape(migrated)
     upgrade(migrated)

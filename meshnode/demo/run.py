@@ -1,0 +1,264 @@
+"""One performance: homes, network and nodes are made, the story is played, the stores are read.
+
+Whatever happens, the nodes are stopped and namespaces and homes removed; only homes of messages
+that were lost are kept for whoever looks for the fault.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from meshnode.demo.cast import BOAT, CAST, CENTRE
+from meshnode.demo.ledger import Account, Haul, Sheet, duplicates, haul, ledger, lost, read_sheet
+from meshnode.demo.network import Loopback, Namespaces, Network, NetworkError, open_network
+from meshnode.demo.report import Report
+from meshnode.demo.secrecy import Trial, try_to_read
+from meshnode.demo.stage import NodeFailedError, Stage, enrol_all
+from meshnode.demo.story import BACKLOG, PLACES, Story
+from meshnode.errors import ControlError
+from meshnode.runtime import Runtime, system_runtime
+from protocol.identity import Role
+
+__all__ = ["Outcome", "outcome_of", "run_demo"]
+
+_EXIT_LOST: Final = 1
+_EXIT_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the stores say of a performance."""
+
+    accounts: tuple[Account, ...]
+    """Every message that was written."""
+    lost: tuple[Account, ...]
+    """Those that somebody lacks."""
+    duplicates: int
+    """Messages shown beyond once, in all inboxes."""
+    trials: tuple[Trial, ...]
+    """Attempts to read what is carried for others."""
+    haul: Haul | None
+    """How the boat's backlog came ashore."""
+
+    @property
+    def is_unreadable(self) -> bool:
+        """True if relays carried something sealed, and nobody could read what is for others."""
+        has_tried = any(trial.sealed for trial in self.trials)
+        return has_tried and all(trial.is_blind for trial in self.trials)
+
+    @property
+    def is_good(self) -> bool:
+        """True if nothing was lost, shown twice or readable where it must not be."""
+        return not self.lost and not self.duplicates and self.is_unreadable
+
+    def as_json(self, seconds: float) -> dict[str, Any]:
+        """Return the object that `meshnode demo --json` ends with."""
+        return {
+            "schema": 1,
+            "sent": len(self.accounts),
+            "delivered": len(self.accounts) - len(self.lost),
+            "lost": len(self.lost),
+            "duplicates": self.duplicates,
+            "unreadable_at_relays": self.is_unreadable,
+            "seconds": round(seconds, 2),
+            "ledger": [account.as_json() for account in self.accounts],
+        }
+
+
+def outcome_of(sheets: list[Sheet], trials: list[Trial]) -> Outcome:
+    """Return what sheets and trials come to."""
+    accounts = ledger(sheets)
+    by_name = {sheet.name: sheet for sheet in sheets}
+    return Outcome(
+        tuple(accounts),
+        tuple(lost(accounts)),
+        duplicates(sheets),
+        tuple(trials),
+        haul(by_name[BOAT], by_name[CENTRE]),
+    )
+
+
+def run_demo(as_json: bool, keep: bool) -> int:
+    """Play the demonstration; return the exit code.
+
+    0 if everything arrived once and only where it may, 1 if not or if a node failed, 130 if it
+    was interrupted. With `as_json` the story goes to stderr and stdout gets one JSON object; with
+    `keep` the nodes run on until Ctrl-C.
+    """
+    return trio.run(_interruptible, as_json, keep)
+
+
+async def _interruptible(as_json: bool, keep: bool) -> int:
+    code = _EXIT_INTERRUPTED
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_when_told, signals, nursery.cancel_scope)
+            try:
+                code = await _perform(as_json, keep)
+            except* (NodeFailedError, NetworkError, ControlError) as group:
+                code = _EXIT_LOST
+                for error in _leaves(group):
+                    sys.stderr.write(f"meshnode: {error}\n")
+            nursery.cancel_scope.cancel()
+    return code
+
+
+async def _cancel_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+        return
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+# --- the performance -----------------------------------------------------------------------------
+
+
+async def _perform(as_json: bool, keep: bool) -> int:
+    started_s = trio.current_time()
+
+    def elapsed_s() -> float:
+        return trio.current_time() - started_s
+
+    report = Report(sys.stderr if as_json else sys.stdout, elapsed_s)
+    runtime = system_runtime()
+    async with _folder() as folder, _network() as network:
+        report.text(f"Seven devices, seven processes, {network.words}.")
+        await enrol_all(folder, CAST, runtime)
+        stage = Stage(folder, CAST, network)
+        outcome = await _played(stage, report, runtime)
+        _sum_up(report, outcome)
+        if as_json:
+            sys.stdout.write(json.dumps(outcome.as_json(elapsed_s()), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        if keep:
+            await _keep(stage, report)
+        if not outcome.is_good:
+            kept = f"{folder}.kept"
+            shutil.copytree(folder, kept)
+            report.text(f"Something is wrong: see above. The homes are kept in {kept}.")
+            return _EXIT_LOST
+    return 0
+
+
+@asynccontextmanager
+async def _folder() -> AsyncIterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="meshnode-demo-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@asynccontextmanager
+async def _network() -> AsyncIterator[Network]:
+    network = await open_network(CAST, PLACES)
+    try:
+        yield network
+    finally:
+        if isinstance(network, Namespaces):
+            with trio.CancelScope(shield=True):
+                await network.remove()
+
+
+@asynccontextmanager
+async def _contacts(stage: Stage) -> AsyncIterator[None]:
+    """Keep contacts going where the network does not do it by itself."""
+    async with trio.open_nursery() as nursery:
+        if isinstance(stage.network, Loopback):
+            nursery.start_soon(stage.network.run, stage.port_of)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _played(stage: Stage, report: Report, runtime: Runtime) -> Outcome:
+    story = Story(stage, report, runtime, BACKLOG)
+    async with stage.running():
+        report.text("All nodes run; nobody hears anybody yet.")
+        async with _contacts(stage):
+            await story.play()
+    report.act("What the stores say, now that every node is stopped")
+    sheets = [await read_sheet(name, node.home, runtime) for name, node in stage.nodes.items()]
+    trials = [*story.trials, *await _try_all(stage, sheets, runtime)]
+    return outcome_of(sheets, trials)
+
+
+async def _try_all(stage: Stage, sheets: list[Sheet], runtime: Runtime) -> list[Trial]:
+    relays = {each.name for each in CAST if each.role is Role.RELAY}
+    trials = []
+    for name, node in stage.nodes.items():
+        secret = [
+            written.text
+            for sheet in sheets
+            for written in sheet.written
+            if sheet.name != name
+            and name not in dict(written.recipients)
+            # An SOS is for every device of the zone but relays.
+            and (written.kind != "sos" or name in relays)
+        ]
+        trials.append(await try_to_read(name, node.home, secret, runtime))
+    return trials
+
+
+def _trial_row(name: str, trials: Sequence[Trial]) -> tuple[str, str, str, str]:
+    """Return the sums of all trials of a device; what it no longer holds was tried before."""
+    own = [trial for trial in trials if trial.device == name]
+    sums = (sum(getattr(trial, each) for trial in own) for each in ("sealed", "opened", "leaked"))
+    sealed, opened, leaked = (str(each) for each in sums)
+    return name, sealed, opened, leaked
+
+
+def _sum_up(report: Report, outcome: Outcome) -> None:
+    rows = [
+        (each.written.text, f"{each.author} → {each.written.to}", each.written.state)
+        for each in outcome.accounts
+        if each.written.kind != "note"
+    ]
+    report.table(("message", "way", "its ledger ends in"), rows)
+    report.table(
+        ("device", "sealed bundles for others", "opened", "texts in clear"),
+        [_trial_row(each.name, outcome.trials) for each in CAST],
+    )
+    report.text()
+    for account in outcome.lost:
+        report.text(
+            f"LOST: «{account.written.text}» of {account.author}, {account.written.state}; "
+            f"missing at {', '.join(account.missing) or 'nobody'}"
+        )
+    sent, gone = len(outcome.accounts), len(outcome.lost)
+    report.text(
+        f"{sent} messages written, {sent - gone} delivered, {gone} lost, "
+        f"{outcome.duplicates} shown twice; relays could read "
+        f"{'nothing' if outcome.is_unreadable else 'SOMETHING'}."
+    )
+    if outcome.haul is not None:
+        brought = outcome.haul
+        report.text(
+            f"The boat brought {brought.notes} notes ashore in {brought.seconds:.2f} s, in "
+            f"{brought.bytes} bytes; the SOS, written last, overtook {brought.overtaken} of them."
+        )
+
+
+async def _keep(stage: Stage, report: Report) -> None:
+    """Run the nodes again, everybody in contact, until Ctrl-C."""
+    async with stage.running(), _contacts(stage):
+        report.text("\nThe nodes run again. Look around from another terminal:")
+        for name in ("alice", CENTRE):
+            for words in ("inbox", "outbox", "peers", "status"):
+                report.text(f"  meshnode --home {stage.nodes[name].home} {words}")
+        report.text(f"  meshnode --home {stage.nodes['alice'].home} send codt 'Encore un mot'")
+        report.text("Ctrl-C stops the nodes and removes everything.")
+        await trio.sleep_forever()

@@ -1,0 +1,186 @@
+"""Enrolled devices without files: an authority, its documents, badges and first prekeys.
+
+Everything that has a say in what a node does follows from the seed. Certificates cannot (the
+library draws serial numbers and ECDSA signatures itself), but nothing is ordered by them; they are
+drawn again until they have one size, so that even the time they take on a link repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from meshnode.enrol import DeviceKeys, FirstPrekey, first_prekey
+from meshnode.enrolled import save_enrolled
+from meshnode.node import NodeIdentity
+from meshnode.runtime import Runtime
+from meshnode.store.engine import Store, Transaction
+from protocol.authority import (
+    DocumentClass,
+    Member,
+    RootBody,
+    RosterBody,
+    SignedDocument,
+    SignerRule,
+    Unit,
+    build,
+    decode_root_untrusted,
+    document_signer,
+    root_signer,
+)
+from protocol.enrolment import Enrolled, Secrets
+from protocol.envelope import Sealer
+from protocol.identity import Badge, DeviceClass, Rights, Role, verify_badge_untrusted
+from protocol.ids import NodeId, squad_id_of
+from protocol.issuing import (
+    RegionalAuthority,
+    issue_badge,
+    make_regional,
+    make_root,
+    public_key_der,
+)
+
+__all__ = ["Device", "DevicePlan", "Fleet", "make_fleet"]
+
+ZONE = 1
+_SIGNATURE_BYTES = 71
+"""Most common size of an ECDSA P-256 signature in DER."""
+_TRIES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """One device as a scenario names it."""
+
+    name: str
+    """Unique in the scenario."""
+    role: Role = Role.AGENT
+    """What it may do."""
+    squads: tuple[str, ...] = ()
+    """Squads it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One enrolled device."""
+
+    plan: DevicePlan
+    """As the scenario names it."""
+    badge: Badge
+    """Verified."""
+    keys: DeviceKeys = field(repr=False)
+    """Its own keys."""
+
+    @property
+    def node(self) -> NodeId:
+        """16 bytes."""
+        return self.badge.node
+
+    @property
+    def identity(self) -> NodeIdentity:
+        """Who it is, as a node needs it."""
+        return NodeIdentity(self.node, ZONE, self.badge.chain, self.keys.badge.sign)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All devices of one world and what they share."""
+
+    devices: tuple[Device, ...]
+    """In the order of the scenario."""
+    documents: tuple[SignedDocument, ...]
+    """Root and rosters."""
+    secrets: Secrets = field(repr=False)
+    """Keys of the network."""
+
+    async def furnish(
+        self, device: Device, store: Store, runtime: Runtime, sealer: Sealer
+    ) -> FirstPrekey:
+        """Save into an empty store what the answer of an enrolment would bring.
+
+        Returns the first prekey. Prekeys of others come over the mesh, as in the field.
+        """
+        seq = await store.write(Transaction.take_seq)
+        prekey = first_prekey(device.keys, ZONE, store.incarnation, seq, runtime.now_ms(), sealer)
+        is_relay = device.plan.role is Role.RELAY
+        secrets = Secrets(self.secrets.network_key, b"" if is_relay else self.secrets.sos_key)
+        root = decode_root_untrusted(self.documents[0].body)
+        enrolled = Enrolled(device.badge, (), root, self.documents, (), secrets)
+        await save_enrolled(store, enrolled, prekey, runtime)
+        return prekey
+
+
+def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now_ms: int) -> Fleet:
+    """Return the enrolled fleet of `plans`. Cost: about 5 ms per device."""
+    root = make_root(now_ms)
+    regional = make_regional(root, ZONE, now_ms)
+    documents_key = _key(entropy)
+    devices = tuple(_device(plan, regional, root.certificate, entropy, now_ms) for plan in plans)
+    body = RootBody(
+        network_name="Simulation",
+        epoch=1,
+        root_keys=(public_key_der(root.key.public_key()),),
+        anchors=(root.certificate,),
+        rules=(
+            SignerRule(DocumentClass.ROOT, 1, ()),
+            SignerRule(DocumentClass.ROSTER, 1, (documents_key.public_key().public_bytes_raw(),)),
+        ),
+    )
+    signed = [
+        build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), [root_signer(root.key)])
+    ]
+    for roster in _rosters(devices):
+        signer = document_signer(documents_key)
+        signed.append(
+            build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
+        )
+    return Fleet(devices, tuple(signed), Secrets(entropy(16), entropy(32)))
+
+
+def _key(entropy: Callable[[int], bytes]) -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.from_private_bytes(entropy(32))
+
+
+def _device(
+    plan: DevicePlan,
+    regional: RegionalAuthority,
+    anchor: bytes,
+    entropy: Callable[[int], bytes],
+    now_ms: int,
+) -> Device:
+    keys = DeviceKeys(_key(entropy), _key(entropy))
+    squads = tuple(sorted(squad_id_of(ZONE, name) for name in plan.squads))
+    rights = Rights(plan.role, ZONE, squads, DeviceClass.PHONE)
+    for _ in range(_TRIES):
+        chain = issue_badge(regional, keys.public[0], rights, now_ms)
+        if _has_usual_size(chain[0]):
+            break
+    return Device(plan, verify_badge_untrusted(chain, [anchor], now_ms), keys)
+
+
+def _has_usual_size(certificate: bytes) -> bool:
+    parsed = x509.load_der_x509_certificate(certificate)
+    is_long = 152 <= parsed.serial_number.bit_length() <= 159
+    return is_long and len(parsed.signature) == _SIGNATURE_BYTES
+
+
+def _rosters(devices: Sequence[Device]) -> list[RosterBody]:
+    """Return one roster per squad, and that of the centre with all who belong to no squad."""
+    members: dict[str, list[Member]] = {}
+    for device in devices:
+        member = Member(
+            device.badge.public_key, device.plan.role, DeviceClass.PHONE, device.plan.name
+        )
+        for squad in device.plan.squads or ("",):
+            members.setdefault(squad, []).append(member)
+    members.setdefault("", [])
+    rosters = []
+    for name, listed in sorted(members.items()):
+        unit = Unit.SQUAD if name else Unit.CENTRE
+        unit_id = squad_id_of(ZONE, name) if name else b""
+        ordered = tuple(sorted(listed, key=lambda member: member.public_key))
+        rosters.append(RosterBody(unit, ZONE, unit_id, name or "CODT", ordered))
+    return rosters

@@ -1,0 +1,108 @@
+"""A node's surroundings under a virtual clock: nothing real enters but through the seed.
+
+Blocking work runs inline, because a thread and a virtual clock do not mix: while the thread works
+every task looks blocked, and time would jump. Source: architecture sections 1 and 2.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import trio
+
+from meshnode.errors import StoreError
+from meshnode.runtime import Runtime
+
+__all__ = [
+    "START_MS",
+    "Machine",
+    "PowerCutError",
+    "TraceLine",
+    "Tracer",
+    "seeded_entropy",
+]
+
+T = TypeVar("T")
+
+START_MS = 1_800_000_000_000
+"""Unix milliseconds at which every simulated world begins."""
+
+
+class PowerCutError(StoreError):
+    """The machine lost its power: what it was about to do on its disk is not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One thing that happened at one node."""
+
+    at_ms: int
+    """Virtual milliseconds since the world began."""
+    node: str
+    """Name of the node; empty for the world itself."""
+    event: str
+    """What happened."""
+    fields: tuple[tuple[str, object], ...]
+    """More about it, by name."""
+
+
+@dataclass(slots=True)
+class Tracer:
+    """Collects what all nodes trace."""
+
+    lines: list[TraceLine] = field(default_factory=list)
+    """In the order in which it happened."""
+
+    def note(self, node: str, event: str, **fields: object) -> None:
+        """Add a line at the present virtual time."""
+        self.lines.append(TraceLine(_now_ms(), node, event, tuple(sorted(fields.items()))))
+
+
+def seeded_entropy(seed: int, name: str) -> Callable[[int], bytes]:
+    """Return bytes that follow from `seed` and `name` alone."""
+    generator = random.Random(f"{seed}/{name}")  # noqa: S311, TID251 - repeatable on purpose
+    return generator.randbytes
+
+
+class Machine:
+    """One simulated machine: its clock, its power, and the seams that a node on it gets.
+
+    It outlives the crashes of its node, so that entropy never starts again.
+    """
+
+    def __init__(self, seed: int, name: str, tracer: Tracer) -> None:
+        self.name = name
+        self.is_on = True
+        self.clock_ahead_ms = 0
+        """How far its wall clock is ahead of the world's, milliseconds."""
+        self._tracer = tracer
+        self.runtime = Runtime(
+            now_ms=self.now_ms,
+            entropy=seeded_entropy(seed, name),
+            run_blocking=self._run_inline,
+            trace=self.trace,
+        )
+
+    def now_ms(self) -> int:
+        """Return what its wall clock shows, Unix milliseconds."""
+        return START_MS + _now_ms() + self.clock_ahead_ms
+
+    def trace(self, event: str, /, **fields: object) -> None:
+        """Write down what happened on this machine, as long as it has power."""
+        if self.is_on:
+            self._tracer.note(self.name, event, **fields)
+
+    async def _run_inline(
+        self, function: Callable[..., T], *args: object, limiter: trio.CapacityLimiter | None = None
+    ) -> T:
+        await trio.lowlevel.checkpoint()
+        if not self.is_on:
+            raise PowerCutError("the machine has no power")
+        return function(*args)
+
+
+def _now_ms() -> int:
+    return round(trio.current_time() * 1000)

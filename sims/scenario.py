@@ -1,0 +1,203 @@
+"""A scenario: who is there, who meets whom when, who writes what, and what goes wrong.
+
+A scenario is a TOML file that becomes one frozen record; an unknown key, a name that nobody
+bears or a time that cannot be is an error that says where. Beside its seed nothing else decides
+what a run does. Source: DESIGN D11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.errors import MeshError
+from sims.fleet import DevicePlan
+
+__all__ = [
+    "ClockStep",
+    "Contact",
+    "Crash",
+    "Scenario",
+    "ScenarioError",
+    "WrittenMessage",
+    "check_scenario",
+]
+
+DURATION_S_MAX = 366 * 86_400
+"""A year: longer than any lifetime."""
+DEVICES_MAX = 64
+"""One real node each, with a store of its own."""
+EVENTS_MAX = 20_000
+"""Contacts, messages and faults of one scenario."""
+STEP_S_MAX = 366 * 86_400
+"""A clock that lost its battery is off by years, but then its badge is not valid either."""
+
+
+class ScenarioError(MeshError):
+    """A scenario says what cannot be; `place` names where."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"scenario, {place}: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Two devices reach each other."""
+
+    start_s: float
+    """From then on, virtual seconds."""
+    end_s: float
+    """Until then; links that are open break."""
+    a: str
+    """The device that sights the other and dials."""
+    b: str
+    """The other."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMessage:
+    """Somebody writes something."""
+
+    at_s: float
+    """When, virtual seconds; a device that is off takes it once it is on again."""
+    sender: str
+    """Name of a device."""
+    to: str
+    """`codt`, `zone`, `squad:NAME` or a device's name."""
+    text: str
+    """What people read; checkers look for it, so it says something that nothing else says."""
+    priority: str = "normal"
+    """`sos`, `normal` or `low`."""
+    lifetime_s: int | None = None
+    """None takes that of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A device loses its power and gets it back: no goodbye, and only its disk is left."""
+
+    at_s: float
+    """When, virtual seconds."""
+    device: str
+    """Which."""
+    down_s: float
+    """How long it is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """The wall clock of one device jumps."""
+
+    at_s: float
+    """When, virtual seconds."""
+    device: str
+    """Which."""
+    step_s: float
+    """By how much; below 0 it goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Everything that a run is made from, beside its seed."""
+
+    name: str
+    """What people call it."""
+    about: str
+    """One sentence on what it shows."""
+    duration_s: float
+    """Virtual seconds from its begin to its end."""
+    devices: tuple[DevicePlan, ...]
+    """Who is there."""
+    contacts: tuple[Contact, ...] = ()
+    """Who meets whom; two contacts of one pair do not overlap."""
+    messages: tuple[WrittenMessage, ...] = ()
+    """What people write."""
+    crashes: tuple[Crash, ...] = ()
+    """Which device fails when; two crashes of one device do not overlap."""
+    clock_steps: tuple[ClockStep, ...] = ()
+    """Which clock jumps when."""
+    latency_s: float = 0.02
+    """One way, of every link."""
+    rate_bytes_s: float = 1_000_000.0
+    """Bytes per second and direction, of every link."""
+
+
+def check_scenario(scenario: Scenario) -> Scenario:
+    """Return `scenario` if it can be run. Raises: ScenarioError."""
+    _check_size(scenario)
+    names = {device.name for device in scenario.devices}
+    for place, contact in enumerate(scenario.contacts, start=1):
+        _check_contact(f"contact {place}", contact, scenario, names)
+    for place, message in enumerate(scenario.messages, start=1):
+        _check_device(f"message {place}", message.sender, names)
+        _check_time(f"message {place}", message.at_s, scenario)
+        if message.priority not in ("sos", "normal", "low"):
+            raise ScenarioError(f"message {place}", "priority is sos, normal or low")
+    for place, crash in enumerate(scenario.crashes, start=1):
+        _check_device(f"crash {place}", crash.device, names)
+        _check_time(f"crash {place}", crash.at_s, scenario)
+        if not crash.down_s >= 10:
+            raise ScenarioError(f"crash {place}", "a device is off for at least 10 s")
+    for place, step in enumerate(scenario.clock_steps, start=1):
+        _check_device(f"clock_step {place}", step.device, names)
+        _check_time(f"clock_step {place}", step.at_s, scenario)
+        if not abs(step.step_s) <= STEP_S_MAX:
+            raise ScenarioError(f"clock_step {place}", f"step_s is at most {STEP_S_MAX}")
+    _check_overlaps(scenario)
+    return scenario
+
+
+def _check_size(scenario: Scenario) -> None:
+    if not 0 < scenario.duration_s <= DURATION_S_MAX:
+        raise ScenarioError("duration_s", f"is between 0 and {DURATION_S_MAX} s")
+    if not 0 <= scenario.latency_s <= 60:
+        raise ScenarioError("link.latency_s", "is between 0 and 60 s")
+    if not 100 <= scenario.rate_bytes_s <= 1e9:
+        raise ScenarioError("link.rate_bytes_s", "is between 100 and 1,000,000,000 bytes/s")
+    names = [device.name for device in scenario.devices]
+    if not 1 <= len(names) <= DEVICES_MAX:
+        raise ScenarioError("device", f"there are between 1 and {DEVICES_MAX} devices")
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise ScenarioError("device", f"'{name}' is empty or given to two devices")
+    events = (scenario.contacts, scenario.messages, scenario.crashes, scenario.clock_steps)
+    if sum(map(len, events)) > EVENTS_MAX:
+        raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")
+
+
+def _check_contact(place: str, contact: Contact, scenario: Scenario, names: set[str]) -> None:
+    _check_device(place, contact.a, names)
+    _check_device(place, contact.b, names)
+    _check_time(place, contact.start_s, scenario)
+    if contact.a == contact.b:
+        raise ScenarioError(place, f"'{contact.a}' does not meet itself")
+    if not contact.end_s > contact.start_s:
+        raise ScenarioError(place, "ends before it begins")
+
+
+def _check_device(place: str, name: str, names: set[str]) -> None:
+    if name not in names:
+        known = ", ".join(sorted(names))
+        raise ScenarioError(place, f"no device is called '{name}'; devices are {known}")
+
+
+def _check_time(place: str, at_s: float, scenario: Scenario) -> None:
+    if not 0 <= at_s <= scenario.duration_s:
+        raise ScenarioError(place, f"its time is between 0 and duration_s, {scenario.duration_s}")
+
+
+def _check_overlaps(scenario: Scenario) -> None:
+    spans: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    for contact in scenario.contacts:
+        pair = tuple(sorted((contact.a, contact.b)))
+        spans.setdefault(pair, []).append((contact.start_s, contact.end_s))
+    for crash in scenario.crashes:
+        spans.setdefault((crash.device,), []).append((crash.at_s, crash.at_s + crash.down_s))
+    for who, found in spans.items():
+        found.sort()
+        for (_, end_s), (start_s, _) in zip(found, found[1:], strict=False):
+            if start_s <= end_s:
+                what = "contacts" if len(who) == 2 else "crashes"
+                names = " and ".join(who)
+                raise ScenarioError(what, f"those of {names} overlap at {start_s} s")

@@ -1,0 +1,369 @@
+"""The inputs of all vectors, made from fixed seeds: what each shows, and its clause."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+
+from protocol import bundle, canonical, envelope, payloads
+from protocol.bundle import Header, Scope
+from protocol.canonical import Value, encode
+from tests.vectors.seeds import (
+    HEADER,
+    KEY,
+    NODE,
+    NOW_MS,
+    PREKEY,
+    PREKEY_PUBLIC,
+    PRIVATE,
+    PUBLIC,
+    SEED,
+    SQUAD,
+    Case,
+    accepted,
+    refused,
+)
+from tests.vectors.session_cases import (
+    binding_cases,
+    document_cases,
+    frame_cases,
+    frame_payload_cases,
+    paper_cases,
+)
+
+__all__ = ["CASES"]
+
+# --- clause 2 ----------------------------------------------------------------------------------
+
+
+def canonical_cases() -> Iterator[Case]:
+    """Values at each edge of the encoding, and each form that is not canonical."""
+    for bits in (7, 8, 16, 32):
+        for number in (2**bits - 1, 2**bits):
+            yield accepted("2.2", f"integer {number}", encode(number).hex())
+    yield accepted("2.1", "largest integer", encode(2**64 - 1).hex())
+    for length in (0, 1, 255, 256):
+        yield accepted("2.1", f"{length} bytes", encode(bytes(length)).hex())
+    for count in (0, 15, 16):
+        yield accepted("2.1", f"array of {count}", encode((0,) * count).hex())
+    yield accepted("2.2", "nesting of 6", "919191919191" + "00")
+    yield accepted("2.1", "a mixed record", encode((1, b"abc", (2, (b"", ())), 70_000)).hex())
+    odd = {
+        "nesting of 7": "91919191919191" + "00",
+        "nothing": "",
+        "trailing byte": "0000",
+        "integer 1 in two bytes": "cc01",
+        "integer 255 in three bytes": "cd00ff",
+        "integer 65535 in five bytes": "ce0000ffff",
+        "integer 1 in nine bytes": "cf0000000000000001",
+        "signed form": "d001",
+        "negative fixed form": "ff",
+        "negative 8-byte form": "d3ffffffffffffffff",
+        "bytes with a long length": "c5000161",
+        "array with a long count": "dc000100",
+        "array with the longest count": "dd0000000100",
+        "array of 16,385": "dc4001" + "00" * 16_385,
+        "array that announces 4,294,967,295": "ddffffffff",
+        "cut short": "9200",
+        "nil": "c0",
+        "false": "c2",
+        "true": "c3",
+        "unused tag": "c1",
+        "32-bit float": "ca00000000",
+        "64-bit float": "cb0000000000000000",
+        "text": "a161",
+        "long text": "d90161",
+        "map": "810000",
+        "empty map": "80",
+        "extension": "d40000",
+        "time stamp": "d6ff00000000",
+        "nil in an array": "9200c0",
+    }
+    for what, text in odd.items():
+        yield refused("2.2", what, text)
+
+
+# --- clauses 3 and 4 ---------------------------------------------------------------------------
+
+
+def name_cases() -> Iterator[Case]:
+    """Ids that follow from keys and words."""
+    for public_key, squad, zone in ((PUBLIC, "Queyras", 7), (bytes(32), "Équipe n° 3", 65_535)):
+        item = {"public_key": public_key.hex(), "squad": squad, "zone": zone}
+        numbers = {"incarnation": 2**32 - 1, "seq": zone, "wall_ms": NOW_MS, "counter": 65_535}
+        yield accepted("3", f"names of {squad}", item | numbers)
+
+
+def scope_cases() -> Iterator[Case]:
+    """One of each type, and those that are none."""
+    for scope in (Scope.for_device(7, NODE), SQUAD, Scope.for_codt(1), Scope.for_zone(65_535)):
+        yield accepted("3.4", f"type {scope.kind}", scope.encode().hex())
+    for what, text in {
+        "nothing": "",
+        "type 0": "000007",
+        "type 5": "050007",
+        "zone 0": "040000",
+        "a device without its id": "010007",
+        "a squad with a byte too few": "020007" + "00" * 7,
+        "a zone with a target": "04000700",
+    }.items():
+        yield refused("3.4", what, text)
+
+
+def _container(header: bytes, body: bytes = b"body") -> str:
+    signature = KEY.sign(bundle.signed_bytes(header, body))
+    return encode((header, body, signature)).hex()
+
+
+def _header(**changes: Value) -> bytes:
+    read = canonical.decode_untrusted(HEADER.encode(), max_bytes=160)
+    assert isinstance(read, tuple)
+    names = [field.name for field in fields(Header)]
+    return encode(tuple((dict(zip(names, read, strict=True)) | changes).values()))
+
+
+def bundle_cases() -> Iterator[Case]:
+    """Each suite, the bounds of each field, and what a signature stops."""
+
+    def item(container: str, key: bytes = PUBLIC) -> dict[str, str]:
+        return {"container": container, "public_key": key.hex()}
+
+    for changes in (
+        {},
+        {"suite": 2, "index": 0},
+        {"suite": 2, "index": 0, "keyref": b""},
+        {"suite": 3, "index": 0},
+        {"suite": 4, "keyref": b"", "index": 2**32 - 1},
+        {"suite": 5, "kind": 1, "index": 0},
+        {"incarnation": 2**32 - 1, "seq": 2**64 - 1, "hlc": 2**64 - 1},
+        {"lifetime_s": 90 * 86_400, "index": 2_047},
+        {"kind": 9, "lifetime_s": 30 * 86_400},
+        {"scope": Scope.for_codt(7).encode()},
+    ):
+        what = ", ".join(f"{name} {value!r}" for name, value in changes.items()) or "a text"
+        yield accepted("4.2", what, item(_container(_header(**changes))))
+    for length in (0, 255, 256, 4_096):
+        yield accepted("4.1", f"body of {length}", item(_container(_header(), bytes(length))))
+    for clause, changes in (
+        ("4.2", {"suite": 0}),
+        ("4.2", {"suite": 6}),
+        ("4.3", {"kind": 0}),
+        ("4.3", {"kind": 12}),
+        ("4.2", {"author": NODE[1:]}),
+        ("3.3", {"incarnation": 2**32}),
+        ("3.3", {"seq": 0}),
+        ("4.2", {"lifetime_s": 0}),
+        ("4.3", {"lifetime_s": 90 * 86_400 + 1}),
+        ("4.3", {"kind": 1, "lifetime_s": 7 * 86_400 + 1}),
+        ("3.4", {"scope": b"\4\0\0"}),
+        ("4.2", {"keyref": b""}),
+        ("4.2", {"suite": 4}),
+        ("4.2", {"index": 2_048}),
+        ("4.2", {"suite": 2, "index": 1}),
+        ("4.2", {"suite": 5, "index": 1}),
+        ("4.2", {"more": 1}),
+    ):
+        what = ", ".join(f"{name} {value!r}" for name, value in changes.items())
+        yield refused(clause, what, item(_container(_header(**changes))))
+    good = bytes.fromhex(_container(_header()))
+    for clause, what, raw in (
+        ("4.4", "a changed body", good.replace(b"body", b"Body")),
+        ("4.4", "a changed signature", good[:-1] + bytes([good[-1] ^ 1])),
+        ("4.4", "a changed header", good.replace(b"chain-id", b"chain-iD")),
+        ("4.1", "a trailing byte", good + b"\0"),
+        ("4.1", "a byte too few", good[:-1]),
+        ("4.1", "a long form of the body", good.replace(b"\xc4\x04body", b"\xc5\x00\x04body")),
+        ("4.1", "four parts", b"\x94" + good[1:] + b"\0"),
+    ):
+        yield refused(clause, what, item(raw.hex()))
+    small = {"container": encode((_header(), b"", b"\1" + bytes(63))).hex()}
+    yield refused("4.4", "a key of small order", small | {"public_key": (b"\1" + bytes(31)).hex()})
+
+
+def payload_cases() -> Iterator[Case]:
+    """Texts and alarms at the edges of the size classes."""
+    scope = SQUAD.encode()
+
+    def item(padded: bytes, author: bytes = NODE) -> dict[str, str]:
+        return {"padded": padded.hex(), "author": author.hex(), "scope": scope.hex()}
+
+    bare = len(payloads.encode(payloads.Text(NODE, scope, "")))
+    for length in (0, 63 - bare, 64 - bare, 126 - bare, 127 - bare, 4_093 - bare, 4_095 - bare):
+        text = payloads.encode(payloads.Text(NODE, scope, "x" * max(0, length)))
+        yield accepted("4.10", f"payload of {len(text)} bytes", item(envelope.pad(text)))
+    alarm = payloads.encode(payloads.Sos(NODE, scope, "À l'aide", b"alarm-id", 15))
+    yield accepted("4.10", "an alarm", item(envelope.pad(alarm)))
+    text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
+    yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
+    yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))
+    yield refused("4.10", "a class too large", item(text + b"\x80" + bytes(127 - len(text))))
+    yield refused("4.10", "no marker", item(text + bytes(64 - len(text))))
+    odd: dict[str, Value] = {
+        "version 2": (2, 1, NODE, scope, b"x"),
+        "type 3": (1, 3, NODE, scope, b"x"),
+        "step 16": (1, 2, NODE, scope, b"x", b"alarm-id", 16),
+        "a text that is not UTF-8": (1, 1, NODE, scope, b"\xff"),
+        "a text with a step": (1, 1, NODE, scope, b"x", b"alarm-id", 0),
+    }
+    for what, value in odd.items():
+        yield refused("4.10", what, item(envelope.pad(encode(value))))
+
+
+# --- bodies in clear ---------------------------------------------------------------------------
+
+
+def receipt_cases() -> Iterator[Case]:
+    """Runs at their bounds, and each way to write the same runs twice."""
+    for what, runs in {
+        "one bundle": [[1, 1]],
+        "a whole page": [[0, 1_024]],
+        "two runs": [[0, 1_022], [1_023, 1]],
+        "every second": [[first, 1] for first in range(0, 1_024, 2)],
+    }.items():
+        yield accepted("4.12", what, encode([1, 2**32 - 1, 2**54 - 1, runs, bytes(8)]).hex())
+    for what, runs in {
+        "no run": [],
+        "an empty run": [[5, 0]],
+        "runs that touch": [[0, 1], [1, 1]],
+        "runs that overlap": [[0, 5], [3, 9]],
+        "runs out of order": [[5, 1], [1, 1]],
+        "a run beyond the page": [[1_023, 2]],
+        "a run that begins beyond the page": [[1_024, 1]],
+    }.items():
+        yield refused("4.12", what, encode([1, 7, 0, runs, bytes(8)]).hex())
+    yield refused("1.2", "version 2", encode([2, 7, 0, [[1, 1]], bytes(8)]).hex())
+    yield refused(
+        "4.12", "page beyond the last seq", encode([1, 7, 2**54, [[1, 1]], bytes(8)]).hex()
+    )
+    yield refused("4.12", "a short digest", encode([1, 7, 0, [[1, 1]], bytes(7)]).hex())
+
+
+def receipt_digest_cases() -> Iterator[Case]:
+    """Digests of bundles, and the eight bytes that stand for all of them."""
+    for page, offsets in ((0, (1, 2, 3, 7)), (1, (0, 1_023)), (2, tuple(range(20)))):
+        digests = {
+            str(1_024 * page + offset): hashlib.sha256(b"%d" % offset).hexdigest()
+            for offset in offsets
+        }
+        yield accepted("4.12", f"{len(offsets)} bundles", {"page": page, "digests": digests})
+
+
+def key_request_cases() -> Iterator[Case]:
+    """From 1 to 64 chains."""
+    for count in (1, 64):
+        chains = [b"%08d" % number for number in range(count)]
+        yield accepted("4.13", f"{count} chains", encode([1, chains]).hex())
+    odd: dict[str, Value] = {
+        "no chain": [1, []],
+        "65 chains": [1, [bytes(8)] * 65],
+        "a short id": [1, [bytes(7)]],
+        "version 0": [0, [bytes(8)]],
+    }
+    for what, value in odd.items():
+        yield refused("4.13", what, encode(value).hex())
+
+
+def prekey_cases() -> Iterator[Case]:
+    """A real key, its longest life, and records that lie about it."""
+    good = envelope.encode_prekey(PREKEY)
+    yield accepted("4.11", "nine days", good.hex())
+    yield accepted("4.11", "both suites", envelope.encode_prekey(replace(PREKEY, suites=3)).hex())
+    for what, record in {
+        "nine days and a millisecond": replace(PREKEY, ends_ms=PREKEY.ends_ms + 1),
+        "an end at its beginning": replace(PREKEY, ends_ms=NOW_MS),
+        "no suite": replace(PREKEY, suites=0),
+        "a suite that does not exist": replace(PREKEY, suites=4),
+        "another key's name": replace(PREKEY, prekey_id=bytes(8)),
+        "a key that is too short": replace(PREKEY, public=PREKEY_PUBLIC[:-1]),
+    }.items():
+        yield refused("4.11", what, envelope.encode_prekey(record).hex())
+
+
+SLOT = envelope.Slot(NODE, PREKEY.prekey_id, b"sealed chain keys")
+SLOT_SECRET = envelope.SlotSecret(NODE, b"chain-id", 2_047, SQUAD.encode(), SEED)
+
+
+def slot_cases() -> Iterator[Case]:
+    """From 1 to 45 slots."""
+    good = {"one slot": [SLOT], "45 slots": [SLOT] * 45, "empty": [replace(SLOT, sealed=b"")]}
+    for what, slots in good.items():
+        yield accepted("4.7", what, envelope.encode_slots(slots).hex())
+    for what, slots in {
+        "no slot": [],
+        "46 slots": [SLOT] * 46,
+        "a short member": [replace(SLOT, member=NODE[1:])],
+        "a ciphertext that is too long": [replace(SLOT, sealed=bytes(2_049))],
+    }.items():
+        yield refused("4.7", what, envelope.encode_slots(slots).hex())
+
+
+def slot_secret_cases() -> Iterator[Case]:
+    """The plaintext of a slot."""
+    yield accepted("4.7", "the last index", envelope.encode_slot_secret(SLOT_SECRET).hex())
+    for what, secret in {
+        "an index beyond the chain": replace(SLOT_SECRET, index=2_048),
+        "a short seed": replace(SLOT_SECRET, seed=SEED[1:]),
+        "a short scope": replace(SLOT_SECRET, scope=b"\4\0"),
+    }.items():
+        yield refused("4.7", what, envelope.encode_slot_secret(secret).hex())
+
+
+# --- keys and symbols --------------------------------------------------------------------------
+
+
+def hpke_cases() -> Iterator[Case]:
+    """Inputs without `sealed`: the library draws its own randomness (see `regenerate`)."""
+    info = envelope.seal_info(HEADER.encode())
+    for suite, what in ((2, "hybrid, one recipient"), (3, "classical, one recipient")):
+        yield accepted("4.9", what, {"suite": suite, "private": PRIVATE.hex(), "info": info.hex()})
+    slot = envelope.slot_info(HEADER.encode(), NODE)
+    yield accepted("4.7", "a slot", {"suite": 2, "private": PRIVATE.hex(), "info": slot.hex()})
+
+
+def chain_cases() -> Iterator[Case]:
+    """Message keys along a chain, to its last."""
+    for what, seed in (("a chain", SEED), ("a chain of zeros", bytes(32))):
+        item = {"seed": seed.hex(), "indices": [0, 1, 2, 100, 2_047]}
+        yield accepted("4.6", what, item)
+    yield refused("4.2", "a key beyond the chain", {"seed": SEED.hex(), "indices": [2_048]})
+
+
+def sos_cases() -> Iterator[Case]:
+    """Keys of SOS bundles."""
+    for incarnation, seq in ((0, 1), (2**32 - 1, 2**64 - 1)):
+        item = {"key": SEED.hex(), "author": NODE.hex(), "incarnation": incarnation, "seq": seq}
+        yield accepted("4.8", f"bundle {incarnation}.{seq}", item)
+
+
+def symbol_cases() -> Iterator[Case]:
+    """Short ids of some digests, and the first coded symbols of their set."""
+    for n, count in ((0, 4), (1, 16), (3, 16), (200, 64)):
+        digests = [hashlib.sha256(b"digest %d" % number).hexdigest() for number in range(n)]
+        item = {"network_key": bytes(range(16)).hex(), "digests": digests, "count": count}
+        yield accepted("5", f"{n} ids, {count} symbols", item)
+
+
+CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
+    "canonical": canonical_cases,
+    "names": name_cases,
+    "scope": scope_cases,
+    "bundle": bundle_cases,
+    "payload": payload_cases,
+    "receipt": receipt_cases,
+    "receipt_digest": receipt_digest_cases,
+    "key_request": key_request_cases,
+    "prekey": prekey_cases,
+    "slots": slot_cases,
+    "slot_secret": slot_secret_cases,
+    "hpke": hpke_cases,
+    "chain": chain_cases,
+    "sos": sos_cases,
+    "symbols": symbol_cases,
+    "frames": frame_cases,
+    "frame_payloads": frame_payload_cases,
+    "binding": binding_cases,
+    "document": document_cases,
+    "papers": paper_cases,
+}
+"""One per file in this folder."""
