@@ -8,13 +8,9 @@ changes. Knows no screens.
 from __future__ import annotations
 
 import errno
-import os
-import shutil
-import socket
 import stat
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -24,16 +20,16 @@ from cryptography import x509
 
 from meshnode.client import open_api
 from meshnode.config import Settings, load_settings
-from meshnode.discovery.addresses import look_around
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.enrol import DeviceIdentity, load_identity
 from meshnode.errors import ConfigError, LinkError, StoreError
-from meshnode.links.base import Address, parse_address
+from meshnode.links.base import parse_address
+from meshnode.machine import Machine
 from meshnode.runtime import Runtime
 from meshnode.store.integrity import integrity_faults
 from protocol.errors import EnrolmentError, MeshError
 
-__all__ = ["CHECKS", "Check", "Facts", "Finding", "Level", "Machine", "examine", "gather"]
+__all__ = ["CHECKS", "Check", "Facts", "Finding", "Level", "examine", "gather"]
 
 _PYTHON: Final = (3, 11)
 _PACKAGES: Final = ("cryptography", "msgpack", "sqlmodel", "trio", "typer", "zeroconf")
@@ -44,8 +40,6 @@ _CLOCK_BACK_MS: Final = 600_000
 """A store that was written further in the future than this shows that the clock was set back."""
 _DISK_BYTES_FAIL: Final = 20_000_000
 _DISK_BYTES_WARN: Final = 200_000_000
-_MULTICAST: Final = ("224.0.0.251", 5353)
-"""Group and port of multicast DNS (RFC 6762)."""
 
 
 class Level(StrEnum):
@@ -68,28 +62,6 @@ class Finding:
     """What is so."""
     fix: str = ""
     """What to do about it; empty where all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What is asked of the machine itself, and how."""
-
-    python: tuple[int, ...] = sys.version_info[:3]
-    """Version of the interpreter."""
-    package_version: Callable[[str], str] = metadata.version
-    """Version of an installed package; raises PackageNotFoundError."""
-    may_use: Callable[[Path], bool] = field(
-        default=lambda path: os.access(path, os.R_OK | os.W_OK | os.X_OK)
-    )
-    """Whether this user may read and write a folder."""
-    free_bytes: Callable[[Path], int] = field(default=lambda path: shutil.disk_usage(path).free)
-    """Room on the disk under a folder, bytes."""
-    hosts: Callable[[], tuple[str, ...]] = field(default=lambda: _own_hosts())
-    """Addresses of this machine that others may reach."""
-    listen: Callable[[Address], None] = field(default=lambda address: _try_listening(address))
-    """Takes an address and frees it; raises OSError where it cannot be had."""
-    join_multicast: Callable[[], None] = field(default=lambda: _try_multicast())
-    """Joins the group of multicast DNS and leaves it; raises OSError where it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,32 +449,3 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_messages,
 )
 """Every check, causes before effects."""
-
-
-# --- what is asked of the machine ---------------------------------------------------------------
-
-
-def _own_hosts() -> tuple[str, ...]:
-    return tuple(each.ip for each in look_around().addresses if not each.is_loopback)
-
-
-def _try_listening(address: Address) -> None:
-    for family, kind, _, _, place in socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    ):
-        with socket.socket(family, kind) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind(place)
-            listener.listen(1)
-
-
-def _try_multicast() -> None:
-    group, port = _MULTICAST
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as member:
-        joined = socket.inet_aton(group) + socket.INADDR_ANY.to_bytes(4, "big")
-        member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
-        member.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
-        # Some hosts let a socket join and refuse to send: an empty datagram tells.
-        member.sendto(b"", (group, port))

@@ -49,22 +49,23 @@ class Planning:
         cursor = None if after is None else _unpacked(after)
         page = await self._store.read(lambda conn: rows.page(conn, interest, cursor, PLAN_IDS_MAX))
         following = page.next_cursor
-        return self._ordered(peer, page.summaries), following and _packed(following)
+        place = None if following is None else _packed(following)
+        return self._ordered(peer, page.summaries), place
 
     def _ordered(self, peer: NodeId, summaries: Sequence[BundleSummary]) -> list[Item]:
         candidates = [
             Candidate(
-                short_id=summary.short_id,
-                traffic_class=summary.traffic_class,
-                kind=summary.kind,
-                size_bytes=summary.size_bytes,
-                created_ms=summary.hlc >> 16,
-                expires_ms=summary.expires_ms,
-                is_for_peer=summary.scope.endswith(peer),
-                hops=summary.hops,
+                each.short_id,
+                each.traffic_class,
+                each.kind,
+                each.size_bytes,
+                each.hlc >> 16,
+                each.expires_ms,
+                each.scope.endswith(peer),
+                each.hops,
             )
-            for summary in summaries
-            if summary.author != peer
+            for each in summaries
+            if each.author != peer
         ]
         now_ms = self._runtime.now_ms()
         return [

@@ -9,8 +9,7 @@ wire-format 4 and 6.8.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from meshnode.directory import Directory
 from meshnode.membership import Membership
@@ -23,7 +22,7 @@ from protocol import hlc
 from protocol.bundle import Bundle, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.ids import ShortId, short_id
-from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, Kind
+from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
 from protocol.reports import Reception
 
 __all__ = ["Checked", "Examiner", "record_of"]
@@ -40,8 +39,7 @@ _SUITES: Final = {
 """How a kind may be sealed; the others as `_SEALED`. Nothing that people write goes in clear."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """One bundle after the checks."""
 
     position: int
@@ -61,24 +59,25 @@ def record_of(
 ) -> BundleRecord:
     """Return the row for a verified bundle."""
     header = bundle.header
+    kind, scope = header.kind, header.scope
     return BundleRecord(
-        short_id=short,
-        digest=bundle.digest,
-        author=header.author,
-        incarnation=header.incarnation,
-        seq=header.seq,
-        kind=header.kind,
-        traffic_class=header.traffic_class,
-        zone=header.scope.zone,
-        scope=header.scope.encode(),
-        index=header.index,
-        hlc=header.hlc,
-        expires_ms=header.expires_ms,
-        size_bytes=len(bundle.raw),
-        hops=hops,
-        received_ms=received_ms,
-        is_own=is_own,
-        raw=bundle.raw,
+        short,
+        bundle.digest,
+        header.author,
+        header.incarnation,
+        header.seq,
+        kind,
+        KINDS[kind].traffic_class,
+        scope.zone,
+        scope.encode(),
+        header.index,
+        header.hlc,
+        header.expires_ms,
+        len(bundle.raw),
+        hops,
+        received_ms,
+        is_own,
+        bundle.raw,
     )
 
 

@@ -37,6 +37,7 @@ from protocol.identity import Badge, DeviceClass, Rights, Role, verify_badge_unt
 from protocol.ids import NodeId, squad_id_of
 from protocol.issuing import (
     RegionalAuthority,
+    RootAuthority,
     issue_badge,
     make_regional,
     make_root,
@@ -46,8 +47,8 @@ from protocol.issuing import (
 __all__ = ["Device", "DevicePlan", "Fleet", "make_fleet"]
 
 ZONE = 1
-_SIGNATURE_BYTES = 71
-"""Most common size of an ECDSA P-256 signature in DER."""
+_SIGNATURE_BYTES = {"device": 71, "authority": 103}
+"""Most common size in DER of an ECDSA signature by an authority (P-256), and by a root (P-384)."""
 _TRIES = 1_000
 
 
@@ -116,7 +117,7 @@ class Fleet:
 def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now_ms: int) -> Fleet:
     """Return the enrolled fleet of `plans`. Cost: about 5 ms per device."""
     root = make_root(now_ms)
-    regional = make_regional(root, ZONE, now_ms)
+    regional = _regional(root, now_ms)
     documents_key = _key(entropy)
     devices = tuple(_device(plan, regional, root.certificate, entropy, now_ms) for plan in plans)
     body = RootBody(
@@ -156,15 +157,23 @@ def _device(
     rights = Rights(plan.role, ZONE, squads, DeviceClass.PHONE)
     for _ in range(_TRIES):
         chain = issue_badge(regional, keys.public[0], rights, now_ms)
-        if _has_usual_size(chain[0]):
+        if _has_usual_size(chain[0], "device"):
             break
     return Device(plan, verify_badge_untrusted(chain, [anchor], now_ms), keys)
 
 
-def _has_usual_size(certificate: bytes) -> bool:
+def _regional(root: RootAuthority, now_ms: int) -> RegionalAuthority:
+    for _ in range(_TRIES):
+        regional = make_regional(root, ZONE, now_ms)
+        if _has_usual_size(regional.badge_issuer, "authority"):
+            break
+    return regional
+
+
+def _has_usual_size(certificate: bytes, kind: str) -> bool:
     parsed = x509.load_der_x509_certificate(certificate)
     is_long = 152 <= parsed.serial_number.bit_length() <= 159
-    return is_long and len(parsed.signature) == _SIGNATURE_BYTES
+    return is_long and len(parsed.signature) == _SIGNATURE_BYTES[kind]
 
 
 def _rosters(devices: Sequence[Device]) -> list[RosterBody]:

@@ -1,7 +1,7 @@
 """Reads a scenario from TOML; every error names the table and the key.
 
-The words of the file are those of `sims.scenario`; `count` and `every_s` of a message stand for
-many of them. Source: DESIGN D11.
+The words of the file are those of `sims.scenario`; `count` and `every_s` of a contact or a message
+stand for many of them. Source: DESIGN D11.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_scenario(raw: bytes, name: str) -> Scenario:
         about=top.text("about"),
         duration_s=top.number("duration_s"),
         devices=tuple(_device(each) for each in top.tables("device")),
-        contacts=tuple(_contact(each) for each in top.tables("contact")),
+        contacts=tuple(one for each in top.tables("contact") for one in _contacts(each)),
         messages=tuple(one for each in top.tables("message") for one in _messages(each)),
         crashes=tuple(_crash(each) for each in top.tables("crash")),
         clock_steps=tuple(_clock_step(each) for each in top.tables("clock_step")),
@@ -95,27 +95,32 @@ def _device(table: _Table) -> DevicePlan:
     return plan
 
 
-def _contact(table: _Table) -> Contact:
-    contact = Contact(
-        table.number("start_s"), table.number("end_s"), table.text("a"), table.text("b")
-    )
+def _contacts(table: _Table) -> Iterator[Contact]:
+    start_s, end_s = table.number("start_s"), table.number("end_s")
+    a, b = table.text("a"), table.text("b")
+    for later_s in _times(table):
+        yield Contact(start_s + later_s, end_s + later_s, a, b)
     table.end()
-    return contact
+
+
+def _times(table: _Table) -> list[float]:
+    """Take `count` and `every_s`; return how much later than the first each one is."""
+    count, every_s = table.whole("count", 1), table.number("every_s", 1.0)
+    if not 1 <= count <= _COUNT_MAX:
+        raise ScenarioError(f"{table.place}.count", f"is between 1 and {_COUNT_MAX}")
+    return [number * every_s for number in range(count)]
 
 
 def _messages(table: _Table) -> Iterator[WrittenMessage]:
-    at_s, count = table.number("at_s"), table.whole("count", 1)
-    every_s = table.number("every_s", 1.0)
+    at_s, times = table.number("at_s"), _times(table)
     sender, to, text = table.text("from"), table.text("to"), table.text("text")
     priority = table.text("priority", "normal")
     lifetime_s = table.whole("lifetime_s", 0) or None
-    table.end()
-    if not 1 <= count <= _COUNT_MAX:
-        raise ScenarioError(f"{table.place}.count", f"is between 1 and {_COUNT_MAX}")
-    for number in range(count):
+    for number, later_s in enumerate(times, start=1):
         # Numbered, so that each says something that nothing else says.
-        words = text if count == 1 else f"{text} ({number + 1} of {count})"
-        yield WrittenMessage(at_s + number * every_s, sender, to, words, priority, lifetime_s)
+        words = text if len(times) == 1 else f"{text} ({number} of {len(times)})"
+        yield WrittenMessage(at_s + later_s, sender, to, words, priority, lifetime_s)
+    table.end()
 
 
 def _crash(table: _Table) -> Crash:

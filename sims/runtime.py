@@ -6,7 +6,7 @@ every task looks blocked, and time would jump. Source: architecture sections 1 a
 
 from __future__ import annotations
 
-import random
+import random  # noqa: TID251 - seeded, for simulation alone
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -63,7 +63,7 @@ class Tracer:
 
 def seeded_entropy(seed: int, name: str) -> Callable[[int], bytes]:
     """Return bytes that follow from `seed` and `name` alone."""
-    generator = random.Random(f"{seed}/{name}")  # noqa: S311, TID251 - repeatable on purpose
+    generator = random.Random(f"{seed}/{name}")  # noqa: S311 - repeatable on purpose
     return generator.randbytes
 
 

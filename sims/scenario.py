@@ -8,6 +8,7 @@ what a run does. Source: DESIGN D11.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from protocol.errors import MeshError
 from sims.fleet import DevicePlan
@@ -196,7 +197,7 @@ def _check_overlaps(scenario: Scenario) -> None:
         spans.setdefault((crash.device,), []).append((crash.at_s, crash.at_s + crash.down_s))
     for who, found in spans.items():
         found.sort()
-        for (_, end_s), (start_s, _) in zip(found, found[1:], strict=False):
+        for (_, end_s), (start_s, _) in pairwise(found):
             if start_s <= end_s:
                 what = "contacts" if len(who) == 2 else "crashes"
                 names = " and ".join(who)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
     """Make the order of trio's tasks follow from `seed` until the block is left."""
-    run_module: Any = trio._core._run  # noqa: SLF001 - there is no public way
+    run_module: Any = trio._core._run  # There is no public way.
     state, allowed = run_module._r.getstate(), run_module._ALLOW_DETERMINISTIC_SCHEDULING
     run_module._r.seed(seed)
     run_module._ALLOW_DETERMINISTIC_SCHEDULING = True

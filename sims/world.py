@@ -93,8 +93,8 @@ class _Place:
     """Set while a node runs."""
     stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     """Ends the running node."""
-    down_s: float = 0.0
-    """How long it stays off after a crash; 0 while no crash is due."""
+    back_s: float = 0.0
+    """Virtual time at which it has power again after its last crash."""
     up_since_ms: int = 0
     """When its node was last started, virtual milliseconds."""
     record: DeviceRecord | None = None
@@ -173,7 +173,7 @@ class World:
                 place.machine.is_on = True
                 if self._is_over:
                     place.record = await self._collect(place, store)
-            if place.down_s:
+            if place.record is None:
                 await self._stay_down(place)
 
     async def _furnish(self, place: _Place, store: Store) -> None:
@@ -188,8 +188,7 @@ class World:
 
     async def _stay_down(self, place: _Place) -> None:
         with place.stop:
-            await trio.sleep(place.down_s)
-        place.down_s = 0.0
+            await trio.sleep_until(place.back_s)
         place.stop = trio.CancelScope()
         self.network.lighten(place.machine.name)
         place.machine.trace("power_on")
@@ -273,7 +272,8 @@ class World:
         place = self._places[name]
         place.machine.trace("power_cut")
         place.machine.is_on = False
-        place.down_s = down_s
+        place.back_s = trio.current_time() + down_s
+        place.node, place.started = None, trio.Event()
         self.network.darken(name)
         place.stop.cancel()
 

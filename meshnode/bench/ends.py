@@ -23,6 +23,7 @@ from meshnode.config import Settings
 from meshnode.links.base import Address
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
+from meshnode.memory import calm_collector
 from meshnode.node import Node, Surroundings
 from meshnode.outbox import Priority, Writing
 from meshnode.running import open_home
@@ -33,7 +34,8 @@ from protocol.limits import TrafficClass
 __all__ = ["main"]
 
 _LOOP = "127.0.0.1"
-_STEP_S = 0.001
+_STEP_S = 0.02
+"""The sender looks this often whether all is acknowledged: rarely, because looking costs CPU."""
 _LINGER_S = 0.3
 _GIVE_UP_S = 120
 
@@ -131,6 +133,8 @@ def main(arguments: list[str]) -> None:
     """Run one end; see the module."""
     role, home, *rest = arguments
     is_urgent = rest[-1:] == ["urgent"]
+
+    calm_collector()
 
     async def bounded() -> None:
         with trio.fail_after(_GIVE_UP_S):

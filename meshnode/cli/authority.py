@@ -198,9 +198,9 @@ def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None,
     asked = say(
         "Request of {name}, {role}, {squads}, {device}.",
         name=invitation.name,
-        role=invitation.role.name.lower(),
+        role=say(invitation.role.name.lower()),
         squads=", ".join(invitation.squads) or say("no squad"),
-        device=invitation.device_class.name.lower(),
+        device=say(invitation.device_class.name.lower()),
     )
     typer.echo(asked, err=True)
     question = say("Does the device show {code}?", code=f"{shown[:3]} {shown[3:]}")
@@ -266,7 +266,7 @@ def _print_units(units: list[dict[str, Any]]) -> None:
         )
         columns = (say("name"), say("role"), say("kind of machine"), say("device"))
         rows = [
-            tuple(member[key] for key in ("name", "role", "device", "node"))
+            (member["name"], say(member["role"]), say(member["device"]), member["node"])
             for member in unit["members"]
         ]
         print_table(columns, rows, title)

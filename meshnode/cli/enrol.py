@@ -152,7 +152,7 @@ def _accept(home: Path, answer: str, as_json: bool) -> None:
         say(
             "This device is '{name}', {role} of zone {zone} of '{network}'.",
             name=accepted.name,
-            role=badge.role.name.lower(),
+            role=say(badge.role.name.lower()),
             zone=badge.zone,
             network=accepted.enrolled.root.network_name,
         )

@@ -47,7 +47,7 @@ def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
     rows = [
         (
             each["name"],
-            each["role"],
+            say(each["role"]),
             say("in reach") if each["is_up"] else ago(each["last_ms"], now_ms),
             each["address"],
             str(each["contacts"]),
@@ -94,7 +94,7 @@ def _print_status(found: dict[str, Any]) -> None:
     facts = {
         say("name"): found["name"],
         say("device"): found["node"],
-        say("role"): say("{role} of zone {zone}", role=found["role"], zone=found["zone"]),
+        say("role"): say("{role} of zone {zone}", role=say(found["role"]), zone=found["zone"]),
         say("network"): found["network"],
         say("squads"): ", ".join(found["squads"]),
         say("running"): say("yes") if found["is_running"] else say("no: 'meshnode run' starts it"),

@@ -49,8 +49,12 @@ STATES: Final = {
 """States of the node's API, in words for people; never more than is known."""
 
 
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Characters that command a terminal or turn the direction of writing."""
+
+
+_WIDE: Final = re.compile("[^\\S\u00a0\u202f]+")
+"""Space and line breaks, but not the space that keeps a sign with its word."""
 
 
 def safe(text: str) -> str:
@@ -68,7 +72,9 @@ def print_json(**fields: Any) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Print rows under the names of their columns; a title of its own line where given."""
     # A line break in a message must not break its row in two.
-    lines = [tuple(safe(" ".join(cell.split())) for cell in row) for row in (columns, *rows)]
+    lines = [
+        tuple(safe(_WIDE.sub(" ", cell).strip(" ")) for cell in row) for row in (columns, *rows)
+    ]
     if is_terminal():
         _print_rich(lines[0], lines[1:], title)
         return

@@ -96,13 +96,14 @@ async def _join(near: trio.SocketStream, far: trio.SocketStream, held: bytes) ->
     """Move bytes both ways until either end is gone."""
     async with far, trio.open_nursery() as nursery:
 
-        async def pump(source: trio.SocketStream, sink: trio.SocketStream, data: bytes) -> None:
-            while data and await _sent(sink, data):
-                data = await _receive(source)
+        async def pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+            while (data := await _receive(source)) and await _sent(sink, data):
+                pass
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(pump, near, far, held)
-        nursery.start_soon(pump, far, near, await _receive(far))
+        if await _sent(far, held):
+            nursery.start_soon(pump, near, far)
+            nursery.start_soon(pump, far, near)
 
 
 async def _receive(stream: trio.SocketStream) -> bytes:

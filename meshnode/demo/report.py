@@ -20,6 +20,8 @@ __all__ = ["Report", "short"]
 
 _NAME_WIDTH: Final = 9
 _TEXT_CHARACTERS_MAX: Final = 40
+_CELL_CHARACTERS_MAX: Final = 60
+_CUT_COLUMNS: Final = 2
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -86,11 +88,18 @@ class Report:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows under the names of their columns."""
-        cells = [[short(cell, 60) for cell in row] for row in rows]
+        cells = [[short(cell, _CELL_CHARACTERS_MAX) for cell in row] for row in rows]
         if self._console is not None:
             table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-            for column in columns:
-                table.add_column(escape(column), overflow="fold", header_style="dim")
+            for position, column in enumerate(columns):
+                # A narrow terminal cuts the words of messages, which its author's line told before.
+                is_cut = position < _CUT_COLUMNS
+                table.add_column(
+                    escape(column),
+                    no_wrap=is_cut,
+                    overflow="ellipsis" if is_cut else "fold",
+                    header_style="dim",
+                )
             for row in cells:
                 table.add_row(*(escape(cell) for cell in row))
             self._console.print()

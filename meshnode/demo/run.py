@@ -7,7 +7,6 @@ that were lost are kept for whoever looks for the fault.
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from protocol.identity import Role
 __all__ = ["Outcome", "outcome_of", "run_demo"]
 
 _EXIT_LOST: Final = 1
+_LOST_LINES_MAX: Final = 12
 _EXIT_INTERRUPTED: Final = 130
 
 
@@ -151,7 +151,7 @@ async def _perform(as_json: bool, keep: bool) -> int:
             await _keep(stage, report)
         if not outcome.is_good:
             kept = f"{folder}.kept"
-            shutil.copytree(folder, kept)
+            folder.rename(kept)
             report.text(f"Something is wrong: see above. The homes are kept in {kept}.")
             return _EXIT_LOST
     return 0
@@ -233,7 +233,7 @@ def _sum_up(report: Report, outcome: Outcome) -> None:
         [_trial_row(each.name, outcome.trials) for each in CAST],
     )
     report.text()
-    for account in outcome.lost:
+    for account in outcome.lost[:_LOST_LINES_MAX]:
         report.text(
             f"LOST: «{account.written.text}» of {account.author}, {account.written.state}; "
             f"missing at {', '.join(account.missing) or 'nobody'}"

@@ -35,7 +35,7 @@ from protocol.errors import MeshError, NoKeyError
 from protocol.identity import Role
 from protocol.limits import Kind
 
-__all__ = ["Trial", "texts_in_files", "try_to_read"]
+__all__ = ["Trial", "opens", "texts_in_files", "try_to_read"]
 
 _AEAD_KEY_BYTES: Final = 32
 _SEALED: Final = (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
@@ -79,7 +79,7 @@ def texts_in_files(home: Path, texts: Collection[str]) -> int:
 
 def _try_all(conn: Connection, node: Node) -> tuple[int, int]:
     found = [each for each in _carried(conn) if not _may_read(each, node)]
-    return len(found), sum(1 for each in found if _opens(conn, each, node))
+    return len(found), sum(1 for each in found if opens(conn, each, node))
 
 
 def _carried(conn: Connection) -> Iterator[Bundle]:
@@ -98,7 +98,7 @@ def _may_read(bundle: Bundle, node: Node) -> bool:
     return node.identity.node in directory.recipients(header.scope, header.author)
 
 
-def _opens(conn: Connection, bundle: Bundle, node: Node) -> bool:
+def opens(conn: Connection, bundle: Bundle, node: Node) -> bool:
     """True if the bundle opens as it should, or with any key of the store tried on its body."""
     opener = Opener(
         node.identity.node, node.identity.zone, node.sealer, lambda: node.membership.directory

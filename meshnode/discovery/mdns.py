@@ -63,7 +63,17 @@ class Sighting:
 class MulticastDiscovery(Discovery):
     """Announces `port` and browses; starts again by itself when the network lets it."""
 
-    def __init__(self, port: int, watch: AddressWatch, runtime: Runtime, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        port: int,
+        watch: AddressWatch,
+        runtime: Runtime,
+        metrics: Metrics,
+        *,
+        only: Sequence[str] = (),
+    ) -> None:
+        """`only` names own IP addresses to announce, and to announce on; all if it is empty."""
+        self._only = tuple(only)
         self._port = port
         self._watch = watch
         self._runtime = runtime
@@ -91,7 +101,7 @@ class MulticastDiscovery(Discovery):
     async def _until_broken(self, sink: HintSink, backoff: Backoff) -> tuple[int, str]:
         """Announce and browse; return the last generation that was announced, and what broke."""
         inbox = _Inbox(trio.lowlevel.current_trio_token())
-        responder = _Responder(self.name, self._port, inbox)
+        responder = _Responder(self.name, self._port, self._only, inbox)
         seen = self._watch.generation
         responder.announce(self._watch.surroundings)
         responder.start()
@@ -207,8 +217,9 @@ class _Inbox:
 class _Responder(threading.Thread):
     """zeroconf and its loop; all but `announce` and `stop` runs in this thread."""
 
-    def __init__(self, name: str, port: int, inbox: _Inbox) -> None:
+    def __init__(self, name: str, port: int, only: Sequence[str], inbox: _Inbox) -> None:
         super().__init__(name="meshnode-mdns", daemon=True)
+        self._only = only
         self._instance = name
         self._port = port
         self._inbox = inbox
@@ -250,7 +261,7 @@ class _Responder(threading.Thread):
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._note_fault)
-        zeroconf = AsyncZeroconf(zc=_open())
+        zeroconf = AsyncZeroconf(zc=_open(self._only))
         try:
             await self._serve(zeroconf)
         finally:
@@ -266,7 +277,7 @@ class _Responder(threading.Thread):
         while not self._is_stopping:
             self._changed.clear()
             surroundings = self._surroundings
-            packed = _to_announce(surroundings)
+            packed = _to_announce(surroundings, self._only)
             if info is None:
                 info = self._info(packed)
                 # The name is random, so it is not asked for first (RFC 6762, 8.1): that takes a
@@ -338,7 +349,9 @@ class _Responder(threading.Thread):
         self._inbox.ignore()
 
 
-def _open() -> Zeroconf:
+def _open(only: Sequence[str]) -> Zeroconf:
+    if only:
+        return Zeroconf(interfaces=list(only))
     try:
         return Zeroconf(ip_version=IPVersion.All)
     except OSError:
@@ -363,10 +376,10 @@ def _stop_timer(zeroconf: Zeroconf) -> None:
         timer.cancel()
 
 
-def _to_announce(surroundings: Surroundings) -> tuple[bytes, ...]:
+def _to_announce(surroundings: Surroundings, only: Sequence[str]) -> tuple[bytes, ...]:
     """Return packed addresses; those of this machine alone only where there are no others."""
     others = [each.ip for each in surroundings.addresses if not each.is_loopback]
-    hosts = others or [each.ip for each in surroundings.addresses]
+    hosts = only or others or [each.ip for each in surroundings.addresses]
     return tuple(ip_address(host).packed for host in hosts[:MDNS_ADDRESSES_MAX])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import trio
 
@@ -48,9 +49,8 @@ class Settled:
     """Those of them that we hold now."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    index: int
+class _Arrived(NamedTuple):
+    number: int
     hops: int
     raw: bytes
 
@@ -137,7 +137,7 @@ class Inbound:
     ) -> None:
         named, held = [], []
         for arrived, (short_id, fate) in zip(batch, outcomes, strict=True):
-            self._fates[arrived.index] = fate
+            self._fates[arrived.number] = fate
             if short_id is not None:
                 named.append(short_id)
                 if fate.is_held:

@@ -197,7 +197,7 @@ def _newest_of_batch(
             fates[position] = Reception.EQUIVOCATION
             _keep_evidence(tx, fresh.pop(position), first.digest)
             continue
-        slot = (int(record.kind), record.scope, record.index, author)
+        slot = (int(record.kind), record.scope, record.slot, author)
         other = best.setdefault(slot, position)
         if _rank(record) > _rank(fresh[other]):
             best[slot] = position
@@ -251,7 +251,7 @@ def _row(record: BundleRecord, author: int) -> tuple[Any, ...]:
         int(record.traffic_class),
         record.zone,
         record.scope,
-        signed64(record.index),
+        signed64(record.slot),
         signed64(record.hlc),
         record.expires_ms,
         record.size_bytes,

@@ -12,7 +12,7 @@ from math import ceil, sqrt
 from protocol.ids import ShortId
 from protocol.limits import SKETCH_SYMBOLS
 from protocol.reconcile import flights
-from protocol.reconcile.estimate import Estimate, chance_of, estimate_differences
+from protocol.reconcile.estimate import Estimate, estimate_differences
 from protocol.reconcile.sketch import SketchSnapshot
 from protocol.reconcile.symbols import SymbolBlock, mix, set_hash_of
 
@@ -64,26 +64,25 @@ class Decoder:
             local.sums[first:end], local.checks[first:end], local.counts[first:end], strict=True
         )
         theirs = zip(block.sums, block.checks, block.counts, strict=True)
-        for (sum_a, check_a, count_a), (sum_b, check_b, count_b) in zip(ours, theirs, strict=True):
-            self._cells.append((sum_a ^ sum_b) << 32 | (check_a ^ check_b))
-            self._counts.append(count_b - count_a)
-        self._spread += self._spread_of(first, end)
+        surplus, cells, counts = self.remote_n - local.n, self._cells, self._counts
+        pairs = zip(ours, theirs, strict=True)
+        for index, ((sum_a, check_a, count_a), (sum_b, check_b, count_b)) in enumerate(
+            pairs, first
+        ):
+            cells.append((sum_a ^ sum_b) << 32 | (check_a ^ check_b))
+            # Counts come modulo 256; the difference is the one nearest to what the sizes explain.
+            chance = 2 / (index + 2)
+            likely = round(surplus * chance)
+            stray = (count_b - count_a - likely + 128 & 0xFF) - 128
+            counts.append(likely + stray)
+            if index:
+                # A difference is in symbol i with chance p, so the variance is d p (1 - p).
+                self._spread += (likely + stray - surplus * chance) ** 2 / (chance * (1 - chance))
         if first == 0:
             self._is_sparse = [self._is_sparse_at(index) for index in range(1, end)][:_SPARSE_MAX]
         self._catch_up()
         self._peel(range(first, end))
         self._judge()
-
-    def _spread_of(self, first: int, end: int) -> float:
-        """Return how far counts stray from what the sizes of the sets explain.
-
-        A difference is in symbol i with chance p = 2 / (i + 2), so the variance is d p (1 - p).
-        """
-        surplus, counts, total = self.remote_n - self._local.n, self._counts, 0.0
-        for index in range(max(first, 1), end):
-            chance = chance_of(index)
-            total += (counts[index] - surplus * chance) ** 2 / (chance * (1 - chance))
-        return total
 
     def _catch_up(self) -> None:
         """Take the ids recovered so far out of symbols that came after them."""

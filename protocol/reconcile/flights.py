@@ -11,19 +11,21 @@ from math import ceil, sqrt
 
 from protocol.limits import SKETCH_SYMBOLS
 from protocol.reconcile.estimate import Estimate
+from protocol.reconcile.symbols import SYMBOL_BYTES
 
 __all__ = ["FIRST_FLIGHT", "first_count", "next_count", "symbols_for"]
 
 FIRST_FLIGHT = 64
 """Symbols of the first flight: 0.9 kB, enough for 30 differences in 97 of 100 contacts."""
-_SYMBOL_BYTES = 13.1
 _ID_BYTES = 8
-_MARGIN = 1.3
+_MARGIN = 1.55
 """Standard deviations added, so that nine of ten flights suffice."""
+_SCATTER = 1.0
+"""Relative variance of the symbols that decoding takes, times the differences."""
 _TOP_UP_MIN = 4
 """With these a contact of 20 differences stays below 1 kB even in the rare second flight."""
-_TOP_UP_SHARE = 0.1
-_SCATTER = 1.0
+_TOP_UP_SHARE = 0.15
+"""Of the symbols held, asked for at least in a third flight and later."""
 
 
 def symbols_for(differences: int) -> float:
@@ -38,7 +40,7 @@ def first_count(ours: int, theirs: int, size: int = SKETCH_SYMBOLS) -> int:
     """
     proven = abs(ours - theirs)
     count = max(FIRST_FLIGHT, ceil(symbols_for(proven) * 1.05) if proven else 0)
-    if count > size or count * _SYMBOL_BYTES >= ours * _ID_BYTES:
+    if count > size or count * SYMBOL_BYTES >= ours * _ID_BYTES:
         return 0
     return count
 
@@ -55,11 +57,13 @@ def next_count(estimate: Estimate, found: int, held: int, theirs: int, size: int
     if count <= 0:
         count = max(_TOP_UP_MIN, ceil(1.5 * (estimate.differences - found)))
     if held > FIRST_FLIGHT:
+        # More than was thought likely did not suffice: small steps would cost round trips.
         count = max(count, ceil(held * _TOP_UP_SHARE))
     if held + count > size:
+        # All there are, unless even a lucky estimate is beyond them: the list costs far more.
         count = size - held
-        if count <= 0 or likely > size:
+        if count <= 0 or likely * (1 - 2 * doubt) > size:
             return 0
-    if count * _SYMBOL_BYTES > theirs * _ID_BYTES:
+    if count * SYMBOL_BYTES > theirs * _ID_BYTES:
         return 0
     return count

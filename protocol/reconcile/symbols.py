@@ -16,6 +16,7 @@ from protocol.ids import ShortId
 from protocol.limits import SKETCH_SYMBOLS
 
 __all__ = [
+    "SYMBOL_BYTES",
     "SymbolBlock",
     "check_of",
     "decode_symbols_untrusted",
@@ -25,6 +26,8 @@ __all__ = [
     "set_hash_of",
 ]
 
+SYMBOL_BYTES = 13
+"""One coded symbol on the wire."""
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _CHECK_FACTOR = 0xBF58_476D_1CE4_E5B9
 _STEP_FACTOR = 0xDA94_2042_E4DD_58B5
@@ -41,8 +44,8 @@ class SymbolBlock:
     """'Q', XOR of ids."""
     checks: array[int]
     """'I', XOR of checks."""
-    counts: tuple[int, ...]
-    """How many ids each symbol holds."""
+    counts: bytes
+    """How many ids each symbol holds, modulo 256."""
 
 
 def mix(short_id: ShortId) -> int:
@@ -72,59 +75,23 @@ def indices(short_id: ShortId, end: int) -> Iterator[int]:
         index += max(1, ceil((index + 1.5) * (_TWO_32 / sqrt(state + 1.0) - 1.0)))
 
 
-def _expected(n: int, index: int) -> int:
-    return n if index == 0 else (4 * n + index + 2) // (2 * index + 4)
-
-
-def encode_columns(
-    sums: array[int], checks: array[int], counts: Iterable[int], n: int, first: int
-) -> bytes:
-    """Return the columns of clause 5.5 for symbols of a set of `n` ids from number `first` on."""
+def encode_columns(sums: array[int], checks: array[int], counts: Iterable[int]) -> bytes:
+    """Return the columns of clause 5.5."""
     wide, narrow = array("Q", sums), array("I", checks)
     if sys.byteorder == "little":
         wide.byteswap()
         narrow.byteswap()
-    out = bytearray(wide.tobytes() + narrow.tobytes())
-    for index, count in enumerate(counts, first):
-        value = count - _expected(n, index)
-        zigzag = value << 1 if value >= 0 else (-value << 1) - 1
-        while zigzag > 0x7F:
-            out.append(zigzag & 0x7F | 0x80)
-            zigzag >>= 7
-        out.append(zigzag)
-    return bytes(out)
+    return wide.tobytes() + narrow.tobytes() + bytes([count & 0xFF for count in counts])
 
 
-def decode_symbols_untrusted(columns: bytes, count: int, n: int, first: int) -> SymbolBlock:
-    """Read `count` symbols of a set of `n` ids. Raises: MalformedError, LimitExceededError."""
+def decode_symbols_untrusted(columns: bytes, count: int, first: int) -> SymbolBlock:
+    """Read `count` symbols from number `first` on. Raises: MalformedError, LimitExceededError."""
     if first + count > SKETCH_SYMBOLS:
         raise LimitExceededError("symbols", SKETCH_SYMBOLS, first + count)
-    if len(columns) < count * 13:
-        raise MalformedError("the symbol columns are too short")
+    if len(columns) != count * SYMBOL_BYTES:
+        raise MalformedError("the symbol columns have a wrong length")
     sums, checks = array("Q", columns[: count * 8]), array("I", columns[count * 8 : count * 12])
     if sys.byteorder == "little":
         sums.byteswap()
         checks.byteswap()
-    counts, position = [], count * 12
-    for index in range(first, first + count):
-        value, position = _varint_untrusted(columns, position)
-        delta = value >> 1 if value & 1 == 0 else -((value + 1) >> 1)
-        counts.append(delta + _expected(n, index))
-    if position != len(columns):
-        raise MalformedError("the symbol columns are too long")
-    return SymbolBlock(first, sums, checks, tuple(counts))
-
-
-def _varint_untrusted(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if position >= len(data) or shift > 42:
-            raise MalformedError("a symbol count is cut short or too long")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if byte == 0 and shift:
-                raise MalformedError("a symbol count is not in its shortest form")
-            return value, position
-        shift += 7
+    return SymbolBlock(first, sums, checks, columns[count * 12 :])

@@ -6,8 +6,7 @@ Source: DESIGN D12, routing point 1.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind, TrafficClass
@@ -15,8 +14,7 @@ from protocol.limits import Kind, TrafficClass
 __all__ = ["Candidate", "Router"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A bundle that a peer lacks."""
 
     short_id: ShortId

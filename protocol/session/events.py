@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from protocol.errors import CloseCode
 from protocol.ids import ShortId
@@ -60,8 +60,7 @@ class LocalHello:
     """16 bytes that make two HELLOs differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A bundle that may be sent."""
 
     short_id: ShortId

@@ -113,9 +113,7 @@ class InitiatorRound:
             decoder = Decoder(local, symbols.n, symbols.set_hash)
             self._decoders[interest] = decoder
         _check_flight(symbols, decoder, local, self._asked.get(interest))
-        decoder.feed(
-            decode_symbols_untrusted(symbols.columns, symbols.count, symbols.n, symbols.first)
-        )
+        decoder.feed(decode_symbols_untrusted(symbols.columns, symbols.count, symbols.first))
         if decoder.is_done:
             self._close(interest)
             output.events += _difference(interest, decoder.have, decoder.need)

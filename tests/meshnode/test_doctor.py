@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import trio
 
-from meshnode.doctor import CHECKS, Finding, Level, Machine, examine
+from meshnode.doctor import CHECKS, Finding, Level, examine
 from meshnode.enrolled import complete, request_for
 from meshnode.links.base import Address
+from meshnode.machine import Machine
 from meshnode.running import run_home
 from meshnode.runtime import Runtime, system_runtime
 from protocol.armour import TextForm, armour

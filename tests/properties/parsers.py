@@ -174,13 +174,13 @@ def _next_of_content(data: bytes) -> object:
 
 # --- symbols -----------------------------------------------------------------------------------
 
-COLUMNS = bytes(12 * 4) + b"\x00\x01\x80\x01\x7f"
+COLUMNS = bytes(12 * 4) + b"\x00\x01\x80\xff"
 
 
 def _read_columns(data: bytes) -> object:
-    """Take count, size of the set and first symbol from the input too."""
+    """Take count and first symbol from the input too."""
     count, first = (data[0] % 8, data[1] * 17) if len(data) > 1 else (4, 0)
-    return symbols.decode_symbols_untrusted(data[2:], count, len(data) * 1_000, first)
+    return symbols.decode_symbols_untrusted(data[2:], count, first)
 
 
 PARSERS: tuple[Parser, ...] = (
@@ -373,11 +373,6 @@ PARSERS: tuple[Parser, ...] = (
     ),
     Parser(
         "reconcile.symbols.decode_symbols_untrusted", _read_columns, (b"\x04\x00" + COLUMNS, b"")
-    ),
-    Parser(
-        "reconcile.symbols._varint_untrusted",
-        lambda data: symbols._varint_untrusted(data, 0),
-        (b"\x80\x80\x01", b"\x7f"),
     ),
     Parser(
         "stick.header_bytes_untrusted",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -29,18 +28,8 @@ def say(event: str, /, **fields: object) -> None:
     print(json.dumps({"event": event, **fields}, default=str), flush=True)
 
 
-def wakeups() -> dict[str, int]:
-    """Return how often each thread of this process gave up its core by itself."""
-    counts = {}
-    for task in sorted(os.listdir("/proc/self/task")):
-        with open(f"/proc/self/task/{task}/status") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        counts[f"{fields['Name'].strip()} {task}"] = int(fields["voluntary_ctxt_switches"])
-    return counts
-
-
 async def find(options: argparse.Namespace) -> None:
-    runtime, metrics, watch = system_runtime(say), Metrics(), None
+    runtime, metrics = system_runtime(say), Metrics()
     watch = AddressWatch(runtime)
     known = [parse_address(each, 7625) for each in options.known]
 
@@ -62,13 +51,13 @@ async def find(options: argparse.Namespace) -> None:
 
 
 async def on_signals(scope: trio.CancelScope, metrics: Metrics) -> None:
-    """SIGUSR1 tells the counters and the wake-ups, SIGTERM ends."""
+    """SIGUSR1 tells the counters, SIGTERM ends."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGUSR1) as signals:
         async for number in signals:
             if number == signal.SIGTERM:
                 scope.cancel()
                 return
-            say("counters", metrics=metrics.snapshot(), wakeups=wakeups())
+            say("counters", metrics=metrics.snapshot())
 
 
 def main() -> None:

@@ -142,9 +142,14 @@ def _many(record: Record, low: int, high: int, clause: str) -> tuple[Record, ...
 
 TARGET_BYTES = {1: 16, 2: 8, 3: 0, 4: 0}
 KEYREF_BYTES = {1: {8}, 2: {0, 8}, 3: {8}, 4: {0}, 5: {8}}
-CLASS_OF_KIND = {1: "sos", 7: "state", 8: "state", 9: "bulk", 10: "bulk", 11: "bulk"} | dict.fromkeys(
-    (2, 3, 4, 5, 6), "message"
-)
+CLASS_OF_KIND = {
+    1: "sos",
+    7: "state",
+    8: "state",
+    9: "bulk",
+    10: "bulk",
+    11: "bulk",
+} | dict.fromkeys((2, 3, 4, 5, 6), "message")
 LIFETIME_DAYS_MAX = {"sos": 7, "message": 90, "state": 7, "bulk": 30}
 
 

@@ -116,18 +116,7 @@ def symbol_columns(ids: list[int], count: int) -> bytes:
             counts[index] += 1
     out = b"".join(total.to_bytes(8, "big") for total in sums)
     out += b"".join(check.to_bytes(4, "big") for check in checks)
-    for index, held in enumerate(counts):
-        guess = len(ids) if index == 0 else int(len(ids) * 2 / (index + 2) + 0.5)
-        out += _varint(2 * (held - guess) if held >= guess else 2 * (guess - held) - 1)
-    return out
-
-
-def _varint(number: int) -> bytes:
-    out = []
-    while number >= 128:
-        out.append(number % 128 + 128)
-        number //= 128
-    return bytes([*out, number])
+    return out + b"".join((held % 256).to_bytes(1, "big") for held in counts)
 
 
 # --- clause 8: enrolment -----------------------------------------------------------------------

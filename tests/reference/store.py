@@ -209,7 +209,7 @@ def _slot(record: BundleRecord) -> tuple[int, bytes, int, bytes] | int:
     """What only one bundle may hold; each bundle of other kinds has a place of its own."""
     if not _supersedes(record):
         return record.short_id
-    return record.kind, record.scope, record.index, record.author
+    return record.kind, record.scope, record.slot, record.author
 
 
 def _age(record: BundleRecord) -> tuple[int, int, int]:

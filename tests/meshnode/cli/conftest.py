@@ -19,6 +19,13 @@ def _set_up(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("TERM", "dumb")
     # A guess at the passphrase costs nothing in tests.
     patch.setattr(authority_keys, "SCRYPT_COST", 2)
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Whatever language a test spoke, the next one begins in English."""
+    speak("en")
+    yield
     speak("en")
 
 

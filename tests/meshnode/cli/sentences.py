@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
 from meshnode.cli.story import KINDS, STEPS, SUITES
+from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
 _ROOT = Path(__file__).parents[3]
@@ -57,7 +59,8 @@ def every_sentence() -> set[str]:
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
     found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
     found |= set(KINDS.values()) | set(SUITES.values())
-    return found | {each.name.lower() for each in TrafficClass}
+    enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
+    return found | {each.name.lower() for names in enums for each in names}
 
 
 def _said() -> Iterator[str]:

@@ -100,6 +100,7 @@ def test_a_stick_carries_messages_and_brings_the_receipt_back(squad: People) -> 
     assert (story["state"], story["recipients"][0]["state"]) == ("delivered", "at gateway")
     shown = squad.reads("alice", "message", message)
     assert "at the gateway" in shown
+    assert "receipt from centre" in shown
     assert "delivered to everybody" in shown
 
 
@@ -115,7 +116,7 @@ def test_what_a_person_was_shown_counts_as_read(squad: People) -> None:
     assert squad.json("bob", "inbox", "--unread")["messages"] == []
     assert [each["is_read"] for each in squad.json("bob", "inbox")["messages"]] == [True]
     story = squad.reads("bob", "message", "1")
-    assert "received alice" in story
+    assert "received from alice" in story
     assert "read here" in story
 
 

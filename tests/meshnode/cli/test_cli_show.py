@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshnode.cli import show
-from meshnode.cli.language import speak
 from meshnode.cli.show import (
     ago,
     duration,
@@ -21,11 +20,6 @@ from meshnode.cli.show import (
     size,
     state_words,
 )
-
-
-@pytest.fixture(autouse=True)
-def english() -> None:
-    speak("en")
 
 
 def test_a_table_in_a_pipe_is_aligned_lines(capsys: pytest.CaptureFixture[str]) -> None:

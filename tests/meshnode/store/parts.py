@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,7 +53,7 @@ def record(
         traffic_class=KINDS[kind].traffic_class,
         zone=1,
         scope=b"\x01\x00\x01",
-        index=0,
+        slot=0,
         hlc=(NOW_MS + seq) << 16,
         expires_ms=NOW_MS + DAY_MS + seq,
         size_bytes=size_bytes,
@@ -63,7 +62,7 @@ def record(
         is_own=False,
         raw=digest * (size_bytes // 32) + digest[: size_bytes % 32],
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def runtime(now_ms: Callable[[], int] = lambda: NOW_MS) -> Runtime:

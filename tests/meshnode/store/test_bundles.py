@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -46,7 +45,7 @@ async def test_what_goes_in_comes_out(store: Store) -> None:
     made = record(
         2**64 - 1,
         Kind.POSITION,
-        index=2**64 - 1,
+        slot=2**64 - 1,
         hlc=2**64 - 1,
         incarnation=2**32 - 1,
         zone=65_535,
@@ -123,7 +122,7 @@ async def test_the_first_of_one_name_stays_and_the_second_is_evidence(
     store: Store, kind: Kind, is_one_batch: bool, later_hlc: int, is_reversed: bool
 ) -> None:
     pair = [record(5, kind), record(5, kind, version=1)]
-    pair[later_hlc] = replace(pair[later_hlc], hlc=pair[later_hlc].hlc + 1)
+    pair[later_hlc] = pair[later_hlc]._replace(hlc=pair[later_hlc].hlc + 1)
     first, second = reversed(pair) if is_reversed else pair
     if is_one_batch:
         outcomes = await add(store, first, second)
@@ -156,12 +155,12 @@ async def test_a_second_of_one_name_does_not_open_the_slot_to_a_third(store: Sto
 
 async def test_one_name_in_two_slots_is_evidence(store: Store) -> None:
     first = record(5, Kind.POSITION)
-    second = record(5, Kind.POSITION, version=1, index=9)
+    second = record(5, Kind.POSITION, version=1, slot=9)
     assert await add(store, first, second) == [Reception.STORED, Reception.EQUIVOCATION]
 
 
 async def test_names_of_other_authors_and_stores_are_others(store: Store) -> None:
-    made = [record(5), record(5, author=2), replace(record(5, version=2), incarnation=8)]
+    made = [record(5), record(5, author=2), record(5, version=2)._replace(incarnation=8)]
     assert await add(store, *made) == [Reception.STORED] * 3
 
 
@@ -191,7 +190,7 @@ async def test_the_order_of_arrival_does_not_matter(order: list[int], cuts: set[
 
 
 async def test_a_tie_of_clocks_goes_to_the_greater_number(store: Store) -> None:
-    made = [replace(record(seq, Kind.POSITION), hlc=77) for seq in (3, 9, 4)]
+    made = [record(seq, Kind.POSITION)._replace(hlc=77) for seq in (3, 9, 4)]
     assert await add(store, *made) == [
         Reception.SUPERSEDED,
         Reception.STORED,
@@ -203,7 +202,7 @@ async def test_a_tie_of_clocks_goes_to_the_greater_number(store: Store) -> None:
     "changes", [{"author": node(2)}, {"scope": b"\x02\x00\x01"}, {"index": 2**63}]
 )
 async def test_other_slots_are_left_alone(store: Store, changes: dict[str, object]) -> None:
-    other = replace(record(2, Kind.POSITION), **changes)  # type: ignore[arg-type]
+    other = record(2, Kind.POSITION)._replace(**changes)  # type: ignore[arg-type]
     assert await add(store, record(1, Kind.POSITION), other) == [Reception.STORED] * 2
     assert await add(store, record(3, Kind.STATE)) == [Reception.STORED]
     assert len(await held(store)) == 3
@@ -280,7 +279,7 @@ async def test_bundles_of_one_author_in_a_run_of_numbers(store: Store) -> None:
 
 
 async def test_bundles_of_one_kind(store: Store) -> None:
-    await add(store, record(4), record(1, Kind.PREKEY), record(2), record(3, Kind.PREKEY, index=1))
+    await add(store, record(4), record(1, Kind.PREKEY), record(2), record(3, Kind.PREKEY, slot=1))
     texts = await store.read(lambda conn: bundles.by_kind(conn, Kind.TEXT))
     assert [each.seq for each in texts] == [4, 2]
     prekeys = await store.read(lambda conn: bundles.raws_of_kind(conn, Kind.PREKEY))
@@ -292,7 +291,7 @@ async def test_who_holds_a_slot(store: Store) -> None:
     made = [
         record(1, Kind.RECEIPT),
         record(1, Kind.RECEIPT, author=2),
-        record(2, Kind.RECEIPT, index=1),
+        record(2, Kind.RECEIPT, slot=1),
         record(2, Kind.RECEIPT, author=3, scope=b"\x02"),
     ]
     await add(store, *made)

@@ -48,7 +48,7 @@ async def _room_for(count: int) -> AsyncIterator[Store]:
 def _some(count: int, kind: Kind, first_seq: int = 1, **changes: Any) -> list[BundleRecord]:
     """Bundles whose deadlines rise with their numbers; none of them shares a slot."""
     return [
-        record(seq, kind, size_bytes=_SIZE, index=seq, **changes)
+        record(seq, kind, size_bytes=_SIZE, slot=seq, **changes)
         for seq in range(first_seq, first_seq + count)
     ]
 

@@ -60,7 +60,7 @@ async def test_lists_of_any_length(store: Store, count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 16, 17, 251])
 async def test_lists_of_rows(store: Store, count: int) -> None:
-    await add(store, *(record(seq, Kind.POSITION, index=seq) for seq in range(1, count + 1)))
+    await add(store, *(record(seq, Kind.POSITION, slot=seq) for seq in range(1, count + 1)))
     wanted = [(int(Kind.POSITION), b"\x01\x00\x01", seq, 1) for seq in range(count + 2)]
     found = await store.read(lambda conn: list(select_many(conn, SELECT_SLOT, wanted)))
     assert {row[2] for row in found} == set(range(1, count + 1))

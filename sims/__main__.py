@@ -1,0 +1,9 @@
+"""Runs the command line: `python -m sims`."""
+
+from __future__ import annotations
+
+from sims.cli import main
+
+__all__: list[str] = []
+
+main()

@@ -1,0 +1,158 @@
+"""The tutorial, done: every console block is typed into one shell, and what it shows must come."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import tree
+
+PAGE = tree.ROOT / "docs" / "tutorials" / "two-nodes.md"
+STEP_S_MAX = 60.0
+MARK = "<end of step>"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the page, with the lines that it shall print."""
+
+    command: str
+    shown: tuple[str, ...]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the code blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def steps(text: str) -> list[Step]:
+    """Return the commands of all console blocks in order."""
+    found: list[Step] = []
+    for line in "".join(blocks(text, "console")).splitlines():
+        if line.startswith("$ "):
+            found.append(Step(line[2:], ()))
+        else:
+            found[-1] = Step(found[-1].command, (*found[-1].shown, line))
+    return found
+
+
+def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what matches the lines shown: an ellipsis stands for anything, even for lines."""
+    lines = [r".*".join(re.escape(part) for part in line.split("…")) for line in shown]
+    text = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
+    # Widths of columns follow the content, so a run of blanks is one blank.
+    return re.compile(re.sub(r"(?:\\ )+", " +", text))
+
+
+def free_port() -> int:
+    """Return a port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Shell:
+    """A shell that a person types into."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = Path(sys.executable).parent
+        environment = {
+            "HOME": str(folder),
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+        }
+        self.process = subprocess.Popen(
+            ["bash", "--norc", "-m"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+
+    def type(self, command: str) -> tuple[int, str]:
+        """Run one command; return its exit code and what it printed."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{command}\nprintf '\\n{MARK} %d\\n' $?\n")
+        self.process.stdin.flush()
+        lines: list[str] = []
+        for line in self.process.stdout:
+            if line.startswith(MARK):
+                return int(line.split()[-1]), "".join(lines).rstrip("\n")
+            lines.append(line)
+        raise AssertionError(f"the shell ended during {command}: {''.join(lines)}")
+
+
+@contextmanager
+def shell(folder: Path) -> Iterator[Shell]:
+    """Give a shell; whatever it started is gone when the block is left."""
+    opened = Shell(folder)
+    try:
+        yield opened
+    finally:
+        for home in folder.iterdir():
+            end_node(home / "lock")
+        opened.process.kill()
+        opened.process.communicate()
+
+
+def end_node(lock: Path) -> None:
+    """End the process that holds a home, if one does: a lock file names its last holder."""
+    pid = lock.read_text().strip() if lock.exists() else ""
+    command = Path(f"/proc/{pid}/cmdline")
+    if pid and command.exists() and b"meshnode" in command.read_bytes():
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def test_the_page_has_nothing_that_is_not_run_but_the_installation() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert blocks(text, "sh") == ["pip install .\n"]
+    assert text.count("\n```") == 2 * (1 + len(blocks(text, "console")))
+    assert len(steps(text)) > 15
+
+
+def test_what_is_shown_is_compared() -> None:
+    shown = ("a …", "…", "end  of it")
+    assert pattern(shown).search("x\na 1\nb\nc\nend of it\n")
+    assert pattern(shown).search("a 1\nb\nend    of it")
+    assert not pattern(shown).search("a 1\nb\nend of something else")
+    assert not pattern(("state    delivered",)).search("state    queued here")
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_every_step_of_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+    ports = {"7625": str(free_port()), "7626": str(free_port())}
+    assert len(set(ports.values())) == 2
+    with shell(tmp_path) as person:
+        for step in steps(PAGE.read_text(encoding="utf-8")):
+            command, shown = step.command, "\n".join(step.shown)
+            for usual, free in ports.items():
+                command, shown = command.replace(usual, free), shown.replace(usual, free)
+            if command.startswith("until "):
+                command = f"timeout {STEP_S_MAX:.0f} bash -c {shlex.quote(command)}"
+            code, printed = person.type(command)
+            assert code == 0, f"{command}\n{printed}\n{logs(tmp_path)}"
+            if step.shown:
+                expected = pattern(tuple(shown.splitlines()))
+                assert expected.search(printed), f"{command}\nexpected:\n{shown}\ngot:\n{printed}"
+
+
+def logs(folder: Path) -> str:
+    """Return what the nodes wrote, for a failure."""
+    return "\n".join(path.read_text() for path in sorted(folder.glob("*.log")))
