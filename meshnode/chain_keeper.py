@@ -120,10 +120,9 @@ class ChainKeeper:
         scope = Scope.decode_untrusted(record.scope)
         members = self._membership.directory.recipients(scope, self._author.node)
         still = {node: index for node, index in owed.items() if node in members}
-        made: list[Checked] = []
-        for prekeys in self._groups(tx, still):
-            made.append(self._give(tx, record, scope, prekeys, still))
-        return made
+        return [
+            self._give(tx, record, scope, prekeys, still) for prekeys in self._groups(tx, still)
+        ]
 
     def _groups(
         self, tx: Transaction, owed: Mapping[NodeId, int]
@@ -139,8 +138,10 @@ class ChainKeeper:
                 for node, record in sorted(known.items())
                 if (record.ends_ms >= fresh_from_ms) is is_fresh
             ]
-            for start in range(0, len(chosen), CHAIN_SLOTS_MAX):
-                groups.append(dict(chosen[start : start + CHAIN_SLOTS_MAX]))
+            groups += [
+                dict(chosen[start : start + CHAIN_SLOTS_MAX])
+                for start in range(0, len(chosen), CHAIN_SLOTS_MAX)
+            ]
         return groups
 
     def _give(

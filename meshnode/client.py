@@ -215,7 +215,8 @@ async def open_api(
 ) -> AsyncIterator[RemoteApi | LocalApi]:
     """Give the calls of the node in `home`, running or not.
 
-    Raises: HomeBusyError if another command keeps it busy; HomeError, ConfigError, EnrolmentError, StoreError.
+    Raises: HomeBusyError if another command keeps it busy; HomeError, ConfigError,
+    EnrolmentError, StoreError.
     """
     # Imported here: a command that talks to a running node needs no store and no links.
     from meshnode.running import open_home

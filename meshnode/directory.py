@@ -128,6 +128,14 @@ class Directory:
             ) - {author}
         return self._readers.get(_roster_scope(scope), frozenset()) - {author}
 
+    def is_recipient(self, node: NodeId, scope: Scope, author: NodeId) -> bool:
+        """Return whether `node` is among `recipients(scope, author)`, without listing them."""
+        if node == author:
+            return False
+        if scope.kind is ScopeKind.DEVICE or scope.kind is ScopeKind.ZONE:
+            return node in self.recipients(scope, author)
+        return node in self._readers.get(_roster_scope(scope), ())
+
     # --- words of people -------------------------------------------------------------------
 
     def find(self, text: str, zone: int | None = None) -> Scope:

@@ -279,7 +279,7 @@ class Inbox:
     def _note_received(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
         """Make a receipt due if we are one of those whom the bundle is for."""
         header, directory = bundle.header, self._membership.directory
-        if self._node not in directory.recipients(header.scope, header.author):
+        if not directory.is_recipient(self._node, header.scope, header.author):
             return
         ours = (header.author, header.incarnation, header.seq)
         if delivery.note_received(tx, *ours, bundle.digest, self._runtime.now_ms()):

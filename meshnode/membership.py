@@ -19,7 +19,7 @@ from meshnode.store.engine import Store, Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import DocumentRecord, EvidenceRecord
 from protocol import authority
-from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument
+from protocol.authority import DocumentClass, RootBody, SignedDocument
 from protocol.errors import DocumentError, EquivocationError, MeshError, RemoteProtocolError
 from protocol.ids import NodeId
 from protocol.session import DocumentKey
@@ -93,8 +93,8 @@ class Membership:
         if not candidates:
             return 0
         taken, refusals = await self._store.write(lambda tx: self._save(tx, candidates))
-        for error in refusals:
-            self._refused(error)
+        for refusal in refusals:
+            self._refused(refusal)
         if taken:
             raws_held = await self._store.read(documents.all_raw)
             self._install([authority.decode_untrusted(raw) for raw in raws_held])

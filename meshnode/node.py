@@ -126,7 +126,6 @@ class Node:
             parts.sealer,
             self.relay,
             self.events,
-            self.metrics,
         )
         self.receipting = Receipting(author, store, membership, self.relay, self.metrics)
         self.inbox = self._make_inbox(parts, author, keeper)

@@ -17,7 +17,6 @@ from meshnode.chain_keeper import ChainKeeper
 from meshnode.errors import SendError
 from meshnode.events import Events, MessageChanged
 from meshnode.membership import Membership
-from meshnode.metrics import Metrics
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
@@ -114,7 +113,6 @@ class Outbox:
         sealer: Sealer,
         relay: Relay,
         events: Events,
-        metrics: Metrics,
     ) -> None:
         self._author = author
         self._store = store
@@ -124,7 +122,6 @@ class Outbox:
         self._sealer = sealer
         self._relay = relay
         self._events = events
-        self._metrics = metrics
 
     async def send(self, writing: Writing) -> Sent:
         """Keep a message and seal it if its key is here; on return it survives any crash.
@@ -139,7 +136,7 @@ class Outbox:
             return self._keep(tx, writing, recipients, work)
 
         sent = await self._store.write(keep)
-        self._metrics.count("messages_sent")
+        self._membership.metrics.count("messages_sent")
         await self._announce(work, [sent.key])
         return sent
 
@@ -207,7 +204,8 @@ class Outbox:
             checked = self._seal_to_group(tx, record, scope, work)
         if checked is None:
             return False
-        assert checked.bundle is not None and checked.short_id is not None
+        assert checked.bundle is not None
+        assert checked.short_id is not None
         work.made.append(checked)
         messages.set_bundle(
             tx,

@@ -12,8 +12,9 @@ from typing import Final
 
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
+from meshnode.store import plans
 from meshnode.store.engine import Store
-from meshnode.store.records import BundleSummary, Cursor
+from meshnode.store.records import Cursor
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import NodeId, ShortId
 from protocol.limits import ASKED_MAX, PLAN_IDS_MAX
@@ -39,38 +40,23 @@ class Planning:
 
     async def plan(self, peer: NodeId, ids: Sequence[ShortId]) -> list[Item]:
         """Return those of `ids` that we hold, in the order this peer should get them."""
-        summaries = await self._store.read(lambda conn: rows.summaries(conn, ids))
-        return self._ordered(peer, summaries)
+        found = await self._store.read(lambda conn: plans.candidates(conn, ids, peer))
+        return self._ordered(peer, found)
 
     async def plan_all(
         self, peer: NodeId, interest: Interest, after: int | None
     ) -> tuple[list[Item], int | None]:
         """Return the next page of everything in `interest`, and where the page after it starts."""
         cursor = None if after is None else _unpacked(after)
-        page = await self._store.read(lambda conn: rows.page(conn, interest, cursor, PLAN_IDS_MAX))
-        following = page.next_cursor
-        place = None if following is None else _packed(following)
-        return self._ordered(peer, page.summaries), place
+        found, following = await self._store.read(
+            lambda conn: plans.page(conn, interest, cursor, PLAN_IDS_MAX, peer)
+        )
+        return self._ordered(peer, found), None if following is None else _packed(following)
 
-    def _ordered(self, peer: NodeId, summaries: Sequence[BundleSummary]) -> list[Item]:
-        candidates = [
-            Candidate(
-                each.short_id,
-                each.traffic_class,
-                each.kind,
-                each.size_bytes,
-                each.hlc >> 16,
-                each.expires_ms,
-                each.scope.endswith(peer),
-                each.hops,
-            )
-            for each in summaries
-            if each.author != peer
-        ]
-        now_ms = self._runtime.now_ms()
+    def _ordered(self, peer: NodeId, found: Sequence[Candidate]) -> list[Item]:
         return [
-            Item(candidate.short_id, candidate.traffic_class, candidate.size_bytes)
-            for candidate in self._router.order(candidates, peer, now_ms)
+            Item(each.short_id, each.traffic_class, each.size_bytes)
+            for each in self._router.order(found, peer, self._runtime.now_ms())
         ]
 
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:

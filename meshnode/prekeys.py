@@ -1,4 +1,4 @@
-"""This node's prekeys: a fresh one each day, told to everybody it shares a zone with.
+"""The prekeys of this node: a fresh one each day, told to everybody it shares a zone with.
 
 What is sealed to a prekey can be opened until the prekey is erased, ten days after its issue; so
 a device that is seized opens nothing older. Source: security 2.7, wire-format 4.11.

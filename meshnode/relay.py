@@ -278,15 +278,16 @@ class Relay:
 
     def _is_for_us(self, header: Header, directory: Directory) -> bool:
         """Tell whether the inbox has something to do with a bundle."""
-        if header.kind is Kind.PREKEY:
+        kind, scope = header.kind, header.scope
+        if kind is Kind.PREKEY:
             return True
-        if header.kind is Kind.SOS and header.scope.zone == self._zone:
+        if kind is Kind.SOS and scope.zone == self._zone:
             return True
-        if header.kind not in _FOR_PEOPLE and header.kind is not Kind.SOS:
+        if kind not in _FOR_PEOPLE and kind is not Kind.SOS:
             return False
-        if header.scope.kind is ScopeKind.DEVICE:
-            return header.scope.target == self._node
-        return self._node in directory.recipients(header.scope, header.author)
+        if scope.kind is ScopeKind.DEVICE:
+            return scope.target == self._node
+        return directory.is_recipient(self._node, scope, header.author)
 
     async def requeue_held(self) -> None:
         """After a change of rosters: queue held bundles that are for us now. Raises: StoreError."""

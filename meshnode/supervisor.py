@@ -41,7 +41,7 @@ async def keep_running(
             await room()
         except (LocalProtocolError, AssertionError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # A room that fails must not end the node.
             metrics.count("rooms_restarted")
             runtime.trace("room_failed", room=name, reason=type(error).__name__)
             _log.debug("room %s failed", name, exc_info=error)

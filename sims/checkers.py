@@ -139,9 +139,9 @@ def ledgers_true(world: WorldRecord) -> _Found:
         for story in device.outgoing:
             for sentence in (*_untrue(world, story), *_unended(world, device, story)):
                 yield device.name, f"{story.message.id} {sentence}"
-        for message, ledger in zip(device.incoming, device.incoming_ledgers, strict=True):
+        for message, ledger in device.incoming_ledgers.items():
             if [line.event for line in ledger].count(LedgerEvent.RECEIVED) != 1:
-                yield device.name, f"{message.id} was not received exactly once"
+                yield device.name, f"{message} was not received exactly once"
     yield from _revived(world)
 
 

@@ -81,8 +81,8 @@ class DeviceRecord:
     """Messages written here."""
     incoming: tuple[MessageRecord, ...]
     """Messages opened here."""
-    incoming_ledgers: tuple[tuple[LedgerEntry, ...], ...]
-    """The ledger of each of `incoming`."""
+    incoming_ledgers: Mapping[BundleId, tuple[LedgerEntry, ...]]
+    """The ledger of each message that was opened here."""
     held: Mapping[BundleId, bytes]
     """Digest of every bundle in the store, by its identity."""
     ids: frozenset[int]
@@ -159,7 +159,7 @@ async def collect(
             up_since_ms=up_since_ms,
             outgoing=tuple(_stories(conn)),
             incoming=tuple(incoming),
-            incoming_ledgers=tuple(tuple(messages.ledger(conn, one.key)) for one in incoming),
+            incoming_ledgers={one.id: tuple(messages.ledger(conn, one.key)) for one in incoming},
             held=_held(conn, store.sketches),
             ids=frozenset(_ids(conn, store.sketches)),
             moved_bytes=sum(peer.sent_bytes for peer in peers.list_peers(conn)),

@@ -30,6 +30,7 @@ _COVERAGE: Final = "net"
 """The place that every modem and the centre reach."""
 _RADIO: Final = "radio0"
 _MODEM: Final = "modem0"
+_DETECTION: Final = "/proc/sys/net/ipv6/conf/default/accept_dad"
 
 PortOf = Callable[[str], Awaitable[int]]
 """Returns on which port a device listens now. Raises: OSError if it does not."""
@@ -131,7 +132,7 @@ class Namespaces(Network):
         await _ip("".join(f"netns add {name}\n" for name in names))
         # Duplicate detection of IPv6 would hold every contact up for two seconds.
         for name in names[1:]:
-            script = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad"
+            script = f"[ ! -e {_DETECTION} ] || echo 0 >{_DETECTION}"
             await _run("ip", "netns", "exec", name, "sh", "-c", script)
         bridges = [
             f"link add {bridge} type bridge mcast_snooping 0 forward_delay 0\n"

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, TextIO
+from typing import Final, TextIO, TypeAlias
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +21,11 @@ _NAME_WIDTH: Final = 9
 _TEXT_CHARACTERS_MAX: Final = 40
 _CELL_CHARACTERS_MAX: Final = 60
 _CUT_COLUMNS: Final = 2
-_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What commands a terminal, ends a line or turns the direction of writing."""
+
+_Part: TypeAlias = str | tuple[str, str]
+"""Words, or words and their style. Never markup: people's texts hold brackets too."""
 
 
 def short(text: str, characters_max: int = _TEXT_CHARACTERS_MAX) -> str:
@@ -43,15 +46,15 @@ class Report:
 
     def act(self, title: str) -> None:
         """Begin an act."""
-        self._write(f"\n[bold cyan]{escape(title)}[/]")
+        self._write("\n", (title, "bold cyan"))
 
     def scene(self, words: str) -> None:
         """Tell what the story does with people, places and coverage."""
-        self._line("", f"[italic]{escape(words)}[/]")
+        self._line("", (words, "italic"))
 
     def says(self, device: str, words: str) -> None:
         """Tell what a device told."""
-        self._line(device, escape(words))
+        self._line(device, words)
 
     def change(self, change: Change) -> None:
         """Tell what a device came to know; notes of a backlog are counted in tables only."""
@@ -59,60 +62,59 @@ class Report:
         if message.get("kind") == "note":
             return
         if change.what == "meets":
-            self._line(change.device, f"meets {escape(change.name)}")
+            self._line(change.device, f"meets {change.name}")
             return
-        text = escape(short(message["text"]))
-        sos = "[bold red]SOS[/] " if message["kind"] == "sos" else ""
+        sos: _Part = ("SOS ", "bold red") if message["kind"] == "sos" else ""
+        quoted = f"«{short(message['text'])}»"
         if change.what == "shows":
-            to = escape(message["to"])
-            self._line(
-                change.device, f"[green]shows[/] {sos}«{text}» from {escape(change.name)} to {to}"
-            )
+            way = f" from {change.name} to {message['to']}"
+            self._line(change.device, ("shows ", "green"), sos, quoted, way)
         else:
-            state = escape(summary(message))
-            self._line(change.device, f"[yellow]knows[/] {sos}«{text}»: {state}")
+            self._line(change.device, ("knows ", "yellow"), sos, f"{quoted}: {summary(message)}")
 
-    def _line(self, device: str, markup: str) -> None:
-        self._write(
-            f"[dim]{self._elapsed_s():6.1f} s[/]  [bold]{device:<{_NAME_WIDTH}}[/] {markup}"
-        )
+    def _line(self, device: str, *parts: _Part) -> None:
+        moment = f"{self._elapsed_s():6.1f} s  "
+        self._write((moment, "dim"), (f"{device:<{_NAME_WIDTH}} ", "bold"), *parts)
 
-    def _write(self, markup: str) -> None:
+    def _write(self, *parts: _Part) -> None:
+        text = Text.assemble(*parts)
         if self._console is not None:
-            self._console.print(markup, soft_wrap=True)
+            self._console.print(text, soft_wrap=True)
             return
-        self._stream.write(f"{Text.from_markup(markup).plain.rstrip()}\n")
+        self._stream.write(f"{text.plain}\n")
         self._stream.flush()
+
+    def text(self, words: str = "") -> None:
+        """Print one line as it is."""
+        self._write(words)
 
     # --- tables -----------------------------------------------------------------------------
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows under the names of their columns."""
         cells = [[short(cell, _CELL_CHARACTERS_MAX) for cell in row] for row in rows]
+        self._write()
         if self._console is not None:
-            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-            for position, column in enumerate(columns):
-                # A narrow terminal cuts the words of messages, which its author's line told before.
-                is_cut = position < _CUT_COLUMNS
-                table.add_column(
-                    escape(column),
-                    no_wrap=is_cut,
-                    overflow="ellipsis" if is_cut else "fold",
-                    header_style="dim",
-                )
-            for row in cells:
-                table.add_row(*(escape(cell) for cell in row))
-            self._console.print()
-            self._console.print(table)
+            self._console.print(_drawn(columns, cells))
             return
         lines = [list(columns), *cells]
         widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-        self._stream.write("\n")
         for line in lines:
             padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            self._stream.write(f"  {'  '.join(padded).rstrip()}\n")
-        self._stream.flush()
+            self._write(f"  {'  '.join(padded).rstrip()}")
 
-    def text(self, words: str = "") -> None:
-        """Print one line as it is."""
-        self._write(escape(words))
+
+def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, column in enumerate(columns):
+        # A narrow terminal cuts the words of a message; the line of its author told them before.
+        is_cut = position < _CUT_COLUMNS
+        table.add_column(
+            column,
+            no_wrap=is_cut,
+            overflow="ellipsis" if is_cut else "fold",
+            header_style="dim",
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

@@ -108,8 +108,8 @@ async def _interruptible(as_json: bool, keep: bool) -> int:
                 code = await _perform(as_json, keep)
             except* (NodeFailedError, NetworkError, ControlError) as group:
                 code = _EXIT_LOST
-                for error in _leaves(group):
-                    sys.stderr.write(f"meshnode: {error}\n")
+                # One node that ends disturbs many tasks at once: the first error tells it.
+                sys.stderr.write(f"meshnode: {_first(group)}\n")
             nursery.cancel_scope.cancel()
     return code
 
@@ -120,11 +120,10 @@ async def _cancel_when_told(signals: AsyncIterator[int], scope: trio.CancelScope
         return
 
 
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 # --- the performance -----------------------------------------------------------------------------

@@ -35,6 +35,8 @@ __all__ = ["LinkManager"]
 
 _SILENT_S = SESSION_PING_MS * 1.25 / 1000
 """A session that heard nothing for this long missed the answer to a ping."""
+_MOVED_SILENT_S = 3.0
+"""The same where the peer now comes from another address: it has probably lost the old one."""
 
 
 class LinkManager:
@@ -349,8 +351,13 @@ def _is_preferred(other: SessionHandle, link: Link, *, is_ours_smaller: bool) ->
     The one that the smaller node id dialled stays. If one end dialled both, that end knows best:
     it may have lost the first. A session that fell silent never stops a new one.
     """
-    if other.silent_s > _SILENT_S:
+    has_moved = _host(other.link) != _host(link)
+    if other.silent_s > (_MOVED_SILENT_S if has_moved else _SILENT_S):
         return False
     if other.link.is_initiator == link.is_initiator:
         return link.is_initiator
     return other.link.is_initiator == is_ours_smaller
+
+
+def _host(link: Link) -> str:
+    return link.remote.rpartition(":")[0].partition("%")[0].strip("[]")

@@ -17,9 +17,9 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
-import sims.cli
 import typer
 
+import sims.cli
 from meshnode import config as settings
 from meshnode.cli import exits
 from meshnode.cli.language import speak

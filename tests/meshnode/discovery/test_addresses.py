@@ -140,6 +140,7 @@ def test_a_table_that_may_not_be_read_is_guessed(tmp_path: Path) -> None:
     assert gateways(tables(tmp_path, "")) == ()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.text(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_table_gives_addresses_only(tmp_path: Path, route: str, route_6: str) -> None:
@@ -147,6 +148,7 @@ def test_any_table_gives_addresses_only(tmp_path: Path, route: str, route_6: str
         ipaddress.ip_address(gateway.partition("%")[0])
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.text("0123456789abcdefABCDEF", max_size=34) | st.sampled_from(["00000000", "0003"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -64,6 +65,32 @@ async def test_only_sessions_over_a_lost_address_end(autojump_clock: MockClock) 
         assert a.peers == ["b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("old_remote", "after_s", "within_s"), [("b:1", 15, 60), ("elsewhere:7445", 2, 8)]
+)
+async def test_a_peer_that_moved_gets_in_as_soon_as_its_old_session_is_silent(
+    autojump_clock: MockClock, old_remote: str, after_s: float, within_s: float
+) -> None:
+    # The smaller id dialled, so without a sign that it is dead its session is the one to keep.
+    world = MemoryNetwork()
+    a, b = Node(world, "a", static=["b"]), Node(world, "b")
+    async with running(a, b):
+        await until(lambda: a.peers == ["b"] and b.peers == ["a"])
+        await trio.sleep(1)
+        a.manager.sessions[0].link.remote = old_remote
+        a.bearer.links[0].stall()  # type: ignore[attr-defined]
+        b.manager.sessions[0].link.local = "lost"
+        at_s = trio.current_time()
+        b.manager.moved(())
+        await b.hints.send(Hint("a", (place("a"),)))
+        await until(lambda: not b.host.handles)
+        await until(lambda: len(b.host.handles) == 1)
+        assert after_s <= trio.current_time() - at_s <= within_s
+        await trio.sleep(200)
+        assert len(a.manager.sessions) == len(b.manager.sessions) == 1
+
+
+@pytest.mark.slow
 async def test_whoever_sends_sightings_cannot_end_a_session(autojump_clock: MockClock) -> None:
     world = MemoryNetwork()
     a, b = Node(world, "a"), Node(world, "b")

@@ -1,0 +1,144 @@
+"""`meshnode demo` as people start it: real processes, real networks, real kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+
+S_MAX = 60
+"""The bound of the demonstration itself."""
+PATIENCE_S = 150.0
+COMMAND = (sys.executable, "-c", "from meshnode.cli.main import main; main()", "demo")
+NODES_RUN = "All nodes run"
+
+
+@contextmanager
+def demo(
+    folder: Path, *options: str, before: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Start the demonstration, with its homes below `folder`."""
+    process = subprocess.Popen(
+        [*before, *COMMAND, *options],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+
+
+def leftovers(pid: int, folder: Path) -> list[str]:
+    """Return what a demonstration left behind: folders, processes, namespaces."""
+    found = [str(path) for path in folder.iterdir()]
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found.append(command)
+    if shutil.which("ip"):
+        names = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=False).stdout
+        found += [name for name in names.split() if name.startswith(f"meshdemo{pid}-")]
+    return found
+
+
+def until(stream: Any, words: str) -> None:
+    """Read the story until it says `words`."""
+    for line in stream:
+        if words in line:
+            return
+    raise AssertionError(f"the story ended without '{words}'")
+
+
+def check(told: dict[str, Any], story: str) -> None:
+    """Check the object that the demonstration ends with."""
+    keys = ("schema", "sent", "delivered", "lost", "duplicates", "unreadable_at_relays", "seconds")
+    assert list(told) == [*keys, "ledger"]
+    assert told["schema"] == 1
+    assert told["sent"] == told["delivered"] == len(told["ledger"]) > 200
+    assert (told["lost"], told["duplicates"], told["unreadable_at_relays"]) == (0, 0, True)
+    assert 0 < told["seconds"] < S_MAX
+    assert {each["state"] for each in told["ledger"]} == {"delivered"}
+    assert {each["from"] for each in told["ledger"]} == {"alice", "chloe", "centre", "yann"}
+    assert all(each["arrived"] for each in told["ledger"])
+    assert not any(each["missing"] for each in told["ledger"])
+    assert "not within" not in story
+    assert "alice     knows «Besoin d'un interprète" in story
+    # The centre has it before Alice knows: what a device says is what it knows at that moment.
+    learnt = story.index("alice     knows «Besoin d'un interprète arabe au col ava…»: delivered")
+    assert story.index("centre    shows «Besoin") < learnt
+
+
+def test_everything_arrives_once_and_nobody_on_the_way_can_read_it(tmp_path: Path) -> None:
+    with demo(tmp_path, "--json") as process:
+        out, story = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, story
+    assert out.count("\n") == 1
+    check(json.loads(out), story)
+    assert leftovers(process.pid, tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root this is what the first test does")
+def test_without_the_right_to_make_namespaces_it_plays_on_the_loopback(tmp_path: Path) -> None:
+    with demo(tmp_path, "--json", before=["setpriv", "--bounding-set", "-sys_admin"]) as process:
+        out, story = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, story
+    assert "on the loopback" in story
+    check(json.loads(out), story)
+    assert leftovers(process.pid, tmp_path) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, how: signal.Signals) -> None:
+    with demo(tmp_path) as process:
+        until(process.stdout, NODES_RUN)
+        assert len(leftovers(process.pid, tmp_path)) > 7
+        process.send_signal(how)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert leftovers(process.pid, tmp_path) == []
+
+
+def test_a_node_that_dies_ends_it_with_its_name_and_its_last_words(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        until(process.stdout, "yann      meets vedette")
+        (lock,) = tmp_path.glob("meshnode-demo-*/yann/lock")
+        os.kill(int(lock.read_text()), signal.SIGKILL)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert "meshnode: the node of yann ended by itself" in errors
+    assert "'yann' is running" in errors
+    assert "Traceback" not in errors
+    assert leftovers(process.pid, tmp_path) == []
+
+
+def test_kept_nodes_answer_until_they_are_told_to_stop(tmp_path: Path) -> None:
+    with demo(tmp_path, "--keep") as process:
+        until(process.stdout, "Look around from another terminal")
+        (home,) = tmp_path.glob("meshnode-demo-*/alice")
+        asked = [*COMMAND[:-1], "--home", str(home), "status", "--json"]
+        status = subprocess.run(asked, capture_output=True, text=True, check=True)
+        assert json.loads(status.stdout)["name"] == "alice"
+        until(process.stdout, "Ctrl-C stops")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert leftovers(process.pid, tmp_path) == []

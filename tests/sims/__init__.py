@@ -1,0 +1,1 @@
+"""The simulation: its parts, and real nodes in it."""
