@@ -64,7 +64,9 @@ class Housekeeping:
         while await self._expire_bundles(now_ms) == _SLICE:
             pass
         await self._store.write(lambda tx: retention.prune(tx, now_ms))
-        await self._store.write(lambda tx: keyring.erase_ended(tx, now_ms))
+        if await self._store.write(lambda tx: keyring.erase_ended(tx, now_ms)):
+            # An overwritten key is still in the log until that is emptied.
+            await self._store.compact()
 
     async def _expire_messages(self, now_ms: int) -> int:
         over = await self._store.write(lambda tx: messages.expire_messages(tx, now_ms, _SLICE))

@@ -142,9 +142,7 @@ class Inbox:
         raws = await self._store.read(
             lambda conn: rows.raw_many(conn, [each.short_id for each in queue])
         )
-        work = _Work()
-        await self._store.write(lambda tx: self._open_all(tx, queue, raws, work))
-        await self._announce(work)
+        await self._announce(await self._store.write(lambda tx: self._open_all(tx, queue, raws)))
         return len(queue)
 
     async def _announce(self, work: _Work) -> None:
@@ -165,8 +163,8 @@ class Inbox:
         tx: Transaction,
         queue: Sequence[Unopened],
         raws: Mapping[ShortId, tuple[bytes, int]],
-        work: _Work,
-    ) -> None:
+    ) -> _Work:
+        work = _Work()
         for each in queue:
             held = raws.get(each.short_id)
             if held is None:
@@ -174,6 +172,7 @@ class Inbox:
                 delivery.mark_opened(tx, [each.short_id])
                 continue
             self._open(tx, each.short_id, bundles.decode_untrusted(held[0]), work)
+        return work
 
     def _open(self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work) -> None:
         header, now_ms = bundle.header, self._runtime.now_ms()

@@ -14,7 +14,7 @@ from typing import Final
 
 from meshnode.author import Author, Draft
 from meshnode.chain_keeper import ChainKeeper
-from meshnode.errors import SendError
+from meshnode.errors import SendError, StoreFullError
 from meshnode.events import Events, MessageChanged
 from meshnode.membership import Membership
 from meshnode.reception import Checked

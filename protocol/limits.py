@@ -1,4 +1,4 @@
-"""Every bound of the protocol: sizes, counts, times, and the table of traffic classes.
+"""Every bound of the protocol: sizes, counts and times; the table of traffic classes beside it.
 
 Each constant has its unit in its name and its reason beside it; relations between constants are
 asserted at the end. Nothing here is negotiable on the wire. Source: STYLE 15, wire-format 8.
@@ -6,9 +6,17 @@ asserted at the end. Nothing here is negotiable on the wire. Source: STYLE 15, w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
+
+from protocol.classes import (
+    CLASS_RULES,
+    KINDS,
+    LIFETIME_S_MAX,
+    ClassRule,
+    Kind,
+    KindRule,
+    TrafficClass,
+)
 
 __all__ = [
     "ACK_REFUSALS_MAX",
@@ -428,8 +436,6 @@ CLOCK_DRIFT_MS_MAX: Final = 600_000
 """A stamp up to 10 min ahead is accepted as it is (security 2.12)."""
 CLOCK_HOLD_MS_MAX: Final = _DAY_MS
 """A stamp up to 24 h ahead is held until due; beyond, refused."""
-LIFETIME_S_MAX: Final = 90 * _DAY_S
-"""Longest lifetime of any bundle."""
 
 # --- keys --------------------------------------------------------------------------------------
 CHAIN_MESSAGES_MAX: Final = 2_048
@@ -481,80 +487,6 @@ CERTIFICATE_EARLY_MS: Final = _DAY_MS
 can use it at once."""
 
 
-class TrafficClass(IntEnum):
-    """Order of service on the wire and in the store; lower goes first. Source: DESIGN D1."""
-
-    AUTHORITY = 0
-    SOS = 1
-    MESSAGE = 2
-    STATE = 3
-    BULK = 4
-
-
-class Kind(IntEnum):
-    """What a bundle is, as far as relays may know. Source: wire-format 4.3."""
-
-    SOS = 1
-    TEXT = 2
-    RECEIPT = 3
-    CHAIN_KEYS = 4
-    PREKEY = 5
-    KEY_REQUEST = 6
-    STATE = 7
-    POSITION = 8
-    CHUNK = 9
-    TRACK = 10
-    NOTE = 11
-
-
-@dataclass(frozen=True, slots=True)
-class KindRule:
-    """How relays treat one kind of bundle."""
-
-    traffic_class: TrafficClass
-    """Order of service."""
-    supersedes: bool
-    """A newer bundle of the same author, kind, scope and index replaces the older everywhere."""
-    lifetime_s: int
-    """Lifetime given by the author when nobody asked for another, seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassRule:
-    """Bounds of one traffic class; the one table of DESIGN D1."""
-
-    lifetime_s_max: int
-    """A bundle that claims more is refused, seconds."""
-    store_share_pct: int
-    """Share of the store's bytes that this class may use before its own oldest are evicted, %."""
-    eviction_rank: int
-    """Lower goes first when the store is full; -1 is never evicted."""
-
-
-KINDS: Final[dict[Kind, KindRule]] = {
-    Kind.SOS: KindRule(TrafficClass.SOS, False, 3 * _DAY_S),
-    Kind.TEXT: KindRule(TrafficClass.MESSAGE, False, 7 * _DAY_S),
-    Kind.RECEIPT: KindRule(TrafficClass.MESSAGE, True, 30 * _DAY_S),
-    Kind.CHAIN_KEYS: KindRule(TrafficClass.MESSAGE, False, 9 * _DAY_S),
-    Kind.PREKEY: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
-    Kind.KEY_REQUEST: KindRule(TrafficClass.MESSAGE, True, 3 * _DAY_S),
-    Kind.STATE: KindRule(TrafficClass.STATE, True, _DAY_S),
-    Kind.POSITION: KindRule(TrafficClass.STATE, True, _DAY_S // 2),
-    Kind.CHUNK: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
-    Kind.TRACK: KindRule(TrafficClass.BULK, False, 3 * _DAY_S),
-    Kind.NOTE: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
-}
-"""Which class each kind belongs to, and whether the newest alone counts."""
-
-CLASS_RULES: Final[dict[TrafficClass, ClassRule]] = {
-    TrafficClass.AUTHORITY: ClassRule(LIFETIME_S_MAX, 100, -1),
-    TrafficClass.SOS: ClassRule(7 * _DAY_S, 100, -1),
-    TrafficClass.MESSAGE: ClassRule(LIFETIME_S_MAX, 95, 2),
-    TrafficClass.STATE: ClassRule(7 * _DAY_S, 30, 1),
-    TrafficClass.BULK: ClassRule(30 * _DAY_S, 80, 0),
-}
-"""5 % of the store is kept for authority documents and SOS (security 2.13)."""
-
 assert BUNDLE_BYTES_MAX < FRAME_BYTES_MAX
 assert HEADER_BYTES_MAX + BODY_BYTES_MAX + 64 + 12 <= BUNDLE_BYTES_MAX
 assert IDS_PER_FRAME_MAX * 8 + 64 < FRAME_BYTES_MAX
@@ -565,6 +497,3 @@ assert STICK_SLOTS_MAX * 1_182 + 23 <= STICK_HEADER_BYTES_MAX
 assert STICK_CHUNK_BYTES < STICK_READ_BYTES
 assert HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX
 assert BATCH_URGENT_MAX < BATCH_BUNDLES_MAX
-assert set(KINDS) == set(Kind)
-assert set(CLASS_RULES) == set(TrafficClass)
-assert all(rule.lifetime_s <= LIFETIME_S_MAX for rule in KINDS.values())

@@ -151,21 +151,22 @@ def _snapshot(held: Held) -> dict[Interest, SketchSnapshot]:
 
 
 def _opened() -> tuple[SyncSession, SyncSession]:
-    """Return two sessions that admitted each other; the first is about to reconcile."""
+    """Return two sessions that said all that comes before reconciliation, which is due next."""
     hello = LocalHello((b"badge",), bytes(64), {})
     ends = (
         SyncSession(SessionRole.INITIATOR, hello, 0),
         SyncSession(SessionRole.RESPONDER, hello, 0),
     )
-    is_starting = False
-    while not is_starting:
+    is_saying = True
+    while is_saying:
+        is_saying = False
         for end, other in (ends, ends[::-1]):
-            other.receive_data(end.data_to_send(_PIECE_BYTES, 0), 0)
+            data = end.data_to_send(_PIECE_BYTES, 0)
+            is_saying = is_saying or bool(data)
+            other.receive_data(data, 0)
             while (event := other.next_event()) is not None:
                 if isinstance(event, HelloReceived):
                     other.admit(bytes(16))
                 elif isinstance(event, DocumentsReceived):
                     other.documents_applied()
-                elif isinstance(event, ReconcileStarting):
-                    is_starting = True
     return ends

@@ -174,6 +174,14 @@ def test_multicast_is_swallowed_and_one_starts_again(pair: Pair, restarts: str) 
     pair.delivers(restarts, stays, MENDS_S_MAX)
 
 
+@pytest.mark.parametrize("moves", ["alice", "bob"])
+def test_multicast_is_swallowed_and_an_address_changes(pair: Pair, moves: str) -> None:
+    pair.net.block_multicast()
+    pair.hosts[moves].set_address("10.99.0.77")
+    pair.delivers("alice", "bob", MENDS_S_MAX)
+    pair.delivers("bob", "alice", MENDS_S_MAX)
+
+
 def test_multicast_is_swallowed_and_the_box_is_the_gateway(pair: Pair) -> None:
     # Alice has never met Bob at this address; it is her gateway, as a box's is on its own Wi-Fi.
     pair.net.block_multicast()
