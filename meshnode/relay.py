@@ -29,8 +29,9 @@ from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, peers
 from meshnode.store.engine import Store, Transaction
+from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
-from protocol.bundle import Header, Scope, ScopeKind
+from protocol.bundle import Bundle, Header, Scope, ScopeKind
 from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind
 from protocol.reconcile.interest import Interest
@@ -234,17 +235,17 @@ class Relay:
     async def _commit(self, peer: NodeId | None, fresh: Sequence[Checked]) -> list[Reception]:
         """Store, queue for the inbox and note receipts in one transaction; then announce."""
         directory, now_ms = self._membership.directory, self._runtime.now_ms()
-        records = [each.record for each in fresh if each.record is not None]
-        to_open = {
-            each.short_id
-            for each in fresh
-            if each.bundle is not None and self._is_for_us(each.bundle.header, directory)
-        }
-        receipts = [
-            each.bundle
-            for each in fresh
-            if each.bundle is not None and self._ledger.is_receipt_for_us(each.bundle)
-        ]
+        records: list[BundleRecord] = []
+        to_open: set[ShortId] = set()
+        receipts: list[Bundle] = []
+        for each in fresh:
+            assert each.bundle is not None, "what is fit to be stored was decoded"
+            assert each.record is not None, "what is fit to be stored has a row"
+            records.append(each.record)
+            if self._is_for_us(each.bundle.header, directory):
+                to_open.add(each.record.short_id)
+            if each.record.kind is Kind.RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
+                receipts.append(each.bundle)
 
         def store(tx: Transaction) -> tuple[list[Reception], list[int], int]:
             receptions = rows.add_many(tx, records)
@@ -313,11 +314,13 @@ class Relay:
         if not records:
             return
         self._own.update(record.short_id for record in records if record.is_own)
-        items = [
-            Item(record.short_id, record.traffic_class, record.size_bytes) for record in records
-        ]
-        for peer, handle in list(self._sessions.items()):
-            if peer != source:
+        others = [handle for peer, handle in self._sessions.items() if peer != source]
+        if others:
+            items = [
+                Item(record.short_id, record.traffic_class, record.size_bytes)
+                for record in records
+            ]
+            for handle in others:
                 handle.announce(items)
         covered = [
             run

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from protocol.errors import MeshError
+
 if TYPE_CHECKING:
     from sims.checkers import Breach
     from sims.record import WorldRecord
@@ -57,13 +59,11 @@ def main() -> None:
 
 def execute(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code. Wrong words are explained on stderr."""
-    from sims.scenario import ScenarioError
-
     try:
         result = typer.main.get_command(app).main(
             list(arguments), prog_name="meshnode-sim", standalone_mode=False
         )
-    except ScenarioError as error:
+    except MeshError as error:
         return _complain(str(error))
     except _Misuse as error:
         if type(error).__name__ == "NoArgsIsHelpError":

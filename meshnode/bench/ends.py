@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -21,6 +22,7 @@ from meshnode.bench.meter import Meter
 from meshnode.bench.network import WARM_UP, take_in
 from meshnode.config import Settings
 from meshnode.links.base import Address
+from meshnode.links.manager import LinkManager
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.memory import calm_collector
@@ -103,16 +105,14 @@ async def _send(home: Path, port: int, rows: Path, is_urgent: bool) -> None:
     raws = items_of(bytearray(rows.read_bytes()))
     async with open_home(home, Settings(), system_runtime()) as node:
         end = _End(node, home, ())
-        surroundings = Surroundings(static=(Address(_LOOP, port),), is_serving=False)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(node.run, surroundings)
+        async with node.working() as nursery:
+            first = await _dialling(nursery, end, port)
             await end.until_acknowledged(WARM_UP)
-            nursery.cancel_scope.cancel()
-        await take_in(node, raws)
-        # The other end has noticed meanwhile that the first contact is over.
-        end.is_armed = True
-        async with trio.open_nursery() as nursery:
-            await nursery.start(node.run, surroundings)
+            await first.stop()
+            await take_in(node, raws)
+            # The other end has noticed meanwhile that the first contact is over.
+            end.is_armed = True
+            await _dialling(nursery, end, port)
             await end.until_acknowledged(len(raws))
             figures = end.meter.stop()
             if is_urgent:
@@ -122,7 +122,15 @@ async def _send(home: Path, port: int, rows: Path, is_urgent: bool) -> None:
                 await node.outbox.send(Writing(scope, "SOS", Priority.SOS))
             _print(**figures)
             await trio.sleep(_LINGER_S)
-            nursery.cancel_scope.cancel()
+
+
+async def _dialling(nursery: trio.Nursery, end: _End, port: int) -> LinkManager:
+    """Return a manager that dials the other end, over the rooms that are at work already."""
+    node = end.node
+    static = [Address(_LOOP, port)]
+    manager = LinkManager(node.identity.node, node.relay, node.bearer, node.runtime, static=static)
+    await nursery.start(partial(manager.run, is_serving=False))
+    return manager
 
 
 def _print(**fields: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from protocol.errors import LimitExceededError, RemoteProtocolError
 from protocol.ids import ShortId
-from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX
+from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX, TrafficClass
 from protocol.reconcile.decoder import Decoder
 from protocol.reconcile.flights import first_count
 from protocol.reconcile.interest import Interest
@@ -44,6 +44,8 @@ class Output:
     """To send, in order."""
     events: list[Event] = field(default_factory=list)
     """To tell the shell, in order."""
+    lists: list[tuple[TrafficClass, Iterator[bytes]]] = field(default_factory=list)
+    """Payloads of LIST frames, made as there is room for them, with their order of service."""
 
 
 @dataclass(slots=True)
@@ -280,12 +282,12 @@ class ResponderRound:
         output.frames.append(self._symbols(interest, served, more.count))
         return output
 
-    def supply_ids(self, interest: Interest, ids: array[int]) -> Iterator[bytes] | None:
-        """Return the pages of the list that was asked for; None if none was."""
+    def supply_ids(self, interest: Interest, ids: array[int]) -> Output:
+        """Give the list that was asked for; nothing if none was."""
         if interest not in self._listing:
-            return None
+            return Output()
         self._listing.remove(interest)
-        return self._pages(interest, ids)
+        return Output(lists=[(interest.traffic_class, self._pages(interest, ids))])
 
     def _pages(self, interest: Interest, ids: array[int]) -> Iterator[bytes]:
         for start in range(0, max(len(ids), 1), IDS_PER_FRAME_MAX):

@@ -24,7 +24,6 @@ from protocol.limits import (
     BUNDLE_BYTES_MAX,
     CONTROL_BYTES_MAX,
     IDS_PER_FRAME_MAX,
-    INTERESTS_MAX,
     KNOWN_AT_PEER_MAX,
     SESSION_DOCUMENTS_MAX,
 )
@@ -43,17 +42,15 @@ from protocol.session.events import (
     Item,
     LocalHello,
     Needed,
-    ReconcileStarting,
-    RoundFinished,
     SessionClosed,
     SessionRole,
     Wanted,
 )
 from protocol.session.exchange import Exchange
 from protocol.session.frames import FrameReader, FrameType
-from protocol.session.messages import Summary
 from protocol.session.patience import Due, Patience
-from protocol.session.rounds import InitiatorRound, Output, ResponderRound, Sketches
+from protocol.session.reconciliation import Reconciliation
+from protocol.session.rounds import Output, Sketches
 from protocol.session.states import TABLE, Answer, Input, State
 from protocol.session.transfer import Inflow
 
@@ -84,11 +81,7 @@ class SyncSession:
         self._inflow = Inflow()
         self._patience = Patience(now_ms, is_initiator=self._is_initiator)
         self._exchange = Exchange(hello.documents)
-        self._round: InitiatorRound | ResponderRound | None = None
-        self._summary: Summary | None = None
-        self._is_starting = False
-        self._rounds = 0
-        self._flights = 0
+        self._rounds = Reconciliation(is_initiator=self._is_initiator)
         self._reconcile_bytes_received = 0
         self._pings = 0
         self._news: list[bytes] = []
@@ -99,12 +92,6 @@ class SyncSession:
             FrameType.DOCUMENT_VERSIONS: self._on_versions_untrusted,
             FrameType.DOCUMENT: self._on_document_untrusted,
             FrameType.DOCUMENTS_END: self._on_documents_end_untrusted,
-            FrameType.SUMMARY: self._on_summary_untrusted,
-            FrameType.SYMBOLS: self._on_symbols_untrusted,
-            FrameType.MORE: self._on_more_untrusted,
-            FrameType.LIST: self._on_list_untrusted,
-            FrameType.EQUAL: self._on_equal_untrusted,
-            FrameType.ROUND_END: self._on_round_end_untrusted,
             FrameType.WANT: self._on_want_untrusted,
             FrameType.OFFER: self._on_offer_untrusted,
             FrameType.BUNDLE: self._on_bundle_untrusted,
@@ -127,8 +114,7 @@ class SyncSession:
     def is_idle(self) -> bool:
         """True if no round runs and nothing waits to be sent or acknowledged, either way."""
         return (
-            self._round is None
-            and not self._is_starting
+            self._rounds.is_idle
             and self._outflow.is_idle
             and not self._inflow.pending
             and not self._egress.has_waiting
@@ -157,7 +143,7 @@ class SyncSession:
     @property
     def round_trips(self) -> int:
         """Flights of reconciliation, all rounds together."""
-        return self._flights + (self._round.flights if self._round is not None else 0)
+        return self._rounds.round_trips
 
     def next_event(self) -> Event | None:
         """Return the next thing to act upon, or None."""
@@ -172,7 +158,8 @@ class SyncSession:
     @property
     def _is_owed(self) -> bool:
         """True while the peer has an answer to give and we have nothing more to say."""
-        return (self._round is not None and not self._egress.has_waiting) or self._outflow.owes_ack
+        waits_for_round = self._rounds.is_running and not self._egress.has_waiting
+        return waits_for_round or self._outflow.owes_ack
 
     # --- bytes and time -----------------------------------------------------------------------
 
@@ -289,46 +276,27 @@ class SyncSession:
         self._maybe_begin_round()
 
     def _maybe_begin_round(self) -> None:
-        is_between = self._state is State.LIVE and self._round is None and not self._is_starting
-        if self._is_initiator and is_between:
-            self._begin_round()
+        if self._state is State.LIVE and self._rounds.may_begin:
+            self._put_out(self._rounds.begin())
 
     def start_round(self) -> None:
         """Reconcile again. Raises: LocalProtocolError at the responder, or if a round runs."""
         if self._state is State.CLOSED:
             return
-        is_between = self._state is State.LIVE and self._round is None and not self._is_starting
-        if not (self._is_initiator and is_between):
+        if self._state is not State.LIVE or not self._rounds.may_begin:
             raise LocalProtocolError("only the initiator starts a round, one at a time")
-        self._begin_round()
+        self._put_out(self._rounds.begin())
 
     def reconcile(self, sketches: Sketches) -> None:
         """Go on with the round that ReconcileStarting announced, from this snapshot."""
-        if self._state is State.CLOSED:
-            return
-        if not self._is_starting:
-            raise LocalProtocolError("no round is starting")
-        if len(sketches) > INTERESTS_MAX:
-            raise LocalProtocolError("more interests than a session reconciles")
-        self._is_starting = False
-        self._patience.progressed(self._now_ms)
-        if self._summary is None:
-            self._round = InitiatorRound(self._rounds, sketches)
-        else:
-            self._round = ResponderRound(self._summary, sketches)
-            self._summary = None
-        self._put_out(self._round.start())
+        if self._state is not State.CLOSED:
+            self._patience.progressed(self._now_ms)
+            self._put_out(self._rounds.start(sketches))
 
     def supply_ids(self, interest: Interest, ids: array[int]) -> None:
         """Give every id of an interest that IdsNeeded named; ignored if none is asked now."""
-        if self._state is State.CLOSED or self._round is None:
-            return
-        if isinstance(self._round, InitiatorRound):
-            self._put_out(self._round.supply_ids(interest, ids))
-        else:
-            pages = self._round.supply_ids(interest, ids)
-            if pages is not None:
-                self._egress.put_list(interest.traffic_class, pages)
+        if self._state is not State.CLOSED:
+            self._put_out(self._rounds.supply_ids(interest, ids))
 
     def offer(self, items: Iterable[Item]) -> None:
         """Queue bundles that the peer lacks, in the order given within each class."""
@@ -402,8 +370,7 @@ class SyncSession:
     def _end(self, item: Input, code: CloseCode, reason: str, *, by_peer: bool = False) -> None:
         self._state = self._after(item)
         bye = [] if by_peer else [(FrameType.BYE, messages.encode_bye(code))]
-        self._flights, self._round = self.round_trips, None
-        self._is_starting = False
+        self._rounds.stop()
         self._egress.close(bye)
         self._reader.clear()
         self._events.append(SessionClosed(code, by_peer, reason))
@@ -433,27 +400,23 @@ class SyncSession:
 
     def _on_frame_untrusted(self, frame_type: FrameType, payload: bytes) -> None:
         state = self._after(frame_type)
-        if is_reconciliation(frame_type):
-            self._reconcile_bytes_received += len(payload) + 3
         if frame_type not in (FrameType.PING, FrameType.PONG):
             self._patience.progressed(self._now_ms)
         if state is not State.CLOSED:
             self._state = state
-        self._handlers[frame_type](payload)
+        if is_reconciliation(frame_type):
+            self._reconcile_bytes_received += len(payload) + 3
+            self._put_out(self._rounds.on_frame_untrusted(frame_type, payload))
+        else:
+            self._handlers[frame_type](payload)
 
     def _put_out(self, output: Output) -> None:
         for frame_type, payload in output.frames:
             self._send(frame_type, payload)
-        if self._state is State.CLOSED:
-            return
-        self._events.extend(output.events)
-        if isinstance(self._round, InitiatorRound) and self._round.is_finished:
-            self._flights, self._round = self.round_trips, None
-
-    def _begin_round(self) -> None:
-        self._rounds += 1
-        self._is_starting = True
-        self._events.append(ReconcileStarting(self._rounds))
+        for traffic_class, pages in output.lists:
+            self._egress.put_list(traffic_class, pages)
+        if self._state is not State.CLOSED:
+            self._events.extend(output.events)
 
     def _maybe_apply(self) -> None:
         if self._exchange.is_done and self._state is State.DOCUMENTS:
@@ -489,47 +452,6 @@ class SyncSession:
         _check_size(payload, 0, "the end of documents")
         self._exchange.on_end_untrusted()
         self._maybe_apply()
-
-    def _on_summary_untrusted(self, payload: bytes) -> None:
-        summary = messages.decode_summary_untrusted(payload)
-        if self._is_initiator or self._round is not None or self._is_starting:
-            raise RemoteProtocolError("a round was started out of turn")
-        if summary.round != self._rounds + 1:
-            raise RemoteProtocolError("rounds are not counted one by one")
-        self._summary = summary
-        self._begin_round()
-
-    def _asking(self, number: int) -> InitiatorRound:
-        if not isinstance(self._round, InitiatorRound) or self._round.number != number:
-            raise RemoteProtocolError("an answer to a round that does not run here")
-        return self._round
-
-    def _answering(self, number: int) -> ResponderRound:
-        if not isinstance(self._round, ResponderRound) or self._round.number != number:
-            raise RemoteProtocolError("a question of a round that does not run here")
-        return self._round
-
-    def _on_symbols_untrusted(self, payload: bytes) -> None:
-        symbols = messages.decode_symbols_frame_untrusted(payload)
-        self._put_out(self._asking(symbols.round).on_symbols_untrusted(symbols))
-
-    def _on_list_untrusted(self, payload: bytes) -> None:
-        page = messages.decode_list_untrusted(payload)
-        self._put_out(self._asking(page.round).on_list_untrusted(page))
-
-    def _on_equal_untrusted(self, payload: bytes) -> None:
-        number, interests = messages.decode_equal_untrusted(payload)
-        self._put_out(self._asking(number).on_equal_untrusted(interests))
-
-    def _on_more_untrusted(self, payload: bytes) -> None:
-        more = messages.decode_more_untrusted(payload)
-        self._put_out(self._answering(more.round).on_more_untrusted(more))
-
-    def _on_round_end_untrusted(self, payload: bytes) -> None:
-        number = messages.decode_round_untrusted(payload)
-        self._flights += self._answering(number).flights
-        self._round = None
-        self._events.append(RoundFinished(number))
 
     def _on_want_untrusted(self, payload: bytes) -> None:
         ids = messages.decode_ids_untrusted(payload)

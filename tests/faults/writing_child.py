@@ -31,7 +31,7 @@ async def _write(store: Store, author: int) -> None:
     while True:
         made = [record(seq, author=author) for seq in range(first, first + _BATCH)]
         made.append(
-            record(first, Kind.POSITION, author=author + 1_000, size_bytes=2_000, index=first)
+            record(first, Kind.POSITION, author=author + 1_000, size_bytes=2_000, slot=first)
         )
         ids = [each.short_id for each in made]
         outcomes = await store.write(

@@ -117,7 +117,7 @@ def record_of(bundle: Bundle, hops: int) -> BundleRecord:
         traffic_class=header.traffic_class,
         zone=header.scope.zone,
         scope=header.scope.encode(),
-        index=header.index,
+        slot=header.index,
         hlc=header.hlc,
         expires_ms=header.expires_ms,
         size_bytes=len(bundle.raw),
@@ -357,7 +357,7 @@ async def test_refused_bundles_are_counted_and_stop_nothing(tmp_path: Path) -> N
         good, bad = make_bundle(1), make_bundle(2)
         await source.fill([(good, 0)])
         # A damaged container that stands in a store goes out as it is; its reader judges it.
-        damaged = replace(record_of(bad, 0), raw=b"no container")
+        damaged = record_of(bad, 0)._replace(raw=b"no container")
         await source.store.write(lambda tx: rows.add_many(tx, [damaged]))
         await source.stick.export(path, to_reader())
     async with device() as target:

@@ -11,6 +11,7 @@ from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch
 from protocol.reports import Reception
 from protocol.session import messages
+from protocol.session.egress import is_reconciliation
 from protocol.session.events import (
     DocumentsReceived,
     DocumentsWanted,
@@ -170,8 +171,24 @@ assert set(FRAMES) == set(FrameType)
 # --- readers -----------------------------------------------------------------------------------
 
 
-def _handled(state: Callable[[], SyncSession], name: str) -> Callable[[bytes], object]:
-    return lambda data: getattr(state(), f"_on_{name}_untrusted")(data)
+def _handled(state: Callable[[], SyncSession], frame_type: FrameType) -> Callable[[bytes], object]:
+    return lambda data: state()._on_frame_untrusted(frame_type, data)
+
+
+def _handler(frame_type: FrameType) -> str:
+    """Return the name of the function that reads a frame's payload."""
+    owner = "session.sync.SyncSession"
+    if is_reconciliation(frame_type):
+        owner = "session.reconciliation.Reconciliation"
+    return f"{owner}._on_{FRAMES[frame_type][1]}_untrusted"
+
+
+def _reconciled(data: bytes) -> object:
+    """Let the first byte choose the frame of a round."""
+    chosen = [frame_type for frame_type in FrameType if is_reconciliation(frame_type)]
+    frame_type = chosen[data[0] % len(chosen)] if data else chosen[0]
+    session = FRAMES[frame_type][0]()
+    return session._rounds.on_frame_untrusted(frame_type, data[1:])
 
 
 def _interest(data: bytes) -> object:
@@ -280,10 +297,14 @@ ORDER = bytes(8) + bytes([0, 1, 1, 2])
 
 SESSION_PARSERS: tuple[Parser, ...] = (
     *(
-        Parser(
-            f"session.sync.SyncSession._on_{name}_untrusted", _handled(state, name), (seed,), REMOTE
-        )
-        for state, name, seed in FRAMES.values()
+        Parser(_handler(frame_type), _handled(state, frame_type), (seed,), REMOTE)
+        for frame_type, (state, _name, seed) in FRAMES.items()
+    ),
+    Parser(
+        "session.reconciliation.Reconciliation.on_frame_untrusted",
+        _reconciled,
+        (b"\0" + SUMMARY, b"\1" + SYMBOLS, b"\2" + MORE, b"\3" + LIST, b"\4" + EQUAL),
+        REMOTE,
     ),
     Parser(
         "session.sync.SyncSession._on_frame_untrusted",

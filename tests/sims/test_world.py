@@ -150,7 +150,7 @@ def test_a_contact_that_is_cut_again_and_again_delivers_in_the_end() -> None:
     texts = [
         WrittenMessage(1.0, "a", "squad:Queyras", f"page {n} " + "x" * 3000) for n in range(12)
     ]
-    cuts = tuple(Contact(10.0 + 40 * n, 11.5 + 40 * n, "a", "b") for n in range(13))
+    cuts = tuple(Contact(10.0 + 40 * n, 12.5 + 40 * n, "a", "b") for n in range(13))
     scenario = pair(messages=tuple(texts), contacts=cuts, rate_bytes_s=6_000.0, latency_s=0.05)
     world = run_world(scenario, 2)
     assert check_world(world) == []

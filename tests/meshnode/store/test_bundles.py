@@ -34,7 +34,7 @@ _TEXTS = Interest(1, TrafficClass.MESSAGE)
 
 
 def _summary(made: BundleRecord) -> BundleSummary:
-    fields = {name: getattr(made, name) for name in BundleSummary.__slots__}
+    fields = {name: getattr(made, name) for name in BundleSummary._fields}
     return BundleSummary(**fields)
 
 
@@ -199,7 +199,7 @@ async def test_a_tie_of_clocks_goes_to_the_greater_number(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"author": node(2)}, {"scope": b"\x02\x00\x01"}, {"index": 2**63}]
+    "changes", [{"author": node(2)}, {"scope": b"\x02\x00\x01"}, {"slot": 2**63}]
 )
 async def test_other_slots_are_left_alone(store: Store, changes: dict[str, object]) -> None:
     other = record(2, Kind.POSITION)._replace(**changes)  # type: ignore[arg-type]

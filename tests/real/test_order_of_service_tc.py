@@ -1,0 +1,161 @@
+"""An SOS and a text overtake 50 MB of bulk over TCP, on a cable that `tc` slows to 1 MB/s.
+
+Two whole nodes, each a process on its own host; the kernel's buffers are part of the way.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from meshnode import authority_keys
+from meshnode.client import NodeApi, open_api
+from meshnode.config import load_settings
+from meshnode.discovery.base import DEFAULT_PORT
+from meshnode.enrol import load_identity
+from meshnode.running import open_home
+from meshnode.runtime import system_runtime
+from protocol import bundle as bundles
+from protocol.bundle import Header, Scope, Suite
+from protocol.ids import squad_id_of
+from protocol.limits import CHAIN_MESSAGES_MAX, Kind
+from tests.meshnode.cli.people import People
+from tests.real.netns import Bridge, Host, require_namespaces
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+ZONE = 7
+BULK_BUNDLES = 800
+BULK_BODY_BYTES = 64_000
+BATCH = 100
+RATE = "8mbit"
+SOS_S_MAX = 1.0
+TEXT_S_MAX = 3.0
+STARTS_S_MAX = 30.0
+GIVE_UP_S = 30.0
+_MAIN = "import sys; from meshnode.cli.main import main; sys.exit(main())"
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
+    """Alice and Bob of one squad, and a photographer whose pictures one of them carries."""
+    require_namespaces()
+    monkeypatch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+    monkeypatch.setattr(authority_keys, "SCRYPT_COST", 2)
+    people = People(tmp_path)
+    people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", str(ZONE))
+    for name in ("photographer", "alice", "bob"):
+        people.enrol(name, "agent", "Queyras")
+    return people
+
+
+def settle_in(people: People, name: str, dials: str) -> None:
+    """Let a node listen everywhere and dial one address, or nobody."""
+    (people.home(name) / "meshnode.toml").write_text(
+        f"[links]\nlisten = ['0.0.0.0:{DEFAULT_PORT}']\nstatic = [{dials}]\n"
+        "[discovery]\nmdns = false\nprobe = false\n"
+    )
+
+
+async def load_bulk(people: People, name: str) -> None:
+    """Let a home hold 50 MB that nobody here can open."""
+    identity, runtime = load_identity(people.home("photographer")), system_runtime()
+    home = people.home(name)
+    async with open_home(home, load_settings(home), runtime) as node:
+        for start in range(0, BULK_BUNDLES, BATCH):
+            batch = []
+            for number in range(start, start + BATCH):
+                header = Header(
+                    suite=Suite.CHAIN,
+                    kind=Kind.CHUNK,
+                    author=identity.node,
+                    incarnation=1,
+                    seq=number + 1,
+                    hlc=runtime.now_ms() << 16,
+                    lifetime_s=86_400,
+                    scope=Scope.for_squad(ZONE, squad_id_of(ZONE, "elsewhere")),
+                    keyref=runtime.entropy(8),
+                    index=number % CHAIN_MESSAGES_MAX,
+                )
+                body = runtime.entropy(BULK_BODY_BYTES)
+                made = bundles.build(header, body, identity.badge_key.sign)
+                batch.append((0, made.raw))
+            await node.relay.receive(None, batch)
+        assert sum(node.store.class_counts.values()) >= BULK_BUNDLES
+
+
+def start(people: People, name: str, host: Host) -> subprocess.Popen[bytes]:
+    log = people.folder / f"{name}.log"
+    argv = [sys.executable, "-c", _MAIN, "--home", str(people.home(name)), "run"]
+    with log.open("ab") as out:
+        process = host.popen(argv, stdout=out, stderr=out)
+    until_s = time.monotonic() + STARTS_S_MAX
+    while "listening on" not in log.read_text():
+        assert time.monotonic() < until_s, log.read_text()
+        time.sleep(0.05)
+    return process
+
+
+async def arrives(sender: NodeApi, receiver: NodeApi, *, sos: bool) -> float:
+    """Write a message; return how long until people could read it at the other end."""
+    started_s = trio.current_time()
+    sent = await sender.send("zone" if sos else "squad:Queyras", f"at {started_s}", sos=sos)
+    while sent["message"] not in {each["message"] for each in await receiver.inbox(limit=1_000)}:
+        assert trio.current_time() - started_s < GIVE_UP_S
+        await trio.sleep(0.02)
+    return trio.current_time() - started_s
+
+
+async def in_contact(api: NodeApi) -> None:
+    """Return as soon as a node has a session."""
+    started_s = trio.current_time()
+    while not (await api.status())["sessions"]:
+        assert trio.current_time() - started_s < GIVE_UP_S
+        await trio.sleep(0.01)
+
+
+async def bulk_at(api: NodeApi) -> int:
+    return int((await api.status())["store"]["by_class"]["bulk"])
+
+
+async def measure(sender: NodeApi, receiver: NodeApi) -> dict[str, float]:
+    """Write at link-up and three times in mid-transfer; return the longest times in seconds."""
+    sos, texts = [], []
+    await in_contact(sender)
+    for pause_s in (3.0, 1.3, 1.7, 0.0):
+        sos.append(await arrives(sender, receiver, sos=True))
+        texts.append(await arrives(sender, receiver, sos=False))
+        await trio.sleep(pause_s)
+    came = await bulk_at(receiver)
+    print(f"SOS {sos}, texts {texts} s; {came} of {BULK_BUNDLES} bulk bundles came meanwhile")
+    assert BULK_BUNDLES // 20 < came < BULK_BUNDLES, "the line was idle or the bulk was through"
+    return {"sos": max(sos), "text": max(texts)}
+
+
+@pytest.mark.parametrize("holder", ["alice", "bob"])
+async def test_bulk_holds_up_neither_an_sos_nor_a_text(people: People, holder: str) -> None:
+    # Alice dials; whoever holds the bulk writes, and its bulk goes the same way.
+    await load_bulk(people, holder)
+    other = "bob" if holder == "alice" else "alice"
+    with Bridge("slow", 2) as net:
+        hosts = dict(zip(("alice", "bob"), net.hosts, strict=True))
+        hosts["alice"].shape(RATE)
+        settle_in(people, "bob", "")
+        settle_in(people, "alice", f"'{hosts['bob'].address}:{DEFAULT_PORT}'")
+        start(people, "bob", hosts["bob"])
+        start(people, "alice", hosts["alice"])
+        runtime = system_runtime()
+        async with (
+            open_api(people.home(holder), runtime) as sender,
+            open_api(people.home(other), runtime) as receiver,
+        ):
+            assert sender.is_running
+            assert receiver.is_running
+            longest_s = await measure(sender, receiver)
+    assert longest_s["sos"] < SOS_S_MAX, longest_s
+    assert longest_s["text"] < TEXT_S_MAX, longest_s
