@@ -33,6 +33,7 @@ from protocol.envelope import (
 from protocol.ids import NodeId
 from protocol.limits import (
     CHAIN_LIFE_MS,
+    CHAIN_MESSAGES_MAX,
     CHAIN_SLOTS_MAX,
     KEY_REQUEST_REPEAT_MS,
     KINDS,
@@ -208,8 +209,12 @@ class ChainKeeper:
         given_ms = keyring.given_ms(tx.connection, chain_id, asker)
         if given_ms and given_ms > now_ms - KEY_REQUEST_REPEAT_MS:
             return ()
-        keyring.owe(tx, chain_id, [asker], record.chain.index)
+        if record.chain.index < CHAIN_MESSAGES_MAX:
+            keyring.owe(tx, chain_id, [asker], record.chain.index)
         indices = keyring.readers(tx.connection, chain_id)
+        if asker not in indices:
+            # It joined after the last message of a chain that is used up.
+            return ()
         prekeys = keyring.peer_prekeys(tx.connection, [asker], now_ms + PREKEY_LEFT_MS_MIN)
         member = self._membership.directory.member(asker)
         if not prekeys or member is None:

@@ -1,4 +1,4 @@
-"""What time alone brings about: expiry, fresh prekeys, forgetting.
+"""What time alone brings about: expiry, fresh prekeys, forgetting, asking again.
 
 Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
 times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
@@ -58,6 +58,7 @@ class Housekeeping:
     async def look(self) -> None:
         """Do everything that is due now. Raises: StoreError."""
         await self._relay.announce(await self._prekeys.renew(), None)
+        self._relay.ask_again()
         now_ms = self._runtime.now_ms()
         while await self._expire_messages(now_ms) == _SLICE:
             pass

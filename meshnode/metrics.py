@@ -25,6 +25,8 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "bundles_dropped_expired": "bundles dropped because their lifetime ended",
         "documents_refused": "authority documents refused",
         "documents_accepted": "authority documents that came into force",
+        "links_refused": "links dialled to us and closed unheard: no certificate, or too many",
+        "sessions_broken": "sessions ended because the peer broke a rule or fell silent",
         "peers_refused": "links whose badge was refused",
         "messages_sent": "messages taken from this device's people",
         "messages_opened": "messages opened for this device's people",

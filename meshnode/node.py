@@ -134,7 +134,9 @@ class Node:
             store, runtime, prekeys, self.relay, self.events, self.metrics
         )
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
-        self.manager = LinkManager(identity.node, self.relay, parts.bearer, runtime)
+        self.manager = LinkManager(
+            identity.node, self.relay, parts.bearer, runtime, metrics=self.metrics
+        )
         membership.on_change.append(self._on_documents)
 
     def _make_relay(self, parts: NodeParts, network_key: bytes) -> Relay:
@@ -260,6 +262,7 @@ class Node:
             self.runtime,
             static=surroundings.static,
             hints=self._hints_out,
+            metrics=self.metrics,
         )
         self.manager = manager
         async with self.working() as nursery:

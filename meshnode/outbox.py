@@ -130,12 +130,18 @@ class Outbox:
         StoreFullError, StoreError; nothing is kept then.
         """
         recipients = self._checked(writing)
-        work = _Work()
 
-        def keep(tx: Transaction) -> Sent:
-            return self._keep(tx, writing, recipients, work)
+        def keep(tx: Transaction) -> tuple[Sent, _Work]:
+            work = _Work()
+            return self._keep(tx, writing, recipients, work), work
 
-        sent = await self._store.write(keep)
+        try:
+            sent, work = await self._store.write(keep)
+        except StoreFullError:
+            if writing.priority is not Priority.SOS:
+                raise
+            # It shared its commit with others that were too much for the disk: now alone.
+            sent, work = await self._store.write(keep)
         self._membership.metrics.count("messages_sent")
         await self._announce(work, [sent.key])
         return sent
@@ -288,17 +294,19 @@ class Outbox:
 
         Raises: StoreError.
         """
-        work = _Work()
 
-        def seal(tx: Transaction) -> None:
+        def seal(tx: Transaction) -> _Work:
+            work = _Work()
             now_ms = self._runtime.now_ms()
             for record in messages.waiting(tx.connection, _WAITING_MAX):
                 if record.expires_ms > now_ms and self._seal(tx, record, work):
                     work.sealed.append(record.key)
+            return work
 
-        if await self._store.read(lambda conn: messages.waiting(conn, 1)):
-            await self._store.write(seal)
-            await self._announce(work, work.sealed)
+        if not await self._store.read(lambda conn: messages.waiting(conn, 1)):
+            return 0
+        work = await self._store.write(seal)
+        await self._announce(work, work.sealed)
         return len(work.sealed)
 
     async def cancel(self, key: int) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import trio
+
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import plans
@@ -17,7 +19,7 @@ from meshnode.store.engine import Store
 from meshnode.store.records import Cursor
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import NodeId, ShortId
-from protocol.limits import ASKED_MAX, PLAN_IDS_MAX
+from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX
 from protocol.reconcile.interest import Interest
 from protocol.routing.base import Candidate, Router
 from protocol.session import Item
@@ -36,7 +38,8 @@ class Planning:
         self._store = store
         self._runtime = runtime
         self._router = router
-        self._asked: dict[ShortId, NodeId] = {}
+        self._asked: dict[ShortId, tuple[NodeId, float]] = {}
+        self._passed_over: set[NodeId] = set()
 
     async def plan(self, peer: NodeId, ids: Sequence[ShortId]) -> list[Item]:
         """Return those of `ids` that we hold, in the order this peer should get them."""
@@ -62,12 +65,16 @@ class Planning:
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
         """Return those of `ids` that we neither hold, nor dropped, nor asked another peer for."""
         known = await self._store.read(lambda conn: rows.known_many(conn, ids))
-        wanted = []
+        wanted, now_s = [], trio.current_time()
         for short in ids:
-            if short in known or self._asked.get(short, peer) != peer:
+            asked, since_s = self._asked.get(short, (peer, now_s))
+            if short in known:
+                continue
+            if asked != peer and now_s - since_s < ASKED_MS / 1000:
+                self._passed_over.add(peer)
                 continue
             if len(self._asked) < ASKED_MAX:
-                self._asked[short] = peer
+                self._asked[short] = peer, now_s
             wanted.append(short)
         return wanted
 
@@ -78,10 +85,27 @@ class Planning:
 
     def forget(self, peer: NodeId) -> bool:
         """The session with `peer` ended; True if it still owed something it was asked for."""
-        owed = [short for short, asked in self._asked.items() if asked == peer]
+        owed = [short for short, (asked, _since_s) in self._asked.items() if asked == peer]
         for short in owed:
             del self._asked[short]
+        self._passed_over.discard(peer)
         return bool(owed)
+
+    def overdue(self) -> set[NodeId]:
+        """Return who has what another peer was asked for and did not bring in time, and forget it.
+
+        A peer that takes questions and answers none must not keep its bundles from us.
+        """
+        if not self._passed_over:
+            return set()
+        before_s = trio.current_time() - ASKED_MS / 1000
+        late = [short for short, (_peer, since_s) in self._asked.items() if since_s <= before_s]
+        if not late:
+            return set()
+        for short in late:
+            del self._asked[short]
+        found, self._passed_over = self._passed_over, set()
+        return found
 
 
 def _packed(cursor: Cursor) -> int:

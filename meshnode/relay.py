@@ -190,6 +190,13 @@ class Relay:
                 other.start_round()
         self._events.publish(PeerDown(handle.peer))
 
+    def ask_again(self) -> None:
+        """Ask others for what a peer was asked for and has not brought in time."""
+        for peer in self._planning.overdue():
+            handle = self._sessions.get(peer)
+            if handle is not None:
+                handle.start_round()
+
     @property
     def sessions(self) -> Mapping[NodeId, SessionHandle]:
         """The live sessions by peer."""

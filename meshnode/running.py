@@ -59,6 +59,7 @@ async def open_home(
                 bearer=bearer,
             )
             async with open_node(parts) as node:
+                bearer.metrics = node.metrics
                 node.membership.on_change.append(
                     lambda _raws, _source: _renew_contexts(home, node, bearer)
                 )

@@ -29,6 +29,7 @@ __all__ = [
     "ANSWER_DOCUMENTS_MAX",
     "ANSWER_PREKEYS_MAX",
     "ASKED_MAX",
+    "ASKED_MS",
     "AUTHORITY_MEMBERS_MAX",
     "BACKOFF_FIRST_MS",
     "BACKOFF_MS_MAX",
@@ -156,7 +157,6 @@ __all__ = [
     "TEXT_BYTES_MAX",
     "TOMBSTONES_MAX",
     "TOMBSTONE_KEEP_MS",
-    "UNOPENED_MAX",
     "UNREAD_BUNDLES_MAX",
     "UNREAD_BYTES_MAX",
     "WAITING_ITEMS_MAX",
@@ -308,6 +308,8 @@ PLAN_IDS_MAX: Final = 2_000
 """Ids looked up in the store at once; between two such steps more urgent ones go first."""
 ASKED_MAX: Final = 200_000
 """Ids remembered as asked of one peer and not of others, about 20 MB."""
+ASKED_MS: Final = 60_000
+"""A bundle that the peer asked for it did not bring in this time is asked of another one, too."""
 PLANS_WAITING_MAX: Final = 256
 """Questions of the session that wait for the store; beyond, the peer is not read."""
 WAITING_ITEMS_MAX: Final = 10_000
@@ -378,8 +380,6 @@ EVIDENCE_MAX: Final = 1_000
 """Proofs of equivocation kept; the first ones stay."""
 COPIES_PER_BUNDLE_MAX: Final = 64
 """Carriers remembered of one bundle."""
-UNOPENED_MAX: Final = 20_000
-"""Bundles for this node that wait for a key."""
 RECEIVED_KEEP_MS: Final = 120 * _DAY_MS
 """Digest of an opened bundle is kept this long: longer than any lifetime, so that no receipt
 page shrinks while its author may still read it."""

@@ -2,7 +2,8 @@
 
 Mutual TLS 1.3, one Ed25519 verification per bundle, SQLite with synchronous=FULL in batches of
 250, one acknowledgement per batch, and nothing else: no discovery, policy, ledger, routing or
-reconciliation. A short contact goes before the measured one, as for the nodes. It is what physics and the libraries cost on this machine in this minute.
+reconciliation. A short contact goes before the measured one, as for the nodes. It is what
+physics and the libraries cost on this machine in this minute.
 """
 
 from __future__ import annotations

@@ -178,7 +178,8 @@ def _started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 def _line(process: subprocess.Popen[str]) -> Figures:
     """Return the next line that a process prints. Raises: BenchError with its last words."""
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     line = process.stdout.readline()
     if not line:
         words = process.stderr.read().strip().splitlines()

@@ -17,6 +17,7 @@ from meshnode.links.contacts import Contact, Contacts, Hint, Known
 from meshnode.links.once import Progress, SyncSummary, until_synced
 from meshnode.links.session_host import SessionHost
 from meshnode.links.session_runner import SessionHandle, SessionReport, SessionRunner
+from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.errors import CloseCode
 from protocol.ids import NodeId
@@ -35,6 +36,17 @@ __all__ = ["LinkManager"]
 
 _SILENT_S = SESSION_PING_MS * 1.25 / 1000
 """A session that heard nothing for this long missed the answer to a ping."""
+_BROKEN = frozenset(
+    {
+        CloseCode.MALFORMED,
+        CloseCode.LIMIT_EXCEEDED,
+        CloseCode.VERSION,
+        CloseCode.UNEXPECTED_FRAME,
+        CloseCode.TIMEOUT,
+        CloseCode.CLOCK_DRIFT,
+    }
+)
+"""Said by us, these put the fault on the peer."""
 _MOVED_SILENT_S = 3.0
 """The same where the peer now comes from another address: it has probably lost the old one."""
 
@@ -51,6 +63,7 @@ class LinkManager:
         *,
         static: Sequence[Address] = (),
         hints: trio.MemoryReceiveChannel[Hint] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._node = node
         self._host = host
@@ -58,6 +71,7 @@ class LinkManager:
         self._runtime = runtime
         self._static = tuple(static)
         self._hints = hints
+        self._metrics = metrics or Metrics()
         self._contacts = Contacts()
         self._known = Known()
         self._own: set[Address] = set()
@@ -159,6 +173,7 @@ class LinkManager:
         unadmitted = sum(1 for is_admitted in self._runners.values() if not is_admitted)
         is_full = len(self._runners) >= SESSIONS_MAX or unadmitted >= SESSIONS_UNADMITTED_MAX
         if is_full or self._stopping.is_set():
+            self._metrics.count("links_refused")
             self._runtime.trace("session_refused", remote=link.remote, sessions=len(self._runners))
             await link.aclose()
             return
@@ -176,6 +191,8 @@ class LinkManager:
             del self._runners[runner]
             self._dialled.pop(runner, None)
             self._forget(runner.handle)
+        if report.code in _BROKEN and not report.by_peer:
+            self._metrics.count("sessions_broken")
         self._runtime.trace(
             "session_ended",
             peer=report.peer.hex() if report.peer else "",

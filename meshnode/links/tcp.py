@@ -17,6 +17,7 @@ import trio
 from meshnode.errors import HandshakeError, LinkClosedError, LinkError, LinkTimeoutError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.tls import Secured, TLSContexts, secure
+from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.limits import (
     DIAL_MS_MAX,
@@ -133,6 +134,8 @@ class TCPBearer(Bearer):
     ) -> None:
         """`wrap` may put something between TCP and TLS that counts bytes."""
         self.contexts = contexts
+        self.metrics = Metrics()
+        """Counters; those of the node once it is open."""
         self._wrap = wrap
         self.gate = HandshakeGate()
         self._runtime = runtime
@@ -184,6 +187,7 @@ class TCPBearer(Bearer):
         contexts = self.contexts
         with self.gate.enter(host) as is_admitted:
             if not is_admitted:
+                self.metrics.count("links_refused")
                 await trio.aclose_forcefully(stream)
                 return None
             try:
@@ -191,6 +195,7 @@ class TCPBearer(Bearer):
                     self._wrap(stream), contexts, server_side=True, now_ms=self._runtime.now_ms()
                 )
             except HandshakeError as error:
+                self.metrics.count("links_refused")
                 self._runtime.trace("handshake_failed", remote=host, reason=str(error))
                 return None
         remote = str(Address(host, port))

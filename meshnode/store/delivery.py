@@ -23,7 +23,6 @@ from meshnode.store.schema import (
 )
 from meshnode.store.statements import delete_many, signed64, unsigned64
 from protocol.ids import NodeId, ShortId
-from protocol.limits import UNOPENED_MAX
 
 __all__ = [
     "mark_opened",
@@ -52,17 +51,17 @@ _PAGE_BITS = 10
 def queue_unopened(tx: Transaction, short_ids: Sequence[ShortId], now_ms: int) -> int:
     """Put stored bundles into the inbox's queue; return how many are new there.
 
-    Above `UNOPENED_MAX` the newest stay outside: their author still holds them.
+    Each stands for a bundle that is held, so the queue is bounded by the store; none is left out,
+    because a bundle that is never opened would be a message that is lost.
     """
     keys = dict.fromkeys(signed64(short_id) for short_id in short_ids)
     held = select(_UNOPENED.c.short_id).where(_UNOPENED.c.short_id.in_(keys))
     known = set(tx.connection.execute(held).scalars())
-    count = tx.connection.execute(select(func.count()).select_from(_UNOPENED)).scalar_one()
     rows = [
         {"short_id": key, "author": b"", "keyref": b"", "since_ms": now_ms}
         for key in keys
         if key not in known
-    ][: max(0, UNOPENED_MAX - count)]
+    ]
     if rows:
         tx.connection.execute(insert(_UNOPENED), rows)
     return len(rows)
@@ -108,18 +107,32 @@ def requeue(tx: Transaction, keyref: bytes) -> int:
 
 
 def waiting_keys(conn: Connection, limit: int) -> list[Unopened]:
-    """Return for each missing key the bundle that has waited longest."""
-    query = (
+    """Return for each missing key the bundle that has waited longest, the longest wait first.
+
+    At most `limit` keys of each author: one that names thousands hides nobody else's.
+    """
+    since_ms = func.min(_UNOPENED.c.since_ms)
+    place = (
+        func.row_number()
+        .over(partition_by=_UNOPENED.c.author, order_by=(since_ms, _UNOPENED.c.keyref))
+        .label("place")
+    )
+    keys = (
         select(
             func.min(_UNOPENED.c.short_id).label("short_id"),
             _UNOPENED.c.author,
             _UNOPENED.c.keyref,
-            func.min(_UNOPENED.c.since_ms).label("since_ms"),
+            since_ms.label("since_ms"),
+            place,
         )
         .where(_UNOPENED.c.keyref != b"")
         .group_by(_UNOPENED.c.author, _UNOPENED.c.keyref)
-        .order_by(func.min(_UNOPENED.c.since_ms), _UNOPENED.c.keyref)
-        .limit(limit)
+        .subquery()
+    )
+    query = (
+        select(keys.c.short_id, keys.c.author, keys.c.keyref, keys.c.since_ms)
+        .where(keys.c.place <= limit)
+        .order_by(keys.c.since_ms, keys.c.keyref)
     )
     return [Unopened(unsigned64(row[0]), *row[1:]) for row in conn.execute(query)]
 

@@ -45,7 +45,8 @@ def page(
     conn: Connection, interest: Interest, after: Cursor | None, limit: int, peer: NodeId
 ) -> tuple[list[Candidate], Cursor | None]:
     """Return the next `limit` bundles of an interest in order of service, without those that
-    `peer` wrote, and where the next page starts; None where this was the last."""
+    `peer` wrote, and where the next page starts; None where this was the last.
+    """
     place = after or _FIRST
     values = (
         interest.zone,

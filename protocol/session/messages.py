@@ -174,13 +174,17 @@ def encode_versions(documents: Mapping[DocumentKey, tuple[int, int]]) -> bytes:
 def decode_versions_untrusted(payload: bytes) -> dict[DocumentKey, tuple[int, int]]:
     """Read DOCUMENT_VERSIONS. Raises: MalformedError, LimitExceededError."""
     value = canonical.decode_untrusted(payload, max_bytes=FRAME_BYTES_MAX)
-    documents = {}
+    documents: dict[DocumentKey, tuple[int, int]] = {}
+    last: DocumentKey | None = None
     for line in canonical.as_array(value, "documents", _DOCUMENTS_MAX, 0):
         cls, scope, epoch, version = canonical.as_array(line, "document version", 4)
         key = (
             canonical.as_uint(cls, "document class", 255),
             canonical.as_bytes(scope, "document scope", 64, 0),
         )
+        if last is not None and key <= last:
+            raise MalformedError("versions of documents are out of order")
+        last = key
         documents[key] = (
             canonical.as_uint(epoch, "epoch"),
             canonical.as_uint(version, "version"),

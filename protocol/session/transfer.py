@@ -45,8 +45,8 @@ class Outflow:
         # What the peer holds; False while our copy is under way to it.
         self._known: dict[ShortId, bool] = {}
         self._under_way: deque[ShortId] = deque()
-        self._ready_bytes = 0
-        self._asked_bytes = 0
+        # Bytes read ahead of the wire, or being read, by class.
+        self._ahead_bytes = [0] * len(TrafficClass)
         self._acked = 0
         self._window = Window()
         self.sent = 0
@@ -108,19 +108,21 @@ class Outflow:
         known, asked, taken_bytes = self._known, self._asked, 0
         for traffic_class in TrafficClass:
             queue = self._waiting[traffic_class]
-            ahead_bytes_max = SUPPLY_AHEAD_BYTES * (2 if traffic_class <= _URGENT else 1)
+            # What is less urgent does not count: it holds nothing up, here either.
+            ahead_bytes = sum(self._ahead_bytes[: traffic_class + 1])
             while queue and taken_bytes < max_bytes:
-                if self._ready_bytes + self._asked_bytes >= ahead_bytes_max:
+                if ahead_bytes >= SUPPLY_AHEAD_BYTES:
                     return wanted
                 item = queue.popleft()
-                short_id = item.short_id
+                short_id, size_bytes = item.short_id, item.size_bytes
                 if short_id in known:
                     # It came from the peer while it waited here.
                     self._queued.discard(short_id)
                     continue
                 asked[short_id] = item
-                self._asked_bytes += item.size_bytes
-                taken_bytes += item.size_bytes
+                self._ahead_bytes[traffic_class] += size_bytes
+                ahead_bytes += size_bytes
+                taken_bytes += size_bytes
                 wanted.append(short_id)
         return wanted
 
@@ -129,14 +131,14 @@ class Outflow:
         item = self._asked.pop(short_id, None)
         if item is None:
             return
-        self._asked_bytes -= item.size_bytes
+        self._ahead_bytes[item.traffic_class] -= item.size_bytes
         if raw is None:
             self._queued.discard(short_id)
             return
         size = len(raw) + 1
         head = bytes((FrameType.BUNDLE, size >> 8, size & 0xFF, min(hops, HOPS_MAX)))
         self._ready[item.traffic_class].append((short_id, head + raw))
-        self._ready_bytes += len(raw)
+        self._ahead_bytes[item.traffic_class] += len(raw)
 
     def frames_into(
         self,
@@ -161,7 +163,7 @@ class Outflow:
             short_id, frame = queue.popleft()
             parts.append(frame)
             size_bytes += frame_bytes
-            self._ready_bytes -= frame_bytes - _HEAD_BYTES
+            self._ahead_bytes[traffic_class] -= frame_bytes - _HEAD_BYTES
             self._under_way.append(short_id)
             window.sent(frame_bytes, now_ms)
             self._queued.discard(short_id)

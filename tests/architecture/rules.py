@@ -207,9 +207,15 @@ def _depth(node: ast.stmt, is_elif: bool = False) -> int:
 
 
 def long_signatures(source: Source) -> Iterator[str]:
-    """Complain of a function with too many parameters; self and cls do not count."""
+    """Complain of a function with too many parameters; self and cls do not count.
+
+    In a test, a parameter that is named at each call and may be left out does not count either:
+    it says in what a case differs from the usual.
+    """
     for node in _functions(source):
-        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        every = [*node.args.posonlyargs, *node.args.args]
+        named = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        every += [each for each, default in named if source.is_product or default is None]
         count = sum(each.arg not in {"self", "cls"} for each in every)
         if count > PARAMETERS_MAX:
             yield f"{node.name} has {count} parameters, {PARAMETERS_MAX} at most"
@@ -358,7 +364,8 @@ def _bare_fields(node: ast.ClassDef) -> Iterator[str]:
 
 def _is_record(node: ast.ClassDef) -> bool:
     calls = [each.func if isinstance(each, ast.Call) else each for each in node.decorator_list]
-    return any(_last(each) == "dataclass" for each in calls)
+    is_named_tuple = any(_last(base) == "NamedTuple" for base in node.bases)
+    return is_named_tuple or any(_last(each) == "dataclass" for each in calls)
 
 
 def _is_text(node: ast.stmt) -> bool:

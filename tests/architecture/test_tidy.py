@@ -24,6 +24,8 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (rules.long_functions, "protocol/a.py", f"class A:\n  def f():\n{DEEP}"),
     (rules.long_signatures, "protocol/a.py", f"def f({MANY}): pass"),
     (rules.long_signatures, "protocol/a.py", f"def f(self, *, {MANY}): pass"),
+    (rules.long_signatures, "protocol/a.py", f"def f(*, {MANY.replace(',', '=1,')}=1): pass"),
+    (rules.long_signatures, "tests/a.py", f"def f(self, *, {MANY}): pass"),
     (rules.stray_imports, "protocol/bundle.py", "import msgpack"),
     (rules.stray_imports, "protocol/bundle.py", "def f():\n    from msgpack import packb"),
     (rules.stray_imports, "meshnode/relay.py", "import sqlalchemy.orm"),
@@ -50,6 +52,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (rules.missing_exports, "protocol/a.py", "x = 1"),
     (rules.missing_exports, "protocol/a.py", "__all__ = ['x', 'y']\nx = 1"),
     (rules.undocumented_fields, "protocol/a.py", RECORD),
+    (rules.undocumented_fields, "protocol/a.py", "class A(NamedTuple):\n    b: int"),
     (rules.undocumented_fields, "protocol/a.py", f"{RECORD}    c: int\n    '''Seconds.'''\n"),
 ]
 
@@ -58,6 +61,7 @@ SOUND: list[tuple[Rule, str, str]] = [
     (rules.long_functions, "protocol/a.py", "def f():\n" + "    x = 1\n" * 69),
     (rules.long_functions, "protocol/a.py", f"def f():\n{CHAIN}"),
     (rules.long_signatures, "protocol/a.py", f"def f(self, {MANY[:-4]}): pass"),
+    (rules.long_signatures, "tests/a.py", f"def f(*, {MANY.replace(',', '=1,')}=1): pass"),
     (rules.stray_imports, "protocol/canonical.py", "import msgpack"),
     (rules.stray_imports, "meshnode/store/a.py", "import sqlalchemy.orm"),
     (rules.stray_imports, "tests/a.py", "import sqlalchemy"),

@@ -326,9 +326,9 @@ def _be(home: Path, address: str, static: list[str], lifeline: int) -> NoReturn:
             discovery=DiscoverySettings(mdns=False, probe=False),
         )
         trio.run(_run, home, settings)
-    except BaseException:
-        traceback.print_exc()
     finally:
+        # Whatever ended it: the child of a fork must not go on as its parent.
+        traceback.print_exc()
         os._exit(70)
 
 

@@ -34,12 +34,12 @@ _WORLDS = 4
 _KILLS = 50
 _WORLD_S_MAX = 280.0
 
-_SHOWN_TO = {
+_ADDRESSEES = {
     "squad:Queyras": {"author", "reader"},
     "codt": {"gateway"},
-    # An SOS is for everybody in the zone to read, whomever it calls.
     "sos zone": {"author", "reader", "gateway"},
-    "sos codt": {"author", "reader", "gateway"},
+    # Whoever in the zone gets it may read it, but it stops once the centre has it.
+    "sos codt": {"gateway"},
 }
 
 _OUTGOING = """
@@ -105,6 +105,7 @@ async def _faults(folder: Path, world: dict[str, Any]) -> list[str]:
     """Return what is wrong with the world that a run left behind."""
     faults = []
     expected: dict[str, dict[str, str]] = {each.name: {} for each in CAST}
+    known: dict[str, str] = {}
     targets = {text: (writer, to) for writer, to, text in world["written"]}
     for writer in sorted(set(WRITERS)):
         outgoing = _rows(folder / writer, _OUTGOING)
@@ -116,17 +117,20 @@ async def _faults(folder: Path, world: dict[str, Any]) -> list[str]:
             if state != "delivered":
                 faults.append(f"{text!r} ended as {state}")
             _writer, to = targets[text]
-            for name in _SHOWN_TO.get(to, {to}) - {writer}:
+            for name in _ADDRESSEES.get(to, {to}) - {writer}:
                 expected[name][message] = text
+            known[message] = text
         pending = _rows(folder / writer, _PENDING)[0][0]
         if pending:
             faults.append(f"{writer} says delivered, and waits for {pending} recipients")
     for name, messages in expected.items():
-        shown = [tuple(each) for each in world["shown"][name]]
-        if sorted(shown) != sorted(messages.items()):
-            missing = set(messages.items()) - set(shown)
-            more = Counter(shown) - Counter(messages.items())
-            faults.append(f"{name} misses {missing} and shows in excess {dict(more)}")
+        shown = Counter((message, text) for message, text in world["shown"][name])
+        faults += [f"{name} misses {each}" for each in messages.items() if each not in shown]
+        faults += [f"{name} shows {each} {n} times" for each, n in shown.items() if n > 1]
+        for message, text in shown:
+            may_see = text.endswith("sos codt") and name != "vehicle"
+            if known.get(message) != text or not (message in messages or may_see):
+                faults.append(f"{name} shows {text!r}, which is not for it")
     return faults + await _store_faults(folder)
 
 

@@ -11,8 +11,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,9 +185,7 @@ async def test_a_shared_commit_keeps_exactly_what_it_acknowledged(
 
         async with open_store(path, runtime()) as store:
             with _broken(step, moment) as breaker:
-                async with trio.open_nursery() as nursery:
-                    for seq in range(100, 104):
-                        nursery.start_soon(write, store, seq)
+                await _side_by_side(partial(write, store), range(100, 104))
             await check(store)
             now = await held(store)
             assert acknowledged <= now
@@ -202,6 +201,13 @@ async def test_a_shared_commit_keeps_exactly_what_it_acknowledged(
             break
     assert not failed
     assert step > 10, "the work has many steps, and each was broken"
+
+
+async def _side_by_side(write: Callable[[int], Awaitable[None]], seqs: Iterable[int]) -> None:
+    """Run `write` for every number at the same time; return when all have ended."""
+    async with trio.open_nursery() as nursery:
+        for seq in seqs:
+            nursery.start_soon(write, seq)
 
 
 @pytest.mark.slow

@@ -44,7 +44,15 @@ class Pair:
         self._starts = 0
 
     def start(self, name: str) -> None:
-        argv = [sys.executable, "-c", _MAIN, "--home", str(self.people.home(name)), "run"]
+        argv = [
+            sys.executable,
+            "-c",
+            _MAIN,
+            "--debug",
+            "--home",
+            str(self.people.home(name)),
+            "run",
+        ]
         self._starts += 1
         log = self.people.folder / f"{self._starts} {name}.log"
         with log.open("ab") as out:

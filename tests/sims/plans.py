@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from protocol.identity import Role
 from sims.fleet import DevicePlan
@@ -25,27 +26,42 @@ def devices(count: int) -> tuple[DevicePlan, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is of everything."""
+
+    devices: int = 8
+    """Nodes."""
+    contacts: int = 40
+    """At most so many."""
+    messages: int = 12
+    """Messages written."""
+    duration_s: float = 20_000.0
+    """Virtual seconds."""
+
+
+NORMAL = Size()
+LARGE = Size(10, 120, 30, 86_400.0)
+
+
 def random_scenario(
     seed: int,
+    size: Size = NORMAL,
     *,
-    count: int = 8,
-    contacts: int = 40,
-    messages: int = 12,
-    crashes: int = 3,
-    crash_times: Sequence[float] = (),
-    duration_s: float = 20_000.0,
+    crash_times: Sequence[float] | None = None,
     lifetime_s: int | None = None,
     written_until: float = 0.9,
     is_gathering: bool = False,
 ) -> Scenario:
-    """Return a scenario of `count` devices that follows from its arguments alone.
+    """Return a scenario that follows from its arguments alone.
 
-    Where they gather, all are with the box in the end, and no clock is wrong.
+    Without `crash_times` there are three crashes. Where they gather, all are with the box in the
+    end, and no clock is wrong.
     """
     draw = random.Random(seed)
-    fleet = devices(count)
+    fleet, duration_s = devices(size.devices), size.duration_s
     names = [device.name for device in fleet]
-    at = [draw.uniform(100, duration_s * 0.9) for _ in range(crashes)]
+    at = [draw.uniform(100, duration_s * 0.9) for _ in range(3)]
     steps = (ClockStep(draw.uniform(0, duration_s), draw.choice(names), draw.uniform(-300, 300)),)
     gathering = [
         Contact(duration_s * 0.95, duration_s, "box", name)
@@ -57,9 +73,11 @@ def random_scenario(
         about="Whatever the seed says.",
         duration_s=duration_s,
         devices=fleet,
-        contacts=(*_contacts(draw, names, contacts, duration_s * 0.9), *gathering),
-        messages=tuple(_messages(draw, names, messages, duration_s * written_until, lifetime_s)),
-        crashes=tuple(_crashes(draw, names, crash_times or at)),
+        contacts=(*_contacts(draw, names, size.contacts, duration_s * 0.9), *gathering),
+        messages=tuple(
+            _messages(draw, names, size.messages, duration_s * written_until, lifetime_s)
+        ),
+        crashes=tuple(_crashes(draw, names, at if crash_times is None else crash_times)),
         clock_steps=() if is_gathering else steps,
         latency_s=draw.choice([0.0, 0.02, 0.6]),
         rate_bytes_s=draw.choice([2_000.0, 50_000.0, 1e6]),

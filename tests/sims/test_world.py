@@ -23,10 +23,10 @@ from sims.reading import included_scenarios, load_scenario
 from sims.record import WorldRecord
 from sims.scenario import ClockStep, Contact, Crash, Scenario, ScenarioError, WrittenMessage
 from sims.world import Sealing, run_world
-from tests.sims.plans import random_scenario
+from tests.sims.plans import LARGE, random_scenario
 
 FEW = settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -240,5 +240,4 @@ def test_every_ledger_ends_in_exactly_one_of_delivered_expired_refused(
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(50))
 def test_many_seeds_keep_every_promise(seed: int) -> None:
-    scenario = random_scenario(seed, count=10, contacts=120, messages=30, duration_s=86_400.0)
-    assert check_world(run_world(scenario, seed)) == []
+    assert check_world(run_world(random_scenario(seed, LARGE), seed)) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from unittest.mock import patch
 
 import pytest
 
@@ -42,12 +41,11 @@ async def test_bundles_are_tried_in_the_order_of_arrival(store: Store) -> None:
     assert await _untried(store, 1) == [5]
 
 
-async def test_the_queue_is_bounded_and_the_first_stay(store: Store) -> None:
-    with patch.object(delivery, "UNOPENED_MAX", 3):
-        assert await _queue(store, 1, 2) == 2
-        assert await _queue(store, 2, 3, 4) == 1
-        assert await _queue(store, 4) == 0
-    assert await _untried(store) == [1, 2, 3]
+async def test_nothing_is_left_out_of_the_queue_and_nothing_is_in_it_twice(store: Store) -> None:
+    assert await _queue(store, 1, 2) == 2
+    assert await _queue(store, 2, 3, 4) == 2
+    assert await _queue(store, 4) == 0
+    assert await _untried(store) == [1, 2, 3, 4]
 
 
 async def test_what_waits_for_a_key_is_not_tried_again(store: Store) -> None:
@@ -61,7 +59,16 @@ async def test_what_waits_for_a_key_is_not_tried_again(store: Store) -> None:
         Unopened(1, node(4), _KEY, NOW_MS),
         Unopened(2, node(5), _OTHER_KEY, NOW_MS),
     ]
-    assert len(await store.read(lambda conn: delivery.waiting_keys(conn, 1))) == 1
+
+
+async def test_one_author_with_many_missing_keys_hides_nobody_else_s(store: Store) -> None:
+    await _queue(store, 1, 2, 3, 4)
+    for short_id in (1, 2, 3):
+        await _wait(store, short_id, 4, bytes([short_id]) * 8)
+    await _wait(store, 4, 5, _KEY)
+    found = await store.read(lambda conn: delivery.waiting_keys(conn, 2))
+    assert [each.short_id for each in found if each.author == node(4)] == [1, 2]
+    assert [each.short_id for each in found if each.author == node(5)] == [4]
 
 
 async def test_a_key_that_comes_lets_its_bundles_be_tried_again(store: Store) -> None:

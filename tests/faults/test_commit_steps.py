@@ -1,0 +1,344 @@
+"""Break a whole node at step 1, 2, 3 … of what it does, until it passes; then compare.
+
+Twice for each step: as a fault that passes, which the node must heal while it runs, and as a cut
+of the power, after which nothing reaches the disk until the node is started again. Either way it
+ends where a node ends that nothing happened to: nothing lost, nothing twice. Source: STYLE 34.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import trio
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from sqlalchemy import Engine, event
+
+from meshnode.errors import StoreError
+from meshnode.links.memory import MemoryNetwork
+from meshnode.node import Node, NodeParts, open_node
+from meshnode.outbox import Priority, Writing
+from meshnode.store.engine import open_store
+from protocol.authority import (
+    DocumentClass,
+    Member,
+    RosterBody,
+    Unit,
+    build,
+    decode_roster_untrusted,
+    document_signer,
+)
+from protocol.bundle import Scope
+from protocol.identity import DeviceClass, Role
+from protocol.ids import squad_id_of
+from protocol.routing.epidemic import Epidemic
+from sims.fleet import ZONE, DevicePlan, Fleet, make_fleet
+from sims.network import address_of
+from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
+from sims.sealer import StandInSealer
+from tests.meshnode.store.parts import check
+
+pytestmark = pytest.mark.slow
+
+_SEED: Final = 41
+_SQUAD: Final = "Queyras"
+_STEPS_MAX: Final = 600
+_QUIET_S: Final = 8.0
+"""Virtual seconds in which rooms that failed start again and do what is left."""
+
+_PLANS: Final = (
+    DevicePlan("author", Role.AGENT, (_SQUAD,)),
+    DevicePlan("reader", Role.AGENT, (_SQUAD,)),
+    DevicePlan("late", Role.AGENT, (_SQUAD,)),
+    DevicePlan("joiner", Role.AGENT, ("Ubaye",)),
+    DevicePlan("gateway", Role.GATEWAY),
+)
+
+_STORY: Final = {
+    "messages": "SELECT direction, kind, text, state, reason, ended_ms > 0 FROM message",
+    "recipients": "SELECT m.text, r.node, r.state FROM recipient r "
+    "JOIN message m ON m.key = r.message",
+    "ledger": "SELECT m.text, l.event, l.node, l.detail FROM ledger l "
+    "JOIN message m ON m.key = l.message",
+    "bundles": "SELECT a.node, b.incarnation, b.seq, b.kind, b.scope, b.is_own FROM bundle b "
+    "JOIN author a ON a.key = b.author",
+    "tombstones": "SELECT reason FROM tombstone",
+    "unopened": "SELECT author, keyref = '' FROM unopened",
+    "due": "SELECT author, page FROM receipt_due",
+    "received": "SELECT author, seq FROM received",
+    "own": "SELECT seq FROM own_bundle",
+    "chains": "SELECT scope, is_closed FROM sending_chain",
+    "given": 'SELECT node, "index", at_ms > 0 FROM given',
+    "read chains": "SELECT author, scope FROM receiving_chain",
+    "documents": "SELECT document_class, scope, epoch, version FROM document",
+    "own prekeys": "SELECT count(*) FROM own_prekey",
+    "prekeys": "SELECT node FROM peer_prekey",
+    "number": "SELECT seq FROM node",
+    "evidence": "SELECT subject FROM evidence",
+}
+"""All that a store says, without what is drawn at random and without times."""
+
+_Story = dict[str, list[tuple[Any, ...]]]
+_Work = Callable[[Node], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One thing that is done to one node."""
+
+    name: str
+    """Whose node."""
+    base: Path
+    """Its store before."""
+    work: _Work
+    """What comes from outside: somebody writes, or a peer brings something."""
+
+
+class _Network:
+    """The devices, their stores before anything happens, and how a node is opened on a store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.fleet: Fleet = make_fleet(_PLANS, seeded_entropy(_SEED, "authority"), START_MS)
+        self._devices = {each.plan.name: each for each in self.fleet.devices}
+
+    def id_of(self, name: str) -> bytes:
+        return self._devices[name].node
+
+    @asynccontextmanager
+    async def opened(self, name: str, path: Path) -> AsyncIterator[Node]:
+        device = self._devices[name]
+        runtime = Machine(_SEED, name, Tracer()).runtime
+        sealer = StandInSealer(runtime.entropy)
+        is_new = not path.exists()
+        async with open_store(path, runtime) as store:
+            if is_new:
+                await self.fleet.furnish(device, store, runtime, sealer)
+            bearer = MemoryNetwork().bearer(address_of(name), name.encode())
+            parts = NodeParts(device.identity, store, runtime, sealer, Epidemic(), bearer)
+            async with open_node(parts) as node:
+                yield node
+
+    async def after(self, name: str, *works: _Work, base: Path | None = None) -> Path:
+        """Return the store of `name` after `works`, done one after the other."""
+        number = len(list(self.folder.glob("*.sqlite")))
+        path = self.folder / f"{number} {name}.sqlite"
+        if base is not None:
+            shutil.copy(base, path)
+        async with self.opened(name, path) as node, node.working():
+            for work in works:
+                await work(node)
+                await trio.sleep(_QUIET_S)
+        return path
+
+
+def _writes(scope: Scope, text: str, priority: Priority = Priority.NORMAL) -> _Work:
+    return lambda node: node.outbox.send(Writing(scope, text, priority))
+
+
+def _brings(*paths: Path) -> _Work:
+    """A peer brings everything that lies in these stores."""
+    batch = []
+    for path in paths:
+        with closing(sqlite3.connect(path)) as connection:
+            batch += connection.execute("SELECT hops, raw FROM bundle ORDER BY key").fetchall()
+    return lambda node: node.relay.receive(None, batch)
+
+
+def _lets_in(network: _Network, name: str) -> _Work:
+    """An authority's new list of the squad, with `name` on it."""
+    old = next(
+        roster
+        for each in network.fleet.documents
+        if each.cls is DocumentClass.ROSTER
+        for roster in [decode_roster_untrusted(each.body)]
+        if roster.name == _SQUAD
+    )
+    device = next(each for each in network.fleet.devices if each.plan.name == name)
+    member = Member(device.badge.public_key, Role.AGENT, DeviceClass.PHONE, name)
+    members = tuple(sorted((*old.members, member), key=lambda each: each.public_key))
+    new = RosterBody(Unit.SQUAD, ZONE, old.unit_id, _SQUAD, members)
+    # The key for documents is the first that a fleet draws.
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(seeded_entropy(_SEED, "authority")(32))
+    signers = [document_signer(key)]
+    raw = build(DocumentClass.ROSTER, new.scope, (1, 2), START_MS + 1, new.encode(), signers).raw
+    return lambda node: node.membership.accept([raw])
+
+
+async def _case(network: _Network, name: str) -> _Case:
+    """Return one case of `_CASES`, with what must have happened before."""
+    squad = Scope.for_squad(ZONE, squad_id_of(ZONE, _SQUAD))
+    to_squad = _writes(squad, "to the squad")
+    to_reader = _writes(Scope.for_device(ZONE, network.id_of("reader")), "to the reader")
+    to_late = _writes(Scope.for_device(ZONE, network.id_of("late")), "to one without a key")
+    sos = _writes(Scope.for_zone(ZONE), "help", Priority.SOS)
+    fresh = {each.name: await network.after(each.name) for each in _PLANS}
+    author = await network.after("author", _brings(fresh["reader"]), base=fresh["author"])
+    wrote = await network.after("author", to_squad, to_reader, to_late, sos, base=author)
+    match name:
+        case "send to a squad":
+            return _Case("author", author, to_squad)
+        case "send to a device":
+            return _Case("author", author, to_reader)
+        case "send without a key":
+            return _Case("author", author, to_late)
+        case "send an SOS":
+            return _Case("author", author, sos)
+        case "a key comes":
+            return _Case("author", wrote, _brings(fresh["late"]))
+        case "messages come":
+            return _Case("reader", fresh["reader"], _brings(wrote))
+        case "receipts come":
+            read = await network.after("reader", _brings(wrote), base=fresh["reader"])
+            return _Case("author", wrote, _brings(read))
+        case "somebody joins":
+            carrying = await network.after("joiner", _brings(wrote), base=fresh["joiner"])
+            return _Case("joiner", carrying, _lets_in(network, "joiner"))
+        case "a key is asked for":
+            joins = _lets_in(network, "joiner")
+            asking = await network.after(
+                "joiner", _brings(wrote), joins, _waits_long, base=fresh["joiner"]
+            )
+            knowing = await network.after("author", joins, base=wrote)
+            return _Case("author", knowing, _brings(asking))
+    raise AssertionError(name)
+
+
+async def _waits_long(_node: Node) -> None:
+    # Keys are not asked for in the first minute.
+    await trio.sleep(90)
+
+
+_CASES: Final = (
+    "send to a squad",
+    "send to a device",
+    "send without a key",
+    "send an SOS",
+    "a key comes",
+    "messages come",
+    "receipts come",
+    "somebody joins",
+    "a key is asked for",
+)
+
+
+# --- breaking ------------------------------------------------------------------------------------
+
+
+class _Breaker:
+    """Fails the n-th thing that the database is asked to do, or everything from there on."""
+
+    def __init__(self, step: int, *, is_cut: bool) -> None:
+        self._step = step
+        self._is_cut = is_cut
+        self._taken = 0
+
+    def __call__(self, *_arguments: Any) -> None:
+        self._taken += 1
+        if self._taken == self._step or (self._is_cut and self._taken > self._step):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+            raise error
+
+    @property
+    def has_struck(self) -> bool:
+        return self._taken >= self._step
+
+
+@contextmanager
+def _broken(step: int, *, is_cut: bool) -> Iterator[_Breaker]:
+    breaker = _Breaker(step, is_cut=is_cut)
+    names = ("before_cursor_execute", "commit")
+    for name in names:
+        event.listen(Engine, name, breaker)
+    try:
+        yield breaker
+    finally:
+        for name in names:
+            event.remove(Engine, name, breaker)
+
+
+def _story(path: Path) -> _Story:
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            name: sorted(connection.execute(query).fetchall(), key=repr)
+            for name, query in _STORY.items()
+        }
+
+
+def _differences(found: _Story, wanted: _Story) -> dict[str, Any]:
+    return {
+        name: {"found": found[name], "wanted": wanted[name]}
+        for name in _STORY
+        if found[name] != wanted[name]
+    }
+
+
+async def _tried(work: _Work, node: Node) -> bool:
+    try:
+        await work(node)
+    except StoreError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", _CASES)
+async def test_a_fault_at_any_step_heals(
+    name: str, tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    network = _Network(tmp_path)
+    case = await _case(network, name)
+    wanted = _story(await network.after(case.name, case.work, base=case.base))
+    assert wanted != _story(case.base)
+    path = tmp_path / "broken.sqlite"
+    for step in range(1, _STEPS_MAX):
+        shutil.copy(case.base, path)
+        async with network.opened(case.name, path) as node:
+            async with node.working():
+                with _broken(step, is_cut=False) as breaker:
+                    is_done = await _tried(case.work, node)
+                    await trio.sleep(_QUIET_S)
+                if not is_done:
+                    # Whoever was told that it failed tries once more.
+                    await case.work(node)
+                    await trio.sleep(_QUIET_S)
+            await check(node.store)
+        assert not (found := _differences(_story(path), wanted)), (step, found)
+        if not breaker.has_struck:
+            break
+    assert not breaker.has_struck
+    assert step > 10, "the work has many steps, and each was broken"
+
+
+@pytest.mark.parametrize("name", _CASES)
+async def test_a_power_cut_at_any_step_loses_nothing(
+    name: str, tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    network = _Network(tmp_path)
+    case = await _case(network, name)
+    wanted = _story(await network.after(case.name, case.work, base=case.base))
+    path = tmp_path / "cut.sqlite"
+    for step in range(1, _STEPS_MAX):
+        shutil.copy(case.base, path)
+        async with network.opened(case.name, path) as node, node.working():
+            with _broken(step, is_cut=True) as breaker:
+                is_done = await _tried(case.work, node)
+                await trio.sleep(_QUIET_S)
+        async with network.opened(case.name, path) as node:
+            assert node.store.rebuilt_count == 0
+            async with node.working():
+                await trio.sleep(_QUIET_S)
+                if not is_done:
+                    await case.work(node)
+                    await trio.sleep(_QUIET_S)
+            await check(node.store)
+        assert not (found := _differences(_story(path), wanted)), (step, found)
+        if not breaker.has_struck:
+            break
+    assert not breaker.has_struck

@@ -1,0 +1,1 @@
+"""Attacks on a whole node: what an outsider, an enrolled peer and a relay can and cannot do."""

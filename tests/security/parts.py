@@ -1,0 +1,404 @@
+"""A town of enrolled devices in real homes, and a scripted peer that speaks raw frames over TLS."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from ssl import SSLContext
+
+import trio
+
+from meshnode.authority_home import AuthorityHome, Network
+from meshnode.config import DiscoverySettings, LinkSettings, Settings
+from meshnode.enrol import DeviceIdentity, load_identity, read_invitation
+from meshnode.enrolled import complete, request_for
+from meshnode.errors import LinkClosedError
+from meshnode.links.base import Address, Link
+from meshnode.links.tcp import TCPBearer
+from meshnode.links.tls import TLSFiles, make_contexts
+from meshnode.node import Node
+from meshnode.running import open_home, run_home
+from meshnode.runtime import Runtime, system_runtime
+from protocol import bundle as bundles
+from protocol.armour import TextForm, armour
+from protocol.bundle import Header, Scope, Suite
+from protocol.errors import CloseCode
+from protocol.identity import DeviceClass, Role, binding_message
+from protocol.ids import squad_id_of
+from protocol.limits import Kind
+from protocol.reports import Reception
+from protocol.session import LocalHello, messages
+from protocol.session.frames import FrameReader, FrameType, encode_frame
+from protocol.session.messages import Summary
+
+__all__ = [
+    "BOX",
+    "SETTINGS",
+    "SQUAD",
+    "ZONE",
+    "Memory",
+    "Peer",
+    "Town",
+    "Writer",
+    "address_of",
+    "documents_of",
+    "enrol",
+    "has_settled",
+    "make_town",
+    "measured",
+    "rising",
+    "running",
+    "serves",
+    "until",
+]
+
+ZONE = 7
+SQUAD = "Queyras"
+BOX = "box"
+"""The device that is attacked."""
+PEOPLE = (BOX, "alice", "bob", "mallory")
+PASSPHRASE = "five quite ordinary words here"
+SETTINGS = Settings(
+    links=LinkSettings(listen=("127.0.0.1:0",)),
+    discovery=DiscoverySettings(mdns=False, probe=False),
+)
+ANSWER_S_MAX = 10.0
+
+
+# --- a town ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """An authority and its devices, each with a home; a test works on a copy."""
+
+    folder: Path
+    """`hq`, and one home per device."""
+    anchors: tuple[bytes, ...]
+    """DER, what every device trusts."""
+
+    def home(self, name: str) -> Path:
+        """Return the home of a device."""
+        return self.folder / name
+
+    def identity(self, name: str) -> DeviceIdentity:
+        """Return the keys and badge of a device."""
+        return load_identity(self.home(name))
+
+    def client(self, name: str) -> SSLContext:
+        """Return the context with which a device dials."""
+        return make_contexts(TLSFiles.in_home(self.home(name)), self.anchors).client
+
+    def copied(self, folder: Path) -> Town:
+        """Return a copy in `folder`."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return replace(self, folder=folder)
+
+    def clone_authority(self, name: str) -> Path:
+        """Return the home of a copy of the authority, which then says other things."""
+        copy = self.folder / name
+        shutil.copytree(self.folder / "hq", copy)
+        return copy
+
+
+def make_town(folder: Path, extra: Sequence[tuple[str, Role]] = ()) -> Town:
+    """Enrol everybody in `folder` and let each hold all documents. Cost: about a second."""
+    return trio.run(_make_town, folder, extra)
+
+
+async def _make_town(folder: Path, extra: Sequence[tuple[str, Role]]) -> Town:
+    runtime = system_runtime()
+    hq = folder / "hq"
+    hq.mkdir(parents=True)
+    network = Network("Alpes", ZONE, "Briançon")
+    AuthorityHome.create(hq, PASSPHRASE, network, runtime.now_ms(), runtime.entropy, scrypt_cost=2)
+    people = [*((name, Role.AGENT) for name in PEOPLE), *extra]
+    for name, role in people:
+        await enrol(folder, hq, name, role, runtime)
+    documents = documents_of(hq, runtime)
+    for name, _role in people:
+        async with open_home(folder / name, SETTINGS, runtime) as node:
+            await node.membership.accept(documents)
+            anchors = node.membership.root.anchors
+    return Town(folder, anchors)
+
+
+async def enrol(folder: Path, hq: Path, name: str, role: Role, runtime: Runtime) -> None:
+    """Make a home for a new device."""
+    squads = [SQUAD] if role is Role.AGENT else []
+    with AuthorityHome.open(hq, PASSPHRASE, runtime.entropy) as authority:
+        invited = authority.invite(name, role, DeviceClass.PHONE, squads, runtime.now_ms())
+        invitation = read_invitation(
+            armour(TextForm.INVITATION, invited.encode()), runtime.now_ms()
+        )
+        pending = await request_for(folder / name, invitation, runtime)
+        answer = authority.issue(pending.text, runtime.now_ms())
+        await complete(folder / name, armour(TextForm.ANSWER, answer.encode()), runtime)
+
+
+def documents_of(hq: Path, runtime: Runtime) -> list[bytes]:
+    """Return the documents in force, as an authority would give them away."""
+    with AuthorityHome.open(hq, PASSPHRASE, runtime.entropy) as authority:
+        return [document.raw for document in authority.state.documents]
+
+
+@asynccontextmanager
+async def running(home: Path, trace: Callable[..., None] | None = None) -> AsyncIterator[Node]:
+    """Run the node of a home, as `meshnode run` does."""
+    runtime = system_runtime(trace) if trace is not None else system_runtime()
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(ANSWER_S_MAX):
+            node = await nursery.start(run_home, home, SETTINGS, runtime)
+        yield node
+        nursery.cancel_scope.cancel()
+
+
+# --- what people write -----------------------------------------------------------------------
+
+
+class Writer:
+    """Signs bundles as one device, whatever they say."""
+
+    _numbers = count(1_000_000)
+
+    def __init__(self, identity: DeviceIdentity) -> None:
+        self.node = identity.node
+        self._sign = identity.badge_key.sign
+        self._runtime = system_runtime()
+
+    def header(self, **changes: object) -> Header:
+        """Return the header of a text for a squad that nobody here is in, with `changes`."""
+        usual = Header(
+            suite=Suite.CHAIN,
+            kind=Kind.TEXT,
+            author=self.node,
+            incarnation=77,
+            seq=next(self._numbers),
+            hlc=self._runtime.now_ms() << 16,
+            lifetime_s=86_400,
+            scope=Scope.for_squad(ZONE, squad_id_of(ZONE, "elsewhere")),
+            keyref=bytes(8),
+            index=3,
+        )
+        return replace(usual, **changes)  # type: ignore[arg-type]
+
+    def bundle(self, body: bytes | None = None, **changes: object) -> bytes:
+        """Return a signed container; its body is random where none is given."""
+        body = self._runtime.entropy(120) if body is None else body
+        return bundles.build(self.header(**changes), body, self._sign).raw
+
+
+# --- a scripted peer -------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Peer:
+    """One end of a link, in the hands of a test; a task of its own reads all the time."""
+
+    link: Link
+    """Over TLS."""
+    identity: DeviceIdentity
+    """Who it claims to be."""
+    sent: int = 0
+    """Bundles sent."""
+    fates: dict[int, Reception] = field(default_factory=dict)
+    """What became of them, by number."""
+    bye: CloseCode | None = None
+    """What the node said at the end."""
+    seen: list[tuple[FrameType, bytes]] = field(default_factory=list)
+    """Every frame that came."""
+    has_ended: trio.Event = field(default_factory=trio.Event)
+    """The node ended the link."""
+    _reading: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _changed: trio.Event = field(default_factory=trio.Event)
+    _upto: int = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def dialled(cls, town: Town, name: str, node: Node) -> AsyncIterator[Peer]:
+        """Open a link to a node with the link certificate of a device."""
+        contexts = make_contexts(TLSFiles.in_home(town.home(name)), town.anchors)
+        link = await TCPBearer(contexts, system_runtime()).dial(address_of(node))
+        peer = cls(link, town.identity(name))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer._read)
+            try:
+                yield peer
+            finally:
+                with trio.CancelScope(shield=True):
+                    await link.aclose()
+            nursery.cancel_scope.cancel()
+
+    # --- sending ----------------------------------------------------------------------------
+
+    async def raw(self, data: bytes) -> None:
+        """Send bytes; nothing happens if the node has ended the link."""
+        try:
+            await self.link.send(data)
+        except LinkClosedError:
+            return
+
+    async def send(self, frame_type: int, payload: bytes = b"") -> None:
+        """Send a frame."""
+        await self.raw(encode_frame(frame_type, payload))
+
+    def hello(self, **changes: object) -> bytes:
+        """Return the payload of an honest HELLO with the documents of our own, with `changes`."""
+        signature = self.identity.badge_key.sign(binding_message(self.link.local_certificate))
+        usual = LocalHello(self.identity.badge_chain, signature, {}, bytes(16))
+        return messages.encode_hello(replace(usual, **changes))  # type: ignore[arg-type]
+
+    async def greet(self, node: Node) -> None:
+        """Get admitted, with the very documents that the node has."""
+        await self.send(FrameType.HELLO, self.hello(documents=dict(node.membership.versions)))
+        await self.expect(FrameType.HELLO)
+
+    async def go_live(self, node: Node) -> None:
+        """Get as far as bundles: admitted, documents through, one round."""
+        await self.greet(node)
+        await self.send(FrameType.DOCUMENTS_END)
+        await self.expect(FrameType.DOCUMENTS_END)
+        await self.send(FrameType.SUMMARY, messages.encode_summary(Summary(1, ())))
+        await self.expect(FrameType.EQUAL)
+        await self.send(FrameType.ROUND_END, messages.encode_round(1))
+
+    async def give(self, raws: Sequence[bytes], hops: int = 0) -> list[Reception]:
+        """Send bundles and return what the node says became of each."""
+        first = self.sent
+        self.sent += len(raws)
+        for raw in raws:
+            await self.send(FrameType.BUNDLE, bytes([hops]) + raw)
+        await self._until(lambda: self._upto >= self.sent)
+        return [self.fates.get(index, Reception.STORED) for index in range(first, self.sent)]
+
+    # --- receiving --------------------------------------------------------------------------
+
+    async def expect(self, frame_type: FrameType) -> bytes:
+        """Wait for the next frame of a type that came and was not asked for; return its payload."""
+
+        def place() -> int | None:
+            types = [each for each, _payload in self.seen]
+            return types.index(frame_type) if frame_type in types else None
+
+        await self._until(lambda: place() is not None)
+        found = place()
+        assert found is not None
+        return self.seen.pop(found)[1]
+
+    async def ended(self, within_s: float = 5.0) -> CloseCode | None:
+        """Wait until the node ends the link; return what it said, None for nothing."""
+        with trio.fail_after(within_s):
+            await self.has_ended.wait()
+        return self.bye
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        with trio.fail_after(ANSWER_S_MAX):
+            while not condition():
+                assert not self.has_ended.is_set(), f"the node ended the link: {self.bye!r}"
+                await self._changed.wait()
+
+    def stop_reading(self) -> None:
+        """Take nothing more; what the node sends piles up on its side."""
+        self._reading.cancel()
+
+    async def _read(self) -> None:
+        with self._reading:
+            reader = FrameReader()
+            with suppress(LinkClosedError):
+                while data := await self.link.receive(65_536):
+                    reader.feed(data)
+                    while (frame := reader.next_untrusted()) is not None:
+                        self._take(*frame)
+                    self._tell()
+            self.has_ended.set()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _take(self, frame_type: FrameType, payload: bytes) -> None:
+        if frame_type is FrameType.ACK:
+            ack = messages.decode_ack_untrusted(payload)
+            self._upto = ack.upto
+            self.fates.update(ack.refusals)
+        elif frame_type is FrameType.BYE:
+            self.bye = CloseCode(messages.decode_bye_untrusted(payload))
+        elif frame_type is not FrameType.BUNDLE:
+            self.seen.append((frame_type, payload))
+
+
+def address_of(node: Node) -> Address:
+    """Return where a running node listens."""
+    return node.manager.listening[0]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What Python holds more than at the start, bytes."""
+
+    before: int
+    """Held at the start."""
+
+    @property
+    def peak(self) -> int:
+        """The most it ever was."""
+        return tracemalloc.get_traced_memory()[1] - self.before
+
+    @property
+    def kept(self) -> int:
+        """What it is now, without garbage."""
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - self.before
+
+
+@contextmanager
+def measured() -> Iterator[Memory]:
+    """Trace what Python allocates until the block is left."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        yield Memory(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+
+
+async def serves(town: Town, node: Node, name: str = "alice") -> float:
+    """Let an honest peer bring one bundle; return how long that took, seconds."""
+    started_s = trio.current_time()
+    async with Peer.dialled(town, name, node) as peer:
+        await peer.go_live(node)
+        assert await peer.give([Writer(town.identity("bob")).bundle()]) == [Reception.STORED]
+    return trio.current_time() - started_s
+
+
+async def has_settled(node: Node) -> None:
+    """Wait until a node has no session left."""
+    await until(lambda: not (node.manager.sessions or node.relay.sessions), ANSWER_S_MAX)
+
+
+async def until(condition: Callable[[], bool], within_s: float) -> None:
+    """Wait until something is so, looking now and then."""
+    limit_s = trio.current_time() + within_s
+    while not condition():
+        assert trio.current_time() < limit_s, "it did not come about in time"
+        await trio.sleep(0.01)
+
+
+@contextmanager
+def rising(node: Node, *names: str) -> Iterator[None]:
+    """Check that of all that counts a refusal exactly these counters rise in the block."""
+    before = node.metrics.snapshot()
+    yield
+    after = node.metrics.snapshot()
+    rose = {name for name in after if after[name] > before[name]}
+    assert rose - _HARMLESS == set(names), rose
+
+
+_HARMLESS = {"bundles_stored", "receipts_made", "messages_opened"}
