@@ -92,12 +92,13 @@ class Membership:
         candidates.sort(key=lambda document: document.cls)
         if not candidates:
             return 0
-        taken, refusals = await self._store.write(lambda tx: self._save(tx, candidates))
+        # What holds now is read in the same transaction: a second one could fail, and nobody would
+        # bring the documents again, because they are held.
+        taken, refusals, in_force = await self._store.write(lambda tx: self._save(tx, candidates))
         for refusal in refusals:
             self._refused(refusal)
         if taken:
-            raws_held = await self._store.read(documents.all_raw)
-            self._install([authority.decode_untrusted(raw) for raw in raws_held])
+            self._install([authority.decode_untrusted(raw) for raw in in_force])
             self.metrics.count("documents_accepted", len(taken))
             for tell in self.on_change:
                 tell(taken, source)
@@ -106,7 +107,7 @@ class Membership:
 
     def _save(
         self, tx: Transaction, candidates: Sequence[SignedDocument]
-    ) -> tuple[list[bytes], list[MeshError]]:
+    ) -> tuple[list[bytes], list[MeshError], list[bytes]]:
         root, taken, refusals = self.root, list[bytes](), list[MeshError]()
         now_ms = self._runtime.now_ms()
         for candidate in candidates:
@@ -127,7 +128,7 @@ class Membership:
                     root = authority.decode_root_untrusted(candidate.body)
                 documents.put(tx, record_of_document(candidate, now_ms))
                 taken.append(candidate.raw)
-        return taken, refusals
+        return taken, refusals, documents.all_raw(tx.connection) if taken else []
 
     def _refused(self, error: MeshError) -> None:
         self.metrics.count("documents_refused")

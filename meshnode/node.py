@@ -208,6 +208,7 @@ class Node:
         """
         if self._is_working:
             return
+        await self.relay.requeue_held()
         while await self.inbox.open_some():
             pass
         await self.outbox.seal_waiting()
@@ -291,8 +292,8 @@ class Node:
 
     async def _keep_requeueing(self) -> None:
         while True:
-            await self._rosters_changed.wait()
             await self.relay.requeue_held()
+            await self._rosters_changed.wait()
 
 
 async def _serve(

@@ -28,7 +28,7 @@ from meshnode.reception import Checked, Examiner
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, peers
-from meshnode.store.engine import Store, Transaction
+from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Header, Scope, ScopeKind
@@ -99,6 +99,7 @@ class Relay:
         self._immunity = Immunity()
         self._sessions: dict[NodeId, SessionHandle] = {}
         self._own: set[ShortId] = set()
+        self._covered: list[Covered] = []
         parts.membership.on_change.append(self._tell_documents)
 
     async def load(self) -> None:
@@ -108,10 +109,10 @@ class Relay:
         """
         raws = await self._store.read(lambda conn: rows.raws_of_kind(conn, Kind.RECEIPT))
         receipts = [bundles.decode_untrusted(raw) for raw in raws]
-        covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
+        self._covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
         self._own = set(await self._store.read(rows.own_ids))
         await self._store.write(peers.all_down)
-        await self._drop_delivered(covered)
+        await self._drop_delivered()
 
     # --- the session's questions ------------------------------------------------------------
 
@@ -298,21 +299,27 @@ class Relay:
         return directory.is_recipient(self._node, scope, header.author)
 
     async def requeue_held(self) -> None:
-        """After a change of rosters: queue held bundles that are for us now. Raises: StoreError."""
+        """At start and after a change of rosters: queue held bundles that are for us now.
+
+        At start because a crash may have come between the rosters and this. Raises: StoreError.
+        """
         directory, now_ms = self._membership.directory, self._runtime.now_ms()
 
-        def queue(tx: Transaction) -> int:
-            found = [
+        def find(conn: Connection) -> list[ShortId]:
+            return [
                 summary.short_id
                 for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
-                for summary in rows.by_kind(tx.connection, kind)
-                if not summary.is_own
-                and self._node
-                in directory.recipients(Scope.decode_untrusted(summary.scope), summary.author)
+                for summary in rows.unreceived(conn, kind)
+                if directory.is_recipient(
+                    self._node, Scope.decode_untrusted(summary.scope), summary.author
+                )
             ]
-            return delivery.queue_unopened(tx, found, now_ms)
 
-        if await self._store.write(queue):
+        if await self._store.read(find):
+            # Looked for again in the transaction: what was dropped meanwhile is not queued.
+            await self._store.write(
+                lambda tx: delivery.queue_unopened(tx, find(tx.connection), now_ms)
+            )
             self._on_unopened()
 
     async def announce(self, kept: Sequence[Checked], source: NodeId | None) -> None:
@@ -329,19 +336,30 @@ class Relay:
             ]
             for handle in others:
                 handle.announce(items)
-        covered = [
+        self._covered += [
             run
             for each in kept
             if each.bundle is not None and each.bundle.header.kind is Kind.RECEIPT
             for run in self._immunity.learn(each.bundle)
         ]
         self._events.publish(BundlesStored(len(records), source))
-        await self._drop_delivered(covered)
+        await self._drop_delivered()
 
-    async def _drop_delivered(self, covered: Sequence[Covered]) -> None:
-        """Drop what receipts newly cover, once everybody it is for has receipted it."""
+    async def _drop_delivered(self) -> None:
+        """Drop what receipts newly cover, once everybody it is for has receipted it.
+
+        Where the disk refuses, the same is tried at the next call: immunity tells of it only once.
+        """
+        covered, self._covered = self._covered, []
         if not covered:
             return
+        try:
+            await self._drop_covered(covered)
+            covered = []
+        finally:
+            self._covered += covered
+
+    async def _drop_covered(self, covered: Sequence[Covered]) -> None:
         held = await self._store.read(
             lambda conn: [
                 summary

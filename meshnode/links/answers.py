@@ -128,6 +128,10 @@ class Answers:
         if self._session.bundles_waiting <= WAITING_ITEMS_MAX // 2:
             self._planner.unpark()
 
+    def ask(self, short_ids: Sequence[ShortId]) -> None:
+        """Ask the peer for those of these bundles that are still missing."""
+        self._planner.put(_ASKING, partial(self._want, short_ids, 0))
+
     def put(self, event: Event) -> None:
         """Take one question."""
         match event:

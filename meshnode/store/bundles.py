@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, literal_column, select, tuple_
+from sqlalchemy import Connection, Select, exists, func, literal_column, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
@@ -18,7 +18,7 @@ from meshnode.store.index import ids_of
 from meshnode.store.records import BundleRecord, BundleSummary, Cursor, EvidenceRecord, Page
 from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
-from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, table
+from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, ReceivedRow, table
 from meshnode.store.statements import (
     INSERT_AUTHOR,
     INSERT_BUNDLE,
@@ -57,10 +57,12 @@ __all__ = [
     "raw_many",
     "raws_of_kind",
     "summaries",
+    "unreceived",
 ]
 
 _BUNDLE = table(BundleRow)
 _AUTHOR = table(AuthorRow)
+_RECEIVED = table(ReceivedRow)
 _INTEREST = table(InterestRow)
 
 # Written out, not bound: a partial index serves only a condition that is known beforehand.
@@ -380,6 +382,20 @@ def by_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[Bundle
     """
     query = _of_kind(_listing(), kind).order_by(_BUNDLE.c.key).limit(limit)
     return [summary_of(row) for row in conn.execute(query)]
+
+
+def unreceived(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[BundleSummary]:
+    """Return those of one kind, by others, that this device never noted as received.
+
+    In the order in which they came. Cost: as `by_kind`, and an index probe for each.
+    """
+    noted = exists().where(
+        _RECEIVED.c.author == _AUTHOR.c.node,
+        _RECEIVED.c.incarnation == _BUNDLE.c.incarnation,
+        _RECEIVED.c.seq == _BUNDLE.c.seq,
+    )
+    query = _of_kind(_listing(), kind).where(_BUNDLE.c.is_own == 0, ~noted)
+    return [summary_of(row) for row in conn.execute(query.order_by(_BUNDLE.c.key).limit(limit))]
 
 
 def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[bytes]:

@@ -21,7 +21,7 @@ from meshnode.store.schema import (
     UnopenedRow,
     table,
 )
-from meshnode.store.statements import delete_many, signed64, unsigned64
+from meshnode.store.statements import delete_many, select_many, signed64, unsigned64
 from protocol.ids import NodeId, ShortId
 
 __all__ = [
@@ -44,6 +44,7 @@ _RECEIVED = table(ReceivedRow)
 _DUE = table(ReceiptDueRow)
 _OWN_BUNDLE = table(OwnBundleRow)
 
+_SELECT_QUEUED = "SELECT short_id FROM unopened WHERE short_id IN (%s)"
 _PAGE_BITS = 10
 """A receipt page covers 1,024 numbers (wire-format 4.12)."""
 
@@ -54,9 +55,9 @@ def queue_unopened(tx: Transaction, short_ids: Sequence[ShortId], now_ms: int) -
     Each stands for a bundle that is held, so the queue is bounded by the store; none is left out,
     because a bundle that is never opened would be a message that is lost.
     """
-    keys = dict.fromkeys(signed64(short_id) for short_id in short_ids)
-    held = select(_UNOPENED.c.short_id).where(_UNOPENED.c.short_id.in_(keys))
-    known = set(tx.connection.execute(held).scalars())
+    keys = list(dict.fromkeys(signed64(short_id) for short_id in short_ids))
+    # In slices: an author's whole store may be queued at once, and a statement takes only so many.
+    known = {row[0] for row in select_many(tx.connection, _SELECT_QUEUED, keys)}
     rows = [
         {"short_id": key, "author": b"", "keyref": b"", "since_ms": now_ms}
         for key in keys

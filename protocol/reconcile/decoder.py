@@ -60,16 +60,12 @@ class Decoder:
             raise ValueError("symbols come in order")
         first, local = block.first, self._local
         end = first + len(block.counts)
-        ours = zip(
-            local.sums[first:end], local.checks[first:end], local.counts[first:end], strict=True
-        )
+        ours = zip(local.cells[first:end], local.counts[first:end], strict=True)
         theirs = zip(block.sums, block.checks, block.counts, strict=True)
         surplus, cells, counts = self.remote_n - local.n, self._cells, self._counts
         pairs = zip(ours, theirs, strict=True)
-        for index, ((sum_a, check_a, count_a), (sum_b, check_b, count_b)) in enumerate(
-            pairs, first
-        ):
-            cells.append((sum_a ^ sum_b) << 32 | (check_a ^ check_b))
+        for index, ((cell, count_a), (sum_b, check_b, count_b)) in enumerate(pairs, first):
+            cells.append(cell ^ (sum_b << 32 | check_b))
             # Counts come modulo 256; the difference is the one nearest to what the sizes explain.
             chance = 2 / (index + 2)
             likely = round(surplus * chance)
@@ -153,6 +149,6 @@ class Decoder:
         """Return how many more symbols to ask for; 0 means that a list of ids is the better way."""
         if self.has_failed:
             return 0
-        size = min(SKETCH_SYMBOLS, len(self._local.sums))
+        size = min(SKETCH_SYMBOLS, self._local.symbols)
         found = len(self.have) + len(self.need)
         return flights.next_count(self.estimate(), found, len(self._cells), self.remote_n, size)

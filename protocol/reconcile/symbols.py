@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
@@ -75,9 +75,10 @@ def indices(short_id: ShortId, end: int) -> Iterator[int]:
         index += max(1, ceil((index + 1.5) * (_TWO_32 / sqrt(state + 1.0) - 1.0)))
 
 
-def encode_columns(sums: array[int], checks: array[int], counts: Iterable[int]) -> bytes:
-    """Return the columns of clause 5.5."""
-    wide, narrow = array("Q", sums), array("I", checks)
+def encode_columns(cells: Sequence[int], counts: Iterable[int]) -> bytes:
+    """Return the columns of clause 5.5 for symbols with sum and check in one number each."""
+    wide = array("Q", [cell >> 32 for cell in cells])
+    narrow = array("I", [cell & 0xFFFF_FFFF for cell in cells])
     if sys.byteorder == "little":
         wide.byteswap()
         narrow.byteswap()

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from protocol.ids import ShortId
-from protocol.limits import IDS_PER_FRAME_MAX, TrafficClass
+from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX, TrafficClass
 from protocol.session.frames import FrameType, encode_frame
 from protocol.session.messages import encode_ids
 from protocol.session.transfer import Outflow
@@ -64,9 +64,12 @@ class Egress:
         self.put(FrameType.DOCUMENT, raw)
         self._exempt_bytes += len(raw) + _HEAD_BYTES
 
-    def put_wants(self, ids: Sequence[ShortId]) -> None:
-        """Queue ids to ask for."""
+    def put_wants(self, ids: Sequence[ShortId]) -> bool:
+        """Queue ids to ask for; False, and nothing done, where too many wait already."""
+        if len(self._wants) + len(ids) > IDS_PER_LIST_MAX:
+            return False
         self._wants.extend(ids)
+        return True
 
     def put_list(self, traffic_class: TrafficClass, pages: Iterator[bytes]) -> None:
         """Queue a list of ids; its pages are made when there is room for them."""

@@ -24,6 +24,7 @@ class Exchange:
         self._received = 0
         self.are_equal = False
         self.is_ours_given = False
+        self.is_ours_asked = False
         self.is_theirs_here = False
 
     @property
@@ -46,9 +47,11 @@ class Exchange:
             raise RemoteProtocolError("versions of documents were not due")
         self._are_versions_here = True
         nothing = (-1, -1)
-        return tuple(
+        newer = tuple(
             key for key, version in sorted(self._ours.items()) if version > theirs.get(key, nothing)
         )
+        self.is_ours_asked = bool(newer)
+        return newer
 
     def on_document_untrusted(self) -> None:
         """Count a document. Raises: RemoteProtocolError, LimitExceededError."""

@@ -30,6 +30,7 @@ class Reconciliation:
         self._number = 0
         self._flights = 0
         self._is_starting = False
+        self._is_repeated = False
         self._handlers = {
             FrameType.SUMMARY: self._on_summary_untrusted,
             FrameType.SYMBOLS: self._on_symbols_untrusted,
@@ -65,6 +66,13 @@ class Reconciliation:
         self._is_starting = True
         return Output(events=[ReconcileStarting(self._number)])
 
+    def begin_or_repeat(self) -> Output:
+        """Begin a round now, or as soon as the present one, whose snapshot is older, has ended."""
+        if self.is_idle:
+            return self.begin()
+        self._is_repeated = self.is_running
+        return Output()
+
     def start(self, sketches: Sketches) -> Output:
         """Start the round that was announced. Raises: LocalProtocolError if none was."""
         if not self._is_starting:
@@ -89,7 +97,7 @@ class Reconciliation:
     def stop(self) -> None:
         """The session is over."""
         self._flights, self._round = self.round_trips, None
-        self._is_starting = False
+        self._is_starting = self._is_repeated = False
 
     def on_frame_untrusted(self, frame_type: FrameType, payload: bytes) -> Output:
         """Take a frame of reconciliation. Raises: RemoteProtocolError and its kinds."""
@@ -98,6 +106,9 @@ class Reconciliation:
     def _settled(self, output: Output) -> Output:
         if isinstance(self._round, InitiatorRound) and self._round.is_finished:
             self._flights, self._round = self.round_trips, None
+            if self._is_repeated:
+                self._is_repeated = False
+                output.events += self.begin().events
         return output
 
     # --- frames of the peer -------------------------------------------------------------------

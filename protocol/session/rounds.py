@@ -61,7 +61,7 @@ class _Listing:
 
 
 def _empty() -> SketchSnapshot:
-    return SketchSnapshot(0, 0, array("Q"), array("I"), array("q"))
+    return SketchSnapshot(0, 0, (), ())
 
 
 class InitiatorRound:
@@ -147,8 +147,10 @@ class InitiatorRound:
             raise RemoteProtocolError("a list goes on after its end, or without ids")
         listing.theirs.extend(page.ids)
         listing.is_complete = page.is_last
-        if len(listing.theirs) > IDS_PER_LIST_MAX:
-            raise LimitExceededError("listed ids", IDS_PER_LIST_MAX, len(listing.theirs))
+        # Of all interests together: a peer may leave the list of each unfinished.
+        listed = sum(len(each.theirs) for each in self._listings.values())
+        if listed > IDS_PER_LIST_MAX:
+            raise LimitExceededError("listed ids", IDS_PER_LIST_MAX, listed)
         return self._compared(interest, listing, output)
 
     def supply_ids(self, interest: Interest, ids: Iterable[ShortId]) -> Output:
@@ -192,8 +194,8 @@ def _check_flight(
         raise RemoteProtocolError("symbols out of order, or not as many as asked for")
     if (symbols.n, symbols.set_hash) != (decoder.remote_n, decoder.remote_set_hash):
         raise RemoteProtocolError("symbols of another set")
-    if symbols.first + symbols.count > len(local.sums):
-        raise LimitExceededError("symbols", len(local.sums), symbols.first + symbols.count)
+    if symbols.first + symbols.count > local.symbols:
+        raise LimitExceededError("symbols", local.symbols, symbols.first + symbols.count)
 
 
 def _difference(
@@ -231,7 +233,7 @@ class ResponderRound:
                 equal.append(interest)
             elif ours.n == 0:
                 output.frames.append(self._symbols(interest, 0, 0))
-            elif not (count := first_count(ours.n, line.n, len(ours.sums))):
+            elif not (count := first_count(ours.n, line.n, ours.symbols)):
                 self._listing.add(interest)
                 output.events.append(IdsNeeded(interest))
             else:
@@ -275,7 +277,7 @@ class ResponderRound:
             return output
         if more.first != served:
             raise RemoteProtocolError("symbols were asked for out of order")
-        end, size = served + more.count, len(self._sketches[interest].sums)
+        end, size = served + more.count, self._sketches[interest].symbols
         if end > size:
             raise LimitExceededError("symbols", size, end)
         self._served[interest] = end

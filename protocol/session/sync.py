@@ -236,8 +236,9 @@ class SyncSession:
         """Send the documents that DocumentsWanted asked for, as far as they are held."""
         if self._state is State.CLOSED:
             return
-        if self._state is not State.DOCUMENTS or self._exchange.is_ours_given:
+        if not self._exchange.is_ours_asked:
             raise LocalProtocolError("no documents were asked for")
+        self._exchange.is_ours_asked = False
         self._give_documents(raws)
         self._pump()
 
@@ -276,16 +277,17 @@ class SyncSession:
         self._maybe_begin_round()
 
     def _maybe_begin_round(self) -> None:
-        if self._state is State.LIVE and self._rounds.may_begin:
-            self._put_out(self._rounds.begin())
+        if self._state is State.LIVE and self._is_initiator:
+            self._put_out(self._rounds.begin_or_repeat())
 
     def start_round(self) -> None:
         """Reconcile again. Raises: LocalProtocolError at the responder, or if a round runs."""
         if self._state is State.CLOSED:
             return
-        if self._state is not State.LIVE or not self._rounds.may_begin:
+        if self._state not in (State.LIVE, State.REFRESHING) or not self._rounds.may_begin:
             raise LocalProtocolError("only the initiator starts a round, one at a time")
-        self._put_out(self._rounds.begin())
+        # A document that is being saved is followed by a round anyway.
+        self._maybe_begin_round()
 
     def reconcile(self, sketches: Sketches) -> None:
         """Go on with the round that ReconcileStarting announced, from this snapshot."""
@@ -305,8 +307,9 @@ class SyncSession:
 
     def want(self, ids: Sequence[ShortId]) -> None:
         """Ask the peer for bundles that it holds."""
-        if self._state is not State.CLOSED:
-            self._egress.put_wants(ids)
+        if self._state is not State.CLOSED and not self._egress.put_wants(ids):
+            # A peer that offers without end and reads nothing.
+            self.close(CloseCode.LIMIT_EXCEEDED)
 
     def announce(self, items: Iterable[Item]) -> None:
         """Push new small bundles, offer large ones by id; those the peer holds are left out."""

@@ -25,6 +25,7 @@ from meshnode.links.memory import MemoryNetwork
 from meshnode.node import Node, NodeParts, open_node
 from meshnode.outbox import Priority, Writing
 from meshnode.store.engine import open_store
+from protocol import bundle as bundles
 from protocol.authority import (
     DocumentClass,
     Member,
@@ -37,6 +38,8 @@ from protocol.authority import (
 from protocol.bundle import Scope
 from protocol.identity import DeviceClass, Role
 from protocol.ids import squad_id_of
+from protocol.limits import Kind
+from protocol.reports import Reception
 from protocol.routing.epidemic import Epidemic
 from sims.fleet import ZONE, DevicePlan, Fleet, make_fleet
 from sims.network import address_of
@@ -67,22 +70,26 @@ _STORY: Final = {
     "ledger": "SELECT m.text, l.event, l.node, l.detail FROM ledger l "
     "JOIN message m ON m.key = l.message",
     "bundles": "SELECT a.node, b.incarnation, b.seq, b.kind, b.scope, b.is_own FROM bundle b "
-    "JOIN author a ON a.key = b.author",
-    "tombstones": "SELECT reason FROM tombstone",
+    f"JOIN author a ON a.key = b.author WHERE b.kind <> {int(Kind.RECEIPT)}",
+    "tombstones": f"SELECT reason FROM tombstone WHERE reason <> {int(Reception.SUPERSEDED)}",
     "unopened": "SELECT author, keyref = '' FROM unopened",
     "due": "SELECT author, page FROM receipt_due",
     "received": "SELECT author, seq FROM received",
-    "own": "SELECT seq FROM own_bundle",
     "chains": "SELECT scope, is_closed FROM sending_chain",
     "given": 'SELECT node, "index", at_ms > 0 FROM given',
     "read chains": "SELECT author, scope FROM receiving_chain",
     "documents": "SELECT document_class, scope, epoch, version FROM document",
     "own prekeys": "SELECT count(*) FROM own_prekey",
     "prekeys": "SELECT node FROM peer_prekey",
-    "number": "SELECT seq FROM node",
     "evidence": "SELECT subject FROM evidence",
 }
-"""All that a store says, without what is drawn at random and without times."""
+"""All that a store says, without times and what is drawn at random.
+
+And without the numbers of receipts: what is opened in two steps is receipted twice, and the second
+receipt takes the place of the first.
+"""
+
+_RECEIPTS: Final = f"SELECT raw FROM bundle WHERE kind = {int(Kind.RECEIPT)}"
 
 _Story = dict[str, list[tuple[Any, ...]]]
 _Work = Callable[[Node], Awaitable[object]]
@@ -266,16 +273,22 @@ def _broken(step: int, *, is_cut: bool) -> Iterator[_Breaker]:
 
 def _story(path: Path) -> _Story:
     with closing(sqlite3.connect(path)) as connection:
-        return {
+        told = {
             name: sorted(connection.execute(query).fetchall(), key=repr)
             for name, query in _STORY.items()
         }
+        containers = [raw for (raw,) in connection.execute(_RECEIPTS)]
+    receipts = [bundles.decode_untrusted(raw) for raw in containers]
+    told["receipts"] = sorted(
+        (each.header.author, each.header.scope.encode(), each.body) for each in receipts
+    )
+    return told
 
 
 def _differences(found: _Story, wanted: _Story) -> dict[str, Any]:
     return {
         name: {"found": found[name], "wanted": wanted[name]}
-        for name in _STORY
+        for name in wanted
         if found[name] != wanted[name]
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 from meshnode.links.base import Address
 from meshnode.links.memory import MemoryNetwork
@@ -87,6 +88,10 @@ class Member:
         found = await self.store.read(lambda conn: messages.get(conn, key))
         assert found is not None
         return found
+
+    async def outgoing(self) -> list[MessageRecord]:
+        """Return the messages written here."""
+        return await self.store.read(lambda conn: messages.list_outgoing(conn, 0, 10_000))
 
     async def recipients(self, key: int) -> list[RecipientRecord]:
         """Return who must receipt a message."""
@@ -195,13 +200,17 @@ async def open_rig(
     plans: Sequence[DevicePlan] = USUAL, *, seed: int = 1, sealing: str = "stand-in"
 ) -> AsyncIterator[Rig]:
     """Give enrolled nodes over fresh stores."""
-    fleet = make_fleet(plans, seeded_entropy(seed, "authority"), START_MS)
-    rig = Rig(fleet, Tracer(), MemoryNetwork(), {})
+    rig = Rig(_fleet(tuple(plans), seed), Tracer(), MemoryNetwork(), {})
     async with AsyncExitStack() as stack:
-        for device in fleet.devices:
+        for device in rig.fleet.devices:
             member = await _member(stack, rig, device, seed, sealing)
             rig.members[device.plan.name] = member
         yield rig
+
+
+@cache
+def _fleet(plans: tuple[DevicePlan, ...], seed: int) -> Fleet:
+    return make_fleet(plans, seeded_entropy(seed, "authority"), START_MS)
 
 
 async def _member(

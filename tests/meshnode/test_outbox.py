@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from meshnode.errors import SendError
 from meshnode.events import MessageChanged
@@ -14,10 +17,13 @@ from protocol.bundle import Scope, Suite
 from protocol.ids import BundleId
 from protocol.limits import MESSAGE_LIFETIME_S_MAX, TEXT_BYTES_MAX, Kind
 from sims.fleet import ZONE
+from sims.scheduler import run_seeded
 from tests.meshnode.rig import CODT, ZONE_SCOPE, Rig, bundle_of, open_rig, squad_scope
 
 
-async def test_a_message_to_a_device_is_sealed_to_its_prekey(met: Rig) -> None:
+async def test_a_message_to_a_device_is_sealed_to_its_prekey(
+    autojump_clock: MockClock, met: Rig
+) -> None:
     anna, bruno = met["anna"], met["bruno"]
     sent = await anna.send(bruno.scope, "only for bruno")
     assert (sent.state, sent.recipients) == (MessageState.QUEUED, 1)
@@ -33,7 +39,9 @@ async def test_a_message_to_a_device_is_sealed_to_its_prekey(met: Rig) -> None:
     assert (await anna.message(sent.key)).state is MessageState.DELIVERED
 
 
-async def test_without_a_key_it_waits_says_so_and_goes_when_the_key_comes(rig: Rig) -> None:
+async def test_without_a_key_it_waits_says_so_and_goes_when_the_key_comes(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
     anna, bruno = rig["anna"], rig["bruno"]
     sent = await anna.send(bruno.scope, "early bird")
     assert sent.state is MessageState.WAITING
@@ -50,7 +58,9 @@ async def test_without_a_key_it_waits_says_so_and_goes_when_the_key_comes(rig: R
     assert await bruno.texts() == ["early bird"]
 
 
-async def test_a_message_to_a_squad_names_who_still_needs_its_key(rig: Rig) -> None:
+async def test_a_message_to_a_squad_names_who_still_needs_its_key(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
     anna = rig["anna"]
     sent = await anna.send(squad_scope(), "to all")
     assert (sent.state, sent.recipients) == (MessageState.QUEUED, 1)
@@ -60,7 +70,7 @@ async def test_a_message_to_a_squad_names_who_still_needs_its_key(rig: Rig) -> N
     assert await rig["bruno"].texts() == ["to all"]
 
 
-async def test_the_centre_reads_under_a_chain(met: Rig) -> None:
+async def test_the_centre_reads_under_a_chain(autojump_clock: MockClock, met: Rig) -> None:
     sent = await met["anna"].send(CODT, "to the centre")
     assert bundle_of(await met["anna"].held(), sent.id).header.suite is Suite.CHAIN
     await met.mix("anna", "box", "gateway")
@@ -68,7 +78,9 @@ async def test_the_centre_reads_under_a_chain(met: Rig) -> None:
     assert await met["bruno"].texts() == []
 
 
-async def test_an_sos_reaches_everybody_of_the_zone_who_may_read(met: Rig) -> None:
+async def test_an_sos_reaches_everybody_of_the_zone_who_may_read(
+    autojump_clock: MockClock, met: Rig
+) -> None:
     sent = await met["anna"].send(ZONE_SCOPE, "help", Priority.SOS)
     bundle = bundle_of(await met["anna"].held(), sent.id)
     assert (bundle.header.kind, bundle.header.suite) == (Kind.SOS, Suite.ZONE)
@@ -81,7 +93,7 @@ async def test_an_sos_reaches_everybody_of_the_zone_who_may_read(met: Rig) -> No
     assert (await met["anna"].message(sent.key)).state is MessageState.DELIVERED
 
 
-async def test_a_low_message_goes_among_bulk(met: Rig) -> None:
+async def test_a_low_message_goes_among_bulk(autojump_clock: MockClock, met: Rig) -> None:
     sent = await met["anna"].send(met["bruno"].scope, "when there is room", Priority.LOW)
     assert bundle_of(await met["anna"].held(), sent.id).header.kind is Kind.NOTE
     await met.mix("anna", "bruno")
@@ -106,7 +118,13 @@ async def test_a_low_message_goes_among_bulk(met: Rig) -> None:
     ],
 )
 async def test_what_cannot_be_taken_is_refused_and_nothing_is_kept(
-    met: Rig, to: str, text: str, priority: Priority, lifetime_s: int | None, reason: str
+    autojump_clock: MockClock,
+    met: Rig,
+    to: str,
+    text: str,
+    priority: Priority,
+    lifetime_s: int | None,
+    reason: str,
 ) -> None:
     scopes = {
         "zone": ZONE_SCOPE,
@@ -120,17 +138,13 @@ async def test_what_cannot_be_taken_is_refused_and_nothing_is_kept(
         await anna.send(scope, text, priority, lifetime_s)
     assert caught.value.reason == reason
     assert await anna.ids() == before
-    assert (await anna.node.store.read(lambda conn: list(_outgoing(conn)))) == []
-
-
-def _outgoing(conn):  # type: ignore[no-untyped-def]
-    from meshnode.store import messages
-
-    return messages.list_outgoing(conn, 0, 10)
+    assert await anna.outgoing() == []
 
 
 @pytest.mark.parametrize("lifetime_s", [60, MESSAGE_LIFETIME_S_MAX])
-async def test_bounds_of_text_and_lifetime_are_taken(met: Rig, lifetime_s: int) -> None:
+async def test_bounds_of_text_and_lifetime_are_taken(
+    autojump_clock: MockClock, met: Rig, lifetime_s: int
+) -> None:
     text = "é" * (TEXT_BYTES_MAX // 2)
     sent = await met["anna"].send(met["bruno"].scope, text, lifetime_s=lifetime_s)
     header = bundle_of(await met["anna"].held(), sent.id).header
@@ -140,13 +154,13 @@ async def test_bounds_of_text_and_lifetime_are_taken(met: Rig, lifetime_s: int) 
     assert await met["bruno"].texts() == [text]
 
 
-async def test_a_box_may_not_raise_an_sos(met: Rig) -> None:
+async def test_a_box_may_not_raise_an_sos(autojump_clock: MockClock, met: Rig) -> None:
     with pytest.raises(SendError) as caught:
         await met["box"].send(ZONE_SCOPE, "battery low", Priority.SOS)
     assert caught.value.reason == "no_sos_key"
 
 
-async def test_a_message_is_cancelled_once(met: Rig) -> None:
+async def test_a_message_is_cancelled_once(autojump_clock: MockClock, met: Rig) -> None:
     anna = met["anna"]
     sent = await anna.send(met["bruno"].scope, "never mind")
     assert await anna.node.outbox.cancel(sent.key) is True
@@ -159,7 +173,7 @@ async def test_a_message_is_cancelled_once(met: Rig) -> None:
     assert [line.event for line in await anna.ledger(sent.key)].count(LedgerEvent.REFUSED) == 1
 
 
-async def test_a_message_is_announced_after_it_is_kept(met: Rig) -> None:
+async def test_a_message_is_announced_after_it_is_kept(autojump_clock: MockClock, met: Rig) -> None:
     anna = met["anna"]
     with anna.node.events.subscribe() as subscription:
         sent = await anna.send(met["bruno"].scope, "hello")
@@ -168,7 +182,7 @@ async def test_a_message_is_announced_after_it_is_kept(met: Rig) -> None:
     assert anna.metric("messages_sent") == 1
 
 
-async def test_ids_rise_and_are_never_used_twice(met: Rig) -> None:
+async def test_ids_rise_and_are_never_used_twice(autojump_clock: MockClock, met: Rig) -> None:
     ids: list[BundleId] = [
         (await met["anna"].send(met["bruno"].scope, f"number {n}")).id for n in range(5)
     ]
@@ -177,24 +191,21 @@ async def test_ids_rise_and_are_never_used_twice(met: Rig) -> None:
     assert len(held) == len(set(held))
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(texts=st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=4))
 def test_any_text_arrives_as_it_was_written(texts: list[str]) -> None:
-    from sims.scheduler import run_seeded
-
     async def write() -> tuple[list[str], list[str]]:
         async with open_rig() as rig:
             await rig.mix("anna", "bruno")
             taken = []
             for text in texts:
-                try:
+                with suppress(SendError):
                     await rig["anna"].send(squad_scope(), text)
-                except SendError as error:
-                    assert error.reason in ("empty", "long")
-                else:
                     taken.append(text)
             await rig.mix("anna", "bruno")
             return taken, await rig["bruno"].texts()
 
     taken, arrived = run_seeded(write, 1)
     assert sorted(arrived) == sorted(taken)
+    assert len(taken) == sum(bool(text.strip()) for text in texts)

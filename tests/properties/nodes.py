@@ -217,6 +217,8 @@ class Node:
     def store(self, count: int) -> None:
         """Commit the oldest bundles received, then acknowledge them."""
         batch, self.unsettled = self.unsettled[:count], self.unsettled[count:]
+        if not batch:
+            return
         refusals = []
         for index, short_id in enumerate(batch, self.settled):
             fate = Reception.STORED
@@ -254,14 +256,15 @@ class Node:
         )
         self.wire += data
 
-    def hear(self, size_bytes: int) -> None:
-        """Take the next bytes from the way."""
+    def hear(self, size_bytes: int) -> bool:
+        """Take the next bytes from the way; False if there were none."""
         data = bytes(self.peer.wire[:size_bytes])
         del self.peer.wire[:size_bytes]
         if data and self.closed is None:
             self.fed_bytes += len(data)
             self.session.receive_data(data, self.now_ms)
             self.look()
+        return bool(data)
 
     def pass_time(self, now_ms: int) -> None:
         """Let the clock go on, and do what the deadline asks for."""

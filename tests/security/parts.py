@@ -212,9 +212,11 @@ class Peer:
     bye: CloseCode | None = None
     """What the node said at the end."""
     seen: list[tuple[FrameType, bytes]] = field(default_factory=list)
-    """Every frame that came."""
+    """Frames that came and that nobody asked for yet."""
+    is_deaf: bool = False
+    """Frames are read and forgotten."""
     has_ended: trio.Event = field(default_factory=trio.Event)
-    """The node ended the link."""
+    """The node said goodbye, or ended the link."""
     _reading: trio.CancelScope = field(default_factory=trio.CancelScope)
     _changed: trio.Event = field(default_factory=trio.Event)
     _upto: int = 0
@@ -292,7 +294,7 @@ class Peer:
         return self.seen.pop(found)[1]
 
     async def ended(self, within_s: float = 5.0) -> CloseCode | None:
-        """Wait until the node ends the link; return what it said, None for nothing."""
+        """Wait until the node ends the session; return what it said, None for nothing."""
         with trio.fail_after(within_s):
             await self.has_ended.wait()
         return self.bye
@@ -316,6 +318,8 @@ class Peer:
                     while (frame := reader.next_untrusted()) is not None:
                         self._take(*frame)
                     self._tell()
+                    if self.bye is not None:
+                        break
             self.has_ended.set()
             self._tell()
 
@@ -330,7 +334,7 @@ class Peer:
             self.fates.update(ack.refusals)
         elif frame_type is FrameType.BYE:
             self.bye = CloseCode(messages.decode_bye_untrusted(payload))
-        elif frame_type is not FrameType.BUNDLE:
+        elif frame_type is not FrameType.BUNDLE and not self.is_deaf:
             self.seen.append((frame_type, payload))
 
 

@@ -173,8 +173,12 @@ class End:
         short = int.from_bytes(event.raw[:8], "big")
         self.received.append(short)
         fate = Reception.DUPLICATE if short in self.held else Reception.STORED
-        self.held[short] = Interest(int.from_bytes(event.raw[8:10]), TrafficClass(event.raw[10]))
-        self.session.note_received(short)
+        if len(event.raw) > 10 and event.raw[10] in list(TrafficClass):
+            zone = int.from_bytes(event.raw[8:10], "big")
+            self.held[short] = Interest(zone, TrafficClass(event.raw[10]))
+            self.session.note_received(short)
+        else:
+            fate = Reception.MALFORMED
         self._unsettled.append((event.index, fate))
 
 

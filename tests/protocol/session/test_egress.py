@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,7 @@ def test_the_order_of_everything_that_waits() -> None:
     egress.put_list(TrafficClass.SOS, pages(1))
     egress.put_wants([1, 2, 3])
     egress.put(FrameType.ACK, b"ack")
-    assert egress.has_waiting
+    waited = egress.has_waiting
     frames = frames_of(egress.take(KB64 * 4, 0))
     assert [frame_type for frame_type, _ in frames] == [
         FrameType.ACK,
@@ -55,7 +56,7 @@ def test_the_order_of_everything_that_waits() -> None:
     ]
     carried = [payload[1] for frame_type, payload in frames if frame_type is FrameType.BUNDLE]
     assert carried == list(TrafficClass)
-    assert not egress.has_waiting
+    assert (waited, egress.has_waiting) == (True, False)
     assert egress.take(KB64, 0) == b""
     assert not egress.is_fruitful
 
@@ -122,18 +123,23 @@ def test_pages_are_made_only_when_there_is_room_for_them() -> None:
 
 
 def test_signs_of_life_are_no_work() -> None:
-    egress = Egress()
+    egress, fruitful = Egress(), []
+
+    def take() -> None:
+        assert egress.take(KB64, 0)
+        fruitful.append(egress.is_fruitful)
+
     egress.put(FrameType.PING, bytes(8))
     egress.put(FrameType.PONG, bytes(8))
-    assert egress.take(KB64, 0)
-    assert not egress.is_fruitful
+    take()
     egress.put(FrameType.PONG, bytes(8))
     egress.put(FrameType.ACK, b"ack")
-    assert egress.take(KB64, 0)
-    assert egress.is_fruitful
+    take()
+    egress.put(FrameType.PONG, bytes(8))
+    take()
     carry(egress, 1, TrafficClass.BULK)
-    assert egress.take(KB64, 0)
-    assert egress.is_fruitful
+    take()
+    assert fruitful == [False, True, False, True]
 
 
 def test_bytes_that_wait_are_counted_without_documents() -> None:
@@ -146,6 +152,21 @@ def test_bytes_that_wait_are_counted_without_documents() -> None:
     egress.take(KB64, 0)
     assert egress.control_bytes == 0
     assert not egress.has_waiting
+
+
+def test_ids_to_ask_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.session.egress.IDS_PER_LIST_MAX", 20)
+    egress = Egress()
+    assert egress.put_wants(range(1, 16))
+    assert egress.put_wants(range(16, 21))
+    assert not egress.put_wants([21])
+    asked = [
+        each
+        for _type, payload in frames_of(egress.take(KB64, 0))
+        for each in decode_ids_untrusted(payload)
+    ]
+    assert asked == list(range(1, 21))
+    assert egress.put_wants([21])
 
 
 def test_bytes_of_reconciliation_are_counted_as_they_go() -> None:

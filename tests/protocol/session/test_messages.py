@@ -57,7 +57,7 @@ def test_versions_out_of_order_are_refused(lines: list[list[int | bytes]]) -> No
 
 
 def test_2000_documents_are_the_most() -> None:
-    lines = [[1, number.to_bytes(2, "big"), 1, 1] for number in range(2_001)]
+    lines: list[canonical.Value] = [[1, number.to_bytes(2, "big"), 1, 1] for number in range(2_001)]
     assert len(messages.decode_versions_untrusted(canonical.encode(lines[:2_000]))) == 2_000
     with pytest.raises(LimitExceededError):
         messages.decode_versions_untrusted(canonical.encode(lines))

@@ -54,7 +54,8 @@ def send(outflow: Outflow, max_bytes: int = 10**9, now_ms: int = 0) -> list[int]
 
 
 def test_a_frame_holds_hops_and_container() -> None:
-    outflow, parts = Outflow(), []
+    outflow = Outflow()
+    parts: list[bytes] = []
     outflow.offer(items(5, 6, 7))
     for short, hops in zip(
         outflow.next_to_supply(1_000), (3, HOPS_MAX, HOPS_MAX + 200), strict=True
@@ -72,7 +73,8 @@ def test_a_frame_holds_hops_and_container() -> None:
 def test_classes_are_served_in_order_and_nothing_twice(
     offers: list[tuple[int, TrafficClass]],
 ) -> None:
-    outflow, expected = Outflow(), {}
+    outflow = Outflow()
+    expected: dict[int, TrafficClass] = {}
     for short, traffic_class in offers:
         outflow.offer(items(short, cls=traffic_class))
         expected.setdefault(short, traffic_class)
@@ -175,7 +177,7 @@ def test_outcomes_are_in_order_of_sending() -> None:
     outflow.offer(items(1, 2, 3, 4))
     supply(outflow)
     send(outflow)
-    assert outflow.owes_ack
+    owed = outflow.owes_ack
     refusals = ((0, Reception.DUPLICATE), (2, Reception.QUOTA))
     assert outflow.on_ack_untrusted(Ack(3, refusals), 1) == (
         (1, Reception.DUPLICATE),
@@ -183,7 +185,7 @@ def test_outcomes_are_in_order_of_sending() -> None:
         (3, Reception.QUOTA),
     )
     assert outflow.on_ack_untrusted(Ack(4, ()), 1) == ((4, Reception.STORED),)
-    assert not outflow.owes_ack
+    assert (owed, outflow.owes_ack) == (True, False)
     # What was refused may be offered again, what is held there may not.
     outflow.offer(items(1, 2, 3, 4))
     assert outflow.next_to_supply(1_000) == [3]
