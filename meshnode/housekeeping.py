@@ -59,6 +59,7 @@ class Housekeeping:
         """Do everything that is due now. Raises: StoreError."""
         await self._relay.announce(await self._prekeys.renew(), None)
         self._relay.ask_again()
+        await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()
         while await self._expire_messages(now_ms) == _SLICE:
             pass

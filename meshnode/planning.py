@@ -39,7 +39,7 @@ class Planning:
         self._runtime = runtime
         self._router = router
         self._asked: dict[ShortId, tuple[NodeId, float]] = {}
-        self._passed_over: set[NodeId] = set()
+        self._passed_over: dict[NodeId, set[ShortId]] = {}
 
     async def plan(self, peer: NodeId, ids: Sequence[ShortId]) -> list[Item]:
         """Return those of `ids` that we hold, in the order this peer should get them."""
@@ -71,7 +71,7 @@ class Planning:
             if short in known:
                 continue
             if asked != peer and now_s - since_s < ASKED_MS / 1000:
-                self._passed_over.add(peer)
+                self._pass_over(peer, short)
                 continue
             if len(self._asked) < ASKED_MAX:
                 self._asked[short] = peer, now_s
@@ -82,29 +82,45 @@ class Planning:
         """These came, whatever became of them."""
         for short in ids:
             self._asked.pop(short, None)
+            for passed_over in self._passed_over.values():
+                passed_over.discard(short)
 
-    def forget(self, peer: NodeId) -> bool:
-        """The session with `peer` ended; True if it still owed something it was asked for."""
-        owed = [short for short, (asked, _since_s) in self._asked.items() if asked == peer]
-        for short in owed:
-            del self._asked[short]
-        self._passed_over.discard(peer)
-        return bool(owed)
+    def _pass_over(self, peer: NodeId, short: ShortId) -> None:
+        """Remember that `peer` has what another one was asked for."""
+        ids = self._passed_over.setdefault(peer, set())
+        if len(ids) < ASKED_MAX:
+            ids.add(short)
 
-    def overdue(self) -> set[NodeId]:
-        """Return who has what another peer was asked for and did not bring in time, and forget it.
+    def forget(self, peer: NodeId) -> dict[NodeId, list[ShortId]]:
+        """The session with `peer` ended; return who has what it still owed."""
+        self._passed_over.pop(peer, None)
+        return self._give_up(
+            [short for short, (asked, _since_s) in self._asked.items() if asked == peer]
+        )
+
+    def overdue(self) -> dict[NodeId, list[ShortId]]:
+        """Return who has what another peer was asked for and did not bring in time.
 
         A peer that takes questions and answers none must not keep its bundles from us.
         """
         if not self._passed_over:
-            return set()
+            return {}
         before_s = trio.current_time() - ASKED_MS / 1000
-        late = [short for short, (_peer, since_s) in self._asked.items() if since_s <= before_s]
-        if not late:
-            return set()
-        for short in late:
+        return self._give_up(
+            [short for short, (_peer, since_s) in self._asked.items() if since_s <= before_s]
+        )
+
+    def _give_up(self, owed: Sequence[ShortId]) -> dict[NodeId, list[ShortId]]:
+        """No longer count on these; return the peers that were passed over for them."""
+        for short in owed:
             del self._asked[short]
-        found, self._passed_over = self._passed_over, set()
+        found: dict[NodeId, list[ShortId]] = {}
+        for short in owed:
+            other = next((p for p, ids in self._passed_over.items() if short in ids), None)
+            if other is not None:
+                self._passed_over[other].discard(short)
+                found.setdefault(other, []).append(short)
+        self._passed_over = {peer: ids for peer, ids in self._passed_over.items() if ids}
         return found
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from meshnode.admission import Admission
 from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
-from meshnode.errors import StoreFullError
+from meshnode.errors import StoreError, StoreFullError
 from meshnode.events import BundlesStored, Events, PeerDown, PeerUp
 from meshnode.immunity import Covered, Immunity
 from meshnode.ledger import Ledger
@@ -112,7 +112,7 @@ class Relay:
         self._covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
         self._own = set(await self._store.read(rows.own_ids))
         await self._store.write(peers.all_down)
-        await self._drop_delivered()
+        await self.drop_delivered()
 
     # --- the session's questions ------------------------------------------------------------
 
@@ -186,17 +186,18 @@ class Relay:
         if self._sessions.get(handle.peer) is handle:
             del self._sessions[handle.peer]
         self._contact_log.down(handle)
-        if self._planning.forget(handle.peer):
-            for other in self._sessions.values():
-                other.start_round()
+        self._ask_others(self._planning.forget(handle.peer))
         self._events.publish(PeerDown(handle.peer))
 
     def ask_again(self) -> None:
         """Ask others for what a peer was asked for and has not brought in time."""
-        for peer in self._planning.overdue():
+        self._ask_others(self._planning.overdue())
+
+    def _ask_others(self, wanted: Mapping[NodeId, Sequence[ShortId]]) -> None:
+        for peer, short_ids in wanted.items():
             handle = self._sessions.get(peer)
             if handle is not None:
-                handle.start_round()
+                handle.ask(short_ids)
 
     @property
     def sessions(self) -> Mapping[NodeId, SessionHandle]:
@@ -343,12 +344,17 @@ class Relay:
             for run in self._immunity.learn(each.bundle)
         ]
         self._events.publish(BundlesStored(len(records), source))
-        await self._drop_delivered()
+        try:
+            await self.drop_delivered()
+        except StoreError as error:
+            # What was announced is stored: whoever stored it must not hear that it was not.
+            self._runtime.trace("not_dropped", reason=type(error).__name__)
 
-    async def _drop_delivered(self) -> None:
+    async def drop_delivered(self) -> None:
         """Drop what receipts newly cover, once everybody it is for has receipted it.
 
-        Where the disk refuses, the same is tried at the next call: immunity tells of it only once.
+        What the disk refused to drop is tried again at the next call, because immunity tells of
+        it only once. Raises: StoreError.
         """
         covered, self._covered = self._covered, []
         if not covered:

@@ -24,6 +24,7 @@ from protocol.authority import (
     RootBody,
     RosterBody,
     SignedDocument,
+    Signer,
     SignerRule,
     Unit,
     build,
@@ -96,6 +97,8 @@ class Fleet:
     """Root and rosters."""
     secrets: Secrets = field(repr=False)
     """Keys of the network."""
+    document_signer: Signer = field(repr=False)
+    """Signs rosters."""
 
     async def furnish(
         self, device: Device, store: Store, runtime: Runtime, sealer: Sealer
@@ -133,12 +136,12 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
     signed = [
         build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), [root_signer(root.key)])
     ]
+    signer = document_signer(documents_key)
     for roster in _rosters(devices):
-        signer = document_signer(documents_key)
         signed.append(
             build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
         )
-    return Fleet(devices, tuple(signed), Secrets(entropy(16), entropy(32)))
+    return Fleet(devices, tuple(signed), Secrets(entropy(16), entropy(32)), signer)
 
 
 def _key(entropy: Callable[[int], bytes]) -> ed25519.Ed25519PrivateKey:

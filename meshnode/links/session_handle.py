@@ -10,7 +10,7 @@ import trio
 
 from meshnode.links.base import Link
 from protocol.errors import CloseCode
-from protocol.ids import NodeId
+from protocol.ids import NodeId, ShortId
 from protocol.session import Item
 
 if TYPE_CHECKING:
@@ -108,6 +108,10 @@ class SessionHandle:
     def tell_documents(self, raws: Sequence[bytes]) -> None:
         """Send authority documents that came into force here; nothing if the session is over."""
         self._runner.tell_documents(raws)
+
+    def ask(self, short_ids: Sequence[ShortId]) -> None:
+        """Ask the peer for those of these bundles that are still missing here."""
+        self._runner.ask(short_ids)
 
     def start_round(self) -> None:
         """Reconcile again soon. Only the initiator can; at the other end nothing happens."""

@@ -26,7 +26,7 @@ from meshnode.links.session_handle import (
 from meshnode.links.session_host import SessionHost
 from meshnode.runtime import Runtime
 from protocol.errors import CloseCode, MeshError
-from protocol.ids import NodeId
+from protocol.ids import NodeId, ShortId
 from protocol.limits import (
     LINK_LINGER_MS,
     LINK_READ_BYTES,
@@ -149,6 +149,11 @@ class SessionRunner:
         if self._closed is None and raws:
             self._session.tell_documents(raws)
             self.step()
+
+    def ask(self, short_ids: Sequence[ShortId]) -> None:
+        """See `SessionHandle.ask`."""
+        if self._closed is None and short_ids:
+            self._answers.ask(short_ids)
 
     def start_round(self) -> None:
         """See `SessionHandle.start_round`."""

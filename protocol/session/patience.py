@@ -21,6 +21,8 @@ __all__ = ["Due", "Patience"]
 
 _PINGS_MAX = 2
 """Pings that fit into a silence before the session is given up."""
+_PARTIAL_BYTES = 64
+"""More than this of an unfinished frame is no sign of life but work under way."""
 
 
 class Due(Enum):
@@ -45,9 +47,11 @@ class Patience:
         self._unanswered_pings = 0
         self._is_excused = False
 
-    def heard(self, now_ms: int) -> None:
-        """Bytes came."""
+    def heard(self, now_ms: int, unread_bytes: int = 0) -> None:
+        """Bytes came, and so many of them are not read yet."""
         self._heard_ms = now_ms
+        if unread_bytes > _PARTIAL_BYTES:
+            self.progressed(now_ms)
         self._unanswered_pings = 0
         self._is_excused = False
 

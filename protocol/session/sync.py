@@ -60,8 +60,6 @@ _READING = (State.OPENING, State.DOCUMENTS, State.LIVE)
 """States in which frames are taken; in the others they wait for the shell."""
 _SIGN_BYTES = 8
 """Payload of PING and PONG."""
-_PARTIAL_BYTES = 64
-"""More than this of an unfinished frame is no sign of life but work under way."""
 
 assert TABLE[State.LIVE, FrameType.BUNDLE] is State.LIVE
 
@@ -172,10 +170,8 @@ class SyncSession:
             return
         self._now_ms = now_ms
         self.bytes_received += len(data)
-        self._patience.heard(now_ms)
         self._reader.feed(data)
-        if self._reader.buffered_bytes > _PARTIAL_BYTES:
-            self._patience.progressed(now_ms)
+        self._patience.heard(now_ms, self._reader.buffered_bytes)
         self._pump()
 
     def receive_eof(self) -> None:

@@ -25,7 +25,7 @@ from meshnode.cli import exits
 from meshnode.cli.language import speak
 from meshnode.cli.main import program
 from meshnode.metrics import METRICS
-from protocol import limits
+from protocol import classes, limits
 from protocol.errors import CloseCode, MeshError, ProtocolError
 from protocol.session.states import render
 from tests.architecture.tree import ROOT
@@ -33,7 +33,7 @@ from tests.architecture.tree import ROOT
 __all__ = ["PAGES", "commands", "error_classes", "main", "texts_below"]
 
 FOLDER = ROOT / "docs" / "reference"
-MADE = "Made from `{}` by `make docs`; do not edit it here."
+MADE = "Made from {} by `make docs`; do not edit it here."
 
 
 def main() -> None:
@@ -84,14 +84,23 @@ def write_limits() -> str:
         parts += [f"## {heading}", _table(["limit", "value", "reason"], rows)]
     return _page(
         "Limits",
-        "protocol/limits.py",
+        "`protocol/limits.py` and `protocol/classes.py`",
         "Nothing here is negotiable on the wire. The unit stands at the end of each name.",
         *parts,
+        "## Lifetimes and classes",
+        _table(["limit", "value", "reason"], _constants_of_classes()),
         "## Kinds of bundles",
         _table(["kind", "class", "the newest replaces", "lifetime (s)"], _kinds()),
         "## Classes",
         _table(["class", "lifetime at most (s)", "share of the store (%)", "evicted"], _classes()),
     )
+
+
+def _constants_of_classes() -> Iterator[Sequence[str]]:
+    for name, reason in texts_below(_parsed(classes).body).items():
+        value = getattr(classes, name)
+        if isinstance(value, int) and name in limits.__all__:
+            yield f"`{name}`", _value(value), reason
 
 
 def _headed(source: str) -> dict[str, dict[str, str]]:
@@ -144,7 +153,7 @@ def write_metrics() -> str:
     """Return the page of every counter."""
     rows = [(f"`{name}`", meaning) for name, meaning in sorted(METRICS.items())]
     about = "Counters since the node started; `meshnode status --json` shows them."
-    return _page("Metrics", "meshnode/metrics.py", about, _table(["counter", "counts"], rows))
+    return _page("Metrics", "`meshnode/metrics.py`", about, _table(["counter", "counts"], rows))
 
 
 # --- configuration -----------------------------------------------------------------------------
@@ -166,7 +175,7 @@ def write_configuration() -> str:
         parts += [f"## [{section}]", sentence, _table(["setting", "default", "meaning"], rows)]
     return _page(
         "Configuration",
-        "meshnode/config.py",
+        "`meshnode/config.py`",
         "Settings stand in `meshnode.toml` in the home of a node; every one may be left out. "
         "A name that is not here is an error, and the node does not start.",
         *parts,
@@ -228,7 +237,7 @@ def write_command_line() -> str:
         "Each command ends with 0 when it did what was asked, and else with a code of "
         "[the errors page](errors.md). `--help` after any command shows its part of this page."
     )
-    return _page("Command line", "meshnode/cli/ and sims/cli.py", about, *parts)
+    return _page("Command line", "`meshnode/cli/` and `sims/cli.py`", about, *parts)
 
 
 def _is_shown(parameter: Any) -> bool:
@@ -305,7 +314,7 @@ def write_errors() -> str:
     codes.sort(key=lambda row: int(row[0]))
     return _page(
         "Errors",
-        "meshnode/cli/exits.py and the error classes",
+        "`meshnode/cli/exits.py` and the error classes",
         "## Exit codes",
         _table(["code", "kind of error", "meaning", "what to do"], codes),
         "## Kinds of errors",

@@ -41,12 +41,6 @@ FILE_LINES_MAX = 500
 NESTING_MAX = 4
 PARAMETERS_MAX = 8
 
-LONG_FILES = {
-    "protocol/limits.py": 800,
-    "meshnode/store/migrations/versions/0001_first_schema.py": 500,
-}
-"""Files with a bound of their own: a table that is read by key, a schema that is written once."""
-
 PACKAGES = ("protocol", "meshnode", "sims")
 
 IMPORTERS: dict[str, tuple[str, ...]] = {
@@ -166,9 +160,8 @@ def _lines_of(node: _Function) -> int:
 def long_files(source: Source) -> Iterator[str]:
     """Complain of a file that holds more than one noun."""
     lines = len(source.text.splitlines())
-    lines_max = LONG_FILES.get(source.path, FILE_LINES_MAX)
-    if lines > lines_max:
-        yield f"{lines} lines, {lines_max} at most"
+    if lines > FILE_LINES_MAX:
+        yield f"{lines} lines, {FILE_LINES_MAX} at most"
 
 
 def long_functions(source: Source) -> Iterator[str]:

@@ -197,18 +197,11 @@ class Meeting(RuleBasedStateMachine):
             self.cut((0, 0))
         self.meet(0)
         self.talk_until_all_is_said()
-        assert first_held(self) == self.node(1).held
-
-
-def first_held(meeting: Meeting) -> set[int]:
-    return meeting.node(0).held
+        assert self.node(0).held == self.node(1).held
 
 
 Meeting.TestCase.settings = settings(
     settings.default, stateful_step_count=40, report_multiple_bugs=False
 )
 
-
-@pytest.mark.slow
-class TestMeeting(Meeting.TestCase):  # type: ignore[misc]
-    """The machine, run by pytest."""
+TestMeeting = pytest.mark.slow(Meeting.TestCase)

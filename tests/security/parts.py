@@ -50,6 +50,7 @@ __all__ = [
     "documents_of",
     "enrol",
     "has_settled",
+    "held",
     "make_town",
     "measured",
     "rising",
@@ -338,6 +339,11 @@ class Peer:
             self.seen.append((frame_type, payload))
 
 
+def held(node: Node) -> int:
+    """Return how many bundles a node holds."""
+    return sum(node.store.class_counts.values())
+
+
 def address_of(node: Node) -> Address:
     """Return where a running node listens."""
     return node.manager.listening[0]
@@ -395,14 +401,18 @@ async def until(condition: Callable[[], bool], within_s: float) -> None:
         await trio.sleep(0.01)
 
 
-@contextmanager
-def rising(node: Node, *names: str) -> Iterator[None]:
-    """Check that of all that counts a refusal exactly these counters rise in the block."""
+@asynccontextmanager
+async def rising(node: Node, *names: str) -> AsyncIterator[None]:
+    """Check that of all that counts a refusal exactly these counters rise, by the end or soon."""
     before = node.metrics.snapshot()
+
+    def rose() -> set[str]:
+        after = node.metrics.snapshot()
+        return {name for name in after if after[name] > before[name]} - _HARMLESS
+
     yield
-    after = node.metrics.snapshot()
-    rose = {name for name in after if after[name] > before[name]}
-    assert rose - _HARMLESS == set(names), rose
+    await until(lambda: rose() >= set(names), ANSWER_S_MAX)
+    assert rose() == set(names)
 
 
 _HARMLESS = {"bundles_stored", "receipts_made", "messages_opened"}

@@ -217,13 +217,15 @@ async def test_texts_do_not_supersede(store: Store) -> None:
 # --- interests -------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-async def test_interests_are_bounded(store: Store) -> None:
-    full = [record(zone, zone=zone) for zone in range(1, STORE_INTERESTS_MAX)]
+async def test_zones_are_bounded_and_each_has_room_for_every_class(store: Store) -> None:
+    most = STORE_INTERESTS_MAX // len(TrafficClass)
+    full = [record(zone, zone=zone) for zone in range(1, most)]
     assert set(await add(store, *full)) == {Reception.STORED}
     over = [record(1_000, zone=1_001), record(1_001, zone=1_000), record(1_002, zone=1)]
     assert await add(store, *over) == [Reception.QUOTA, Reception.STORED, Reception.STORED]
-    assert len(store.sketches) == STORE_INTERESTS_MAX
+    assert len(store.sketches) == most
+    assert await add(store, record(1_003, Kind.SOS, zone=1)) == [Reception.STORED]
+    assert await add(store, record(1_004, Kind.SOS, zone=1_001)) == [Reception.QUOTA]
     # Refused for want of room, not for ever: no tombstone.
     await drop(store, record(1_001, zone=1_000).short_id)
     assert await add(store, over[0]) == [Reception.STORED]

@@ -12,6 +12,7 @@ from protocol.session import (
     HelloReceived,
     LocalHello,
     ReconcileStarting,
+    RoundFinished,
     SessionClosed,
     SessionRole,
     SyncSession,
@@ -39,6 +40,7 @@ def hello_frame(documents: Documents | None = None) -> bytes:
 
 
 END_FRAME = encode_frame(FrameType.DOCUMENTS_END, b"")
+EMPTY_SUMMARY_FRAME = encode_frame(FrameType.SUMMARY, wire.encode_summary(wire.Summary(1, ())))
 
 
 def events(session: SyncSession) -> list[Event]:
@@ -95,18 +97,23 @@ def applying(role: SessionRole) -> SyncSession:
 
 
 def live(role: SessionRole) -> SyncSession:
-    """Return a session that is live; the initiator has reconciled with a peer that holds nothing.
+    """Return a session that is live, after a first round of two ends that hold nothing.
 
     The clock stands at 0, and all that was to be sent was sent.
     """
     session = applying(role)
     session.documents_applied()
+    if role is RESPONDER:
+        session.receive_data(EMPTY_SUMMARY_FRAME, 0)
+    assert session.next_event() == ReconcileStarting(1)
+    session.reconcile({})
     if role is INITIATOR:
-        assert session.next_event() == ReconcileStarting(1)
-        session.reconcile({})
-        session.receive_data(encode_frame(FrameType.EQUAL, wire.encode_equal(1, [])), 0)
-        events(session)
-        sent(session)
+        answer = encode_frame(FrameType.EQUAL, wire.encode_equal(1, ()))
+    else:
+        answer = encode_frame(FrameType.ROUND_END, wire.encode_round(1))
+    session.receive_data(answer, 0)
+    assert events(session) == [RoundFinished(1)]
+    sent(session)
     return session
 
 

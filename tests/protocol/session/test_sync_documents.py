@@ -252,11 +252,11 @@ def test_a_round_that_has_not_taken_its_snapshot_needs_no_other() -> None:
 def test_the_responder_answers_a_round_after_it_has_saved_the_document_before_it() -> None:
     session = live(RESPONDER)
     line = SummaryLine(TEXTS, 1, 1)
-    summary = encode_frame(FrameType.SUMMARY, wire.encode_summary(Summary(1, (line,))))
+    summary = encode_frame(FrameType.SUMMARY, wire.encode_summary(Summary(2, (line,))))
     session.receive_data(DOCUMENT_FRAME + summary, 0)
     assert events(session) == [DocumentReceived(b"document"), DocumentsReceived()]
     session.documents_applied()
-    assert events(session) == [ReconcileStarting(1)]
+    assert events(session) == [ReconcileStarting(2)]
 
 
 # --- two nodes ---------------------------------------------------------------------------------

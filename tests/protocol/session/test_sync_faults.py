@@ -1,4 +1,4 @@
-"""Faults of the peer end the session with the code of their kind; faults of ours raise."""
+"""Faults of the peer end the session with the code of their kind, whichever end it is."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from protocol.session import (
     BundleReceived,
     DocumentsReceived,
     HelloReceived,
-    IdsNeeded,
-    Item,
     ReconcileStarting,
     SessionClosed,
     SessionRole,
@@ -27,11 +25,11 @@ from protocol.session import (
 )
 from protocol.session import messages as wire
 from protocol.session.frames import FrameType, encode_frame
-from protocol.session.states import TABLE, Answer, State
+from protocol.session.states import TABLE, State
 from tests.protocol.session.reaching import (
+    EMPTY_SUMMARY_FRAME,
     END_FRAME,
     INITIATOR,
-    LARGEST,
     PEER,
     REACH,
     READING,
@@ -264,7 +262,7 @@ SCRIPT = (
     END_FRAME,
     encode_frame(FrameType.BUNDLE, b"\1container"),
     encode_frame(FrameType.PING, bytes(8)),
-    encode_frame(FrameType.SUMMARY, wire.encode_summary(wire.Summary(1, ()))),
+    EMPTY_SUMMARY_FRAME,
     GOODBYE[CloseCode.NORMAL],
 )
 
@@ -308,70 +306,12 @@ def test_how_the_bytes_are_cut_makes_no_difference(piece_bytes: int) -> None:
     assert hear(whole, piece_bytes)[0] == hear(whole, len(whole))[0]
 
 
-# --- wrong calls of our own shell ---------------------------------------------------------------
-
-ANSWERS: dict[str, tuple[Callable[[SyncSession], None], set[State]]] = {
-    "admit": (lambda session: session.admit(PEER), {State.ADMITTING}),
-    "refuse": (lambda session: session.refuse(CloseCode.REFUSED), {State.ADMITTING}),
-    "documents_applied": (
-        lambda session: session.documents_applied(),
-        {State.APPLYING, State.REFRESHING},
-    ),
-    "supply_documents": (lambda session: session.supply_documents([]), set()),
-    "reconcile": (lambda session: session.reconcile({}), set()),
-    "acknowledge": (lambda session: session.acknowledge(1, []), set()),
-}
+# --- late words of our own shell ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("state", [*REACH])
-@pytest.mark.parametrize("name", [*ANSWERS])
-def test_an_answer_that_nothing_asked_for_raises(
-    name: str, state: State, role: SessionRole
-) -> None:
-    call, states = ANSWERS[name]
-    session = REACH[state](role)
-    if state in states:
-        call(session)
-        return
-    with pytest.raises(LocalProtocolError):
-        call(session)
-    assert not any(isinstance(event, SessionClosed) for event in events(session))
-
-
-def test_every_answer_of_the_table_is_tried() -> None:
-    named = {
-        "admit": Answer.ADMIT,
-        "refuse": Answer.REFUSE,
-        "documents_applied": Answer.APPLIED,
-    }
-    for name, answer in named.items():
-        assert ANSWERS[name][1] == {state for state, item in TABLE if item is answer}
-
-
-def test_documents_are_given_once_and_only_when_asked_for() -> None:
-    session = REACH[State.DOCUMENTS](RESPONDER)
-    with pytest.raises(LocalProtocolError):
-        session.supply_documents([b"document"])
-    session = fresh(RESPONDER, {(2, b"unit"): (1, 1)})
-    session.receive_data(hello_frame(), 0)
-    session.admit(PEER)
-    with pytest.raises(LocalProtocolError):
-        session.supply_documents([b"too early: the peer's versions are not here"])
-    session.receive_data(encode_frame(FrameType.DOCUMENT_VERSIONS, wire.encode_versions({})), 0)
-    session.supply_documents([b"document"])
-    with pytest.raises(LocalProtocolError):
-        session.supply_documents([b"document"])
-    assert [frame_type for frame_type, _ in sent(session)] == [
-        FrameType.HELLO,
-        FrameType.DOCUMENT_VERSIONS,
-        FrameType.DOCUMENT,
-        FrameType.DOCUMENTS_END,
-    ]
-
-
-def test_only_what_was_received_is_acknowledged() -> None:
-    session = live(RESPONDER)
+def test_only_what_was_received_is_acknowledged(role: SessionRole) -> None:
+    session = live(role)
     session.receive_data(encode_frame(FrameType.BUNDLE, b"\1container") * 3, 0)
     session.acknowledge(2, [(1, Reception.QUOTA)])
     for upto in (1, 4):
@@ -382,40 +322,11 @@ def test_only_what_was_received_is_acknowledged() -> None:
     assert acks == [wire.Ack(2, ((1, Reception.QUOTA),)), wire.Ack(3, ())]
 
 
-def test_late_answers_after_the_end_are_ignored() -> None:
-    for role in ROLES:
-        session = finished(role)
-        session.admit(PEER)
-        session.refuse(CloseCode.REFUSED)
-        session.supply_documents([b"document"])
-        session.documents_applied()
-        session.tell_documents([b"document"])
-        session.start_round()
-        session.reconcile({})
-        session.supply_ids(TEXTS, array("Q", [1]))
-        session.offer([Item(1, TrafficClass.SOS, 40)])
-        session.announce([Item(2, TrafficClass.SOS, 40), Item(3, TrafficClass.SOS, 9_000)])
-        session.want([1, 2])
-        assert session.next_to_supply(LARGEST) == []
-        session.supply(1, b"container", 0)
-        session.acknowledge(100, [])
-        session.note_received(1)
-        session.handle_timeout(10**9)
-        session.close(CloseCode.INTERNAL)
-        assert events(session) == []
-        assert sent(session) == []
-
-
-def test_ids_that_nobody_asked_for_are_ignored() -> None:
-    for role in ROLES:
-        session = live(role)
-        session.supply_ids(TEXTS, array("Q", [1, 2, 3]))
-        assert sent(session) == []
-        assert not any(isinstance(event, IdsNeeded) for event in events(session))
-
-
-def test_a_container_that_nobody_asked_for_is_ignored() -> None:
-    session = live(RESPONDER)
+@pytest.mark.parametrize("role", ROLES)
+def test_ids_and_containers_that_nobody_asked_for_are_ignored(role: SessionRole) -> None:
+    session = live(role)
+    session.supply_ids(TEXTS, array("Q", [1, 2, 3]))
     session.supply(1, b"container", 0)
     assert sent(session) == []
+    assert events(session) == []
     assert session.is_idle
