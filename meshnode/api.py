@@ -97,13 +97,13 @@ class Api:
 
     async def inbox(self, after: int = 0, limit: int = 100) -> list[Json]:
         """Return messages for this device that came after the one numbered `after`."""
-        count = min(limit, _LIST_MAX)
+        count = max(0, min(limit, _LIST_MAX))
         found = await self._node.store.read(lambda conn: messages.list_inbox(conn, after, count))
         return [self._incoming(record) for record in found]
 
     async def outgoing(self, after: int = 0, limit: int = 100) -> list[Json]:
         """Return messages written here after the one numbered `after`."""
-        count = min(limit, _LIST_MAX)
+        count = max(0, min(limit, _LIST_MAX))
         found = await self._node.store.read(lambda conn: messages.list_outgoing(conn, after, count))
         return [
             {

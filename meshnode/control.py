@@ -7,6 +7,7 @@ A line `{"id": 1, "method": "send", "params": {…}}` is answered by `{"id": 1, 
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -44,6 +45,8 @@ _METHODS: Final = frozenset(
 _REQUEST_BYTES_MAX: Final = 262_144
 """A request holds one text of 16 kB, at most six times as long in JSON."""
 _SEND_S_MAX: Final = 30.0
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_SHORTAGE_S: Final = 0.1
 _PATH_BYTES_MAX: Final = 100
 """Longest name of a socket that every system takes."""
 
@@ -59,7 +62,8 @@ class LineStream:
 
     async def send(self, record: Json) -> None:
         """Send one line. Raises: ControlError if the other end went away or does not read."""
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        # Half a character, which a caller may have sent, becomes its JSON escape again.
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         try:
             with trio.fail_after(_SEND_S_MAX):
                 async with self._sending:
@@ -85,7 +89,7 @@ class LineStream:
         del self._buffer[: end + 1]
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ControlError("line", "a line on the control socket is not JSON") from error
         if not isinstance(record, dict):
             raise ControlError("line", "a line on the control socket is not an object")
@@ -133,12 +137,26 @@ async def serve_control(
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
-                stream = await listener.accept()
+                # Whoever comes while all places are taken waits outside, in the bounded backlog.
+                await limiter.acquire()
+                stream = await _accept(listener, runtime)
                 nursery.start_soon(_serve_client, stream, api, runtime, limiter)
     finally:
         listener.socket.close()
         with suppress(FileNotFoundError):
             path.unlink()
+
+
+async def _accept(listener: trio.SocketListener, runtime: Runtime) -> trio.SocketStream:
+    """Return the next client; while the process has no file left, try again in a moment."""
+    while True:
+        try:
+            return await listener.accept()
+        except OSError as error:
+            if error.errno not in _SHORTAGES:
+                raise
+            runtime.trace("control_short", reason=error.strerror)
+            await trio.sleep(_SHORTAGE_S)
 
 
 async def _listen(path: Path) -> trio.SocketListener:
@@ -162,31 +180,28 @@ async def _serve_client(
     stream: trio.SocketStream, api: Api, runtime: Runtime, limiter: trio.Semaphore
 ) -> None:
     lines = LineStream(stream, _REQUEST_BYTES_MAX)
-    async with limiter:
-        try:
-            while (request := await lines.receive()) is not None:
-                await _answer(lines, api, runtime, request)
-        except ControlError as error:
-            runtime.trace("control_ended", reason=error.kind)
-        finally:
-            with trio.CancelScope(shield=True):
-                await lines.aclose()
+    try:
+        while (request := await lines.receive()) is not None:
+            await _answer(lines, api, request)
+    except ControlError as error:
+        runtime.trace("control_ended", reason=error.kind)
+    finally:
+        with trio.CancelScope(shield=True):
+            await lines.aclose()
+        limiter.release()
 
 
-async def _answer(lines: LineStream, api: Api, runtime: Runtime, request: Json) -> None:
+async def _answer(lines: LineStream, api: Api, request: Json) -> None:
     number, method = request.get("id"), request.get("method")
     params = request.get("params", {})
     try:
         if method == "follow":
             await _follow(lines, api, number)
             return
-        if method not in _METHODS or not isinstance(params, dict):
-            raise ControlError("method", f"the node knows no command '{method}'")
+        if not isinstance(method, str) or method not in _METHODS or not isinstance(params, dict):
+            raise ControlError("method", f"the node knows no command '{str(method)[:80]}'")
         call: Callable[..., Awaitable[Any]] = getattr(api, method)
-        try:
-            inspect.signature(call).bind(**params)
-        except TypeError as error:
-            raise ControlError("params", f"wrong parameters for '{method}': {error}") from error
+        _check_params(method, call, params)
         result = await _called(lines, call, method, number, params)
     except MeshError as error:
         kind = error.kind if isinstance(error, ControlError) else type(error).__name__
@@ -195,6 +210,42 @@ async def _answer(lines: LineStream, api: Api, runtime: Runtime, request: Json) 
         await lines.send({"id": number, "error": told})
         return
     await lines.send({"id": number, "result": result})
+
+
+def _check_params(method: str, call: Callable[..., Awaitable[Any]], params: Json) -> None:
+    """Raise ControlError (`params`) unless a call takes these values, by name and by type."""
+    signature = inspect.signature(call)
+    try:
+        signature.bind(**params)
+    except TypeError as error:
+        raise ControlError("params", f"wrong parameters for '{method}': {error}") from error
+    for name, value in params.items():
+        is_right = _TYPES.get(str(signature.parameters[name].annotation), _is_nothing)
+        if not is_right(value):
+            raise ControlError("params", f"wrong value of '{name}' for '{method}'")
+
+
+def _is_text(value: object) -> bool:
+    # No path has a NUL, and no text needs one.
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def _is_nothing(_value: object) -> bool:
+    return False
+
+
+_TYPES: Final[dict[str, Callable[[object], bool]]] = {
+    "bool": lambda value: isinstance(value, bool),
+    "int": _is_whole,
+    "int | None": lambda value: value is None or _is_whole(value),
+    "str": _is_text,
+    "Sequence[str]": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+}
+"""What a parameter with this annotation takes; one that stands not here is not for callers."""
 
 
 async def _called(

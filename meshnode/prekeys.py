@@ -35,9 +35,9 @@ class Prekeys:
 
         Raises: StoreError.
         """
-        newest = await self._store.read(keyring.newest_own_prekey)
         now_ms = self._runtime.now_ms()
-        if newest is not None and newest.issued_ms <= now_ms < newest.issued_ms + PREKEY_RENEW_MS:
+        newest = await self._store.read(lambda conn: keyring.newest_own_prekey(conn, now_ms))
+        if newest is not None and now_ms < newest.issued_ms + PREKEY_RENEW_MS:
             return []
         secret, record = await self._runtime.run_blocking(self._sealer.make_prekey, now_ms)
 

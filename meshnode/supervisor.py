@@ -39,9 +39,9 @@ async def keep_running(
         started_s = trio.current_time()
         try:
             await room()
-        except (LocalProtocolError, AssertionError):
-            raise
-        except Exception as error:  # noqa: BLE001  # A room that fails must not end the node.
+        except Exception as error:
+            if _is_defect(error):
+                raise
             metrics.count("rooms_restarted")
             runtime.trace("room_failed", room=name, reason=type(error).__name__)
             _log.debug("room %s failed", name, exc_info=error)
@@ -51,3 +51,10 @@ async def keep_running(
             wait_ms = _FIRST_MS
         await trio.sleep(wait_ms / 1000)
         wait_ms = min(2 * wait_ms, RESTART_MS_MAX)
+
+
+def _is_defect(error: BaseException) -> bool:
+    """True for a defect of ours, by itself or in the group that a nursery makes of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_defect, error.exceptions))
+    return isinstance(error, LocalProtocolError | AssertionError)

@@ -13,7 +13,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts and reconciliation on this machine.",
+    help="Measure contacts, reconciliation and an idle node on this machine.",
     no_args_is_help=True,
 )
 
@@ -59,6 +59,23 @@ def reconcile(
     from meshnode.bench.reconcile import measure
 
     _print(measure(ids, differences), as_json)
+
+
+@app.command()
+def idle(
+    seconds: Annotated[
+        int, typer.Option(min=10, max=3_600, help="How long the node is watched.")
+    ] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Run a node that meets nobody, and count how often it wakes and what memory it keeps."""
+    from meshnode.bench.idle import SETTLE_S, measure
+    from meshnode.cli.progress import progress_bar
+
+    words = say("measuring")
+    with progress_bar(words, SETTLE_S + seconds) as draw:
+        figures = measure(seconds, partial(draw, words))
+    _print(figures, as_json)
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:

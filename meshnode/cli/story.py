@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import typer
 
-from meshnode.cli.language import say
+from meshnode.cli.language import say, translate_error
 from meshnode.cli.show import local_time, print_facts, print_table, safe, state_words
 from protocol.bundle import Suite
 
-__all__ = ["KINDS", "STEPS", "SUITES", "show_story"]
+__all__ = ["DETAILS", "KINDS", "STEPS", "SUITES", "show_story"]
 
 STEPS: Final = {
     "created": "written here",
@@ -40,6 +40,17 @@ SUITES: Final = {
     Suite.ZONE: "for the whole zone",
 }
 """How a message is sealed, in words for people."""
+
+DETAILS: Final = (
+    "{0} recipients",
+    "{0} of {1} recipients",
+    "no key of {0} is known here yet",
+    "{0} gets its key when it is met",
+    "at gateway",
+    "on device",
+    "cancelled",
+)
+"""What the ledger of a message adds to its steps; `{0}` stands for a name or a number."""
 
 
 def show_story(message: dict[str, Any]) -> None:
@@ -85,5 +96,5 @@ def _print_ledger(ledger: list[dict[str, Any]]) -> None:
     for each in ledger:
         words = [say(STEPS.get(each["event"], each["event"]))]
         words += [safe(each["name"])] if each["name"] else []
-        words += [f"({safe(each['detail'])})"] if each["detail"] else []
+        words += [f"({translate_error(safe(each['detail']))})"] if each["detail"] else []
         typer.echo(f"  {local_time(each['at_ms'])}  {' '.join(words)}")

@@ -155,10 +155,14 @@ def own_prekey(conn: Connection, prekey_id: bytes) -> PrekeySecret | None:
     return None if row is None else PrekeySecret(prekey_id, row[0], row[1])
 
 
-def newest_own_prekey(conn: Connection) -> PrekeyRecord | None:
-    """Return the prekey of this node that was issued last."""
+def newest_own_prekey(conn: Connection, at_ms: int | None = None) -> PrekeyRecord | None:
+    """Return the prekey of this node that was issued last, at `at_ms` or before if that is given.
+
+    One with a later date was issued before the clock of this device was set back.
+    """
     query = (
         select(_OWN_PREKEY)
+        .where(*(() if at_ms is None else (_OWN_PREKEY.c.issued_ms <= at_ms,)))
         .order_by(_OWN_PREKEY.c.issued_ms.desc(), _OWN_PREKEY.c.prekey_id.desc())
         .limit(1)
     )

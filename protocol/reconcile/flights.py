@@ -18,9 +18,11 @@ __all__ = ["FIRST_FLIGHT", "first_count", "next_count", "symbols_for"]
 FIRST_FLIGHT = 64
 """Symbols of the first flight: 0.9 kB, enough for 30 differences in 97 of 100 contacts."""
 _ID_BYTES = 8
-_MARGIN = 1.55
-"""Standard deviations added, so that nine of ten flights suffice."""
-_SCATTER = 1.0
+_MARGIN = 1.4
+"""Standard deviations by which the estimate may be too low: nine of ten are less so."""
+_DOUBT_MAX = 0.75
+"""Beyond, an estimate says nothing."""
+_SCATTER = 0.2
 """Relative variance of the symbols that decoding takes, times the differences."""
 _TOP_UP_MIN = 4
 """With these a contact of 20 differences stays below 1 kB even in the rare second flight."""
@@ -53,7 +55,8 @@ def next_count(estimate: Estimate, found: int, held: int, theirs: int, size: int
     """
     likely = symbols_for(estimate.differences)
     doubt = sqrt(estimate.doubt**2 + _SCATTER / estimate.differences)
-    count = ceil(likely * (1 + _MARGIN * doubt)) - held
+    # The truth may lie so far above the estimate that the estimate is this far below the truth.
+    count = ceil(likely / (1 - min(_MARGIN * doubt, _DOUBT_MAX))) - held
     if count <= 0:
         count = max(_TOP_UP_MIN, ceil(1.5 * (estimate.differences - found)))
     if held > FIRST_FLIGHT:

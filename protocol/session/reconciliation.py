@@ -46,6 +46,11 @@ class Reconciliation:
         return self._round is not None
 
     @property
+    def is_owed(self) -> bool:
+        """True if the peer must go on with the round: it does not wait for our own shell."""
+        return self._round is not None and not self._round.waits_for_shell
+
+    @property
     def may_begin(self) -> bool:
         """True if this end may begin a round now."""
         return self._is_initiator and self._round is None and not self._is_starting

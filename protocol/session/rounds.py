@@ -82,6 +82,11 @@ class InitiatorRound:
         """Round trips: those of the interest that took most."""
         return 1 + max(self._flights.values(), default=0)
 
+    @property
+    def waits_for_shell(self) -> bool:
+        """True if a list of the peer is here and ours is not."""
+        return any(each.is_complete for each in self._listings.values())
+
     def start(self) -> Output:
         """Return the SUMMARY."""
         lines = tuple(
@@ -223,6 +228,11 @@ class ResponderRound:
     def flights(self) -> int:
         """Round trips: those of the interest that took most."""
         return 1 + max(self._flights.values(), default=0)
+
+    @property
+    def waits_for_shell(self) -> bool:
+        """True if the peer waits for a list of ours."""
+        return bool(self._listing)
 
     def start(self) -> Output:
         """Answer the SUMMARY: equal, list, first symbols, or stream."""

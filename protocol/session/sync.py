@@ -156,7 +156,7 @@ class SyncSession:
     @property
     def _is_owed(self) -> bool:
         """True while the peer has an answer to give and we have nothing more to say."""
-        waits_for_round = self._rounds.is_running and not self._egress.has_waiting
+        waits_for_round = self._rounds.is_owed and not self._egress.has_waiting
         return waits_for_round or self._outflow.owes_ack
 
     # --- bytes and time -----------------------------------------------------------------------

@@ -55,7 +55,6 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "typer": ("meshnode/cli/*", "sims/cli.py"),
     "rich": ("meshnode/cli/*", "meshnode/demo/*", "sims/cli.py"),
     "segno": ("meshnode/cli/*",),
-    "psutil": ("meshnode/cli/*", "meshnode/bench/*"),
     "cryptography": (
         "protocol/authority.py",
         "protocol/bundle.py",

@@ -119,6 +119,14 @@ def test_the_lock_pins_and_hashes_everything_and_names_no_address() -> None:
     assert "://" not in lock
 
 
+def test_every_dependency_is_imported() -> None:
+    project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[<>=;\[ ]", each, maxsplit=1)[0] for each in project["dependencies"]}
+    product = [each for each in tree.sources() if each.is_product]
+    imported = {name.split(".")[0] for each in product for name in rules.imported_names(each)}
+    assert names - imported == set()
+
+
 def said(rule: rules.TextRule) -> list[str]:
     """Return what a rule says of every text in the tree."""
     return [

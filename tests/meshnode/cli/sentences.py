@@ -11,7 +11,7 @@ from typing import Any
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
-from meshnode.cli.story import KINDS, STEPS, SUITES
+from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
 from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
@@ -58,7 +58,7 @@ def every_sentence() -> set[str]:
     found = set(_said()) | set(_help()) | set(_failures())
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
     found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
-    found |= set(KINDS.values()) | set(SUITES.values())
+    found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
     return found | {each.name.lower() for names in enums for each in names}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 
 import pytest
 
 from protocol.errors import CloseCode, LocalProtocolError
 from protocol.limits import (
+    IDS_PER_LIST_MAX,
     INTERESTS_MAX,
     SESSION_HELLO_MS_MAX,
     SESSION_IDLE_MS_MAX,
@@ -21,10 +23,17 @@ from protocol.limits import (
 )
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch
-from protocol.session import Item, ReconcileStarting, SessionRole, SyncSession
+from protocol.session import (
+    IdsNeeded,
+    Item,
+    ReconcileStarting,
+    SessionRole,
+    SyncSession,
+    sync,
+)
 from protocol.session import messages as wire
 from protocol.session.frames import FrameType, encode_frame
-from protocol.session.messages import Ack
+from protocol.session.messages import Ack, IdList, Summary, SummaryLine
 from protocol.session.states import State
 from tests.protocol.session.reaching import (
     INITIATOR,
@@ -155,6 +164,49 @@ def test_what_still_waits_to_be_sent_is_no_fault_of_the_peer() -> None:
     assert events(session) == []
 
 
+def test_a_round_that_waits_for_our_own_shell_is_no_fault_of_the_peer() -> None:
+    """A list of a million ids takes a slow disk a while."""
+    line = SummaryLine(TEXTS, 1, 5)
+    summary = encode_frame(FrameType.SUMMARY, wire.encode_summary(Summary(2, (line,))))
+    responder = live(RESPONDER)
+    responder.receive_data(summary, 0)
+    responder.reconcile({TEXTS: Sketch.build([2]).snapshot()})
+    initiator = summary_under_way(INITIATOR)
+    page = encode_frame(FrameType.LIST, wire.encode_list(IdList(2, TEXTS, True, array("Q", [2]))))
+    initiator.receive_data(page, 0)
+    for session in (initiator, responder):
+        assert events(session)[-1] == IdsNeeded(TEXTS)
+        assert session.next_deadline_ms() == SESSION_PING_MS + (
+            SESSION_PING_LATER_MS if session is responder else 0
+        )
+        session.receive_data(encode_frame(FrameType.PING, bytes(8)), 49_000)
+        sent(session)
+        session.handle_timeout(49_001)
+        assert events(session) == []
+        session.supply_ids(TEXTS, array("Q", [2]))
+    assert [frame_type for frame_type, _payload in sent(initiator)] == [FrameType.ROUND_END]
+    frames = [frame_type for frame_type, _payload in sent(responder)]
+    assert frames == [FrameType.LIST]
+    responder.handle_timeout(49_000 + SESSION_PING_MS + SESSION_PING_LATER_MS)
+    assert [frame_type for frame_type, _payload in sent(responder)] == [FrameType.PING]
+    silence(responder, 49_001 + SESSION_STEP_MS_MAX)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_time_in_which_we_saved_documents_is_no_silence_of_the_peer(
+    role: SessionRole,
+) -> None:
+    session = REACH[State.REFRESHING](role)
+    assert session.next_deadline_ms() is None
+    session.handle_timeout(100_000)
+    session.documents_applied()
+    events(session)
+    session.handle_timeout(100_000)
+    assert events(session) == []
+    later_ms = SESSION_PING_MS + (0 if role is INITIATOR else SESSION_PING_LATER_MS)
+    assert session.next_deadline_ms() == 100_000 + later_ms
+
+
 # --- order of service --------------------------------------------------------------------------
 
 
@@ -226,6 +278,19 @@ def test_a_window_that_is_acknowledged_takes_more(role: SessionRole) -> None:
     assert session.is_idle
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_what_the_peer_asks_for_again_it_gets_again(role: SessionRole) -> None:
+    """It stored the bundle and dropped it; only its own word says so."""
+    session = bundle_under_way(role)
+    session.receive_data(encode_frame(FrameType.ACK, wire.encode_ack(Ack(1, ()))), 0)
+    session.announce([Item(1, TrafficClass.MESSAGE, 9)])
+    assert session.is_idle
+    session.receive_data(encode_frame(FrameType.WANT, wire.encode_ids([1])), 0)
+    session.offer([Item(1, TrafficClass.MESSAGE, 9)])
+    supply(session)
+    assert ids_of(sent(session)) == [1]
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 
@@ -238,13 +303,44 @@ def test_unread_bytes_stop_the_reading_at_their_bound(role: SessionRole) -> None
     session.receive_data(frame * 63, 0)
     session.receive_data(encode_frame(FrameType.BUNDLE, bytes(size_bytes)), 0)
     is_reading = [session.wants_read]
-    session.receive_data(frame * 2, 0)
+    smallest = encode_frame(FrameType.BUNDLE, bytes(2))
+    session.receive_data(smallest * 2, 0)
     assert session.bundles_received == 65
     is_reading.append(session.wants_read)
-    session.acknowledge(2, [])
+    session.acknowledge(1, [])
     assert session.bundles_received == 66
     is_reading.append(session.wants_read)
     assert is_reading == [True, False, True]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_peer_that_asks_and_never_reads_ends_one_byte_beyond_the_bound(
+    role: SessionRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ping = encode_frame(FrameType.PING, bytes(8))
+    for bound, is_over in ((2 * len(ping), False), (2 * len(ping) - 1, True)):
+        session = live(role)
+        monkeypatch.setattr(sync, "CONTROL_BYTES_MAX", bound)
+        session.receive_data(ping * 2, 0)
+        monkeypatch.undo()
+        if is_over:
+            assert closed(session).code is CloseCode.LIMIT_EXCEEDED
+            assert [frame_type for frame_type, _payload in sent(session)] == [FrameType.BYE]
+        else:
+            assert len(sent(session)) == 2
+            session.receive_data(ping * 2, 0)
+            assert events(session) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_ids_to_ask_for_have_a_bound(role: SessionRole) -> None:
+    session = live(role)
+    session.want(array("Q", bytes(8 * (IDS_PER_LIST_MAX - 1))))
+    session.want([1])
+    assert events(session) == []
+    session.want([2])
+    assert closed(session).code is CloseCode.LIMIT_EXCEEDED
+    assert [frame_type for frame_type, _payload in sent(session)] == [FrameType.BYE]
 
 
 def test_as_many_interests_as_a_session_reconciles_and_one_more() -> None:

@@ -1,0 +1,180 @@
+"""Authority documents in the hands of an enrolled device gone bad: stale, doubled, forged.
+
+None takes effect, each is counted, and a contradiction of the authority is kept as proof.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from meshnode.membership import Membership
+from meshnode.node import Node
+from meshnode.runtime import system_runtime
+from meshnode.store import documents
+from meshnode.store.evidence import list_evidence
+from protocol.authority import DocumentClass, SignedDocument, build, document_signer
+from protocol.authority import decode_untrusted as decode
+from protocol.canonical import encode
+from protocol.errors import CloseCode
+from protocol.identity import Role
+from protocol.limits import DOCUMENT_BYTES_MAX
+from protocol.session import messages
+from protocol.session.frames import FrameType
+from tests.security.parts import (
+    BOX,
+    Peer,
+    Town,
+    documents_of,
+    enrol,
+    rising,
+    running,
+    serves,
+    until,
+)
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SERVED_S_MAX = 2.0
+Way = Callable[[Peer, Node, list[bytes]], Awaitable[None]]
+"""When documents are given."""
+
+
+def squad_roster(raws: list[bytes]) -> SignedDocument:
+    """Return the one roster of a squad."""
+    found = [each for each in map(decode, raws) if each.cls is DocumentClass.ROSTER]
+    return next(each for each in found if each.scope[0] == 1)
+
+
+async def later_roster(town: Town, authority: str, newcomer: str) -> SignedDocument:
+    """Let a copy of the authority enrol somebody; return the roster that says so."""
+    copy, runtime = town.clone_authority(authority), system_runtime()
+    await enrol(town.folder / f"homes of {authority}", copy, newcomer, Role.AGENT, runtime)
+    return squad_roster(documents_of(copy, runtime))
+
+
+async def bring(peer: Peer, node: Node, raws: list[bytes]) -> None:
+    """Give documents where documents are due: between HELLO and the first bundle."""
+    await peer.send(FrameType.HELLO, peer.hello(documents={}))
+    await peer.expect(FrameType.HELLO)
+    await peer.expect(FrameType.DOCUMENT_VERSIONS)
+    versions = messages.encode_versions(node.membership.versions)
+    await peer.send(FrameType.DOCUMENT_VERSIONS, versions)
+    for raw in raws:
+        await peer.send(FrameType.DOCUMENT, raw)
+    await peer.send(FrameType.DOCUMENTS_END)
+    await peer.expect(FrameType.DOCUMENTS_END)
+
+
+async def bring_live(peer: Peer, node: Node, raws: list[bytes]) -> None:
+    """Give documents in a session that runs already."""
+    await peer.go_live(node)
+    for raw in raws:
+        await peer.send(FrameType.DOCUMENT, raw)
+
+
+def names(membership: Membership) -> set[str]:
+    """Return whom a node knows."""
+    return {member.name for roster in membership.directory.rosters() for member in roster.members}
+
+
+@pytest.mark.parametrize("way", [bring, bring_live])
+async def test_a_newer_roster_takes_effect_and_an_older_one_does_not(town: Town, way: Way) -> None:
+    old = squad_roster(documents_of(town.folder / "hq", system_runtime()))
+    new = await later_roster(town, "later", "carol")
+    async with running(town.home(BOX)) as node:
+        async with Peer.dialled(town, "mallory", node) as peer:
+            await way(peer, node, [new.raw])
+            await until(lambda: node.metrics.value("documents_accepted") == 1, 5)
+        assert "carol" in names(node.membership)
+        async with (
+            rising(node, "documents_refused"),
+            Peer.dialled(town, "mallory", node) as peer,
+        ):
+            await way(peer, node, [old.raw])
+            await until(lambda: node.metrics.value("documents_refused") == 1, 5)
+        assert "carol" in names(node.membership)
+        assert await serves(town, node) < SERVED_S_MAX
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("way", [bring, bring_live])
+async def test_of_two_documents_of_one_version_the_first_stays(
+    town: Town, way: Way, order: tuple[int, int]
+) -> None:
+    both = [await later_roster(town, "one", "carol"), await later_roster(town, "two", "dave")]
+    assert (both[0].epoch, both[0].version) == (both[1].epoch, both[1].version)
+    first, second = (both[place] for place in order)
+    async with running(town.home(BOX)) as node:
+        async with (
+            rising(node, "documents_accepted", "documents_refused"),
+            Peer.dialled(town, "mallory", node) as peer,
+        ):
+            await way(peer, node, [first.raw, second.raw])
+        held = await node.store.read(documents.all_raw)
+        assert first.raw in held
+        assert second.raw not in held
+        (proof,) = await node.store.read(list_evidence)
+        assert proof.raw == second.raw
+        assert await serves(town, node) < SERVED_S_MAX
+
+
+async def forgeries(town: Town) -> dict[str, bytes]:
+    new = await later_roster(town, "later", "carol")
+    (signer, signature) = new.signatures[0]
+    mallory = document_signer(town.identity("mallory").badge_key)
+    own = build(new.cls, new.scope, (new.epoch, new.version), new.issued_ms, new.body, [mallory])
+    bent = bytes([signature[0] ^ 1]) + signature[1:]
+    return {
+        "unsigned": encode([new.signed, []]),
+        "signed by Mallory": own.raw,
+        "Mallory's signature under the signer's name": encode(
+            [new.signed, [[signer, own.signatures[0][1]]]]
+        ),
+        "a bent signature": encode([new.signed, [[signer, bent]]]),
+        "cut short": new.raw[:-1],
+        "noise": os.urandom(300),
+        "nothing": b"",
+    }
+
+
+FORGERIES = (
+    "unsigned",
+    "signed by Mallory",
+    "Mallory's signature under the signer's name",
+    "a bent signature",
+    "cut short",
+    "noise",
+    "nothing",
+)
+
+
+@pytest.mark.parametrize("way", [bring, bring_live])
+@pytest.mark.parametrize("name", FORGERIES)
+async def test_a_forged_document_has_no_effect(town: Town, name: str, way: Way) -> None:
+    raw = (await forgeries(town))[name]
+    async with running(town.home(BOX)) as node:
+        before = await node.store.read(documents.all_raw)
+        async with (
+            rising(node, "documents_refused"),
+            Peer.dialled(town, "mallory", node) as peer,
+        ):
+            await way(peer, node, [raw])
+        assert await node.store.read(documents.all_raw) == before
+        assert await node.store.read(list_evidence) == []
+        assert await serves(town, node) < SERVED_S_MAX
+
+
+async def test_a_flood_of_documents_ends_the_session(town: Town) -> None:
+    async with running(town.home(BOX)) as node:
+        async with rising(node, "sessions_broken"), Peer.dialled(town, "mallory", node) as peer:
+            await peer.send(FrameType.HELLO, peer.hello(documents={}))
+            await peer.expect(FrameType.HELLO)
+            versions = messages.encode_versions(node.membership.versions)
+            await peer.send(FrameType.DOCUMENT_VERSIONS, versions)
+            for _ in range(500):
+                await peer.send(FrameType.DOCUMENT, bytes(DOCUMENT_BYTES_MAX))
+            assert await peer.ended(20) is CloseCode.LIMIT_EXCEEDED
+        assert await serves(town, node) < SERVED_S_MAX
