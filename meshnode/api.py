@@ -6,7 +6,7 @@ running node and without one. Times are Unix milliseconds, ids as people see the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -316,7 +316,7 @@ class Api:
 
     # --- watching ---------------------------------------------------------------------------
 
-    async def follow(self) -> AsyncIterator[Json]:
+    async def follow(self) -> AsyncGenerator[Json, None]:
         """Yield what happens from now on, without end."""
         with self._node.events.subscribe() as subscription:
             yield {"event": "following"}

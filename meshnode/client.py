@@ -5,7 +5,7 @@ Both give the same calls, so a command neither knows nor cares which it is. Sour
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -186,7 +186,7 @@ class RemoteApi:
         found: Json = await self._call("import_file", path=str(Path(path).absolute()))
         return found
 
-    async def follow(self) -> AsyncIterator[Json]:
+    async def follow(self) -> AsyncGenerator[Json, None]:
         """See `Api.follow`."""
         number = next(self._numbers)
         await self._lines.send({"id": number, "method": "follow"})
@@ -199,7 +199,7 @@ class LocalApi(Api):
 
     is_running: bool = False
 
-    async def follow(self) -> AsyncIterator[Json]:
+    async def follow(self) -> AsyncGenerator[Json, None]:
         """Nothing happens in a node that does not run. Raises: ControlError."""
         if not self.is_running:
             raise ControlError(

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -293,6 +293,7 @@ async def _follow(lines: LineStream, api: Api, number: Any) -> None:
         nursery.start_soon(until_gone)
         # A follower that goes away, or does not read, ends its own call and nothing else.
         with suppress(ControlError):
-            async for event in api.follow():
-                await lines.send({"id": number, "event": event})
+            async with aclosing(api.follow()) as events:
+                async for event in events:
+                    await lines.send({"id": number, "event": event})
         nursery.cancel_scope.cancel()

@@ -17,7 +17,7 @@ from meshnode.prekeys import Prekeys
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.store import bundles, keyring, messages, retention
-from meshnode.store.engine import Store
+from meshnode.store.engine import Store, Transaction
 from protocol.limits import HOUSEKEEPING_MS_MAX
 
 __all__ = ["Housekeeping"]
@@ -61,32 +61,33 @@ class Housekeeping:
         self._relay.ask_again()
         await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()
-        while await self._expire_messages(now_ms) == _SLICE:
+        while await self._tidy(now_ms):
             pass
-        while await self._expire_bundles(now_ms) == _SLICE:
-            pass
-        await self._store.write(lambda tx: retention.prune(tx, now_ms))
-        if await self._store.write(lambda tx: keyring.erase_ended(tx, now_ms)):
-            # An overwritten key is still in the log until that is emptied.
-            await self._store.compact()
 
-    async def _expire_messages(self, now_ms: int) -> int:
-        over = await self._store.write(lambda tx: messages.expire_messages(tx, now_ms, _SLICE))
+    async def _tidy(self, now_ms: int) -> bool:
+        """Let go of what is over, at most a slice of each kind; True if there may be more.
+
+        All in one transaction: each is a change of threads, and so wakes an idle machine.
+        """
+
+        def tidy(tx: Transaction) -> tuple[list[int], int]:
+            over = messages.expire_messages(tx, now_ms, _SLICE)
+            gone = len(retention.expire(tx, now_ms, _SLICE))
+            retention.prune(tx, now_ms)
+            keyring.erase_ended(tx, now_ms)
+            return over, gone
+
+        over, gone = await self._store.write(tidy)
         self._metrics.count("messages_expired", len(over))
+        self._metrics.count("bundles_dropped_expired", gone)
         for key in over:
             self._events.publish(MessageChanged(key))
-        return len(over)
-
-    async def _expire_bundles(self, now_ms: int) -> int:
-        gone = await self._store.write(lambda tx: len(retention.expire(tx, now_ms, _SLICE)))
-        self._metrics.count("bundles_dropped_expired", gone)
-        return gone
+        return _SLICE in (len(over), gone)
 
     async def _wait_ms(self) -> int:
         now_ms = self._runtime.now_ms()
-        next_ms = [
-            await self._store.read(bundles.expires_next),
-            await self._store.read(messages.expires_next),
-        ]
+        next_ms = await self._store.read(
+            lambda conn: (bundles.expires_next(conn), messages.expires_next(conn))
+        )
         waits = [each - now_ms for each in next_ms if each is not None]
         return max(_WAIT_MS_MIN, min([*waits, HOUSEKEEPING_MS_MAX]))

@@ -332,8 +332,7 @@ class Relay:
         others = [handle for peer, handle in self._sessions.items() if peer != source]
         if others:
             items = [
-                Item(record.short_id, record.traffic_class, record.size_bytes)
-                for record in records
+                Item(record.short_id, record.traffic_class, record.size_bytes) for record in records
             ]
             for handle in others:
                 handle.announce(items)

@@ -137,10 +137,11 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
         build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), [root_signer(root.key)])
     ]
     signer = document_signer(documents_key)
-    for roster in _rosters(devices):
-        signed.append(
-            build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
-        )
+    signer = document_signer(documents_key)
+    signed += [
+        build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
+        for roster in _rosters(devices)
+    ]
     return Fleet(devices, tuple(signed), Secrets(entropy(16), entropy(32)), signer)
 
 

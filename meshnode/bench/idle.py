@@ -19,6 +19,7 @@ import trio
 
 from meshnode.bench.network import make_homes
 from meshnode.bench.sync import BenchError
+from meshnode.control import connect
 from meshnode.files import write_private
 from meshnode.home import Home
 from meshnode.runtime import system_runtime
@@ -107,13 +108,22 @@ async def _running(home: Path) -> AsyncIterator[trio.Process]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        with trio.move_on_after(_START_S_MAX):
-            while not Home(home).control_socket.exists() and process.poll() is None:
-                await trio.sleep(_POLL_S)
-        if not Home(home).control_socket.exists():
+        with trio.move_on_after(_START_S_MAX) as starting:
+            await _answering(home, process)
+        if starting.cancelled_caught or process.poll() is not None:
             raise BenchError("the node did not start")
         yield process
     finally:
         process.terminate()
         with trio.CancelScope(shield=True):
             await process.wait()
+
+
+async def _answering(home: Path, process: trio.Process) -> None:
+    """Return once the node answers, or has ended."""
+    while process.poll() is None:
+        lines = await connect(Home(home).control_socket)
+        if lines is not None:
+            await lines.aclose()
+            return
+        await trio.sleep(_POLL_S)

@@ -131,8 +131,13 @@ def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:
 
 
 def put_own_prekey(tx: Transaction, secret: PrekeySecret, record: PrekeyRecord) -> None:
-    """Keep a new prekey of this node; its private part goes `PREKEY_ERASE_MS` after issue."""
+    """Keep a new prekey of this node; its private part goes `PREKEY_ERASE_MS` after issue.
+
+    One that is held already stays as it is: an enrolment that was cut off is done once more.
+    """
     assert secret.prekey_id == record.prekey_id, "both halves are of one prekey"
+    if own_prekey(tx.connection, record.prekey_id) is not None:
+        return
     tx.connection.execute(
         insert(_OWN_PREKEY).values(
             prekey_id=record.prekey_id,

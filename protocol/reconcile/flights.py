@@ -18,7 +18,7 @@ __all__ = ["FIRST_FLIGHT", "first_count", "next_count", "symbols_for"]
 FIRST_FLIGHT = 64
 """Symbols of the first flight: 0.9 kB, enough for 30 differences in 97 of 100 contacts."""
 _ID_BYTES = 8
-_MARGIN = 1.4
+_MARGIN = 1.45
 """Standard deviations by which the estimate may be too low: nine of ten are less so."""
 _DOUBT_MAX = 0.75
 """Beyond, an estimate says nothing."""

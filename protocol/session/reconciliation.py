@@ -93,7 +93,7 @@ class Reconciliation:
         return self._round.start()
 
     def supply_ids(self, interest: Interest, ids: array[ShortId]) -> Output:
-        """Take all ids of an interest; nothing if they are not asked for now."""
+        """Take all ids of an interest; nothing if nobody asks for them."""
         if self._round is None:
             return Output()
         output = self._round.supply_ids(interest, ids)

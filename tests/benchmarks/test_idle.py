@@ -7,7 +7,7 @@ import pytest
 from tests.benchmarks.idle import measure
 from tests.real.netns import require_namespaces
 
-_SECONDS = 60
+_SECONDS = 45
 _WAKEUPS_PER_HOUR_MAX = 120
 _RESIDENT_MIB_MAX = 120
 

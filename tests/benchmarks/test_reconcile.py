@@ -38,13 +38,13 @@ def contacts(ids: int, differences: int, count: int, seed: int = 1) -> list[Cont
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ids", [1_000, 20_000])
-@pytest.mark.parametrize(("differences", "count"), [(100, 80), (300, 60), (1_000, 40)])
+@pytest.mark.parametrize(("differences", "count"), [(100, 80), (300, 60), (1_000, 100)])
 def test_a_difference_costs_26_bytes_and_two_round_trips(
     ids: int, differences: int, count: int
 ) -> None:
     found = contacts(ids, differences, count)
     assert mean(each.bytes for each in found) <= 26 * differences
-    assert sum(each.round_trips <= 2 for each in found) >= 0.88 * count
+    assert sum(each.round_trips <= 2 for each in found) >= 0.9 * count
     assert max(each.round_trips for each in found) <= 5
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,6 @@ from typing import Any, Final
 import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from sqlalchemy import Engine, event
 
 from meshnode.errors import StoreError
 from meshnode.links.memory import MemoryNetwork
@@ -45,6 +44,7 @@ from sims.fleet import ZONE, DevicePlan, Fleet, make_fleet
 from sims.network import address_of
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
 from sims.sealer import StandInSealer
+from tests.faults.breaking import broken
 from tests.meshnode.store.parts import check
 
 pytestmark = pytest.mark.slow
@@ -258,50 +258,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> _Prepared:
 # --- breaking ------------------------------------------------------------------------------------
 
 
-class _Breaker:
-    """Fails the n-th thing that the database is asked to do, or everything from there on."""
-
-    def __init__(self, step: int, *, is_cut: bool) -> None:
-        self._step = step
-        self._is_cut = is_cut
-        self._taken = 0
-
-    def statement(self, _connection: Any, _cursor: Any, text: str, *_more: Any) -> None:
-        """Called before each statement. What is only read leaves nothing behind for a cut."""
-        if not (self._is_cut and text.lstrip().startswith(("SELECT", "BEGIN"))):
-            self.take()
-        elif self.has_struck:
-            self._fail()
-
-    def take(self, *_arguments: Any) -> None:
-        """Called before each statement that counts, and before each commit."""
-        self._taken += 1
-        if self._taken == self._step or (self._is_cut and self._taken > self._step):
-            self._fail()
-
-    @staticmethod
-    def _fail() -> None:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
-        raise error
-
-    @property
-    def has_struck(self) -> bool:
-        return self._taken >= self._step
-
-
-@contextmanager
-def _broken(step: int, *, is_cut: bool) -> Iterator[_Breaker]:
-    breaker = _Breaker(step, is_cut=is_cut)
-    event.listen(Engine, "before_cursor_execute", breaker.statement)
-    event.listen(Engine, "commit", breaker.take)
-    try:
-        yield breaker
-    finally:
-        event.remove(Engine, "before_cursor_execute", breaker.statement)
-        event.remove(Engine, "commit", breaker.take)
-
-
 def _story(path: Path) -> _Story:
     with closing(sqlite3.connect(path)) as connection:
         told = {
@@ -344,7 +300,7 @@ async def test_a_fault_at_any_step_heals(
         shutil.copy(case.base, path)
         async with network.opened(case.name, path) as node:
             async with node.working():
-                with _broken(step, is_cut=False) as breaker:
+                with broken(step, is_cut=False) as breaker:
                     is_done = await _tried(case.work, node)
                     await _healed(node)
                 if not is_done:
@@ -369,7 +325,7 @@ async def test_a_power_cut_at_any_step_loses_nothing(
     for step in range(1, _STEPS_MAX):
         shutil.copy(case.base, path)
         async with network.opened(case.name, path) as node, node.working():
-            with _broken(step, is_cut=True) as breaker:
+            with broken(step, is_cut=True) as breaker:
                 is_done = await _tried(case.work, node)
                 await _healed(node)
         async with network.opened(case.name, path) as node:

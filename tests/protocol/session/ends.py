@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from protocol.errors import CloseCode
 from protocol.ids import ShortId
 from protocol.limits import TrafficClass
 from protocol.reconcile.interest import Interest
@@ -31,10 +32,12 @@ from protocol.session import (
     StreamWanted,
     SyncSession,
     Wanted,
+    messages,
 )
 from protocol.session.frames import FrameReader, FrameType, encode_frame
 
 PIECE_BYTES = 65_536
+HELLO = LocalHello((b"badge",), bytes(64), {})
 TEXTS = Interest(7, TrafficClass.MESSAGE)
 SOS = Interest(7, TrafficClass.SOS)
 BULK = Interest(7, TrafficClass.BULK)
@@ -233,3 +236,46 @@ def live_pair() -> Pair:
     both = pair()
     both.run()
     return both
+
+
+def ids(count: int, start: int = 0) -> range:
+    step = 0x0003_4567_89AB_CDEF
+    return range(1 + start * step, 1 + (start + count) * step, step)
+
+
+def assert_equal_sets(both: Pair) -> None:
+    assert both.initiator.held == both.responder.held
+    for end in both.ends:
+        assert end.closed is None
+        assert end.session.is_idle
+        assert end.session.bundles_waiting == 0
+
+
+def scripted(role: SessionRole = SessionRole.RESPONDER) -> End:
+    """Return one end that has admitted its peer and has no documents to wait for."""
+    end = End(role)
+    end.take(frame(FrameType.HELLO, messages.encode_hello(HELLO)))
+    end.take(frame(FrameType.DOCUMENTS_END))
+    end.give()
+    assert end.session.wants_read
+    return end
+
+
+def code_of(end: End) -> CloseCode:
+    """Return why the session ended, and check that it says so and no more."""
+    assert end.closed is not None, "the session goes on"
+    assert not end.session.wants_read
+    assert end.session.next_deadline_ms() is None
+    sent = frames_of(end.give())
+    if end.closed.by_peer:
+        assert sent == []
+    else:
+        assert sent == [(FrameType.BYE, messages.encode_bye(end.closed.code))]
+    assert end.give() == b""
+    return end.closed.code
+
+
+def deadline(session: SyncSession) -> int:
+    at_ms = session.next_deadline_ms()
+    assert at_ms is not None
+    return at_ms

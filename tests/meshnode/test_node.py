@@ -1,0 +1,148 @@
+"""A whole node over links in memory: it meets, serves, says goodbye, and starts again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from meshnode.errors import LinkError, StoreCorruptError
+from meshnode.events import MessageArrived, PeerDown, PeerUp
+from meshnode.links.base import Address
+from meshnode.links.contacts import Hint
+from meshnode.node import NodeParts, Surroundings, open_node
+from meshnode.store.engine import open_store
+from meshnode.store.records import MessageState
+from protocol.routing.epidemic import Epidemic
+from tests.meshnode.documents import roster
+from tests.meshnode.rig import CODT, Rig, squad_scope
+
+
+@asynccontextmanager
+async def running(rig: Rig, **dials: tuple[str, ...]) -> AsyncIterator[trio.Nursery]:
+    """Run nodes; each dials those that are named for it."""
+    async with trio.open_nursery() as nursery:
+        for name, others in dials.items():
+            static = tuple(Address(other, 1) for other in others)
+            await nursery.start(rig[name].node.run, Surroundings(static))
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_message_goes_over_a_box_and_its_receipt_comes_back(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    async with running(rig, box=(), anna=("box",), bruno=("box",), gateway=("box",)):
+        await trio.sleep(5)
+        sent = [
+            await rig["anna"].send(rig["bruno"].scope, "to bruno"),
+            await rig["anna"].send(squad_scope(), "to the squad"),
+            await rig["anna"].send(CODT, "to the centre"),
+        ]
+        await trio.sleep(10)
+        assert sorted(await rig["bruno"].texts()) == ["to bruno", "to the squad"]
+        assert await rig["gateway"].texts() == ["to the centre"]
+        for each in sent:
+            assert (await rig["anna"].message(each.key)).state is MessageState.DELIVERED
+
+
+async def test_a_live_contact_pushes_at_once(autojump_clock: MockClock, met: Rig) -> None:
+    async with running(met, bruno=(), anna=("bruno",)):
+        await trio.sleep(5)
+        with met["bruno"].node.events.subscribe() as subscription:
+            began_s = trio.current_time()
+            await met["anna"].send(met["bruno"].scope, "now")
+            with trio.fail_after(1):
+                while not isinstance(await subscription.next(), MessageArrived):
+                    pass
+            assert trio.current_time() - began_s < 0.1
+
+
+async def test_both_ends_are_told_who_came_and_went(autojump_clock: MockClock, met: Rig) -> None:
+    with met["anna"].node.events.subscribe() as subscription:
+        async with running(met, bruno=(), anna=("bruno",)):
+            assert await subscription.next() == PeerUp(met["bruno"].id, "bruno:1")
+            assert list(met["anna"].node.relay.sessions) == [met["bruno"].id]
+        event = await subscription.next()
+        while not isinstance(event, PeerDown):
+            event = await subscription.next()
+        assert event == PeerDown(met["bruno"].id)
+    assert met["anna"].node.relay.sessions == {}
+    codes = [dict(x.fields)["code"] for x in met.tracer.lines if x.event == "session_ended"]
+    assert set(codes) <= {"going_away", "normal"}
+    assert codes
+
+
+async def test_a_hint_is_followed(autojump_clock: MockClock, met: Rig) -> None:
+    async with running(met, bruno=(), anna=()):
+        await met["anna"].node.hints_in.send(Hint("sighted", (Address("bruno", 1),)))
+        await trio.sleep(2)
+        assert list(met["anna"].node.relay.sessions) == [met["bruno"].id]
+
+
+async def test_a_new_roster_reaches_live_peers_at_once(autojump_clock: MockClock, met: Rig) -> None:
+    async with running(met, box=(), anna=("box",), bruno=("box",)):
+        await trio.sleep(5)
+        await met["anna"].node.membership.accept([roster(met, ["anna"], 2).raw])
+        await trio.sleep(2)
+        for name in ("box", "bruno"):
+            directory = met[name].node.membership.directory
+            assert directory.recipients(squad_scope(), bytes(16)) == {met["anna"].id}, name
+
+
+async def test_a_node_starts_again_over_its_store(autojump_clock: MockClock, met: Rig) -> None:
+    sent = await met["anna"].send(met["bruno"].scope, "before the restart")
+    async with open_node(met["anna"].parts) as again, trio.open_nursery() as nursery:
+        await nursery.start(met["bruno"].node.run, Surroundings())
+        await nursery.start(again.run, Surroundings((Address("bruno", 1),)))
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert await met["bruno"].texts() == ["before the restart"]
+    assert (await met["anna"].message(sent.key)).state is MessageState.DELIVERED
+
+
+async def test_two_cannot_listen_at_one_place(autojump_clock: MockClock, rig: Rig) -> None:
+    async with running(rig, anna=()), open_node(rig["anna"].parts) as again:
+        with pytest.RaisesGroup(LinkError, flatten_subgroups=True, allow_unwrapped=True):
+            await again.run(Surroundings())
+
+
+async def test_a_store_without_keys_is_no_node(autojump_clock: MockClock, rig: Rig) -> None:
+    parts = rig["anna"].parts
+    async with open_store(None, parts.runtime) as store:
+        bare = NodeParts(
+            parts.identity, store, parts.runtime, parts.sealer, Epidemic(), parts.bearer
+        )
+        with pytest.raises(StoreCorruptError, match="enrol this device again"):
+            async with open_node(bare):
+                pass
+
+
+async def test_settling_does_once_what_a_running_node_does(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    sent = await met["anna"].send(met["bruno"].scope, "hello")
+    bundles = [x for x in await met["anna"].held() if x.header.id == sent.id]
+    async with met["bruno"].node.working():
+        # Its rooms are at work: settling by hand would race them, and does nothing.
+        await met["bruno"].node.relay.receive(None, [(0, bundles[0].raw)])
+        await met["bruno"].node.settle()
+        await trio.sleep(2)
+        assert await met["bruno"].texts() == ["hello"]
+        assert met["bruno"].metric("receipts_made") >= 1
+
+
+async def test_an_error_inside_working_comes_out_alone(autojump_clock: MockClock, met: Rig) -> None:
+    with pytest.raises(LinkError, match="no way"):
+        async with met["anna"].node.working():
+            raise LinkError("no way")
+
+
+async def test_a_link_is_bound_once(autojump_clock: MockClock, met: Rig) -> None:
+    async with running(met, bruno=(), anna=("bruno",)):
+        await trio.sleep(2)
+    assert len(met["anna"].node._bindings) == 1
+    assert "sign" not in repr(met["anna"].node.identity)

@@ -1,0 +1,88 @@
+"""Rooms that fail start again, later each time; our own defects are not hidden."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from meshnode.errors import StoreFullError
+from meshnode.metrics import Metrics
+from meshnode.supervisor import keep_running
+from protocol.errors import LocalProtocolError
+from protocol.limits import RESTART_MS_MAX
+from sims.runtime import Machine, Tracer
+
+
+class Room:
+    """A room that fails as told."""
+
+    def __init__(self, failures: list[BaseException], *, runs_s: float = 0.0) -> None:
+        self.starts: list[float] = []
+        self._failures = failures
+        self._runs_s = runs_s
+
+    async def run(self) -> None:
+        """Run for a while, then fail as long as failures are left."""
+        self.starts.append(trio.current_time())
+        await trio.sleep(self._runs_s)
+        if self._failures:
+            raise self._failures.pop(0)
+
+
+async def supervise(room: Room) -> tuple[Metrics, Tracer]:
+    """Keep a room running; return what was counted and traced."""
+    metrics, tracer = Metrics(), Tracer()
+    await keep_running("inbox", room.run, Machine(1, "a", tracer).runtime, metrics)
+    return metrics, tracer
+
+
+async def test_a_room_that_fails_starts_again_later_each_time(autojump_clock: MockClock) -> None:
+    room = Room([OSError("secret words")] * 9)
+    metrics, tracer = await supervise(room)
+    waits = [b - a for a, b in zip(room.starts, room.starts[1:], strict=False)]
+    assert waits == [min(0.5 * 2**n, RESTART_MS_MAX / 1000) for n in range(9)]
+    assert metrics.value("rooms_restarted") == 9
+    assert {line.event for line in tracer.lines} == {"room_failed"}
+    assert dict(tracer.lines[0].fields) == {"room": "inbox", "reason": "OSError"}
+
+
+async def test_a_room_that_was_well_for_a_minute_starts_at_once(autojump_clock: MockClock) -> None:
+    room = Room([StoreFullError("full")] * 4, runs_s=61.0)
+    await supervise(room)
+    waits = [b - a - 61.0 for a, b in zip(room.starts, room.starts[1:], strict=False)]
+    assert waits == [0.5] * 4
+
+
+async def test_a_room_that_ends_is_left_alone(autojump_clock: MockClock) -> None:
+    room = Room([])
+    await supervise(room)
+    assert len(room.starts) == 1
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        AssertionError("ours"),
+        LocalProtocolError("ours"),
+        ExceptionGroup("nursery", [OSError(), ExceptionGroup("inner", [AssertionError("ours")])]),
+    ],
+)
+async def test_a_defect_of_ours_is_not_hidden(autojump_clock: MockClock, defect: Exception) -> None:
+    room = Room([defect])
+    with pytest.raises(type(defect)):
+        await supervise(room)
+    assert len(room.starts) == 1
+
+
+async def test_a_failure_in_a_group_is_a_failure(autojump_clock: MockClock) -> None:
+    room = Room([ExceptionGroup("nursery", [OSError()])])
+    metrics, _tracer = await supervise(room)
+    assert metrics.value("rooms_restarted") == 1
+
+
+async def test_cancellation_passes(autojump_clock: MockClock) -> None:
+    room = Room([], runs_s=1e6)
+    with trio.move_on_after(5) as scope:
+        await supervise(room)
+    assert scope.cancelled_caught
