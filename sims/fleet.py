@@ -137,7 +137,6 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
         build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), [root_signer(root.key)])
     ]
     signer = document_signer(documents_key)
-    signer = document_signer(documents_key)
     signed += [
         build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
         for roster in _rosters(devices)

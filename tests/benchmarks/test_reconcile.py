@@ -48,6 +48,7 @@ def test_a_difference_costs_26_bytes_and_two_round_trips(
     assert max(each.round_trips for each in found) <= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ids", [500, 20_000])
 @pytest.mark.parametrize("differences", [1, 5, 20])
 def test_few_differences_cost_a_kilobyte_and_one_round_trip(ids: int, differences: int) -> None:

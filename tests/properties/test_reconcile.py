@@ -54,6 +54,7 @@ def test_any_two_sets(common: set[int], ours: set[int], theirs: set[int]) -> Non
     judge(sorted(common | ours), sorted(common | theirs))
 
 
+@pytest.mark.slow
 @given(COUNTS, COUNTS, COUNTS, st.integers(0, 9))
 def test_sets_of_hashes(common: int, ours: int, theirs: int, seed: int) -> None:
     shared = numbers(f"{seed} common", common)
@@ -74,6 +75,7 @@ def test_sketches_that_are_too_small_are_helped_by_the_list(
     assert round_trips <= 12
 
 
+@pytest.mark.slow
 @given(st.sets(st.integers(0, 300), max_size=60), st.sets(st.integers(0, 300), max_size=60))
 def test_ids_that_are_no_hashes_still_end_equal(ours: set[int], theirs: set[int]) -> None:
     """Small numbers share most of their symbols: decoding often fails, the list never does."""

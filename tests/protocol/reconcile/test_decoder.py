@@ -107,6 +107,7 @@ def test_symbols_of_another_set_are_noticed() -> None:
     assert decoder.next_count() == 0
 
 
+@pytest.mark.slow
 def test_counts_beyond_a_byte_are_read_right() -> None:
     """Two thousand ids more at one end: the counts of early symbols differ by more than 256."""
     theirs = numbers("far", 12_000)
@@ -133,6 +134,7 @@ def test_random_symbols_never_hang_and_are_never_believed(
     assert 0 <= decoder.next_count() <= SKETCH_SYMBOLS
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=64), st.data())
 def test_symbols_made_to_last_end(ids: list[int], data: st.DataObject) -> None:
     """Every symbol looks like one id: peeling one breaks or makes others, as long as it can."""

@@ -129,6 +129,7 @@ def summary_of(interests: int) -> bytes:
     return messages.encode_summary(Summary(1, tuple(lines[:interests])))
 
 
+@pytest.mark.slow
 def test_as_many_interests_as_a_store_keeps_fit_a_summary() -> None:
     assert len(messages.decode_summary_untrusted(summary_of(INTERESTS_MAX)).lines) == INTERESTS_MAX
     with pytest.raises(LimitExceededError):

@@ -200,6 +200,7 @@ def test_a_first_flight_that_is_none(change: dict[str, int | bytes]) -> None:
         asking().on_symbols_untrusted(replace(flight(64), **change))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_second_flight_must_be_the_one_that_was_asked_for() -> None:
     for change in ({"n": 5}, {"set_hash": 5}, {"n": 0}):
         each = asking()

@@ -262,6 +262,7 @@ def test_a_session_holds_a_bound_of_what_is_announced(monkeypatch: pytest.Monkey
 # --- cuts, halves and garbage ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([1, 500, PIECE_BYTES]), min_size=1, max_size=6),
     st.lists(st.sampled_from([1, 7, 1_000, 10**6]), min_size=1, max_size=6),

@@ -83,6 +83,7 @@ def test_documents_of_one_peer_have_a_bound() -> None:
     assert code_of(end) is CloseCode.LIMIT_EXCEEDED
 
 
+@pytest.mark.slow
 def test_a_peer_that_asks_and_never_reads_ends_at_a_bound() -> None:
     end = scripted()
     ping = frame(FrameType.PING, bytes(8))
@@ -94,6 +95,7 @@ def test_a_peer_that_asks_and_never_reads_ends_at_a_bound() -> None:
     assert code_of(end) is CloseCode.LIMIT_EXCEEDED
 
 
+@pytest.mark.slow
 def test_large_news_beyond_the_bound_end_the_session() -> None:
     end = scripted()
     per_step = IDS_PER_FRAME_MAX
@@ -104,6 +106,7 @@ def test_large_news_beyond_the_bound_end_the_session() -> None:
     assert code_of(end) is CloseCode.LIMIT_EXCEEDED
 
 
+@pytest.mark.slow
 def test_nothing_is_queued_behind_the_bye_of_a_bound() -> None:
     """A peer that never reads fills the queue; the next answer is one too many."""
     end = scripted()
