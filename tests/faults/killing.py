@@ -55,14 +55,15 @@ _MOMENT_S_MAX: Final = 1.0
 _START_S_MAX: Final = 30.0
 _SETTLE_S_MAX: Final = 60.0
 _STEP_S: Final = 0.005
+_ALL: Final = tuple(each.name for each in CAST)
 _MOMENTS: Final = {
-    "any time": ("", _WINDOW_S, 2),
-    "contact": ("peer_up", _WINDOW_S, 4),
-    "bundle stored": ("bundles_stored", _SOON_S, 2),
-    "message arrived": ("message_arrived", _SOON_S, 1),
-    "acknowledged or receipted": ("message_changed", _SOON_S, 2),
+    "any time": ("", _WINDOW_S, 2, _ALL),
+    "contact": ("peer_up", _WINDOW_S, 4, _ALL),
+    "bundle stored": ("bundles_stored", _SOON_S, 2, _ALL),
+    "message arrived": ("message_arrived", _SOON_S, 1, ("author", "reader", "gateway")),
+    "acknowledged or receipted": ("message_changed", _SOON_S, 2, ("author", "reader")),
 }
-"""What is waited for, how long after it at most, and how often it is chosen."""
+"""What is waited for, how long after it at most, how often it is chosen, and whom it can hit."""
 
 
 class _Lines:
@@ -216,11 +217,10 @@ class World:
             self.faults.append(f"{node.name} ended by itself: {words}")
 
     def _kill_one(self) -> None:
-        names = list(_MOMENTS)
-        weights = [weight for _event, _within_s, weight in _MOMENTS.values()]
-        (moment,) = self.chance.choices(names, weights)
-        event, within_s, _weight = _MOMENTS[moment]
-        victim = self.chance.choice(list(self.nodes.values()))
+        weights = [weight for _event, _within_s, weight, _names in _MOMENTS.values()]
+        (moment,) = self.chance.choices(list(_MOMENTS), weights)
+        event, within_s, _weight, names = _MOMENTS[moment]
+        victim = self.nodes[self.chance.choice(names)]
         if event:
             before = victim.seen[event] if event != "peer_up" else 0
             if not self._until(lambda: victim.seen[event] > before, _MOMENT_S_MAX):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
 import pytest
 from trio.testing import MockClock
 
@@ -14,8 +18,10 @@ from meshnode.store import bundles as rows
 from meshnode.store import keyring
 from meshnode.store.engine import Connection
 from meshnode.store.records import MessageState
+from protocol.bundle import Bundle
 from protocol.envelope import (
     HpkeSealer,
+    PrekeySecret,
     decode_slots_untrusted,
     open_message,
     seal_info,
@@ -59,36 +65,57 @@ async def test_all_that_a_relay_has_opens_nothing(autojump_clock: MockClock) -> 
         box = rig["box"]
         bodies = await box.held(Kind.TEXT, Kind.SOS, Kind.CHAIN_KEYS)
         assert {bundle.header.kind for bundle in bodies} == {Kind.TEXT, Kind.SOS, Kind.CHAIN_KEYS}
-
-        def keys(conn: Connection) -> list[bytes]:
-            found: list[bytes] = []
-            for purpose in keyring.KeyPurpose:
-                found += keyring.network_keys(conn, purpose).values()
-            return found
-
-        symmetric = await box.store.read(keys)
+        symmetric = await box.store.read(_network_keys)
         assert symmetric, "the network key is there"
         own = await box.store.read(keyring.newest_own_prekey)
         assert own is not None
         secret = await box.store.read(lambda conn: keyring.own_prekey(conn, own.prekey_id))
         assert secret is not None
-        sealer, tried_slots = HpkeSealer(), 0
+        keys = [*symmetric, box.device.keys.badge.private_bytes_raw()]
         for bundle in bodies:
-            for key in (*symmetric, box.device.keys.badge.private_bytes_raw()):
-                padded = key.ljust(32, b"\0")[:32]
-                for tried in (padded, sos_message_key(padded, bundle.header.id)):
-                    with pytest.raises(EnvelopeError):
-                        open_message(tried, bundle.header_bytes, bundle.body)
-            with pytest.raises(EnvelopeError):
-                sealer.open_hybrid(secret, seal_info(bundle.header_bytes), bundle.body)
-            if bundle.header.kind is Kind.CHAIN_KEYS:
-                slots = decode_slots_untrusted(bundle.body)
-                tried_slots += len(slots)
-                for slot in slots:
-                    with pytest.raises(EnvelopeError):
-                        info = slot_info(bundle.header_bytes, slot.member)
-                        sealer.open_hybrid(secret, info, slot.sealed)
-        assert tried_slots > 0
+            assert _opened_by(bundle, keys, secret) == []
+
+
+def _network_keys(conn: Connection) -> list[bytes]:
+    """Return every key of the network that a store holds."""
+    found = [keyring.network_keys(conn, purpose) for purpose in keyring.KeyPurpose]
+    return [key for keys in found for key in keys.values()]
+
+
+def _opened_by(bundle: Bundle, keys: Sequence[bytes], secret: PrekeySecret) -> list[bytes]:
+    """Return what opens of a bundle, trying everything with everything."""
+    sealer, header = HpkeSealer(), bundle.header_bytes
+    padded = [key.ljust(32, b"\0")[:32] for key in keys]
+    padded += [sos_message_key(key, bundle.header.id) for key in padded]
+    tries: list[Callable[[], bytes]] = [
+        partial(open_message, key, header, bundle.body) for key in padded
+    ]
+    tries.append(partial(sealer.open_hybrid, secret, seal_info(header), bundle.body))
+    if bundle.header.kind is Kind.CHAIN_KEYS:
+        tries += [
+            partial(sealer.open_hybrid, secret, slot_info(header, slot.member), slot.sealed)
+            for slot in decode_slots_untrusted(bundle.body)
+        ]
+        assert len(tries) > len(padded) + 1, "there are slots"
+    found = []
+    for attempt in tries:
+        with suppress(EnvelopeError):
+            found.append(attempt())
+    return found
+
+
+async def test_a_reader_opens_what_the_relay_could_not(autojump_clock: MockClock) -> None:
+    """The trial above can succeed: bruno's own prekey opens what is sealed to him."""
+    async with open_rig(sealing="hpke") as rig:
+        await rig.mix("anna", "bruno")
+        await rig["anna"].send(rig["bruno"].scope, "device text")
+        (bundle,) = await rig["anna"].held(Kind.TEXT)
+        own = await rig["bruno"].store.read(keyring.newest_own_prekey)
+        assert own is not None
+        secret = await rig["bruno"].store.read(lambda c: keyring.own_prekey(c, own.prekey_id))
+        assert secret is not None
+        (opened,) = _opened_by(bundle, [bytes(32)], secret)
+        assert b"device text" in opened
 
 
 async def test_what_everybody_receipted_is_dropped_everywhere(

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -28,19 +28,18 @@ from meshnode.runtime import system_runtime
 from meshnode.store import bundles as rows
 from meshnode.store import messages
 from protocol import bundle as bundles
-from protocol.bundle import Bundle
+from protocol.bundle import Bundle, Suite
 from protocol.chains import key_for, receiving_chain
 from protocol.envelope import (
     HpkeSealer,
     PrekeySecret,
-    decode_prekey_secret,
     decode_slots_untrusted,
     open_message,
     seal_info,
     slot_info,
     sos_message_key,
 )
-from protocol.errors import MeshError
+from protocol.errors import MeshError, NoKeyError
 from protocol.limits import Kind
 from tests.architecture.tree import ROOT
 from tests.environment import unmeasured
@@ -49,6 +48,7 @@ from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, address_of, runnin
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 KEY_BYTES = 32
+PREKEY_BYTES = 96
 SEALED = (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
 LETTERS = (
     (f"squad:{SQUAD}", "the bridge at Arvieux is gone", Priority.NORMAL),
@@ -87,14 +87,9 @@ def windows(home: Path) -> set[bytes]:
 
 
 def prekeys(home: Path) -> list[PrekeySecret]:
-    """Return every prekey in a store, its own and whatever else reads as one."""
-    found = []
-    for value in values(home):
-        try:
-            found.append(decode_prekey_secret(value))
-        except (MeshError, ValueError):
-            continue
-    return found
+    """Return everything of the length of a private prekey."""
+    whole = {value for value in values(home) if len(value) == PREKEY_BYTES}
+    return [PrekeySecret(bytes(8), 2**48 - 1, value) for value in whole]
 
 
 def held(home: Path) -> list[Bundle]:
@@ -106,13 +101,22 @@ def held(home: Path) -> list[Bundle]:
     return [each for each in found if each.header.kind in SEALED]
 
 
+def message_keys(bundle: Bundle, value: bytes) -> Iterator[bytes]:
+    """Yield every key that 32 bytes may stand for or lead to."""
+    header = bundle.header
+    yield value
+    yield sos_message_key(value, header.id)
+    for start in range(header.index + 1):
+        with suppress(NoKeyError):
+            yield key_for(receiving_chain(header.keyref, start, value), header.index)[1]
+
+
 def openings(bundle: Bundle, home: Path, keys: set[bytes]) -> Iterator[Callable[[], object]]:
     """Yield every trial on one bundle."""
     header, info, sealer = bundle.header, seal_info(bundle.header_bytes), HpkeSealer()
-    for key in keys:
-        as_seed = receiving_chain(header.keyref, 0, key)
-        for derived in (key, sos_message_key(key, header.id), key_for(as_seed, header.index)[1]):
-            yield partial(open_message, derived, bundle.header_bytes, bundle.body)
+    for value in keys:
+        for key in message_keys(bundle, value) if header.suite is not Suite.HYBRID else ():
+            yield partial(open_message, key, bundle.header_bytes, bundle.body)
     for secret in prekeys(home):
         yield partial(sealer.open_hybrid, secret, info, bundle.body)
         if header.kind is Kind.CHAIN_KEYS:
@@ -150,7 +154,6 @@ async def meet(town: Town, name: str, carrier: Node) -> list[str]:
         for _ in range(2):
             done = await node.manager.sync_once(address_of(carrier), lambda _stats: None)
             assert done.is_complete
-            print(name, done.duration_s)
             await node.settle()
         found = await node.store.read(lambda conn: messages.list_inbox(conn, 0, 100))
         return [each.text for each in found]
