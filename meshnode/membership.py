@@ -123,6 +123,9 @@ class Membership:
             except (DocumentError, RemoteProtocolError) as error:
                 refusals.append(error)
                 continue
+            if is_new and record is None and not documents.has_room(tx.connection):
+                is_new = False
+                refusals.append(DocumentError("this node holds as many documents as it can"))
             if is_new:
                 if candidate.cls is DocumentClass.ROOT:
                     root = authority.decode_root_untrusted(candidate.body)

@@ -8,9 +8,10 @@ announced to others. Source: DESIGN section 4, STYLE 24.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from meshnode.admission import Admission
 from meshnode.contact_log import ContactLog
@@ -32,6 +33,7 @@ from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Header, Scope, ScopeKind
+from protocol.errors import CloseCode
 from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind
 from protocol.reconcile.interest import Interest
@@ -42,6 +44,8 @@ from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
 __all__ = ["Relay", "RelayParts"]
 
+_NEWS_MAX = 256
+"""Documents that came into force lately, for sessions that were beginning just then."""
 _FOR_PEOPLE = frozenset({Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST})
 """Kinds that only those whom they are for have a use for."""
 
@@ -100,6 +104,9 @@ class Relay:
         self._sessions: dict[NodeId, SessionHandle] = {}
         self._own: set[ShortId] = set()
         self._covered: list[Covered] = []
+        self._news: deque[tuple[int, bytes, NodeId | None]] = deque(maxlen=_NEWS_MAX)
+        self._news_count = 0
+        self._shown: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
         parts.membership.on_change.append(self._tell_documents)
 
     async def load(self) -> None:
@@ -118,6 +125,7 @@ class Relay:
 
     def hello(self, link: Link) -> LocalHello:
         """Return what we show of ourselves on `link`."""
+        self._shown[link] = self._news_count
         chain, signature = self._local_hello(link)
         nonce = self._runtime.entropy(16)
         return LocalHello(chain, signature, dict(self._membership.versions), nonce)
@@ -138,7 +146,10 @@ class Relay:
         await self._membership.accept(raws, peer)
 
     def _tell_documents(self, raws: Sequence[bytes], source: NodeId | None) -> None:
-        """Pass documents that came into force on to the other live peers."""
+        """Pass documents that came into force on to the other peers, now or when they are live."""
+        for raw in raws:
+            self._news_count += 1
+            self._news.append((self._news_count, raw, source))
         for peer, handle in list(self._sessions.items()):
             if peer != source:
                 handle.tell_documents(raws)
@@ -179,7 +190,19 @@ class Relay:
         """A peer was admitted and reconciled from now on."""
         self._sessions[handle.peer] = handle
         self._contact_log.up(handle)
+        self._tell_missed(handle)
         self._events.publish(PeerUp(handle.peer, handle.link.remote))
+
+    def _tell_missed(self, handle: SessionHandle) -> None:
+        """Tell what came into force since the versions were shown on this link."""
+        since = self._shown.pop(handle.link, self._news_count)
+        if self._news_count - since > len(self._news):
+            # More than is remembered: the next session compares all versions anew.
+            handle.close(CloseCode.GOING_AWAY)
+            return
+        handle.tell_documents(
+            [raw for number, raw, source in self._news if number > since and source != handle.peer]
+        )
 
     def session_down(self, handle: SessionHandle) -> None:
         """The session ended; what only this peer was asked for is asked of the others again."""

@@ -59,6 +59,7 @@ __all__ = [
     "COPIES_PER_BUNDLE_MAX",
     "DIALS_MAX",
     "DIAL_MS_MAX",
+    "DOCUMENTS_HELD_MAX",
     "DOCUMENT_BYTES_MAX",
     "DOCUMENT_SCOPE_BYTES_MAX",
     "DOCUMENT_SIGNATURES_MAX",
@@ -208,6 +209,8 @@ DOCUMENT_SIGNATURE_BYTES_MAX: Final = 128
 """One signature: 64 bytes for Ed25519, at most 104 for ECDSA P-384."""
 SIGNERS_MAX: Final = 16
 """Keys that the root names for one class, and root keys: a quorum of people, not of machines."""
+DOCUMENTS_HELD_MAX: Final = 3_000
+"""Documents that a node holds: all their versions fit one frame. Six zones of 300 squads."""
 ANCHORS_MAX: Final = 8
 """Root certificates trusted at one time: the present ones and those that are being replaced."""
 MEMBERS_MAX: Final = 500
@@ -296,7 +299,7 @@ CONTACTS_MAX: Final = 1_024
 """Places worth dialling that are remembered; the longest unseen is forgotten first."""
 ADDRESSES_PER_CONTACT_MAX: Final = 8
 """Addresses of one sighting that are tried."""
-BATCH_BUNDLES_MAX: Final = 250
+BATCH_BUNDLES_MAX: Final = 500
 """Received bundles that are checked and committed together."""
 BATCH_BYTES_MAX: Final = 524_288
 """The same bound in bytes."""
@@ -381,8 +384,7 @@ EVIDENCE_MAX: Final = 1_000
 COPIES_PER_BUNDLE_MAX: Final = 64
 """Carriers remembered of one bundle."""
 RECEIVED_KEEP_MS: Final = 120 * _DAY_MS
-"""Digest of an opened bundle is kept this long: longer than any lifetime, so that no receipt
-page shrinks while its author may still read it."""
+"""Digest of an opened bundle is kept this long: longer than any lifetime, so no receipt shrinks."""
 
 SUPPLY_AHEAD_BYTES: Final = 262_144
 """Containers read from the store before the wire takes them, per session."""
@@ -483,8 +485,7 @@ REGIONAL_LIFE_MS: Final = 730 * _DAY_MS
 ROOT_LIFE_MS: Final = 3_652 * _DAY_MS
 """A root is valid for ten years."""
 CERTIFICATE_EARLY_MS: Final = _DAY_MS
-"""A certificate is valid from this long before its issue: a device whose clock runs a day slow
-can use it at once."""
+"""A certificate is valid from this long before its issue: the device's clock may run a day slow."""
 
 
 assert BUNDLE_BYTES_MAX < FRAME_BYTES_MAX

@@ -87,7 +87,8 @@ class Answers:
         self._host = host
         self._link = link
         self._control = control
-        self._planner = Planner()
+        # An answer may change nothing and yet be the last thing that somebody waits for.
+        self._planner = Planner(control.step)
         self._peer: NodeId | None = None
         self._documents: list[bytes] = []
         self._documents_bytes = 0
@@ -170,6 +171,7 @@ class Answers:
             while True:
                 await self._has_outcomes.wait()
                 await self.hand_over()
+                self._control.step()
         except LocalProtocolError:
             raise
         except MeshError as error:

@@ -22,7 +22,9 @@ Job: TypeAlias = Callable[[], Awaitable[None]]
 class Planner:
     """Runs jobs in order of their rank, then of their arrival."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_idle: Callable[[], None] = lambda: None) -> None:
+        """`on_idle` is called whenever the last job has ended."""
+        self._on_idle = on_idle
         self._heap: list[tuple[int, int, Job]] = []
         self._parked: list[tuple[int, Job]] = []
         self._numbers = count()
@@ -64,4 +66,5 @@ class Planner:
                     await job()
                 finally:
                     self._is_busy = False
+            self._on_idle()
             await self._level.wait()

@@ -8,13 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import DocumentRecord
 from meshnode.store.schema import DocumentRow, table
+from protocol.limits import DOCUMENTS_HELD_MAX
 
-__all__ = ["DocumentKey", "all_documents", "all_raw", "get", "put", "raw_many", "versions"]
+__all__ = [
+    "DocumentKey",
+    "all_documents",
+    "all_raw",
+    "get",
+    "has_room",
+    "put",
+    "raw_many",
+    "versions",
+]
 
 DocumentKey: TypeAlias = tuple[int, bytes]
 """Class and scope."""
@@ -57,6 +67,12 @@ def versions(conn: Connection) -> dict[DocumentKey, tuple[int, int]]:
         _DOCUMENT.c.version,
     )
     return {(row[0], row[1]): (row[2], row[3]) for row in conn.execute(query)}
+
+
+def has_room(conn: Connection) -> bool:
+    """True if one more document may be held."""
+    count = conn.execute(select(func.count()).select_from(_DOCUMENT)).scalar_one()
+    return int(count) < DOCUMENTS_HELD_MAX
 
 
 def raw_many(conn: Connection, keys: Collection[DocumentKey]) -> list[bytes]:

@@ -15,6 +15,7 @@ from protocol.ids import ShortId
 from protocol.limits import (
     ACK_REFUSALS_MAX,
     CERTIFICATE_BYTES_MAX,
+    DOCUMENTS_HELD_MAX,
     FRAME_BYTES_MAX,
     IDS_PER_FRAME_MAX,
     INTERESTS_MAX,
@@ -60,7 +61,6 @@ __all__ = [
 
 _VERSION = 1
 _CHAIN_MAX = 4
-_DOCUMENTS_MAX = 2_000
 _ROUND_MAX = 2**32 - 1
 _N_MAX = 2**32 - 1
 _LINE_BYTES = 13
@@ -176,7 +176,7 @@ def decode_versions_untrusted(payload: bytes) -> dict[DocumentKey, tuple[int, in
     value = canonical.decode_untrusted(payload, max_bytes=FRAME_BYTES_MAX)
     documents: dict[DocumentKey, tuple[int, int]] = {}
     last: DocumentKey | None = None
-    for line in canonical.as_array(value, "documents", _DOCUMENTS_MAX, 0):
+    for line in canonical.as_array(value, "documents", DOCUMENTS_HELD_MAX, 0):
         cls, scope, epoch, version = canonical.as_array(line, "document version", 4)
         key = (
             canonical.as_uint(cls, "document class", 255),

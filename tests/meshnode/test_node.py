@@ -16,6 +16,8 @@ from meshnode.links.contacts import Hint
 from meshnode.node import NodeParts, Surroundings, open_node
 from meshnode.store.engine import open_store
 from meshnode.store.records import MessageState
+from protocol.ids import BundleId
+from protocol.limits import ASKED_MS, HOUSEKEEPING_MS_MAX, Kind
 from protocol.routing.epidemic import Epidemic
 from tests.meshnode.documents import roster
 from tests.meshnode.rig import CODT, Rig, squad_scope
@@ -146,3 +148,53 @@ async def test_a_link_is_bound_once(autojump_clock: MockClock, met: Rig) -> None
         await trio.sleep(2)
     assert len(met["anna"].node._bindings) == 1
     assert "sign" not in repr(met["anna"].node.identity)
+
+
+# --- peers that mean no good ---------------------------------------------------------------------
+
+
+async def hold_back(rig: Rig) -> BundleId:
+    """Give anna and bruno a bundle that anna offers and never sends; return its name."""
+    sent = await rig["gateway"].send(squad_scope(), "held back")
+    for name in ("anna", "bruno"):
+        await rig.carry("gateway", name, Kind.TEXT)
+
+    async def never(_ids: object) -> dict[int, tuple[bytes, int]]:
+        await trio.sleep_forever()
+        raise AssertionError("never")
+
+    rig["anna"].node.relay.read_bundles = never  # type: ignore[method-assign,assignment]
+    return sent.id
+
+
+async def has(rig: Rig, name: str, message: BundleId) -> bool:
+    """Tell whether a node holds the bundle of a message."""
+    return message in [bundle.header.id for bundle in await rig[name].held()]
+
+
+async def test_a_peer_that_is_asked_and_never_gives_keeps_nothing_from_others(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    message = await hold_back(met)
+    async with running(met, anna=(), bruno=(), box=("anna",)):
+        await trio.sleep(10)
+        await met["box"].node.hints_in.send(Hint("later", (Address("bruno", 1),)))
+        await trio.sleep(20)
+        assert {met["anna"].id, met["bruno"].id} == set(met["box"].node.relay.sessions)
+        assert not await has(met, "box", message), "asked of anna, and of nobody else"
+        await trio.sleep((HOUSEKEEPING_MS_MAX + ASKED_MS) / 1000)
+        assert await has(met, "box", message)
+
+
+async def test_what_a_peer_owed_comes_from_another_at_once_when_it_goes(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    message = await hold_back(met)
+    async with running(met, bruno=(), box=()):
+        async with running(met, anna=()):
+            for name in ("anna", "bruno"):
+                await met["box"].node.hints_in.send(Hint(name, (Address(name, 1),)))
+                await trio.sleep(5)
+            assert not await has(met, "box", message)
+        await trio.sleep(2)
+        assert await has(met, "box", message)

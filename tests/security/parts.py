@@ -101,12 +101,6 @@ class Town:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return replace(self, folder=folder)
 
-    def clone_authority(self, name: str) -> Path:
-        """Return the home of a copy of the authority, which then says other things."""
-        copy = self.folder / name
-        shutil.copytree(self.folder / "hq", copy)
-        return copy
-
 
 def make_town(folder: Path, extra: Sequence[tuple[str, Role]] = ()) -> Town:
     """Enrol everybody in `folder` and let each hold all documents. Cost: about a second."""

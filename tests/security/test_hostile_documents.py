@@ -6,9 +6,12 @@ None takes effect, each is counted, and a contradiction of the authority is kept
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+import trio
 
 from meshnode.membership import Membership
 from meshnode.node import Node
@@ -38,6 +41,8 @@ from tests.security.parts import (
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SERVED_S_MAX = 2.0
+Twins = tuple[SignedDocument, SignedDocument]
+"""First and second."""
 Way = Callable[[Peer, Node, list[bytes]], Awaitable[None]]
 """When documents are given."""
 
@@ -48,11 +53,22 @@ def squad_roster(raws: list[bytes]) -> SignedDocument:
     return next(each for each in found if each.scope[0] == 1)
 
 
-async def later_roster(town: Town, authority: str, newcomer: str) -> SignedDocument:
+def later_roster(town: Town, folder: Path, newcomer: str) -> SignedDocument:
     """Let a copy of the authority enrol somebody; return the roster that says so."""
-    copy, runtime = town.clone_authority(authority), system_runtime()
-    await enrol(town.folder / f"homes of {authority}", copy, newcomer, Role.AGENT, runtime)
-    return squad_roster(documents_of(copy, runtime))
+    runtime = system_runtime()
+    shutil.copytree(town.home("hq"), folder / "hq")
+    trio.run(enrol, folder, folder / "hq", newcomer, Role.AGENT, runtime)
+    return squad_roster(documents_of(folder / "hq", runtime))
+
+
+@pytest.fixture(scope="module")
+def twins(whole_town: Town, tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    """Two rosters of one version, after the present one, with other members."""
+    carol, dave = (
+        later_roster(whole_town, tmp_path_factory.mktemp(name), name) for name in ("carol", "dave")
+    )
+    assert (carol.epoch, carol.version) == (dave.epoch, dave.version)
+    return carol, dave
 
 
 async def bring(peer: Peer, node: Node, raws: list[bytes]) -> None:
@@ -81,9 +97,11 @@ def names(membership: Membership) -> set[str]:
 
 
 @pytest.mark.parametrize("way", [bring, bring_live])
-async def test_a_newer_roster_takes_effect_and_an_older_one_does_not(town: Town, way: Way) -> None:
+async def test_a_newer_roster_takes_effect_and_an_older_one_does_not(
+    town: Town, twins: Twins, way: Way
+) -> None:
     old = squad_roster(documents_of(town.folder / "hq", system_runtime()))
-    new = await later_roster(town, "later", "carol")
+    new = twins[0]
     async with running(town.home(BOX)) as node:
         async with Peer.dialled(town, "mallory", node) as peer:
             await way(peer, node, [new.raw])
@@ -102,11 +120,9 @@ async def test_a_newer_roster_takes_effect_and_an_older_one_does_not(town: Town,
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("way", [bring, bring_live])
 async def test_of_two_documents_of_one_version_the_first_stays(
-    town: Town, way: Way, order: tuple[int, int]
+    town: Town, twins: Twins, way: Way, order: tuple[int, int]
 ) -> None:
-    both = [await later_roster(town, "one", "carol"), await later_roster(town, "two", "dave")]
-    assert (both[0].epoch, both[0].version) == (both[1].epoch, both[1].version)
-    first, second = (both[place] for place in order)
+    first, second = (twins[place] for place in order)
     async with running(town.home(BOX)) as node:
         async with (
             rising(node, "documents_accepted", "documents_refused"),
@@ -121,8 +137,8 @@ async def test_of_two_documents_of_one_version_the_first_stays(
         assert await serves(town, node) < SERVED_S_MAX
 
 
-async def forgeries(town: Town) -> dict[str, bytes]:
-    new = await later_roster(town, "later", "carol")
+def forgeries(town: Town, new: SignedDocument) -> dict[str, bytes]:
+    """Return by name what looks like a newer document."""
     (signer, signature) = new.signatures[0]
     mallory = document_signer(town.identity("mallory").badge_key)
     own = build(new.cls, new.scope, (new.epoch, new.version), new.issued_ms, new.body, [mallory])
@@ -153,8 +169,10 @@ FORGERIES = (
 
 @pytest.mark.parametrize("way", [bring, bring_live])
 @pytest.mark.parametrize("name", FORGERIES)
-async def test_a_forged_document_has_no_effect(town: Town, name: str, way: Way) -> None:
-    raw = (await forgeries(town))[name]
+async def test_a_forged_document_has_no_effect(
+    town: Town, twins: Twins, name: str, way: Way
+) -> None:
+    raw = forgeries(town, twins[0])[name]
     async with running(town.home(BOX)) as node:
         before = await node.store.read(documents.all_raw)
         async with (

@@ -13,6 +13,7 @@ from protocol.errors import LimitExceededError, MalformedError, UnsupportedVersi
 from protocol.limits import (
     ACK_REFUSALS_MAX,
     CERTIFICATE_BYTES_MAX,
+    DOCUMENTS_HELD_MAX,
     FRAME_BYTES_MAX,
     IDS_PER_FRAME_MAX,
     INTERESTS_MAX,
@@ -56,9 +57,21 @@ def test_versions_out_of_order_are_refused(lines: list[list[int | bytes]]) -> No
         messages.decode_versions_untrusted(canonical.encode(lines))
 
 
-def test_2000_documents_are_the_most() -> None:
-    lines: list[canonical.Value] = [[1, number.to_bytes(2, "big"), 1, 1] for number in range(2_001)]
-    assert len(messages.decode_versions_untrusted(canonical.encode(lines[:2_000]))) == 2_000
+def test_the_versions_of_all_that_a_node_holds_fit_one_frame() -> None:
+    scope = bytes(11)
+    held = {
+        (2, number.to_bytes(4, "big") + scope[4:]): (2**16, 2**32 - 1)
+        for number in range(DOCUMENTS_HELD_MAX)
+    }
+    assert len(messages.encode_versions(held)) <= FRAME_BYTES_MAX
+
+
+def test_as_many_documents_as_a_node_holds_are_the_most() -> None:
+    lines: list[canonical.Value] = [
+        [1, number.to_bytes(2, "big"), 1, 1] for number in range(DOCUMENTS_HELD_MAX + 1)
+    ]
+    most = messages.decode_versions_untrusted(canonical.encode(lines[:-1]))
+    assert len(most) == DOCUMENTS_HELD_MAX
     with pytest.raises(LimitExceededError):
         messages.decode_versions_untrusted(canonical.encode(lines))
 

@@ -32,9 +32,11 @@ from protocol.session import (
     sync,
 )
 from protocol.session import messages as wire
+from protocol.session.egress import is_reconciliation
 from protocol.session.frames import FrameType, encode_frame
 from protocol.session.messages import Ack, IdList, Summary, SummaryLine
 from protocol.session.states import State
+from tests.protocol.session.ends import frames_of, pair
 from tests.protocol.session.reaching import (
     INITIATOR,
     REACH,
@@ -47,6 +49,12 @@ from tests.protocol.session.reaching import (
 )
 
 TEXTS = Interest(7, TrafficClass.MESSAGE)
+CLASSES = (
+    TrafficClass.SOS,
+    TrafficClass.MESSAGE,
+    TrafficClass.STATE,
+    TrafficClass.BULK,
+)
 BULK_BYTES = 10_000
 
 
@@ -289,6 +297,35 @@ def test_what_the_peer_asks_for_again_it_gets_again(role: SessionRole) -> None:
     session.offer([Item(1, TrafficClass.MESSAGE, 9)])
     supply(session)
     assert ids_of(sent(session)) == [1]
+
+
+# --- what a round costs --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("differences", "bytes_max"), [(0, 100), (1, 1_000), (20, 1_000)])
+def test_a_round_costs_little_and_both_ends_say_how_much(differences: int, bytes_max: int) -> None:
+    """The bytes of the frames themselves are the judge, and the targets of the design."""
+    step = 0x0001_1234_5678_9ABD
+    held = {Interest(7, each): {step * (100 * n + each) for n in range(1, 500)} for each in CLASSES}
+    fewer = {**held, TEXTS: set(sorted(held[TEXTS])[differences:])}
+    both = pair(held, fewer)
+    found_bytes = 0
+    for _ in range(100):
+        pieces = [end.give() for end in both.ends]
+        for end, data in zip(both.ends, reversed(pieces), strict=True):
+            end.take(data)
+            found_bytes += sum(
+                3 + len(payload)
+                for frame_type, payload in frames_of(data)
+                if is_reconciliation(frame_type)
+            )
+    assert both.initiator.held == both.responder.held
+    assert found_bytes <= bytes_max
+    for end in both.ends:
+        assert end.session.reconcile_bytes == found_bytes
+        assert end.session.is_idle
+    assert len(both.responder.received) == differences
+    assert both.initiator.session.round_trips == both.responder.session.round_trips
 
 
 # --- bounds ------------------------------------------------------------------------------------
