@@ -88,15 +88,13 @@ def test_short_garbage_is_not_urgent() -> None:
 async def test_batches_are_bounded_and_overlap(autojump_clock: MockClock) -> None:
     host = FakeHost(bytes(16), commit_s=1)
     async with inbound(host) as case:
-        case.put(texts(700))
+        case.put(texts(2 * BATCH_BUNDLES_MAX + 200))
         was_idle = case.inbound.is_idle
         await case.inbound.finish(1_000)
         assert (was_idle, case.inbound.is_idle) == (False, True)
-    assert [len(batch) for batch in host.batches] == [250, 250, 200]
+    assert [len(batch) for batch in host.batches] == [BATCH_BUNDLES_MAX, BATCH_BUNDLES_MAX, 200]
     assert trio.current_time() == 2  # Two at the same time, then the third.
-    assert len(host.stored) == 700
-    assert case.upto == 700
-    assert BATCH_BUNDLES_MAX == 250
+    assert len(host.stored) == case.upto == 2 * BATCH_BUNDLES_MAX + 200
     assert BATCHES_IN_FLIGHT_MAX == 2
 
 
@@ -190,14 +188,14 @@ async def test_a_batch_that_began_survives_a_cancelled_node(autojump_clock: Mock
     with trio.move_on_after(1):
         async with trio.open_nursery() as nursery:
             case = Case(host, nursery)
-            case.put(texts(1_000))
+            case.put(texts(BATCHES_IN_FLIGHT_MAX * BATCH_BUNDLES_MAX + 500))
             try:
                 await trio.sleep_forever()
             finally:
                 case.inbound.forget()
                 with trio.CancelScope(shield=True):
                     await case.inbound.finish(trio.current_time() + 5)
-    assert len(host.stored) == 500
+    assert len(host.stored) == BATCHES_IN_FLIGHT_MAX * BATCH_BUNDLES_MAX
     assert trio.current_time() == 2
 
 

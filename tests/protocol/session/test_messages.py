@@ -60,7 +60,7 @@ def test_versions_out_of_order_are_refused(lines: list[list[int | bytes]]) -> No
 def test_the_versions_of_all_that_a_node_holds_fit_one_frame() -> None:
     scope = bytes(11)
     held = {
-        (2, number.to_bytes(4, "big") + scope[4:]): (2**16, 2**32 - 1)
+        (2, number.to_bytes(4, "big") + scope[4:]): (2**16 - 1, 2**16 - 1)
         for number in range(DOCUMENTS_HELD_MAX)
     }
     assert len(messages.encode_versions(held)) <= FRAME_BYTES_MAX
