@@ -18,7 +18,7 @@ from protocol import bundle as bundles
 from protocol import hlc
 from protocol.bundle import Header, Scope, Suite
 from protocol.ids import NodeId, short_id
-from protocol.limits import KINDS, Kind
+from protocol.limits import CLOCK_DRIFT_MS_MAX, KINDS, Kind
 from protocol.reports import Reception
 
 __all__ = ["Author", "Draft"]
@@ -66,8 +66,7 @@ class Author:
         The caller announces the result after the commit.
         """
         now_ms = self._runtime.now_ms()
-        stamp = hlc.tick(tx.hlc, now_ms)
-        tx.hlc = stamp
+        stamp = _stamp(tx, draft.kind, now_ms)
         lifetime_s = KINDS[draft.kind].lifetime_s if draft.lifetime_s is None else draft.lifetime_s
         header = Header(
             suite=draft.suite,
@@ -89,3 +88,19 @@ class Author:
             raise StoreFullError("the store has no room for what this device wants to say")
         assert reception is Reception.STORED, reception
         return Checked(0, bundle, short, reception, record)
+
+
+def _stamp(tx: Transaction, kind: Kind, now_ms: int) -> int:
+    """Return the stamp of a new bundle and keep it as the last one.
+
+    A clock that ran days ahead and was set right leaves stamps that nobody accepts before their
+    day. Kinds that replace their older ones must keep rising; all others go by the clock then,
+    so that a device whose clock was wrong once is not mute.
+    """
+    last = tx.hlc
+    is_astray = hlc.wall_ms(last) - now_ms > CLOCK_DRIFT_MS_MAX
+    if is_astray and not KINDS[kind].supersedes:
+        return hlc.pack(now_ms, 0)
+    stamp = hlc.tick(last, now_ms)
+    tx.hlc = stamp
+    return stamp

@@ -15,7 +15,7 @@ from meshnode.events import DocumentsChanged, Events
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store import documents
-from meshnode.store.engine import Store, Transaction
+from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import DocumentRecord, EvidenceRecord
 from protocol import authority
@@ -92,9 +92,16 @@ class Membership:
         candidates.sort(key=lambda document: document.cls)
         if not candidates:
             return 0
+        # Judged twice: first beside the writer, so that a flood of forged ones, each with its
+        # signatures to check, holds up nobody's bundles.
+        promising, refusals = await self._store.read(lambda conn: self._judge(conn, candidates))
+        for refusal in refusals:
+            self._refused(refusal)
+        if not promising:
+            return 0
         # What holds now is read in the same transaction: a second one could fail, and nobody would
         # bring the documents again, because they are held.
-        taken, refusals, in_force = await self._store.write(lambda tx: self._save(tx, candidates))
+        taken, refusals, in_force = await self._store.write(lambda tx: self._save(tx, promising))
         for refusal in refusals:
             self._refused(refusal)
         if taken:
@@ -105,6 +112,29 @@ class Membership:
             self.events.publish(DocumentsChanged(count=len(taken)))
         return len(taken)
 
+    def _judge(
+        self, conn: Connection, candidates: Sequence[SignedDocument]
+    ) -> tuple[list[SignedDocument], list[MeshError]]:
+        """Return those worth a transaction: new ones and contradictions; and why others are not."""
+        root, promising, refusals = self.root, list[SignedDocument](), list[MeshError]()
+        for candidate in candidates:
+            held = _held(documents.get(conn, (int(candidate.cls), candidate.scope)))
+            # The view of the database ends here: signatures must not keep its log from shrinking.
+            conn.rollback()
+            try:
+                is_new = authority.decide(held, candidate, root)
+            except EquivocationError:
+                promising.append(candidate)
+                continue
+            except (DocumentError, RemoteProtocolError) as error:
+                refusals.append(error)
+                continue
+            if is_new:
+                promising.append(candidate)
+                if candidate.cls is DocumentClass.ROOT:
+                    root = authority.decode_root_untrusted(candidate.body)
+        return promising, refusals
+
     def _save(
         self, tx: Transaction, candidates: Sequence[SignedDocument]
     ) -> tuple[list[bytes], list[MeshError], list[bytes]]:
@@ -112,9 +142,8 @@ class Membership:
         now_ms = self._runtime.now_ms()
         for candidate in candidates:
             record = documents.get(tx.connection, (int(candidate.cls), candidate.scope))
-            held = authority.decode_untrusted(record.raw) if record is not None else None
             try:
-                is_new = authority.decide(held, candidate, root)
+                is_new = authority.decide(_held(record), candidate, root)
             except EquivocationError as error:
                 assert record is not None, "only a second document can contradict a first"
                 _keep_evidence(tx, record, candidate, now_ms)
@@ -136,6 +165,10 @@ class Membership:
     def _refused(self, error: MeshError) -> None:
         self.metrics.count("documents_refused")
         self._runtime.trace("document_refused", reason=type(error).__name__)
+
+
+def _held(record: DocumentRecord | None) -> SignedDocument | None:
+    return None if record is None else authority.decode_untrusted(record.raw)
 
 
 def record_of_document(document: SignedDocument, now_ms: int) -> DocumentRecord:

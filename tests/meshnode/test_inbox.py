@@ -171,6 +171,7 @@ async def test_one_who_dates_thousands_ahead_holds_up_nobody_else(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_messages_of_a_chain_open_once_in_any_order(
     autojump_clock: MockClock, met: Rig
 ) -> None:

@@ -149,6 +149,7 @@ async def test_a_changed_header_does_not_open(autojump_clock: MockClock, met: Ri
             await opened(met["bruno"], met["anna"].forge(header, bundle.body))
 
 
+@pytest.mark.slow
 async def test_every_changed_bit_of_a_body_is_noticed(autojump_clock: MockClock, met: Rig) -> None:
     bundle = await sent(met)
     for place in range(0, len(bundle.body) * 8, 97):

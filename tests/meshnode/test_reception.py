@@ -40,6 +40,7 @@ async def test_a_sound_bundle_is_stored_once(autojump_clock: MockClock, rig: Rig
     assert rig["box"].metric("bundles_duplicate") == 3
 
 
+@pytest.mark.slow
 async def test_every_changed_bit_and_every_cut_is_refused(
     autojump_clock: MockClock, rig: Rig
 ) -> None:

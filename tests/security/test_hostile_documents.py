@@ -23,7 +23,7 @@ from protocol.authority import decode_untrusted as decode
 from protocol.canonical import encode
 from protocol.errors import CloseCode
 from protocol.identity import Role
-from protocol.limits import DOCUMENT_BYTES_MAX
+from protocol.limits import DOCUMENT_BYTES_MAX, DOCUMENT_SIGNATURES_MAX
 from protocol.session import messages
 from protocol.session.frames import FrameType
 from tests.security.parts import (
@@ -183,6 +183,31 @@ async def test_a_forged_document_has_no_effect(
         assert await node.store.read(documents.all_raw) == before
         assert await node.store.read(list_evidence) == []
         assert await serves(town, node) < SERVED_S_MAX
+
+
+def false_roots(town: Town, count: int) -> list[bytes]:
+    """Return successors of the root whose sixteen signatures are all wrong, or Mallory's own."""
+    raws = documents_of(town.home("hq"), system_runtime())
+    root = next(each for each in map(decode, raws) if each.cls is DocumentClass.ROOT)
+    ((signer, signature),) = root.signatures
+    bent = signature[:-1] + bytes([signature[-1] ^ 1])
+    made = []
+    for number in range(count):
+        version = (root.epoch, root.version + 1)
+        signed = encode([1, 1, b"", *version, root.issued_ms + number, root.body])
+        made.append(encode([signed, [[signer, bent]] * DOCUMENT_SIGNATURES_MAX]))
+    return made
+
+
+async def test_a_flood_of_false_roots_delays_nobody(town: Town) -> None:
+    # Each costs signatures to check; the writer of the store must not wait for them.
+    made = false_roots(town, 1_000)
+    async with running(town.home(BOX)) as node:
+        async with Peer.dialled(town, "mallory", node) as peer:
+            await bring(peer, node, made)
+            while node.metrics.value("documents_refused") < len(made):
+                assert await serves(town, node) < SERVED_S_MAX
+        assert node.metrics.value("documents_refused") == len(made)
 
 
 async def test_a_flood_of_documents_ends_the_session(town: Town) -> None:

@@ -174,6 +174,23 @@ def test_a_clock_that_jumps_loses_nothing() -> None:
     assert {device.clock_ahead_ms for device in world.devices} == {240_000, -240_000}
 
 
+def test_a_clock_that_was_two_days_ahead_leaves_no_device_mute() -> None:
+    two_days_s = 2 * 86_400.0
+    scenario = pair(
+        clock_steps=(ClockStep(20.0, "a", two_days_s), ClockStep(60.0, "a", -two_days_s)),
+        contacts=(Contact(10.0, 600.0, "a", "b"),),
+        messages=(
+            WrittenMessage(40.0, "a", "b", "dated in two days"),
+            WrittenMessage(100.0, "a", "b", "dated now"),
+            WrittenMessage(110.0, "a", "squad:Queyras", "dated now, too"),
+        ),
+    )
+    world = run_world(scenario, 1)
+    assert check_world(world) == []
+    (b,) = (device for device in world.devices if device.name == "b")
+    assert [message.text for message in b.incoming] == ["dated now", "dated now, too"]
+
+
 def test_the_sealer_of_the_field_does_the_same() -> None:
     world = run_world(load_scenario("two_nodes"), 7, sealing=Sealing.HPKE)
     assert check_world(world) == []
