@@ -250,14 +250,11 @@ def _check_threshold(
     threshold: int,
     verify: Callable[[bytes, bytes, bytes], None],
 ) -> None:
-    """Count distinct named signers whose signature holds; each is heard once.
-
-    Raises: ThresholdError.
-    """
-    message, valid, unheard = _message(candidate.signed), set(), dict(keys)
+    """Count distinct named signers whose signature holds. Raises: ThresholdError."""
+    message, valid = _message(candidate.signed), set()
     for signer_id, signature in candidate.signatures:
-        key = unheard.pop(signer_id, None)
-        if key is None:
+        key = keys.get(signer_id)
+        if key is None or key in valid:
             continue
         try:
             verify(key, signature, message)

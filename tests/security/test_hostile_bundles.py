@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from itertools import cycle, product
 
 import pytest
 import trio
@@ -25,10 +26,13 @@ from meshnode.store.records import MessageRecord
 from protocol import hlc
 from protocol.bundle import Scope, Suite
 from protocol.bundle import decode_untrusted as decode
+from protocol.canonical import encode
 from protocol.ids import squad_id_of
 from protocol.limits import (
+    CLASS_RULES,
     CLOCK_DRIFT_MS_MAX,
     HOPS_MAX,
+    KINDS,
     STORE_INTERESTS_MAX,
     Kind,
     TrafficClass,
@@ -295,3 +299,77 @@ async def test_bundles_for_every_zone_do_not_keep_an_sos_out(town: Town) -> None
             assert await peer.give([help_bundle]) == [Reception.STORED]
             assert node.store.class_counts[TrafficClass.SOS] == 1
         assert await serves(town, node) < SERVED_S_MAX
+
+
+# --- what no honest program would sign --------------------------------------------------------
+
+
+def odd_bodies(town: Town) -> list[bytes]:
+    """Return bodies that are right for some kind, at the edge of what may be said, or for none."""
+    chain = bytes(8)
+    slots = [[town.identity(name).node, bytes(8), bytes(1_200)] for name in (BOX, "bob")]
+    return [
+        b"",
+        b"\x93\x01",
+        os.urandom(64_000),
+        encode([1, 2**32 - 1, 2**54 - 1, [[0, 1_024]], bytes(8)]),
+        encode([1, 0, 0, [[each, 1] for each in range(0, 1_024, 2)], bytes(8)]),
+        encode([1, [chain] * 64]),
+        encode([1, slots]),
+        encode(slots),
+        encode([1, bytes(8), 2**48, 2**48, 1, bytes(1_216)]),
+    ]
+
+
+def odd_bundles(town: Town) -> list[bytes]:
+    """Return validly signed bundles of every kind, suite and scope that can be encoded."""
+    writer, box = Writer(town.identity("mallory")), town.identity(BOX).node
+    scopes = (
+        Scope.for_device(ZONE, box),
+        Scope.for_device(65_535, writer.node),
+        Scope.for_squad(ZONE, squad_id_of(ZONE, SQUAD)),
+        Scope.for_codt(ZONE),
+        Scope.for_zone(ZONE),
+    )
+    bodies = cycle(odd_bodies(town))
+    made: list[bytes] = []
+    for kind, suite, scope in product(Kind, Suite, scopes):
+        is_indexed = suite is Suite.CLEAR
+        edge = {
+            "kind": kind,
+            "suite": suite,
+            "scope": scope,
+            "keyref": b"" if suite is Suite.CLEAR else os.urandom(8),
+            "index": 2**32 - 1 if is_indexed else 2_047 if suite is Suite.CHAIN else 0,
+            "incarnation": 2**32 - 1,
+            "seq": 2**64 - 1 - len(made),
+            "lifetime_s": CLASS_RULES[KINDS[kind].traffic_class].lifetime_s_max,
+        }
+        made += [writer.bundle(next(bodies), **edge)]
+        usual = {name: edge[name] for name in ("kind", "suite", "scope", "keyref")}
+        made += [writer.bundle(next(bodies), **usual, index=0)]
+    return made
+
+
+async def test_nothing_that_is_signed_breaks_a_room(town: Town) -> None:
+    async with running(town.home(BOX)) as node:
+        async with Peer.dialled(town, "mallory", node) as peer:
+            await peer.go_live(node)
+            made = odd_bundles(town)
+            fates = Counter(await peer.give(made))
+        print(len(made), dict(fates))
+        assert fates[Reception.STORED] > 100
+        assert fates[Reception.MALFORMED] > 100
+        await until(lambda: node.metrics.value("messages_unopenable") > 0, 5)
+        await serves(town, node)
+        raw = await message_for_box(town, "after all that")
+        async with Peer.dialled(town, "alice", node) as peer:
+            await peer.go_live(node)
+            assert await peer.give([raw]) == [Reception.STORED]
+        await until(lambda: node.metrics.value("messages_opened") == 1, 5)
+        assert [each.text for each in await inbox(node)] == ["after all that"]
+        assert node.metrics.value("rooms_restarted") == 0
+    # What is on the disk does not break the next start either.
+    async with running(town.home(BOX)) as node:
+        assert await serves(town, node) < SERVED_S_MAX
+        assert node.metrics.value("rooms_restarted") == 0
