@@ -6,6 +6,7 @@ them; counting an undeclared name is a defect of ours.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -41,6 +42,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "hints_dropped": "sightings beyond what the node follows up",
         "mdns_failures": "times that multicast discovery broke and was started again",
         "mdns_ignored": "multicast announcements that name no place to dial",
+        "session_defects": "sessions that a defect of this program ended; please report it",
         "rooms_restarted": "parts of the node that failed and were started again",
     }
 )
@@ -52,11 +54,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        # Worker threads count too, and adding is a read and a write.
+        self._lock = threading.Lock()
 
     def count(self, name: str, by: int = 1) -> None:
         """Add `by` to a declared counter."""
         assert name in METRICS, f"metric {name} is not declared"
-        self._counts[name] += by
+        with self._lock:
+            self._counts[name] += by
 
     def value(self, name: str) -> int:
         """Return one counter."""

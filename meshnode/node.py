@@ -27,6 +27,7 @@ from meshnode.links.base import Address, Bearer, Link
 from meshnode.links.contacts import Hint
 from meshnode.links.level import Level
 from meshnode.links.manager import LinkManager
+from meshnode.links.session_handle import SessionReport
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
 from meshnode.opening import Opener
@@ -39,7 +40,7 @@ from meshnode.runtime import Runtime
 from meshnode.store import keyring
 from meshnode.store.engine import Store
 from meshnode.store.keyring import KeyPurpose
-from meshnode.supervisor import keep_running
+from meshnode.supervisor import contain, keep_running
 from protocol.envelope import Sealer
 from protocol.errors import MeshError
 from protocol.identity import binding_message
@@ -135,7 +136,12 @@ class Node:
         )
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
         self.manager = LinkManager(
-            identity.node, self.relay, parts.bearer, runtime, metrics=self.metrics
+            identity.node,
+            self.relay,
+            parts.bearer,
+            runtime,
+            metrics=self.metrics,
+            contained=self._contained,
         )
         membership.on_change.append(self._on_documents)
 
@@ -198,6 +204,9 @@ class Node:
             signature = self.identity.sign(binding_message(certificate))
             self._bindings = {certificate: signature}
         return self.identity.badge_chain, signature
+
+    async def _contained(self, run: Callable[[], Awaitable[SessionReport]]) -> SessionReport | None:
+        return await contain("session", run, self.runtime, self.metrics)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -264,6 +273,7 @@ class Node:
             static=surroundings.static,
             hints=self._hints_out,
             metrics=self.metrics,
+            contained=self._contained,
         )
         self.manager = manager
         async with self.working() as nursery:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 
@@ -17,7 +17,9 @@ from meshnode.runtime import Runtime
 from protocol.errors import LocalProtocolError
 from protocol.limits import RESTART_MS_MAX
 
-__all__ = ["keep_running"]
+__all__ = ["contain", "keep_running"]
+
+T = TypeVar("T")
 
 _FIRST_MS: Final = 500
 _HEALTHY_S: Final = 60.0
@@ -51,6 +53,22 @@ async def keep_running(
             wait_ms = _FIRST_MS
         await trio.sleep(wait_ms / 1000)
         wait_ms = min(2 * wait_ms, RESTART_MS_MAX)
+
+
+async def contain(
+    name: str, work: Callable[[], Awaitable[T]], runtime: Runtime, metrics: Metrics
+) -> T | None:
+    """Return what `work` returns, or None if a defect of ours ended it: it ends alone then.
+
+    For what strangers can start: whatever they found must not take the node from everybody else.
+    """
+    try:
+        return await work()
+    except Exception as error:  # noqa: BLE001 - whatever a stranger found, it ends alone
+        metrics.count("session_defects")
+        runtime.trace("defect", room=name, reason=type(error).__name__)
+        _log.warning("%s ended by a defect of this program", name, exc_info=error)
+        return None
 
 
 def _is_defect(error: BaseException) -> bool:

@@ -8,9 +8,12 @@ name of its type. Source: STYLE 38 and 46.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -19,6 +22,8 @@ from meshnode.runtime import Trace
 
 __all__ = ["line_of", "trace_to_file", "trace_to_stream"]
 
+_FILE_BYTES_MAX: Final = 10_000_000
+"""About 80,000 events; the file before is kept beside."""
 _FIELD_CHARACTERS_MAX: Final = 200
 """A reason from a library may be long; a line stays readable."""
 
@@ -52,12 +57,33 @@ def trace_to_stream(stream: TextIO, now_ms: Callable[[], int]) -> Trace:
 
 
 @contextmanager
-def trace_to_file(path: Path, now_ms: Callable[[], int]) -> Iterator[Trace]:
-    """Give a trace that appends to `path`, readable by its owner alone. Raises: HomeError."""
+def trace_to_file(
+    path: Path, now_ms: Callable[[], int], *, bytes_max: int = _FILE_BYTES_MAX
+) -> Iterator[Trace]:
+    """Give a trace that appends to `path`, readable by its owner alone.
+
+    At `bytes_max` the file becomes `PATH.1` and a new one begins: strangers who connect a
+    million times fill no disk. Raises: HomeError.
+    """
     try:
-        path.touch(mode=0o600)
-        file = path.open("a", encoding="utf-8")
+        handler = _PrivateFile(path, maxBytes=bytes_max, backupCount=1, encoding="utf-8")
     except OSError as error:
         raise HomeError(f"the trace cannot be written to {path}: {error.strerror}") from error
-    with file:
-        yield trace_to_stream(file, now_ms)
+
+    def write(event: str, /, **fields: object) -> None:
+        # The handler has a lock of its own: workers trace too.
+        line = line_of(now_ms(), event, fields)
+        handler.handle(logging.makeLogRecord({"msg": line}))
+
+    try:
+        yield write
+    finally:
+        handler.close()
+
+
+class _PrivateFile(RotatingFileHandler):
+    """A file that is put aside when it is full; every one of mode 0600."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).touch(mode=0o600)
+        return super()._open()

@@ -1,8 +1,8 @@
 """What must hold of every world, whatever its scenario: one function per promise.
 
 Each looks at what is left of a world and yields a sentence for each breach. Together they say:
-nothing lost, nothing twice, nothing readable where it must not be, every ledger true, and
-replicas in lasting contact equal. Source: architecture section 9, issue "nothing lost".
+nothing lost, nothing twice, nothing readable where it must not be, every ledger true, replicas
+in lasting contact equal, and no session ended by a defect of ours. Source: architecture section 9, issue "nothing lost".
 """
 
 from __future__ import annotations
@@ -239,8 +239,22 @@ def _is(record: MessageRecord, message: BundleId, text: str | None) -> bool:
     return record.id == message and text in (None, record.text)
 
 
+def no_defects(world: WorldRecord) -> _Found:
+    """No session was ended by a defect of the program itself."""
+    for line in world.lines:
+        if line.event == "defect":
+            yield line.node, f"a session ended by {dict(line.fields).get('reason')}"
+
+
 CHECKERS: Final[dict[str, Callable[[WorldRecord], _Found]]] = {
     checker.__name__: checker
-    for checker in (nothing_lost, nothing_twice, nothing_readable, ledgers_true, replicas_equal)
+    for checker in (
+        nothing_lost,
+        nothing_twice,
+        nothing_readable,
+        ledgers_true,
+        replicas_equal,
+        no_defects,
+    )
 }
 """Every promise by its name."""

@@ -6,8 +6,9 @@ sleeps until its next try, and a session wakes for its pings. Source: DESIGN D4 
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import trio
 
@@ -51,6 +52,17 @@ _MOVED_SILENT_S = 3.0
 """The same where the peer now comes from another address: it has probably lost the old one."""
 
 
+SessionRun: TypeAlias = Callable[[], Awaitable[SessionReport]]
+"""Runs one session to its end."""
+Containment: TypeAlias = Callable[[SessionRun], Awaitable[SessionReport | None]]
+"""Runs a session, and returns None where a defect of ours ended it."""
+
+
+async def _uncontained(run: SessionRun) -> SessionReport:
+    """Let a defect out, as tests want it."""
+    return await run()
+
+
 class LinkManager:
     """Keeps the node in contact with whoever is in reach, over one bearer."""
 
@@ -64,6 +76,7 @@ class LinkManager:
         static: Sequence[Address] = (),
         hints: trio.MemoryReceiveChannel[Hint] | None = None,
         metrics: Metrics | None = None,
+        contained: Containment | None = None,
     ) -> None:
         self._node = node
         self._host = host
@@ -72,6 +85,7 @@ class LinkManager:
         self._static = tuple(static)
         self._hints = hints
         self._metrics = metrics or Metrics()
+        self._contained = contained or _uncontained
         self._contacts = Contacts()
         self._known = Known()
         self._own: set[Address] = set()
@@ -186,7 +200,7 @@ class LinkManager:
         if dialled is not None:
             self._dialled[runner] = dialled
         try:
-            report = await runner.run()
+            report = await self._contained(runner.run) or runner.report_of_defect()
         finally:
             del self._runners[runner]
             self._dialled.pop(runner, None)

@@ -245,6 +245,17 @@ class SessionRunner:
             self._is_up = False
             self._host.session_down(self._handle)
 
+    def report_of_defect(self) -> SessionReport:
+        """Return the report of a session that a defect of ours ended."""
+        return SessionReport(
+            peer=self._handle.peer if self._handle else None,
+            code=CloseCode.INTERNAL,
+            by_peer=False,
+            reason="a defect of this program",
+            duration_s=trio.current_time() - self._started_s,
+            stats=self.stats,
+        )
+
     def _report(self) -> SessionReport:
         assert self._closed is not None
         return SessionReport(

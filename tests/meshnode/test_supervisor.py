@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from meshnode.errors import StoreFullError
 from meshnode.metrics import Metrics
-from meshnode.supervisor import keep_running
+from meshnode.runtime import system_runtime
+from meshnode.supervisor import contain, keep_running
 from protocol.errors import LocalProtocolError
 from protocol.limits import RESTART_MS_MAX
 from sims.runtime import Machine, Tracer
@@ -85,4 +88,30 @@ async def test_cancellation_passes(autojump_clock: MockClock) -> None:
     room = Room([], runs_s=1e6)
     with trio.move_on_after(5) as scope:
         await supervise(room)
+    assert scope.cancelled_caught
+
+
+async def test_what_strangers_start_ends_alone() -> None:
+    metrics, traced = Metrics(), list[str]()
+
+    def trace(event: str, /, **fields: object) -> None:
+        traced.append(f"{event} {fields['reason']}")
+
+    async def breaks() -> int:
+        raise AssertionError("secret text of a stranger")
+
+    async def works() -> int:
+        return 7
+
+    seams = replace(system_runtime(), trace=trace)
+    assert await contain("session", works, seams, metrics) == 7
+    assert await contain("session", breaks, seams, metrics) is None
+    assert metrics.value("session_defects") == 1
+    assert traced == ["defect AssertionError"]
+
+
+async def test_containing_lets_cancellation_through() -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await contain("session", trio.sleep_forever, system_runtime(), Metrics())
     assert scope.cancelled_caught

@@ -73,3 +73,18 @@ def test_a_file_is_private_and_appended_to(tmp_path: Path) -> None:
         trace_to_file(tmp_path / "no" / "trace", lambda: 7),
     ):
         pass
+
+
+def test_a_full_file_is_put_aside_and_both_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    with trace_to_file(path, lambda: 7, bytes_max=1_000) as write:
+        for number in range(100):
+            write("event", number=number, share="100 %s")
+    files = sorted(tmp_path.iterdir())
+    assert [each.name for each in files] == ["trace.jsonl", "trace.jsonl.1"]
+    assert all(each.stat().st_size <= 1_000 for each in files)
+    assert all(each.stat().st_mode & 0o777 == 0o600 for each in files)
+    lines = [json.loads(line) for each in reversed(files) for line in each.open()]
+    numbers = [line["number"] for line in lines]
+    assert numbers == list(range(numbers[0], 100))
+    assert {line["share"] for line in lines} == {"100 %s"}

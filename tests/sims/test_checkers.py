@@ -238,6 +238,12 @@ def test_stores_in_lasting_contact_that_differ_are_found() -> None:
     assert list(CHECKERS["replicas_equal"](changed("carla", differ))) == []
 
 
+def test_a_session_that_a_defect_ended_is_found() -> None:
+    world = sound()
+    line = TraceLine(1_000, "box", "defect", (("reason", "TypeError"), ("room", "session")))
+    finds(replace(world, lines=(*world.lines, line)), "no_defects", "TypeError")
+
+
 def test_every_checker_was_shown_to_fail() -> None:
     assert set(CHECKERS) == {
         "nothing_lost",
@@ -245,4 +251,5 @@ def test_every_checker_was_shown_to_fail() -> None:
         "nothing_readable",
         "ledgers_true",
         "replicas_equal",
+        "no_defects",
     }
