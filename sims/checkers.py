@@ -2,7 +2,8 @@
 
 Each looks at what is left of a world and yields a sentence for each breach. Together they say:
 nothing lost, nothing twice, nothing readable where it must not be, every ledger true, replicas
-in lasting contact equal, and no session ended by a defect of ours. Source: architecture section 9, issue "nothing lost".
+in lasting contact equal, and no session ended by a defect of ours. Source: architecture
+section 9, issue "nothing lost".
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_a_full_file_is_put_aside_and_both_are_private(tmp_path: Path) -> None:
     assert [each.name for each in files] == ["trace.jsonl", "trace.jsonl.1"]
     assert all(each.stat().st_size <= 1_000 for each in files)
     assert all(each.stat().st_mode & 0o777 == 0o600 for each in files)
-    lines = [json.loads(line) for each in reversed(files) for line in each.open()]
+    lines = [json.loads(line) for each in reversed(files) for line in each.read_text().splitlines()]
     numbers = [line["number"] for line in lines]
     assert numbers == list(range(numbers[0], 100))
     assert {line["share"] for line in lines} == {"100 %s"}
