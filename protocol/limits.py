@@ -317,7 +317,7 @@ PLANS_WAITING_MAX: Final = 256
 """Questions of the session that wait for the store; beyond, the peer is not read."""
 WAITING_ITEMS_MAX: Final = 10_000
 """Bundles queued for a peer that holds nothing, before the next page is read: about 2 MB."""
-SUPPLY_BYTES: Final = 131_072
+SUPPLY_BYTES: Final = 262_144
 """Containers read from the store at once for one peer."""
 SESSION_DOCUMENT_BYTES_MAX: Final = 16_000_000
 """Documents of one peer that wait to be checked together: 40 zones of 3,000 devices."""

@@ -372,7 +372,7 @@ class SessionRunner:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, BundleReceived):
             assert self._inbound is not None, "bundles come after the start"
-            self._inbound.put(event.index, event.hops, event.raw)
+            self._inbound.put(event.number, event.hops, event.raw)
         elif isinstance(event, BundlesAcked):
             self._answers.acked(event.outcomes)
         elif isinstance(event, ReconcileStarting):

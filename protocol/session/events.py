@@ -154,11 +154,10 @@ class Wanted:
     """Short ids."""
 
 
-@dataclass(frozen=True, slots=True)
-class BundleReceived:
+class BundleReceived(NamedTuple):
     """A bundle, unchecked; after the commit `acknowledge` it."""
 
-    index: int
+    number: int
     """Counts from 0 in this direction."""
     hops: int
     """Hand-overs behind it."""

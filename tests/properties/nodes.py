@@ -164,7 +164,7 @@ class Node:
     def take_bundle(self, event: BundleReceived) -> None:
         short_id = int.from_bytes(event.raw[:8], "big")
         assert event.raw == container(short_id)
-        assert event.index == self.settled + len(self.unsettled), "numbered in order of sending"
+        assert event.number == self.settled + len(self.unsettled), "numbered in order of sending"
         assert event.hops == short_id % 5
         assert self.is_live, "no bundle before the documents are through"
         self.unsettled.append(short_id)

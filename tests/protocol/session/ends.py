@@ -182,7 +182,7 @@ class End:
             self.session.note_received(short)
         else:
             fate = Reception.MALFORMED
-        self._unsettled.append((event.index, fate))
+        self._unsettled.append((event.number, fate))
 
 
 class Pair:
