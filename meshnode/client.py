@@ -17,14 +17,10 @@ from meshnode.api import Api, Json, Progress
 from meshnode.config import Settings, load_settings
 from meshnode.control import LineStream, connect
 from meshnode.errors import ControlError, HomeBusyError
-from meshnode.home import Home
+from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home
 from meshnode.runtime import Runtime
 
 __all__ = ["NodeApi", "RemoteApi", "open_api"]
-
-_BUSY_S_MAX = 10.0
-"""Another command may hold the home for a moment, or a node may be starting."""
-_BUSY_STEP_S = 0.1
 
 
 class NodeApi(Protocol):
@@ -221,7 +217,7 @@ async def open_api(
     # Imported here: a command that talks to a running node needs no store and no links.
     from meshnode.running import open_home
 
-    deadline_s = trio.current_time() + _BUSY_S_MAX
+    deadline_s = trio.current_time() + BUSY_S_MAX
     async with AsyncExitStack() as stack:
         while True:
             lines = await connect(Home(home).control_socket)
@@ -235,7 +231,7 @@ async def open_api(
             except HomeBusyError:
                 if trio.current_time() > deadline_s:
                     raise
-                await trio.sleep(_BUSY_STEP_S)
+                await trio.sleep(BUSY_STEP_S)
                 continue
             yield LocalApi(node)
             return

@@ -15,7 +15,12 @@ from pathlib import Path
 from meshnode.errors import HomeBusyError, HomeError
 from meshnode.files import make_private_folder
 
-__all__ = ["Home", "locked"]
+__all__ = ["BUSY_STEP_S", "BUSY_S_MAX", "Home", "locked"]
+
+BUSY_S_MAX = 10.0
+"""A home is waited for this long: a command may hold it for a moment, or a node be starting."""
+BUSY_STEP_S = 0.1
+"""Between two tries to take it."""
 
 
 @dataclass(frozen=True, slots=True)

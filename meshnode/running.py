@@ -7,19 +7,20 @@ home's lock as long as they have the store open.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from meshnode.api import Api
 from meshnode.config import Settings
-from meshnode.control import serve_control
+from meshnode.control import connect, serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.enrol import load_identity
-from meshnode.home import Home, locked
+from meshnode.errors import HomeBusyError
+from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.links.base import Address, parse_address
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
@@ -93,6 +94,30 @@ def _listen_address(text: str) -> Address:
     return parse_address(text, DEFAULT_PORT)
 
 
+@asynccontextmanager
+async def _open_free(home: Path, settings: Settings, runtime: Runtime) -> AsyncIterator[Node]:
+    """Open the node of a home once the command that holds it, if one does, has ended."""
+    deadline_s = trio.current_time() + BUSY_S_MAX
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                node = await stack.enter_async_context(open_home(home, settings, runtime))
+                break
+            except HomeBusyError:
+                if trio.current_time() > deadline_s or await _is_running(home):
+                    raise
+            await trio.sleep(BUSY_STEP_S)
+        yield node
+
+
+async def _is_running(home: Path) -> bool:
+    """Return whether a running node answers in this home."""
+    lines = await connect(Home(home).control_socket)
+    if lines is not None:
+        await lines.aclose()
+    return lines is not None
+
+
 async def run_home(
     home: Path,
     settings: Settings,
@@ -102,9 +127,10 @@ async def run_home(
 ) -> None:
     """Run the node of a home until cancelled; starts with the node once it listens.
 
-    Raises: HomeError, EnrolmentError, StoreError, LinkError.
+    Raises: HomeBusyError at once where a node runs already, and where a command keeps the home
+    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError.
     """
-    async with open_home(home, settings, runtime) as node, trio.open_nursery() as nursery:
+    async with _open_free(home, settings, runtime) as node, trio.open_nursery() as nursery:
         surroundings = _surroundings(settings, runtime, node)
         await nursery.start(node.run, surroundings)
         await nursery.start(serve_control, Home(home).control_socket, Api(node), runtime)

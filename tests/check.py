@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ FLOORS_PCT = {("protocol",): 95.0, ("meshnode", "sims"): 85.0}
 """Least share of lines and branches together that the tests reach in each group of packages."""
 FULL_TIME_MAX_S = 900.0
 """What `--full` may take on two cores; it is told when it takes longer."""
+
+
+LANES = ("real and not soak", "not real and not soak")
+"""What runs side by side: tests of real parts wait for them, the others need a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,37 @@ def call(*command: str, folder: Path = ROOT) -> Callable[[Mapping[str, str]], bo
 
     def run(environment: Mapping[str, str]) -> bool:
         return subprocess.run(command, cwd=folder, env=environment, check=False).returncode == 0
+
+    return run
+
+
+def pytest_command(which: str) -> tuple[str, ...]:
+    """Return the command that runs the tests with these marks and measures what they reach."""
+    return (PYTHON, "-m", "coverage", "run", "-m", "pytest", "-m", which, "--durations=10")
+
+
+def side_by_side(
+    *commands: Sequence[str], folder: Path = ROOT
+) -> Callable[[Mapping[str, str]], bool]:
+    """Return a step's work: run all of `commands` at once, good when every one exits 0.
+
+    The first writes to the screen as it goes, each other one all at once when it has ended.
+    """
+
+    def run(environment: Mapping[str, str]) -> bool:
+        first, *rest = commands
+        with ExitStack() as stack:
+            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in rest]
+            others = [
+                subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
+                for command, file in zip(rest, files, strict=True)
+            ]
+            codes = [subprocess.run(first, cwd=folder, env=environment, check=False).returncode]
+            for process, file in zip(others, files, strict=True):
+                codes.append(process.wait())
+                file.seek(0)
+                print(file.read().decode(errors="replace"), flush=True)
+        return not any(codes)
 
     return run
 
@@ -132,11 +168,10 @@ def steps(is_full: bool) -> list[Step]:
     ]
     if not is_full:
         return [*first, Step("quick tests", call(PYTHON, "-m", "pytest", "-m", quick))]
-    tests = ("-m", "coverage", "run", "-m", "pytest", "-m", "not soak", "--durations=20")
     return [
         *first,
         Step("types", call(PYTHON, "-m", "mypy", "--strict")),
-        Step("tests", call(PYTHON, *tests)),
+        Step("tests", side_by_side(*(pytest_command(which) for which in LANES))),
         Step("coverage", check_floors),
     ]
 

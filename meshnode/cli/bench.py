@@ -13,7 +13,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts, reconciliation and an idle node on this machine.",
+    help="Measure contacts, reconciliation and an idle node.",
     no_args_is_help=True,
 )
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.check import (
     FLOORS_PCT,
+    LANES,
     ROOT,
     Outcome,
     Share,
@@ -22,6 +23,7 @@ from tests.check import (
     describe,
     run_all,
     shares,
+    side_by_side,
 )
 from tests.check import steps as steps_of
 from tests.environment import unmeasured
@@ -51,6 +53,60 @@ def test_every_step_runs_whatever_came_before() -> None:
 def test_a_command_is_good_when_it_exits_with_zero() -> None:
     assert call(sys.executable, "-c", "raise SystemExit(0)")(os.environ)
     assert not call(sys.executable, "-c", "raise SystemExit(3)")(os.environ)
+
+
+def test_commands_side_by_side_run_at_once_and_are_all_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Each waits for the file that the other one makes: one after the other would never end.
+    script = """
+import pathlib, sys, time
+mine, other, code = sys.argv[1:]
+pathlib.Path(mine).touch()
+for _ in range(3000):
+    if pathlib.Path(other).exists():
+        break
+    time.sleep(0.01)
+else:
+    sys.exit("the other one did not run")
+print(mine, "met", other)
+sys.exit(int(code))
+"""
+
+    def pair(first_code: int, second_code: int) -> bool:
+        for name in ("one", "two"):
+            (tmp_path / name).unlink(missing_ok=True)
+        words = (sys.executable, "-c", script)
+        work = side_by_side(
+            (*words, "one", "two", str(first_code)),
+            (*words, "two", "one", str(second_code)),
+            folder=tmp_path,
+        )
+        return work(os.environ)
+
+    assert pair(0, 0)
+    shown = capfd.readouterr().out
+    assert "one met two" in shown
+    assert "two met one" in shown
+    assert not pair(3, 0)
+    assert not pair(0, 3)
+
+
+def test_every_test_runs_in_one_lane_unless_it_is_a_soak() -> None:
+    found = [_collected(which) for which in (*LANES, "not soak")]
+    assert found[0]
+    assert found[1]
+    assert not found[0] & found[1]
+    assert found[0] | found[1] == found[2]
+
+
+def _collected(which: str) -> set[str]:
+    """Return the names of the architecture and real tests that these marks choose."""
+    folders = ("tests/architecture", "tests/real")
+    words = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", which, *folders)
+    environment = unmeasured()
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return {line for line in done.stdout.splitlines() if "::" in line}
 
 
 def test_the_table_says_which_step_failed() -> None:

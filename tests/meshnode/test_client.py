@@ -97,7 +97,7 @@ async def test_a_busy_home_is_waited_for_and_then_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, _ = await enrolled_home(tmp_path, "anna")
-    monkeypatch.setattr(module, "_BUSY_S_MAX", 0.3)
+    monkeypatch.setattr(module, "BUSY_S_MAX", 0.3)
     with locked(Home(home)), pytest.raises(HomeBusyError):
         async with open_api(home, runtime(), ALONE):
             pass

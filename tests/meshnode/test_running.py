@@ -1,0 +1,55 @@
+"""A node in its home: it waits for a command that holds the home, and never for another node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from meshnode import running as module
+from meshnode.client import RemoteApi, open_api
+from meshnode.errors import HomeBusyError
+from meshnode.home import Home, locked
+from meshnode.running import run_home
+from tests.meshnode.homes import ALONE, enrolled_home, runtime
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+async def test_a_node_starts_once_the_command_before_it_has_ended(tmp_path: Path) -> None:
+    home, _ = await enrolled_home(tmp_path, "anna")
+
+    async def command(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with locked(Home(home)):
+            task_status.started()
+            await trio.sleep(0.25)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(command)
+        await nursery.start(run_home, home, ALONE, runtime())
+        async with open_api(home, runtime(), ALONE) as api:
+            assert isinstance(api, RemoteApi)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_command_that_does_not_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = await enrolled_home(tmp_path, "anna")
+    monkeypatch.setattr(module, "BUSY_S_MAX", 0.3)
+    with locked(Home(home)), pytest.raises(HomeBusyError, match="in use by process"):
+        await run_home(home, ALONE, runtime())
+
+
+async def test_a_second_node_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, _ = await enrolled_home(tmp_path, "anna")
+    # Whoever would wait here waits until the test is given up.
+    monkeypatch.setattr(module, "BUSY_S_MAX", 600.0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run_home, home, ALONE, runtime())
+        with trio.fail_after(60), pytest.raises(HomeBusyError):
+            await run_home(home, ALONE, runtime())
+        nursery.cancel_scope.cancel()
