@@ -51,4 +51,4 @@ def test_it_names_every_option_of_run() -> None:
     run = typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
     options = {name for each in run.params for name in each.opts if name.startswith("--")}
     assert {name for name in options if name not in PAGE} == set()
-    assert len(CHECKERS) == 5, "the page lists what is checked"
+    assert len(CHECKERS) == 6, "the page lists what is checked"
