@@ -14,12 +14,12 @@ import trio
 
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
-from meshnode.store import plans
+from meshnode.store import messages, plans
 from meshnode.store.engine import Store
 from meshnode.store.records import Cursor
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import NodeId, ShortId
-from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX
+from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX, PUSH_BYTES_MAX
 from protocol.reconcile.interest import Interest
 from protocol.routing.base import Candidate, Router
 from protocol.session import Item
@@ -61,6 +61,16 @@ class Planning:
             Item(each.short_id, each.traffic_class, each.size_bytes)
             for each in self._router.order(found, peer, self._runtime.now_ms())
         ]
+
+    async def unconfirmed(self, peer: NodeId) -> list[Item]:
+        """Return small own bundles that no peer is known to hold, in the order `peer` gets them.
+
+        A contact that ends before the answer leaves the peer with a copy and us without the
+        news, and the next round finds nothing to send: so these are sent again, for the answer.
+        """
+        ids = await self._store.read(lambda conn: messages.uncarried(conn, PLAN_IDS_MAX))
+        items = await self.plan(peer, ids) if ids else []
+        return [item for item in items if item.size_bytes <= PUSH_BYTES_MAX]
 
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
         """Return those of `ids` that we neither hold, nor dropped, nor asked another peer for."""

@@ -176,6 +176,10 @@ class Relay:
         """Return the next page of everything in `interest`, and where the page after it starts."""
         return await self._planning.plan_all(peer, interest, after)
 
+    async def unconfirmed(self, peer: NodeId) -> list[Item]:
+        """Return own bundles that no peer is known to hold; the answer to each will tell."""
+        return await self._planning.unconfirmed(peer)
+
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
         """Return those of `ids` worth asking `peer` for: not held, not dropped, not asked."""
         return await self._planning.missing(ids, peer)

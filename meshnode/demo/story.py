@@ -31,7 +31,7 @@ _CAR: Final = "parking"
 _BOAT: Final = "bord"
 PLACES: Final = (_COL, _CAR, _BOAT)
 _ASK_EVERY_S: Final = 0.1
-_WAIT_S_MAX: Final = 8.0
+_WAIT_S_MAX: Final = 12.0
 """An act that did not come to its end by then is over all the same; the ledger will tell."""
 
 _REPORT: Final = "Col gardé, deux véhicules arrêtés à la borne 12"

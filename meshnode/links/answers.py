@@ -133,6 +133,10 @@ class Answers:
         """Ask the peer for those of these bundles that are still missing."""
         self._planner.put(_ASKING, partial(self._want, short_ids, 0))
 
+    def round_finished(self) -> None:
+        """Send again what a peer may hold without our knowing it."""
+        self._planner.put(_ASKING, self._confirm)
+
     def put(self, event: Event) -> None:
         """Take one question."""
         match event:
@@ -253,6 +257,9 @@ class Answers:
             self._control.step()
         if end < len(ids):
             self._planner.put(_ASKING, partial(self._want, ids, end))
+
+    async def _confirm(self) -> None:
+        self._queue(await self._host.unconfirmed(self._known_peer))
 
     def _queue(self, items: Sequence[Item]) -> None:
         if items and not self._control.is_over:

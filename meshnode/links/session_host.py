@@ -58,6 +58,13 @@ class SessionHost(Protocol):
         """Return a page of everything in `interest`, and where the next one starts, or None."""
         ...
 
+    async def unconfirmed(self, peer: NodeId) -> list[Item]:
+        """Return own bundles that no peer is known to hold; the answer to each will tell.
+
+        Asked after a round: the peer lacks them, or took them and its answer was lost.
+        """
+        ...
+
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
         """Return those of `ids` worth asking `peer` for."""
         ...

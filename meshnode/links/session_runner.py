@@ -379,6 +379,7 @@ class SessionRunner:
             self._on_reconcile()
         elif isinstance(event, RoundFinished):
             self.rounds_finished += 1
+            self._answers.round_finished()
         elif isinstance(event, SessionClosed):
             self._closed = event
             self._scope.cancel()

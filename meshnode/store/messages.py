@@ -50,6 +50,7 @@ __all__ = [
     "note_waiting",
     "recipients",
     "set_bundle",
+    "uncarried",
     "unopened_count",
     "waiting",
 ]
@@ -153,6 +154,21 @@ def note_handed(
             .values(state=MessageState.CARRIED.value)
         )
     return fresh
+
+
+def uncarried(conn: Connection, limit: int) -> list[ShortId]:
+    """Return the bundles of at most `limit` messages that nobody is known to hold, oldest first."""
+    query = (
+        select(_MESSAGE.c.short_id)
+        .where(
+            _IS_OUTGOING,
+            _MESSAGE.c.state == MessageState.QUEUED.value,
+            _MESSAGE.c.short_id.is_not(None),
+        )
+        .order_by(_MESSAGE.c.key)
+        .limit(limit)
+    )
+    return [unsigned64(short_id) for short_id in conn.execute(query).scalars()]
 
 
 def note_receipt(

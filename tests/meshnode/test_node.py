@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,11 +13,14 @@ from meshnode.errors import LinkError, StoreCorruptError
 from meshnode.events import MessageArrived, PeerDown, PeerUp
 from meshnode.links.base import Address
 from meshnode.links.contacts import Hint
+from meshnode.links.memory import MemoryLink
 from meshnode.node import NodeParts, Surroundings, open_node
 from meshnode.store.engine import open_store
 from meshnode.store.records import MessageState
-from protocol.ids import BundleId
+from protocol import bundle as bundles
+from protocol.ids import BundleId, NodeId, ShortId
 from protocol.limits import ASKED_MS, HOUSEKEEPING_MS_MAX, Kind
+from protocol.reports import Reception
 from protocol.routing.epidemic import Epidemic
 from tests.meshnode.documents import roster
 from tests.meshnode.rig import CODT, Rig, squad_scope
@@ -148,6 +151,55 @@ async def test_a_link_is_bound_once(autojump_clock: MockClock, met: Rig) -> None
         await trio.sleep(2)
     assert len(met["anna"].node._bindings) == 1
     assert "sign" not in repr(met["anna"].node.identity)
+
+
+# --- contacts that end at a bad moment -----------------------------------------------------------
+
+
+def lose_the_answer(rig: Rig, name: str) -> trio.Event:
+    """Let the link of a node break once, between its commit of a text and the answer; tell when."""
+    is_lost = trio.Event()
+    relay = rig[name].node.relay
+    receive = relay.receive
+
+    async def receive_and_break(
+        peer: NodeId | None, batch: Sequence[tuple[int, bytes]]
+    ) -> list[tuple[ShortId | None, Reception]]:
+        outcomes = await receive(peer, batch)
+        assert peer is not None
+        kinds = {bundles.decode_untrusted(raw).header.kind for _hops, raw in batch}
+        if Kind.TEXT in kinds:
+            relay.receive = receive  # type: ignore[method-assign]
+            link = relay.sessions[peer].link
+            assert isinstance(link, MemoryLink)
+            link.drop()
+            is_lost.set()
+        return outcomes
+
+    relay.receive = receive_and_break  # type: ignore[method-assign]
+    return is_lost
+
+
+@pytest.mark.parametrize("dials", [{"anna": ("box",), "box": ()}, {"box": ("anna",), "anna": ()}])
+@pytest.mark.parametrize("are_alike", [True, False])
+async def test_who_carries_a_message_is_known_though_the_answer_was_lost(
+    autojump_clock: MockClock, met: Rig, dials: dict[str, tuple[str, ...]], are_alike: bool
+) -> None:
+    is_lost = lose_the_answer(met, "box")
+    sent = await met["anna"].send(met["bruno"].scope, "into a broken contact")
+    before = met["box"].metric("bundles_duplicate")
+    async with running(met, **dict(sorted(dials.items(), key=lambda each: len(each[1])))):
+        await is_lost.wait()
+        assert await has(met, "box", sent.id)
+        if not are_alike:
+            await met["bruno"].send(squad_scope(), "news of somebody else")
+            await met.carry("bruno", "box", Kind.TEXT)
+        assert (await met["anna"].message(sent.key)).state is MessageState.QUEUED
+        await trio.sleep(60)
+        assert (await met["anna"].message(sent.key)).state is MessageState.CARRIED
+        told = [each.node for each in await met["anna"].ledger(sent.key) if each.node]
+        assert told == [met["box"].id]
+        assert met["box"].metric("bundles_duplicate") == before + 1
 
 
 # --- peers that mean no good ---------------------------------------------------------------------

@@ -57,6 +57,7 @@ class FakeHost:
         self.batches: list[list[bytes]] = []
         self.refuse: dict[ShortId, Reception] = {}
         self.ignored: set[ShortId] = set()
+        self.unanswered: list[ShortId] = []
         self.fault: Exception | None = None
         self.fault_in = ""
         self.page = 100
@@ -141,6 +142,11 @@ class FakeHost:
         ids = self._of(interest)
         end = start + self.page
         return self._items(ids[start:end]), (end if end < len(ids) else None)
+
+    async def unconfirmed(self, peer: NodeId) -> list[Item]:
+        await trio.sleep(self.read_s)
+        self._maybe_fail("unconfirmed")
+        return self._items(self.unanswered)
 
     async def missing(self, ids: Sequence[ShortId], peer: NodeId) -> list[ShortId]:
         await trio.sleep(self.read_s)

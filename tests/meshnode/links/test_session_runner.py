@@ -303,7 +303,16 @@ async def _stalling(end: End) -> None:
 
 # --- faults of the host ------------------------------------------------------------------------
 
-PLACES = ["read_bundles", "plan", "plan_all", "missing", "receive", "handed_over", "ids"]
+PLACES = [
+    "read_bundles",
+    "plan",
+    "plan_all",
+    "missing",
+    "receive",
+    "handed_over",
+    "ids",
+    "unconfirmed",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
