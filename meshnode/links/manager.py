@@ -48,6 +48,8 @@ _BROKEN = frozenset(
     }
 )
 """Said by us, these put the fault on the peer."""
+_USELESS = _BROKEN | {CloseCode.NORMAL}
+"""A session that ends with one of these at either end is not worth another one at once."""
 _MOVED_SILENT_S = 3.0
 """The same where the peer now comes from another address: it has probably lost the old one."""
 
@@ -311,7 +313,8 @@ class LinkManager:
             contact.node = report.peer
             contact.answered(address)
             self._known.note_address(report.peer, address)
-        was_useful = report.stats.rounds > 0 and report.code is not CloseCode.NORMAL
+        # Whoever breaks every session, by malice or by a defect, must not be dialled every second.
+        was_useful = report.stats.rounds > 0 and report.code not in _USELESS
         return was_useful or report.duration_s * 1000 >= BACKOFF_RESET_MS
 
     # --- one contact on demand --------------------------------------------------------------

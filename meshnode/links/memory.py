@@ -19,6 +19,14 @@ from protocol.limits import DIAL_MS_MAX, LINK_BUFFER_BYTES
 __all__ = ["MemoryBearer", "MemoryLink", "MemoryNetwork", "Shape", "memory_link_pair"]
 
 _PIECE_BYTES = 4_096
+_RESEND_S_MIN = 0.2
+_LOSSES_MAX = 6
+"""A piece that is lost more often arrives nevertheless: its radio would have given up."""
+
+
+def _never() -> float:
+    """Draw what is below no share: nothing is lost or corrupted."""
+    return 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,19 @@ class Shape:
     """Bytes per second; None is as fast as the machine."""
     buffer_bytes: int = LINK_BUFFER_BYTES
     """What the sender's side holds before it waits, and again what the reader's side holds."""
+    mtu_bytes: int = _PIECE_BYTES
+    """Largest piece that is carried at once, bytes."""
+    loss: float = 0.0
+    """Share of pieces that are lost and sent again after a wait, 0 to below 1."""
+    corruption: float = 0.0
+    """Share of pieces in which one bit arrives turned, 0 to 1."""
+    unit: Callable[[], float] = _never
+    """Draws from 0 to below 1 that decide which piece is lost or corrupted, and where."""
+
+    @property
+    def resend_s(self) -> float:
+        """How long after a piece was lost it arrives: a round trip, or the least wait of TCP."""
+        return max(_RESEND_S_MIN, 2 * self.latency_s)
 
 
 class _Pipe:
@@ -76,7 +97,7 @@ class _Pipe:
         """Put `data` on the line piece by piece."""
         await trio.lowlevel.checkpoint()
         view = memoryview(data)
-        size = max(1, min(_PIECE_BYTES, self._shape.buffer_bytes))
+        size = max(1, min(self._shape.mtu_bytes, self._shape.buffer_bytes))
         for start in range(0, len(view), size):
             piece = bytes(view[start : start + size])
             await self._wait_for_room(len(piece))
@@ -113,9 +134,21 @@ class _Pipe:
         rate = self._shape.rate_bytes_s
         start_s = max(trio.current_time(), self._line_free_s)
         self._line_free_s = start_s + (len(piece) / rate if rate else 0.0)
+        self._line_free_s += self._lost_s()
+        if self._shape.corruption and self._shape.unit() < self._shape.corruption:
+            piece = _with_turned_bit(piece, self._shape.unit())
         self._pieces.append((self._line_free_s + self._shape.latency_s, piece))
         self._unread_bytes += len(piece)
         self.notify()
+
+    def _lost_s(self) -> float:
+        """Return how long a piece is late; what follows it waits, as in every ordered stream."""
+        loss, late_s = self._shape.loss, 0.0
+        for _ in range(_LOSSES_MAX if loss else 0):
+            if self._shape.unit() >= loss:
+                break
+            late_s += self._shape.resend_s
+        return late_s
 
     async def _wait_until(self, at_s: float) -> None:
         with trio.move_on_at(at_s):
@@ -146,6 +179,13 @@ class _Pipe:
         self._unread_bytes -= len(taken)
         self.notify()
         return bytes(taken)
+
+
+def _with_turned_bit(piece: bytes, unit: float) -> bytes:
+    place = int(unit * len(piece) * 8)
+    turned = bytearray(piece)
+    turned[place // 8] ^= 1 << place % 8
+    return bytes(turned)
 
 
 class MemoryLink(Link):
@@ -193,13 +233,21 @@ class MemoryLink(Link):
 
     def stall(self) -> None:
         """Stop both directions without a word; what is sent meanwhile waits."""
-        self._out.stall(True)
-        self._into.stall(True)
+        self.stall_sending(True)
+        self.stall_receiving(True)
 
     def resume(self) -> None:
         """End a stall."""
-        self._out.stall(False)
-        self._into.stall(False)
+        self.stall_sending(False)
+        self.stall_receiving(False)
+
+    def stall_sending(self, is_stalled: bool) -> None:
+        """Stop what this end sends, or let it go on; what the other end sends arrives."""
+        self._out.stall(is_stalled)
+
+    def stall_receiving(self, is_stalled: bool) -> None:
+        """Stop what the other end sends, or let it go on; what this end sends arrives."""
+        self._into.stall(is_stalled)
 
 
 def memory_link_pair(

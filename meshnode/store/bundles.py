@@ -10,7 +10,16 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, exists, func, literal_column, select, tuple_
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
@@ -366,16 +375,13 @@ def of_author(
     conn: Connection, author: NodeId, incarnation: int, first_seq: int, last_seq: int
 ) -> list[BundleSummary]:
     """Return the bundles of `author` numbered `first_seq` to `last_seq`, both included."""
-    query = (
-        _listing()
-        .where(
-            _AUTHOR.c.node == author,
-            _BUNDLE.c.incarnation == incarnation,
-            _BUNDLE.c.seq.between(signed64(first_seq), signed64(last_seq)),
-        )
-        .order_by(_BUNDLE.c.seq)
-    )
-    return [summary_of(row) for row in conn.execute(query.limit(_LIST_MAX))]
+    run = {
+        "author": author,
+        "incarnation": incarnation,
+        "first_seq": signed64(first_seq),
+        "last_seq": signed64(last_seq),
+    }
+    return [summary_of(row) for row in conn.execute(_OF_AUTHOR, run)]
 
 
 def by_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[BundleSummary]:
@@ -420,19 +426,7 @@ def expires_next(conn: Connection) -> int | None:
 
     Cost: one index probe per interest and size class.
     """
-    firsts = [
-        func.min(
-            select(func.min(_BUNDLE.c.expires_ms))
-            .where(
-                _BUNDLE.c.zone == _INTEREST.c.zone,
-                _BUNDLE.c.traffic_class == _INTEREST.c.traffic_class,
-                _BUNDLE.c.size_class == size_class,
-            )
-            .scalar_subquery()
-        )
-        for size_class in SIZE_CLASSES
-    ]
-    row = conn.execute(select(*firsts).select_from(_INTEREST)).one()
+    row = conn.execute(_FIRST_ENDS).one()
     return min((each for each in row if each is not None), default=None)
 
 
@@ -462,6 +456,33 @@ def _listing() -> Select[Any]:
         _BUNDLE.c.received_ms,
         _BUNDLE.c.is_own,
     ).join_from(_BUNDLE, _AUTHOR, _AUTHOR.c.key == _BUNDLE.c.author)
+
+
+# Built once: both are asked for so often that building them would cost more than running them.
+_OF_AUTHOR: Final = (
+    _listing()
+    .where(
+        _AUTHOR.c.node == bindparam("author"),
+        _BUNDLE.c.incarnation == bindparam("incarnation"),
+        _BUNDLE.c.seq.between(bindparam("first_seq"), bindparam("last_seq")),
+    )
+    .order_by(_BUNDLE.c.seq)
+    .limit(_LIST_MAX)
+)
+_FIRST_ENDS: Final = select(
+    *(
+        func.min(
+            select(func.min(_BUNDLE.c.expires_ms))
+            .where(
+                _BUNDLE.c.zone == _INTEREST.c.zone,
+                _BUNDLE.c.traffic_class == _INTEREST.c.traffic_class,
+                _BUNDLE.c.size_class == size_class,
+            )
+            .scalar_subquery()
+        )
+        for size_class in SIZE_CLASSES
+    )
+).select_from(_INTEREST)
 
 
 def _of_kind(query: Select[Any], kind: Kind) -> Select[Any]:

@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from meshnode.store.engine import Transaction
 from meshnode.store.schema import (
@@ -72,6 +83,30 @@ _PEER_PREKEY = table(PeerPrekeyRow)
 _SENDING = table(SendingChainRow)
 _GIVEN = table(GivenRow)
 _RECEIVING = table(ReceivingChainRow)
+
+# Built once: each node runs these every few minutes, and building one costs more than running it.
+_EVER_MS: Final = (1 << 63) - 1
+_NEWEST_OWN: Final = (
+    select(_OWN_PREKEY)
+    .where(_OWN_PREKEY.c.issued_ms <= bindparam("at_ms"))
+    .order_by(_OWN_PREKEY.c.issued_ms.desc(), _OWN_PREKEY.c.prekey_id.desc())
+    .limit(1)
+)
+_ENDED: Final = {
+    _OWN_PREKEY: _OWN_PREKEY.c.erase_ms <= bindparam("now_ms"),
+    _PEER_PREKEY: _PEER_PREKEY.c.ends_ms <= bindparam("now_ms"),
+    _SENDING: _SENDING.c.ends_ms <= bindparam("kept_ms"),
+    _RECEIVING: _RECEIVING.c.ends_ms <= bindparam("now_ms"),
+}
+_IS_ANY_ENDED: Final = select(
+    or_(*(exists().select_from(keys).where(ended) for keys, ended in _ENDED.items()))
+)
+_ENDED_CHAINS: Final = select(_SENDING.c.chain_id).where(_ENDED[_SENDING])
+_ERASE: Final = (
+    # Before the chains, by whose end it is known which rows go.
+    delete(_GIVEN).where(_GIVEN.c.chain_id.in_(_ENDED_CHAINS)),
+    *(delete(keys).where(ended) for keys, ended in _ENDED.items()),
+)
 
 
 class KeyPurpose(IntEnum):
@@ -165,13 +200,7 @@ def newest_own_prekey(conn: Connection, at_ms: int | None = None) -> PrekeyRecor
 
     One with a later date was issued before the clock of this device was set back.
     """
-    query = (
-        select(_OWN_PREKEY)
-        .where(*(() if at_ms is None else (_OWN_PREKEY.c.issued_ms <= at_ms,)))
-        .order_by(_OWN_PREKEY.c.issued_ms.desc(), _OWN_PREKEY.c.prekey_id.desc())
-        .limit(1)
-    )
-    row = conn.execute(query).first()
+    row = conn.execute(_NEWEST_OWN, {"at_ms": _EVER_MS if at_ms is None else at_ms}).first()
     return None if row is None else _prekey(row)
 
 
@@ -379,17 +408,10 @@ def erase_ended(tx: Transaction, now_ms: int) -> int:
 
     What was sealed to an erased key stays sealed for ever, whoever seizes the device.
     """
-    over = _SENDING.c.ends_ms <= now_ms - SENDING_CHAIN_KEEP_MS
-    gone = 0
-    for old in (
-        delete(_OWN_PREKEY).where(_OWN_PREKEY.c.erase_ms <= now_ms),
-        delete(_PEER_PREKEY).where(_PEER_PREKEY.c.ends_ms <= now_ms),
-        delete(_GIVEN).where(_GIVEN.c.chain_id.in_(select(_SENDING.c.chain_id).where(over))),
-        delete(_SENDING).where(over),
-        delete(_RECEIVING).where(_RECEIVING.c.ends_ms <= now_ms),
-    ):
-        gone += tx.connection.execute(old).rowcount
-    return gone
+    times = {"now_ms": now_ms, "kept_ms": now_ms - SENDING_CHAIN_KEEP_MS}
+    if not tx.connection.execute(_IS_ANY_ENDED, times).scalar_one():
+        return 0
+    return sum(tx.connection.execute(old, times).rowcount for old in _ERASE)
 
 
 def given_ms(conn: Connection, chain_id: bytes, node: NodeId) -> int:

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sqlalchemy import delete, func, literal_column, select, tuple_
+from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import BundleRecord, BundleSummary
@@ -50,6 +50,41 @@ _IS_OWN: Final = _BUNDLE.c.is_own == literal_column("1")
 _SLICE: Final = 500
 """Rows looked at in one query."""
 
+# Built once: each node runs these every few minutes, and building one costs more than running it.
+_IS_OF_INTEREST: Final = (
+    _BUNDLE.c.zone == bindparam("zone"),
+    _BUNDLE.c.traffic_class == bindparam("traffic_class"),
+)
+_FIRST_ENDS: Final = select(
+    *(
+        select(func.min(_BUNDLE.c.expires_ms))
+        .where(*_IS_OF_INTEREST, _BUNDLE.c.size_class == size_class)
+        .scalar_subquery()
+        for size_class in SIZE_CLASSES
+    )
+)
+"""For one interest, the earliest end of life in each size class."""
+_OVER: Final = (
+    select(_BUNDLE.c.short_id)
+    .where(
+        *_IS_OF_INTEREST,
+        _BUNDLE.c.size_class == bindparam("size_class"),
+        _BUNDLE.c.expires_ms <= bindparam("now_ms"),
+    )
+    .limit(bindparam("rows_max"))
+)
+_SERVED: Final = {
+    _TOMBSTONE: _TOMBSTONE.c.until_ms <= bindparam("now_ms"),
+    _OWN_BUNDLE: _OWN_BUNDLE.c.expires_ms <= bindparam("kept_ms"),
+    _RECEIVED: _RECEIVED.c.at_ms <= bindparam("kept_ms"),
+}
+_MEMORIES: Final = select(
+    or_(*(exists().select_from(memory).where(served) for memory, served in _SERVED.items())),
+    select(func.count()).select_from(_TOMBSTONE).scalar_subquery(),
+)
+"""Whether any has served, and how many tombstones there are."""
+_FORGET: Final = tuple(delete(memory).where(served) for memory, served in _SERVED.items())
+
 _RANKS: Final = {traffic_class: rule.eviction_rank for traffic_class, rule in CLASS_RULES.items()}
 _EVICTABLE: Final = tuple(
     sorted((each for each in TrafficClass if _RANKS[each] >= 0), key=_RANKS.__getitem__)
@@ -64,18 +99,14 @@ def expire(tx: Transaction, now_ms: int, limit: int) -> list[BundleSummary]:
     """
     over: list[ShortId] = []
     for interest in sorted(tx.interests()):
-        for size_class in SIZE_CLASSES:
-            query = (
-                select(_BUNDLE.c.short_id)
-                .where(
-                    _BUNDLE.c.zone == interest.zone,
-                    _BUNDLE.c.traffic_class == int(interest.traffic_class),
-                    _BUNDLE.c.size_class == size_class,
-                    _BUNDLE.c.expires_ms <= now_ms,
-                )
-                .limit(limit - len(over))
-            )
-            over.extend(unsigned64(row[0]) for row in tx.connection.execute(query))
+        place = {"zone": interest.zone, "traffic_class": int(interest.traffic_class)}
+        firsts = tx.connection.execute(_FIRST_ENDS, place).one()
+        for size_class, first_ms in zip(SIZE_CLASSES, firsts, strict=True):
+            if first_ms is None or first_ms > now_ms:
+                continue
+            bounds = {"size_class": size_class, "now_ms": now_ms, "rows_max": limit - len(over)}
+            found = tx.connection.execute(_OVER, {**place, **bounds})
+            over.extend(unsigned64(row[0]) for row in found)
             if len(over) >= limit:
                 return drop_many(tx, over, Reception.EXPIRED)
     return drop_many(tx, over, Reception.EXPIRED)
@@ -86,14 +117,12 @@ def prune(tx: Transaction, now_ms: int) -> int:
 
     At most `TOMBSTONES_MAX` tombstones stay, those that end last.
     """
-    gone = 0
-    for old in (
-        delete(_TOMBSTONE).where(_TOMBSTONE.c.until_ms <= now_ms),
-        delete(_OWN_BUNDLE).where(_OWN_BUNDLE.c.expires_ms <= now_ms - RECEIVED_KEEP_MS),
-        delete(_RECEIVED).where(_RECEIVED.c.at_ms <= now_ms - RECEIVED_KEEP_MS),
-    ):
-        gone += tx.connection.execute(old).rowcount
-    count = tx.connection.execute(select(func.count()).select_from(_TOMBSTONE)).scalar_one()
+    times = {"now_ms": now_ms, "kept_ms": now_ms - RECEIVED_KEEP_MS}
+    has_any, count = tx.connection.execute(_MEMORIES, times).one()
+    if not has_any and count <= TOMBSTONES_MAX:
+        return 0
+    gone = sum(tx.connection.execute(old, times).rowcount for old in _FORGET)
+    _has_any, count = tx.connection.execute(_MEMORIES, times).one()
     if count > TOMBSTONES_MAX:
         soonest = (
             select(_TOMBSTONE.c.short_id)

@@ -25,7 +25,7 @@ from protocol.identity import Role
 from protocol.ids import BundleId, NodeId, ShortId, squad_id_of
 from protocol.limits import KINDS, Kind
 from protocol.reports import Reception
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from sims.fleet import ZONE, Device, DevicePlan, Fleet, make_fleet
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
 from sims.sealer import StandInSealer
@@ -228,7 +228,7 @@ async def _member(
         store=store,
         runtime=machine.runtime,
         sealer=sealer,
-        router=Epidemic(),
+        router=Gain(),
         bearer=rig.network.bearer(Address(name, 1), f"link certificate of {name}".encode()),
     )
     node = await stack.enter_async_context(open_node(parts))

@@ -21,7 +21,7 @@ from protocol import bundle as bundles
 from protocol.ids import BundleId, NodeId, ShortId
 from protocol.limits import ASKED_MS, HOUSEKEEPING_MS_MAX, Kind
 from protocol.reports import Reception
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from tests.meshnode.documents import roster
 from tests.meshnode.rig import CODT, Rig, squad_scope
 
@@ -119,7 +119,7 @@ async def test_a_store_without_keys_is_no_node(autojump_clock: MockClock, rig: R
     parts = rig["anna"].parts
     async with open_store(None, parts.runtime) as store:
         bare = NodeParts(
-            parts.identity, store, parts.runtime, parts.sealer, Epidemic(), parts.bearer
+            parts.identity, store, parts.runtime, parts.sealer, Gain(), parts.bearer
         )
         with pytest.raises(StoreCorruptError, match="enrol this device again"):
             async with open_node(bare):

@@ -26,7 +26,7 @@ from protocol.bundle import Header, Scope, Suite
 from protocol.envelope import HpkeSealer
 from protocol.ids import BundleId, squad_id_of
 from protocol.limits import CHAIN_MESSAGES_MAX, Kind, TrafficClass
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from sims.fleet import ZONE, Device, DevicePlan, Fleet, make_fleet
 from sims.network import ContactNetwork, address_of
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
@@ -121,7 +121,7 @@ async def pair(fleet: Fleet, shape: Shape) -> AsyncIterator[Pair]:
         async with open_store(None, machine.runtime) as store:
             await fleet.furnish(device, store, machine.runtime, sealer)
             bearer = network.bearer(address_of(name), f"certificate of {name}".encode())
-            parts = NodeParts(device.identity, store, machine.runtime, sealer, Epidemic(), bearer)
+            parts = NodeParts(device.identity, store, machine.runtime, sealer, Gain(), bearer)
             async with open_node(parts) as node, trio.open_nursery() as nursery:
                 await nursery.start(node.run, Surroundings())
                 nodes[name] = node

@@ -13,7 +13,7 @@ from meshnode.outbox import Priority
 from meshnode.planning import Planning
 from protocol.limits import ASKED_MS, TrafficClass
 from protocol.reconcile.interest import Interest
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from sims.fleet import ZONE
 from tests.meshnode.rig import ZONE_SCOPE, Rig, squad_scope
 
@@ -23,7 +23,7 @@ A, B, C = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
 def planning(rig: Rig, name: str = "box") -> Planning:
     """Return a fresh planning over one store."""
     member = rig[name]
-    return Planning(member.store, member.machine.runtime, Epidemic())
+    return Planning(member.store, member.machine.runtime, Gain())
 
 
 async def test_urgent_bundles_go_first_and_nobody_gets_its_own(

@@ -16,6 +16,7 @@ from meshnode.links.contacts import Hint
 from meshnode.links.manager import LinkManager
 from meshnode.links.memory import MemoryBearer, MemoryNetwork, Shape
 from meshnode.links.session_handle import SessionStats
+from protocol.errors import CloseCode
 from protocol.limits import (
     SESSIONS_UNADMITTED_MAX,
     Kind,
@@ -328,6 +329,29 @@ async def test_a_peer_that_throws_us_out_is_left_in_peace(autojump_clock: MockCl
     async with running(a, b):
         await trio.sleep(3_600)
         assert len(a.bearer.dials) < 25
+
+
+@pytest.mark.parametrize("fault", [CloseCode.UNEXPECTED_FRAME, CloseCode.MALFORMED])
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_a_peer_with_which_every_session_breaks_is_dialled_ever_less(
+    autojump_clock: MockClock, fault: CloseCode, is_ours: bool
+) -> None:
+    world = MemoryNetwork()
+    a, b = Node(world, "a", ["b"]), Node(world, "b")
+
+    async def break_sessions() -> None:
+        while True:
+            await until(lambda: a.peers == ["b"] and b.peers == ["a"])
+            await trio.sleep(0.2)
+            for handle in (a if is_ours else b).manager.sessions:
+                handle.close(fault)
+            await trio.sleep(0.2)
+
+    async with running(a, b), trio.open_nursery() as nursery:
+        nursery.start_soon(break_sessions)
+        await trio.sleep(3_600)
+        assert len(a.bearer.dials) < 25
+        nursery.cancel_scope.cancel()
 
 
 async def test_half_open_links_are_bounded(autojump_clock: MockClock) -> None:

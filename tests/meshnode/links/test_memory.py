@@ -135,3 +135,53 @@ async def test_a_server_that_stops_while_it_is_dialled(autojump_clock: MockClock
     world.shut(B)
     with pytest.raises(LinkError, match="nobody listens"):
         await world.bearer(A, b"a").dial(B)
+
+
+async def moved(shape: Shape, data: bytes) -> tuple[bytes, float]:
+    """Return what arrives of `data`, and how long it took."""
+    near, far = memory_link_pair(shape)
+    began_s, found = trio.current_time(), bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(near.send, data)
+        while len(found) < len(data):
+            found += await far.receive(65_536)
+    return bytes(found), trio.current_time() - began_s
+
+
+async def test_what_is_lost_comes_later_and_in_order(autojump_clock: MockClock) -> None:
+    data, draws = bytes(range(250)) * 4, iter([0.9, 0.1, 0.1, 0.9, *[0.9] * 8])
+    shape = Shape(0.01, mtu_bytes=100, loss=0.5, unit=lambda: next(draws))
+    found, took_s = await moved(shape, data)
+    assert found == data
+    assert took_s == pytest.approx(0.01 + 2 * 0.2)
+    assert Shape(5.0).resend_s == 10.0
+
+
+async def test_no_piece_is_lost_for_ever(autojump_clock: MockClock) -> None:
+    found, took_s = await moved(Shape(loss=0.5, unit=lambda: 0.0), b"x")
+    assert found == b"x"
+    assert took_s == pytest.approx(6 * 0.2)
+
+
+async def test_a_corrupted_piece_differs_in_one_bit(autojump_clock: MockClock) -> None:
+    draws = iter([0.9, 0.1, 0.5, 0.9])
+    shape = Shape(mtu_bytes=4, corruption=0.5, unit=lambda: next(draws))
+    found, _took_s = await moved(shape, bytes(12))
+    assert found == bytes((0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0))
+
+
+async def test_one_direction_can_fall_silent(autojump_clock: MockClock) -> None:
+    near, far = memory_link_pair()
+    near.stall_sending(True)
+    await near.send(b"later")
+    await far.send(b"now")
+    assert await near.receive(10) == b"now"
+    near.stall_sending(False)
+    assert await far.receive(10) == b"later"
+    near.stall_receiving(True)
+    await far.send(b"later")
+    with trio.move_on_after(60) as waiting:
+        await near.receive(10)
+    assert waiting.cancelled_caught
+    near.stall_receiving(False)
+    assert await near.receive(10) == b"later"
