@@ -2,13 +2,12 @@
 
 Each looks at what is left of a world and yields a sentence for each breach. Together they say:
 nothing lost, nothing twice, nothing readable where it must not be, every ledger true, replicas
-in lasting contact equal, and no session ended by a defect of ours. Source: architecture
-section 9, issue "nothing lost".
+in lasting contact equal, no bound exceeded, and no session ended by a defect of ours. What a
+fault excuses stands in `sims.excuses`. Source: architecture section 9.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,13 +22,13 @@ from meshnode.store.records import (
 )
 from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
-from protocol.limits import HOUSEKEEPING_MS_MAX
-from sims.record import DeviceRecord, SentRecord, Story, WorldRecord
+from sims.bounds import BOUNDS
+from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
+from sims.record import DeviceRecord, Held, SentRecord, Story, WorldRecord
+from sims.store_checkers import STORE_CHECKERS
 
 __all__ = ["CHECKERS", "Breach", "check_world"]
 
-SETTLE_MS: Final = 120_000
-"""A contact that lasts this long, with nothing written meanwhile, makes two stores equal."""
 _NEEDLE_BYTES: Final = 64
 """Of a long text the beginning is looked for: its row may be cut at the end of a page."""
 
@@ -53,7 +52,7 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in CHECKERS.items()
+        for name, checker in {**CHECKERS, **STORE_CHECKERS}.items()
         for device, sentence in checker(world)
     ]
 
@@ -64,21 +63,35 @@ _Found = Iterator[tuple[str, str]]
 
 def nothing_lost(world: WorldRecord) -> _Found:
     """Every message is where it shall be, or on its way, or its author knows how it ended."""
-    alive = {message for device in world.devices for message in device.held}
+    excuses = Excuses(world)
+    gone = excuses.hostile | excuses.lost
+    alive = {name for each in world.devices if each.node not in gone for name in each.holds}
     for sent in world.sent:
-        story = _story(world, sent)
+        if sent.sender in excuses.hostile:
+            continue
+        author = world.device(sent.sender)
+        story = _story(author, sent)
         if story is None:
-            yield world.name_of(sent.sender), f"forgot that it wrote {sent.message}"
+            yield author.name, f"forgot that it wrote {sent.message}"
             continue
         missing = [
             node for node in sorted(sent.recipients) if not _has(world.device(node), sent.message)
         ]
         has_arrived = not missing or (sent.is_any_enough and len(missing) < len(sent.recipients))
-        is_known = story.message.state in (MessageState.EXPIRED, MessageState.REFUSED)
-        is_waiting = story.message.state is MessageState.WAITING
-        if not (has_arrived or is_known or is_waiting or sent.message in alive):
+        if not (has_arrived or sent.message in alive or _is_ended(excuses, author, story)):
             names = ", ".join(map(world.name_of, missing))
-            yield world.name_of(sent.sender), f"{sent.message} is lost on its way to {names}"
+            yield author.name, f"{sent.message} is lost on its way to {names}"
+
+
+def _is_ended(excuses: Excuses, author: DeviceRecord, story: Story) -> bool:
+    """True if nobody need have a message any more, or could ever have it."""
+    state = story.message.state
+    if state in (MessageState.EXPIRED, MessageState.REFUSED):
+        return True
+    if author.node not in excuses.lost:
+        return state is MessageState.WAITING
+    is_over = excuses.is_over_somewhere(story.message.expires_ms)
+    return is_over or excuses.is_never_handed(author, story)
 
 
 def nothing_twice(world: WorldRecord) -> _Found:
@@ -89,7 +102,7 @@ def nothing_twice(world: WorldRecord) -> _Found:
         for story in device.outgoing:
             written[device.node, story.message.text] += 1
             ids[story.message.id] = story.message.text
-    for device in world.devices:
+    for device in _honest(world):
         shown = Counter(message.id for message in device.incoming)
         for message, times in shown.items():
             if times > 1:
@@ -107,7 +120,7 @@ def _announced_twice(world: WorldRecord) -> _Found:
     announced = Counter(
         (line.node, str(dict(line.fields)["message"]))
         for line in world.lines
-        if line.event == "message_arrived"
+        if line.event == "message_arrived" and line.node not in world.plan.hostile_names
     )
     for (name, message), times in announced.items():
         if times > 1:
@@ -136,9 +149,10 @@ def nothing_readable(world: WorldRecord) -> _Found:
 
 def ledgers_true(world: WorldRecord) -> _Found:
     """What a ledger says is so, and a message that has ended has ended once and for good."""
-    for device in world.devices:
+    excuses = Excuses(world)
+    for device in _honest(world):
         for story in device.outgoing:
-            for sentence in (*_untrue(world, story), *_unended(world, device, story)):
+            for sentence in (*_untrue(world, story), *_unended(excuses, device, story)):
                 yield device.name, f"{story.message.id} {sentence}"
         for message, ledger in device.incoming_ledgers.items():
             if [line.event for line in ledger].count(LedgerEvent.RECEIVED) != 1:
@@ -148,8 +162,11 @@ def ledgers_true(world: WorldRecord) -> _Found:
 
 def _untrue(world: WorldRecord, story: Story) -> Iterator[str]:
     nodes = {device.node for device in world.devices}
+    liars = {device.node for device in world.devices} - {each.node for each in _honest(world)}
     receipted = [each.node for each in story.recipients if each.state in _RECEIPTED]
     for node in receipted:
+        if node in liars:
+            continue
         if node not in nodes or not _has(world.device(node), story.message.id, story.message.text):
             yield f"is said to be on {world.name_of(node)}, and is not"
     for line in story.ledger:
@@ -161,7 +178,7 @@ def _untrue(world: WorldRecord, story: Story) -> Iterator[str]:
             yield "is said to be delivered, and not everybody has receipted it"
 
 
-def _unended(world: WorldRecord, device: DeviceRecord, story: Story) -> Iterator[str]:
+def _unended(excuses: Excuses, device: DeviceRecord, story: Story) -> Iterator[str]:
     """Yield what is wrong with the end of a message: too early, too late, or twice."""
     message = story.message
     ends = [line.event for line in story.ledger if line.event in _FINAL_EVENTS]
@@ -172,9 +189,8 @@ def _unended(world: WorldRecord, device: DeviceRecord, story: Story) -> Iterator
         yield f"is {message.state.value}, and its ledger says {ends[0].value}"
     if message.state is MessageState.EXPIRED and message.ended_ms < message.expires_ms:
         yield "expired before its time"
-    late_ms = device.now_ms - message.expires_ms
-    has_run_ms = world.end_ms - device.up_since_ms
-    if not is_final and min(late_ms, has_run_ms) > 2 * HOUSEKEEPING_MS_MAX:
+    late_ms = device.ending.now_ms - message.expires_ms
+    if not is_final and min(late_ms, excuses.ran_ms(device)) > LOOK_MS:
         yield f"is still {message.state.value} {late_ms / 1000:.0f} s after its life ended"
 
 
@@ -183,7 +199,7 @@ def _revived(world: WorldRecord) -> _Found:
     finals = {state.value for state in FINAL_STATES}
     ended: dict[tuple[str, str], str] = {}
     for line in world.lines:
-        if line.event != "message_changed":
+        if line.event != "message_changed" or line.node in world.plan.hostile_names:
             continue
         fields = dict(line.fields)
         place, state = (line.node, str(fields["message"])), str(fields["state"])
@@ -198,35 +214,61 @@ def _revived(world: WorldRecord) -> _Found:
 
 def replicas_equal(world: WorldRecord) -> _Found:
     """Two stores whose nodes were in contact until the end hold the same bundles."""
-    scenario = world.scenario
     if any(world.end_ms - sent.at_ms < SETTLE_MS for sent in world.sent):
         return
+    excuses = Excuses(world)
     devices = {device.name: device for device in world.devices}
-    stepped = {step.device for step in scenario.clock_steps}
-    for contact in scenario.contacts:
+    for contact in world.scenario.contacts:
         pair = devices[contact.a], devices[contact.b]
-        since_ms = max(contact.start_s * 1000, *(device.up_since_ms for device in pair))
-        is_long = world.end_ms - since_ms >= SETTLE_MS and contact.end_s >= scenario.duration_s
-        # A clock that was wrong once dates and drops at other times, rightly.
-        if is_long and stepped.isdisjoint((contact.a, contact.b)):
-            first, second = (_hash_of(device.ids) for device in pair)
-            if first != second:
-                differing = len(pair[0].ids ^ pair[1].ids)
-                yield contact.a, f"differs from {contact.b} in {differing} bundles"
+        if not excuses.is_settled(contact, pair):
+            continue
+        found = {**pair[0].held, **pair[1].held}
+        differing = [
+            short_id
+            for short_id in pair[0].held.keys() ^ pair[1].held.keys()
+            if not excuses.may_differ(found[short_id], pair)
+        ]
+        if differing:
+            yield contact.a, f"differs from {contact.b} in {len(differing)} bundles"
 
 
-def _hash_of(ids: frozenset[int]) -> bytes:
-    return hashlib.sha256(b"".join(each.to_bytes(8, "big") for each in sorted(ids))).digest()
+def within_bounds(world: WorldRecord) -> _Found:
+    """Nothing ever grew beyond its bound, and nothing is kept long after its end."""
+    bounds = {**BOUNDS, **dict.fromkeys(_STORE_BYTES, world.scenario.store_bytes)}
+    for (name, what), count in world.peaks.items():
+        if count > bounds[what]:
+            yield name, f"had {count} {what}, and {bounds[what]} is the most"
+    excuses = Excuses(world)
+    for device in world.devices:
+        for what, count in device.sizes.items():
+            if count > bounds[what]:
+                yield device.name, f"has {count} {what}, and {bounds[what]} is the most"
+        if len({device.sizes[what] for what in _STORE_BYTES}) > 1:
+            yield device.name, "counts other bytes in its store than there are"
+        if excuses.ran_ms(device) > LOOK_MS:
+            over = [each for each in device.held.values() if _is_over(each, device)]
+            if over:
+                yield device.name, f"still holds {len(over)} bundles whose life ended long ago"
+
+
+_STORE_BYTES: Final = ("store bytes", "store bytes by its index")
+
+
+def _is_over(held: Held, device: DeviceRecord) -> bool:
+    return device.ending.now_ms - held.expires_ms > LOOK_MS
 
 
 # --- helpers -----------------------------------------------------------------------------------
 
 
-def _story(world: WorldRecord, sent: SentRecord) -> Story | None:
-    stories = world.device(sent.sender).outgoing
+def _honest(world: WorldRecord) -> list[DeviceRecord]:
+    return [each for each in world.devices if each.name not in world.plan.hostile_names]
+
+
+def _story(author: DeviceRecord, sent: SentRecord) -> Story | None:
     found = [
         story
-        for story in stories
+        for story in author.outgoing
         if story.message.id == sent.message and story.message.text == sent.text
     ]
     return found[0] if found else None
@@ -243,7 +285,7 @@ def _is(record: MessageRecord, message: BundleId, text: str | None) -> bool:
 def no_defects(world: WorldRecord) -> _Found:
     """No session was ended by a defect of the program itself."""
     for line in world.lines:
-        if line.event == "defect":
+        if line.event == "defect" and line.node not in world.plan.hostile_names:
             yield line.node, f"a session ended by {dict(line.fields).get('reason')}"
 
 
@@ -255,7 +297,8 @@ CHECKERS: Final[dict[str, Callable[[WorldRecord], _Found]]] = {
         nothing_readable,
         ledgers_true,
         replicas_equal,
+        within_bounds,
         no_defects,
     )
 }
-"""Every promise by its name."""
+"""Every promise by its name, beside those of each single store."""

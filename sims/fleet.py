@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from meshnode.enrol import DeviceKeys, FirstPrekey, first_prekey
 from meshnode.enrolled import save_enrolled
+from meshnode.links.tls import TLSFiles
 from meshnode.node import NodeIdentity
 from meshnode.runtime import Runtime
 from meshnode.store.engine import Store, Transaction
@@ -40,6 +43,7 @@ from protocol.issuing import (
     RegionalAuthority,
     RootAuthority,
     issue_badge,
+    issue_link,
     make_regional,
     make_root,
     public_key_der,
@@ -75,6 +79,8 @@ class Device:
     """Verified."""
     keys: DeviceKeys = field(repr=False)
     """Its own keys."""
+    link_chain: tuple[bytes, ...]
+    """DER, link certificate first; shown by TLS."""
 
     @property
     def node(self) -> NodeId:
@@ -86,6 +92,16 @@ class Device:
         """Who it is, as a node needs it."""
         return NodeIdentity(self.node, ZONE, self.badge.chain, self.keys.badge.sign)
 
+    def write_link_files(self, folder: Path) -> TLSFiles:
+        """Write link key and certificates to `folder`, as TLS takes them from files only."""
+        name = self.node.hex()
+        files = TLSFiles(folder / f"{name}.key.pem", folder / f"{name}.pem")
+        key = self.keys.link.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        chain = [x509.load_der_x509_certificate(each) for each in self.link_chain]
+        files.key.write_bytes(key)
+        files.chain.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in chain))
+        return files
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -95,6 +111,8 @@ class Fleet:
     """In the order of the scenario."""
     documents: tuple[SignedDocument, ...]
     """Root and rosters."""
+    anchor: bytes
+    """DER; the root certificate that everybody trusts."""
     secrets: Secrets = field(repr=False)
     """Keys of the network."""
     document_signer: Signer = field(repr=False)
@@ -141,7 +159,9 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
         build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
         for roster in _rosters(devices)
     ]
-    return Fleet(devices, tuple(signed), Secrets(entropy(16), entropy(32)), signer)
+    return Fleet(
+        devices, tuple(signed), root.certificate, Secrets(entropy(16), entropy(32)), signer
+    )
 
 
 def _key(entropy: Callable[[int], bytes]) -> ed25519.Ed25519PrivateKey:
@@ -162,7 +182,8 @@ def _device(
         chain = issue_badge(regional, keys.public[0], rights, now_ms)
         if _has_usual_size(chain[0], "device"):
             break
-    return Device(plan, verify_badge_untrusted(chain, [anchor], now_ms), keys)
+    badge = verify_badge_untrusted(chain, [anchor], now_ms)
+    return Device(plan, badge, keys, issue_link(regional, keys.public[1], now_ms))
 
 
 def _regional(root: RootAuthority, now_ms: int) -> RegionalAuthority:

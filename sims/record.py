@@ -13,15 +13,20 @@ from dataclasses import dataclass, field
 from meshnode.store import bundles, messages, peers
 from meshnode.store.engine import Connection, Store
 from meshnode.store.records import LedgerEntry, MessageRecord, RecipientRecord
-from protocol.bundle import decode_untrusted
+from protocol import hlc
+from protocol.bundle import Scope, decode_untrusted
 from protocol.identity import Role
 from protocol.ids import BundleId, NodeId
 from protocol.reconcile.interest import Interest
+from sims.bounds import sizes
+from sims.fault_plan import FaultPlan
 from sims.runtime import TraceLine
 from sims.scenario import Scenario
 
 __all__ = [
     "DeviceRecord",
+    "Ending",
+    "Held",
     "SentRecord",
     "Story",
     "WorldRecord",
@@ -62,8 +67,24 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceRecord:
-    """One device at the end."""
+class Held:
+    """A bundle in a store at the end."""
+
+    id: BundleId
+    """Its identity."""
+    scope: Scope
+    """Whom it is for."""
+    stamp_ms: int
+    """Author's time, Unix milliseconds."""
+    expires_ms: int
+    """End of life, Unix milliseconds."""
+    digest: bytes
+    """32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a device came to the end of its world."""
 
     name: str
     """As the scenario names it."""
@@ -76,21 +97,48 @@ class DeviceRecord:
     clock_ahead_ms: int
     """How far its clock is ahead of the world's."""
     up_since_ms: int
-    """When its node was last started, virtual milliseconds."""
+    """When its node was last started, virtual milliseconds; the end if it does not run."""
+    is_lost: bool = False
+    """It went away for good; its store is as it was then."""
+    is_up: bool = True
+    """Its node ran at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """One device at the end."""
+
+    ending: Ending
+    """Who it is, and how it got there."""
     outgoing: tuple[Story, ...]
     """Messages written here."""
     incoming: tuple[MessageRecord, ...]
     """Messages opened here."""
     incoming_ledgers: Mapping[BundleId, tuple[LedgerEntry, ...]]
     """The ledger of each message that was opened here."""
-    held: Mapping[BundleId, bytes]
-    """Digest of every bundle in the store, by its identity."""
-    ids: frozenset[int]
-    """Short ids of all these bundles."""
+    held: Mapping[int, Held]
+    """Every bundle in the store, by its short id."""
     moved_bytes: int
     """Bytes sent in all finished sessions."""
+    sizes: Mapping[str, int]
+    """What it holds of everything that has a bound, by the names of `sims.bounds`."""
     image: bytes = field(repr=False)
     """Every byte of its database."""
+
+    @property
+    def name(self) -> str:
+        """As the scenario names it."""
+        return self.ending.name
+
+    @property
+    def node(self) -> NodeId:
+        """16 bytes."""
+        return self.ending.node
+
+    @property
+    def holds(self) -> frozenset[BundleId]:
+        """Identities of all bundles in its store."""
+        return frozenset(each.id for each in self.held.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +157,10 @@ class WorldRecord:
     """In the order of writing."""
     lines: tuple[TraceLine, ...] = field(repr=False)
     """The trace."""
+    plan: FaultPlan = field(default_factory=FaultPlan)
+    """What the seed decided to go wrong."""
+    peaks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """The largest count of each bounded thing while the world ran, by device and name."""
 
     @property
     def digest(self) -> str:
@@ -139,30 +191,19 @@ def digest_of(lines: Iterable[TraceLine]) -> str:
     return digest.hexdigest()
 
 
-async def collect(
-    store: Store, name: str, identity: tuple[NodeId, Role], clock: tuple[int, int, int]
-) -> DeviceRecord:
-    """Read one store. `clock`: what its wall clock shows, how far that is ahead, and since when
-    its node runs. Raises: StoreError.
-    """
-    node, role = identity
-    now_ms, ahead_ms, up_since_ms = clock
+async def collect(store: Store, ending: Ending) -> DeviceRecord:
+    """Read one store. Raises: StoreError."""
 
     def read(conn: Connection) -> DeviceRecord:
         incoming = messages.list_inbox(conn, 0, _LIST_MAX)
         return DeviceRecord(
-            name=name,
-            node=node,
-            role=role,
-            now_ms=now_ms,
-            clock_ahead_ms=ahead_ms,
-            up_since_ms=up_since_ms,
+            ending=ending,
             outgoing=tuple(_stories(conn)),
             incoming=tuple(incoming),
             incoming_ledgers={one.id: tuple(messages.ledger(conn, one.key)) for one in incoming},
             held=_held(conn, store.sketches),
-            ids=frozenset(_ids(conn, store.sketches)),
             moved_bytes=sum(peer.sent_bytes for peer in peers.list_peers(conn)),
+            sizes=sizes(conn, store),
             image=_image(conn),
         )
 
@@ -183,10 +224,15 @@ def _ids(conn: Connection, interests: Iterable[Interest]) -> Iterable[int]:
         yield from bundles.ids(conn, interest)
 
 
-def _held(conn: Connection, interests: Iterable[Interest]) -> dict[BundleId, bytes]:
+def _held(conn: Connection, interests: Iterable[Interest]) -> dict[int, Held]:
     ids = sorted(_ids(conn, interests))
-    found = [decode_untrusted(raw) for raw, _hops in bundles.raw_many(conn, ids).values()]
-    return {bundle.header.id: bundle.digest for bundle in found}
+    found = {}
+    for short_id, (raw, _hops) in bundles.raw_many(conn, ids).items():
+        bundle = decode_untrusted(raw)
+        header = bundle.header
+        stamp_ms = hlc.wall_ms(header.hlc)
+        found[short_id] = Held(header.id, header.scope, stamp_ms, header.expires_ms, bundle.digest)
+    return found
 
 
 def _image(conn: Connection) -> bytes:

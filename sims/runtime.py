@@ -9,12 +9,14 @@ from __future__ import annotations
 import random  # noqa: TID251 - seeded, for simulation alone
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 import trio
 
 from meshnode.errors import StoreError
 from meshnode.runtime import Runtime
+from meshnode.store.database import Database
 
 __all__ = [
     "START_MS",
@@ -22,6 +24,7 @@ __all__ = [
     "PowerCutError",
     "TraceLine",
     "Tracer",
+    "Watch",
     "seeded_entropy",
 ]
 
@@ -77,30 +80,79 @@ class Machine:
         self.name = name
         self.is_on = True
         self.clock_ahead_ms = 0
-        """How far its wall clock is ahead of the world's, milliseconds."""
+        """How far its wall clock was set ahead of the world's, milliseconds."""
+        self.drift_ppm = 0.0
+        """What its wall clock gains, parts per million."""
         self._tracer = tracer
-        self.runtime = Runtime(
-            now_ms=self.now_ms,
-            entropy=seeded_entropy(seed, name),
-            run_blocking=self._run_inline,
-            trace=self.trace,
-        )
+        self._entropy = seeded_entropy(seed, name)
+        self.runtime = self._new_runtime()
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far its wall clock is ahead of the world's now, milliseconds."""
+        return self.clock_ahead_ms + round(trio.current_time() * self.drift_ppm / 1000)
 
     def now_ms(self) -> int:
         """Return what its wall clock shows, Unix milliseconds."""
-        return START_MS + _now_ms() + self.clock_ahead_ms
+        return START_MS + _now_ms() + self.ahead_ms
 
     def trace(self, event: str, /, **fields: object) -> None:
         """Write down what happened on this machine, as long as it has power."""
         if self.is_on:
             self._tracer.note(self.name, event, **fields)
 
-    async def _run_inline(
+    def cut_power(self) -> None:
+        """Lose the power: whatever runs under the present `runtime` reaches no disk any more."""
+        self.is_on = False
+
+    def restore_power(self) -> None:
+        """Start again, with seams of its own: what was left over from before stays dead."""
+        self._life.is_dead = True
+        self.is_on = True
+        self.runtime = self._new_runtime()
+
+    def watch_work(self, watch: Watch | None) -> None:
+        """Run every piece of blocking work through `watch`, or no longer, until a power cut."""
+        self._life.watch = watch
+
+    def _new_runtime(self) -> Runtime:
+        self._life = _Life(self)
+        return Runtime(
+            now_ms=self.now_ms,
+            entropy=self._entropy,
+            run_blocking=self._life.run_inline,
+            trace=self.trace,
+        )
+
+
+class Watch(Protocol):
+    """Stands between a node and its disk."""
+
+    def __call__(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns. Raises: PowerCutError, before or after it was done."""
+        ...
+
+
+class _Life:
+    """From one start of a machine to its end."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.is_dead = False
+        self.watch: Watch | None = None
+        self._machine = machine
+
+    async def run_inline(
         self, function: Callable[..., T], *args: object, limiter: trio.CapacityLimiter | None = None
     ) -> T:
+        """See `RunBlocking`."""
         await trio.lowlevel.checkpoint()
-        if not self.is_on:
-            raise PowerCutError("the machine has no power")
+        if self.is_dead or not self._machine.is_on:
+            # Files are closed in any case, or the process would run out of them. What closing
+            # writes is undone: the disk is put back to the moment of the cut.
+            if getattr(function, "__func__", None) is not Database.close:
+                raise PowerCutError("the machine has no power")
+        elif self.watch is not None:
+            return self.watch(partial(function, *args))
         return function(*args)
 
 

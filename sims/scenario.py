@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from protocol.errors import MeshError
+from protocol.limits import STORE_BYTES_DEFAULT
+from sims.errors import ScenarioError
+from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
 
 __all__ = [
@@ -29,17 +31,10 @@ DEVICES_MAX = 64
 """One real node each, with a store of its own."""
 EVENTS_MAX = 20_000
 """Contacts, messages and faults of one scenario."""
+STORE_BYTES_MIN = 100_000
+"""Prekeys of sixty devices fit."""
 STEP_S_MAX = 366 * 86_400
 """A clock that lost its battery is off by years, but then its badge is not valid either."""
-
-
-class ScenarioError(MeshError):
-    """A scenario says what cannot be; `place` names where."""
-
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"scenario, {place}: {reason}")
-        self.place = place
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +117,10 @@ class Scenario:
     """One way, of every link."""
     rate_bytes_s: float = 1_000_000.0
     """Bytes per second and direction, of every link."""
+    store_bytes: int = STORE_BYTES_DEFAULT
+    """What the bundles of one device may take, bytes."""
+    faults: Faults = NO_FAULTS
+    """What goes wrong beside crashes and clock steps; the seed decides where and when."""
 
 
 def check_scenario(scenario: Scenario) -> Scenario:
@@ -156,6 +155,9 @@ def _check_size(scenario: Scenario) -> None:
         raise ScenarioError("link.latency_s", "is between 0 and 60 s")
     if not 100 <= scenario.rate_bytes_s <= 1e9:
         raise ScenarioError("link.rate_bytes_s", "is between 100 and 1,000,000,000 bytes/s")
+    if not STORE_BYTES_MIN <= scenario.store_bytes <= STORE_BYTES_DEFAULT:
+        most = STORE_BYTES_DEFAULT
+        raise ScenarioError("store_bytes", f"is between {STORE_BYTES_MIN} and {most} bytes")
     names = [device.name for device in scenario.devices]
     if not 1 <= len(names) <= DEVICES_MAX:
         raise ScenarioError("device", f"there are between 1 and {DEVICES_MAX} devices")

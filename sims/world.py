@@ -8,42 +8,46 @@ the seed too. Source: DESIGN D11, architecture section 1.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import trio
 
-from meshnode.errors import SendError, StoreError
-from meshnode.events import BundlesStored, Event, MessageArrived, MessageChanged, PeerDown, PeerUp
+from meshnode.links.base import Bearer
 from meshnode.links.contacts import Hint
 from meshnode.links.memory import Shape
+from meshnode.links.tls import TLSContexts
 from meshnode.node import Node, NodeParts, Surroundings, open_node
-from meshnode.outbox import Priority, Writing
-from meshnode.store import messages
+from meshnode.relay import Relay
 from meshnode.store.engine import Store, open_store
-from protocol.bundle import ScopeKind
+from protocol.bundle import Scope
 from protocol.envelope import HpkeSealer, Sealer
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
+from sims.bounds import Peaks
+from sims.disk import freeze, thaw
+from sims.draws import Draw
+from sims.fault_plan import Behaviour, draw_plan
 from sims.fleet import ZONE, Device, Fleet, make_fleet
+from sims.happenings import conduct
+from sims.hostile import HostileBearer, HostileHost, flood
 from sims.network import ContactNetwork, address_of
-from sims.record import DeviceRecord, SentRecord, WorldRecord, collect
+from sims.people import watch
+from sims.place import Place
+from sims.record import DeviceRecord, Ending, SentRecord, WorldRecord, collect
 from sims.runtime import START_MS, Machine, PowerCutError, Tracer, seeded_entropy
-from sims.scenario import Scenario, WrittenMessage, check_scenario
+from sims.scenario import Scenario, check_scenario
 from sims.scheduler import run_seeded
 from sims.sealer import StandInSealer
+from sims.secured import SecuredBearer, contexts_of
+from sims.steps import StepCounter, belongs_to
 
-__all__ = ["Sealing", "World", "run_world"]
+__all__ = ["Links", "Sealing", "World", "run_world"]
 
-_PRIORITIES: Final = {
-    "sos": Priority.SOS,
-    "normal": Priority.NORMAL,
-    "low": Priority.LOW,
-}
+_SAMPLE_S: Final = 300.0
+"""Queues and sessions are counted this often."""
 
 
 class Sealing(Enum):
@@ -55,11 +59,21 @@ class Sealing(Enum):
     """That of the field; its bytes differ in each run."""
 
 
+class Links(Enum):
+    """What is on the links."""
+
+    PLAIN = "plain"
+    """The bytes of the sessions."""
+    TLS = "tls"
+    """TLS 1.3 as in the field; its bytes differ in each run."""
+
+
 def run_world(
     scenario: Scenario,
     seed: int,
     *,
     sealing: Sealing = Sealing.STAND_IN,
+    links: Links = Links.PLAIN,
     folder: Path | None = None,
 ) -> WorldRecord:
     """Run `scenario` from its begin to its end and return what is left.
@@ -70,298 +84,239 @@ def run_world(
     check_scenario(scenario)
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="meshnode-sim-") as made:
-            return run_world(scenario, seed, sealing=sealing, folder=Path(made))
-    world = World(scenario, seed, sealing, folder)
+            return run_world(scenario, seed, sealing=sealing, links=links, folder=Path(made))
+    world = World(scenario, seed, (sealing, links), folder)
     return run_seeded(world.run, seed)
-
-
-@dataclass(slots=True)
-class _Place:
-    """One device in the world."""
-
-    device: Device
-    """Who it is."""
-    machine: Machine
-    """Its clock, power and entropy."""
-    sealer: Sealer
-    """For the node's rooms with keys."""
-    path: Path | None
-    """Where its store is; None for memory."""
-    node: Node | None = None
-    """The running node, if it runs."""
-    started: trio.Event = field(default_factory=trio.Event)
-    """Set while a node runs."""
-    stop: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Ends the running node."""
-    back_s: float = 0.0
-    """Virtual time at which it has power again after its last crash."""
-    up_since_ms: int = 0
-    """When its node was last started, virtual milliseconds."""
-    record: DeviceRecord | None = None
-    """What is left of it at the end."""
 
 
 class World:
     """One run; made and used once, inside `run_seeded`."""
 
-    def __init__(self, scenario: Scenario, seed: int, sealing: Sealing, folder: Path) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int, field: tuple[Sealing, Links], folder: Path
+    ) -> None:
         self.scenario = scenario
         self.seed = seed
+        self.plan = draw_plan(scenario, seed)
         self.tracer = Tracer()
-        self.network = ContactNetwork(Shape(scenario.latency_s, scenario.rate_bytes_s))
+        self.steps = StepCounter()
+        shape = Shape(scenario.latency_s, scenario.rate_bytes_s)
+        self.network = ContactNetwork(shape, scenario.faults, Draw(seed, "links"))
+        self.places: dict[str, Place] = {}
         self.sent: list[SentRecord] = []
-        self._sealing = sealing
+        self._sealing, self._links = field
         self._folder = folder
         self._is_over = False
-        self._places: dict[str, _Place] = {}
+        self._peaks = Peaks()
+        self._contexts: dict[str, TLSContexts] = {}
         self._fleet: Fleet | None = None
 
     async def run(self) -> WorldRecord:
         """Run from the begin to the end."""
         entropy = seeded_entropy(self.seed, "authority")
         self._fleet = make_fleet(self.scenario.devices, entropy, START_MS)
-        crashing = {crash.device for crash in self.scenario.crashes}
+        on_disk = {crash.device for crash in self.scenario.crashes} | self.plan.on_disk
         for device in self._fleet.devices:
-            self._places[device.plan.name] = self._place(device, crashing)
+            self.places[device.plan.name] = self._place(device, on_disk)
+        for drift in self.plan.drifts:
+            self.places[drift.device].machine.drift_ppm = drift.rate_ppm
+        for hostile in self.plan.hostile:
+            self.places[hostile.device].behaviour = hostile.behaviour
         async with trio.open_nursery() as nursery:
-            for place in self._places.values():
+            for place in self.places.values():
                 nursery.start_soon(self._live, place)
             with trio.move_on_at(self.scenario.duration_s):
                 async with trio.open_nursery() as people:
-                    people.start_soon(self._conduct, people)
+                    people.start_soon(conduct, self, people)
+                    people.start_soon(self._measure)
                 await trio.sleep_forever()
             self._end()
-        records = tuple(place.record for place in self._places.values() if place.record)
         return WorldRecord(
             self.scenario,
             self.seed,
             round(self.scenario.duration_s * 1000),
-            records,
+            tuple(place.record for place in self.places.values() if place.record),
             tuple(self.sent),
             tuple(self.tracer.lines),
+            self.plan,
+            self._peaks.found,
         )
 
-    def _place(self, device: Device, crashing: set[str]) -> _Place:
+    def _place(self, device: Device, on_disk: set[str]) -> Place:
         name = device.plan.name
         machine = Machine(self.seed, name, self.tracer)
-        number = len(self._places)
-        path = self._folder / f"{number}.sqlite" if name in crashing else None
-        if self._sealing is Sealing.HPKE:
-            return _Place(device, machine, HpkeSealer(), path)
-        return _Place(device, machine, StandInSealer(machine.runtime.entropy), path)
+        number = len(self.places)
+        path = self._folder / f"{number}.sqlite" if name in on_disk else None
+        if self._links is Links.TLS:
+            assert self._fleet is not None, "made before its devices are placed"
+            self._contexts[name] = contexts_of(device, self._fleet, self._folder)
+        sealer: Sealer = HpkeSealer()
+        if self._sealing is Sealing.STAND_IN:
+            sealer = StandInSealer(machine.runtime.entropy)
+        return Place(device, machine, sealer, path)
 
     def _end(self) -> None:
         """Tell every node to say goodbye and end."""
         self._is_over = True
         self.tracer.note("", "world_ended")
-        for place in self._places.values():
+        for place in self.places.values():
+            self.steps.forget(place.name)
+            place.machine.watch_work(None)
             place.stop.cancel()
+
+    async def _measure(self) -> None:
+        """Keep the largest count of everything that has a bound."""
+        while True:
+            await trio.sleep(_SAMPLE_S)
+            for place in self.places.values():
+                if place.node is not None:
+                    self._peaks.note(place.name, place.node)
 
     # --- one device -------------------------------------------------------------------------
 
-    async def _live(self, place: _Place) -> None:
+    async def _live(self, place: Place) -> None:
         """Run a node, again after each crash, until the world is over; then read its store."""
-        is_new = True
+        belongs_to(place.name)
         while place.record is None:
-            async with open_store(place.path, place.machine.runtime) as store:
-                if is_new:
-                    await self._furnish(place, store)
-                    is_new = False
-                if not self._is_over:
-                    await self._run_node(place, store)
-                # A store is closed by whoever opened it; what a crash cut off was not written.
-                place.machine.is_on = True
-                if self._is_over:
-                    place.record = await self._collect(place, store)
+            try:
+                await self._live_once(place)
+            except PowerCutError:
+                assert not place.machine.is_on, "only a machine without power refuses its disk"
+            place.store = None
             if place.record is None:
                 await self._stay_down(place)
 
-    async def _furnish(self, place: _Place, store: Store) -> None:
+    async def _live_once(self, place: Place) -> None:
+        """From power to power cut, or to the end of the world."""
+        runtime, bytes_max = place.machine.runtime, self.scenario.store_bytes
+        async with open_store(place.path, runtime, bytes_max=bytes_max) as store:
+            place.store = store
+            if not place.is_furnished:
+                await self._furnish(place, store)
+                place.is_furnished = True
+            if not self._is_over:
+                await self._run_node(place, store)
+            if self._is_over and place.machine.is_on:
+                place.record = await self._collect(place, store)
+
+    async def _furnish(self, place: Place, store: Store) -> None:
         assert self._fleet is not None, "made before any device lives"
         await self._fleet.furnish(place.device, store, place.machine.runtime, place.sealer)
 
-    async def _collect(self, place: _Place, store: Store) -> DeviceRecord:
-        machine = place.machine
-        clock = (machine.now_ms(), machine.clock_ahead_ms, place.up_since_ms)
-        plan = place.device.plan
-        return await collect(store, plan.name, (place.device.node, plan.role), clock)
+    async def _collect(self, place: Place, store: Store) -> DeviceRecord:
+        machine, end_ms = place.machine, round(self.scenario.duration_s * 1000)
+        ending = Ending(
+            place.name,
+            place.device.node,
+            place.device.plan.role,
+            machine.now_ms(),
+            machine.ahead_ms,
+            end_ms if place.up_since_ms is None else place.up_since_ms,
+            is_lost=place.is_lost,
+            is_up=place.up_since_ms is not None,
+        )
+        return await collect(store, ending)
 
-    async def _stay_down(self, place: _Place) -> None:
-        with place.stop:
-            await trio.sleep_until(place.back_s)
+    def cut_power(self, place: Place, down_s: float) -> None:
+        """Take the power from a device at once; it has it again after `down_s`."""
+        if not place.machine.is_on:
+            # It is off already; a device that went away for good does not come back.
+            place.back_s = max(place.back_s, trio.current_time() + down_s)
+            return
+        place.machine.trace("power_cut")
+        place.machine.cut_power()
+        self.steps.forget(place.name)
+        if place.path is not None and place.image is None:
+            place.image = freeze(place.path)
+        place.back_s = trio.current_time() + down_s
+        place.node, place.started, place.up_since_ms = None, trio.Event(), None
+        self.network.darken(place.name)
+        place.stop.cancel()
+
+    async def _stay_down(self, place: Place) -> None:
+        if place.path is not None and place.image is not None:
+            thaw(place.path, place.image)
+            place.image = None
+        while trio.current_time() < place.back_s and not self._is_over:
+            # Another one each time: while it is off, it may be told to stay off longer.
+            place.stop = trio.CancelScope()
+            with place.stop:
+                await trio.sleep_until(place.back_s)
         place.stop = trio.CancelScope()
-        self.network.lighten(place.machine.name)
-        place.machine.trace("power_on")
+        place.machine.restore_power()
+        if not self._is_over:
+            self.network.lighten(place.name)
+            place.machine.trace("power_on")
 
-    async def _run_node(self, place: _Place, store: Store) -> None:
-        name = place.machine.name
-        address = address_of(name)
+    async def _run_node(self, place: Place, store: Store) -> None:
+        runtime = place.machine.runtime
         parts = NodeParts(
             identity=place.device.identity,
             store=store,
-            runtime=place.machine.runtime,
+            runtime=runtime,
             sealer=place.sealer,
-            router=Epidemic(),
-            bearer=self.network.bearer(address, f"link certificate of {name}".encode()),
+            router=Gain(),
+            bearer=self._bearer(place),
         )
         try:
             with place.stop:
-                async with open_node(parts) as node, _running(node, place):
+                async with open_node(parts) as node, self._running(node, place):
                     place.up_since_ms = round(trio.current_time() * 1000)
                     self._greet(place)
                     await trio.sleep_forever()
         except* PowerCutError:
             # What was under way on the disk of a machine that lost its power.
-            assert not place.machine.is_on
-        place.stop = trio.CancelScope()
+            assert not place.machine.is_on, "only a machine without power refuses its disk"
 
-    def _greet(self, place: _Place) -> None:
+    def _bearer(self, place: Place) -> Bearer:
+        name = place.name
+        certificate = f"link certificate of {name}".encode()
+        bearer: Bearer = self.network.bearer(address_of(name), certificate)
+        if name in self._contexts:
+            bearer = SecuredBearer(bearer, self._contexts[name], place.machine.runtime)
+        if place.behaviour is not None:
+            draw = Draw(self.seed, f"link {name} {trio.current_time()!r}")
+            bearer = HostileBearer(bearer, place.behaviour, draw)
+        return bearer
+
+    @asynccontextmanager
+    async def _running(self, node: Node, place: Place) -> AsyncIterator[None]:
+        """Run `node` and trace what it announces, until the block is left."""
+        if place.behaviour is not None:
+            draw = Draw(self.seed, f"host {place.name} {trio.current_time()!r}")
+            host = HostileHost(node.relay, place.behaviour, node.identity, draw)
+            node.relay = cast("Relay", host)
+        async with trio.open_nursery() as nursery:
+            try:
+                await nursery.start(node.run, Surroundings())
+                nursery.start_soon(watch, node, place)
+                if place.behaviour is Behaviour.FLOOD:
+                    draw = Draw(self.seed, f"flood {place.name}")
+                    nursery.start_soon(flood, node, Scope.for_codt(ZONE), draw)
+                place.node = node
+                place.started.set()
+                yield
+            finally:
+                if place.node is node:
+                    # Else a power cut has done this, and somebody may be waiting already.
+                    place.node, place.started = None, trio.Event()
+                nursery.cancel_scope.cancel()
+
+    # --- who sees whom ----------------------------------------------------------------------
+
+    def _greet(self, place: Place) -> None:
         """A node that has just started sights whom it is in contact with."""
-        name = place.machine.name
-        for partner in self.network.partners(name):
-            self._sight(name, partner)
+        for partner in self.network.partners(place.name):
+            self.sight(place.name, partner)
 
-    def _sight(self, name: str, partner: str) -> None:
-        node = self._places[name].node
+    def sight(self, name: str, partner: str) -> None:
+        """The node called `name` sees that another is in reach."""
+        node = self.places[name].node
         if node is not None:
             node.hints_in.send_nowait(Hint(partner, (address_of(partner),)))
 
-    def _lose_sight(self, name: str, partner: str) -> None:
-        node = self._places[name].node
+    def lose_sight(self, name: str, partner: str) -> None:
+        """The node called `name` sees another no more."""
+        node = self.places[name].node
         if node is not None:
             node.hints_in.send_nowait(Hint(partner, ()))
-
-    # --- what happens when ------------------------------------------------------------------
-
-    async def _conduct(self, people: trio.Nursery) -> None:
-        """Do everything that the scenario says, each at its time."""
-        for at_s, _order, _place, act in sorted(self._acts(people), key=lambda each: each[:3]):
-            await trio.sleep_until(at_s)
-            act()
-
-    def _acts(self, people: trio.Nursery) -> list[tuple[float, int, int, Callable[[], None]]]:
-        scenario = self.scenario
-        found: list[tuple[float, int, int, Callable[[], None]]] = []
-        for place, contact in enumerate(scenario.contacts):
-            begin, end = (
-                partial(self._begin, contact.a, contact.b),
-                partial(self._finish, contact.a, contact.b),
-            )
-            found += [(contact.end_s, 0, place, end), (contact.start_s, 3, place, begin)]
-        for place, crash in enumerate(scenario.crashes):
-            found.append((crash.at_s, 1, place, partial(self._crash, crash.device, crash.down_s)))
-        for place, step in enumerate(scenario.clock_steps):
-            found.append((step.at_s, 2, place, partial(self._step, step.device, step.step_s)))
-        for place, message in enumerate(scenario.messages):
-            write = partial(people.start_soon, self._write, message)
-            found.append((message.at_s, 4, place, write))
-        return found
-
-    def _begin(self, a: str, b: str) -> None:
-        self.tracer.note(a, "contact_began", peer=b)
-        self.network.begin(a, b)
-        self._sight(*((a, b) if self._places[a].node is not None else (b, a)))
-
-    def _finish(self, a: str, b: str) -> None:
-        self.tracer.note(a, "contact_ended", peer=b)
-        self.network.end(a, b)
-        self._lose_sight(a, b)
-        self._lose_sight(b, a)
-
-    def _crash(self, name: str, down_s: float) -> None:
-        place = self._places[name]
-        place.machine.trace("power_cut")
-        place.machine.is_on = False
-        place.back_s = trio.current_time() + down_s
-        place.node, place.started = None, trio.Event()
-        self.network.darken(name)
-        place.stop.cancel()
-
-    def _step(self, name: str, step_s: float) -> None:
-        machine = self._places[name].machine
-        machine.clock_ahead_ms += round(step_s * 1000)
-        machine.trace("clock_stepped", by_ms=round(step_s * 1000))
-
-    # --- people -----------------------------------------------------------------------------
-
-    async def _write(self, message: WrittenMessage) -> None:
-        """Write a message on its device, once that runs; once more if it crashed meanwhile."""
-        place = self._places[message.sender]
-        while True:
-            await place.started.wait()
-            assert place.node is not None, "it runs"
-            try:
-                await self._send(place, place.node, message)
-            except PowerCutError:
-                continue
-            except (SendError, StoreError) as error:
-                reason = error.reason if isinstance(error, SendError) else type(error).__name__
-                place.machine.trace("send_refused", reason=reason)
-            return
-
-    async def _send(self, place: _Place, node: Node, message: WrittenMessage) -> None:
-        directory = node.membership.directory
-        scope = directory.find(message.to, ZONE)
-        priority = _PRIORITIES[message.priority]
-        sent = await node.outbox.send(Writing(scope, message.text, priority, message.lifetime_s))
-        node.housekeeping.wake.set()
-        place.machine.trace("sent", message=str(sent.id), state=sent.state.value)
-        self.sent.append(
-            SentRecord(
-                round(trio.current_time() * 1000),
-                place.device.node,
-                sent.id,
-                message.text,
-                directory.recipients(scope, place.device.node),
-                scope.kind is ScopeKind.CODT,
-            )
-        )
-
-
-@asynccontextmanager
-async def _running(node: Node, place: _Place) -> AsyncIterator[None]:
-    """Run `node` and trace what it announces, until the block is left."""
-    async with trio.open_nursery() as nursery:
-        try:
-            await nursery.start(node.run, Surroundings())
-            nursery.start_soon(_watch, node, place)
-            place.node = node
-            place.started.set()
-            yield
-        finally:
-            place.node, place.started = None, trio.Event()
-            nursery.cancel_scope.cancel()
-
-
-async def _watch(node: Node, place: _Place) -> None:
-    with node.events.subscribe() as subscription:
-        while True:
-            event = await subscription.next()
-            fields = await _fields(node, event)
-            if fields is not None:
-                place.machine.trace(_EVENT_NAMES[type(event)], **fields)
-
-
-_EVENT_NAMES: Final[dict[type[Event], str]] = {
-    BundlesStored: "bundles_stored",
-    MessageArrived: "message_arrived",
-    MessageChanged: "message_changed",
-    PeerUp: "peer_up",
-    PeerDown: "peer_down",
-}
-
-
-async def _fields(node: Node, event: Event) -> dict[str, object] | None:
-    """Return what the trace tells of an event; None for one that it leaves out."""
-    match event:
-        case BundlesStored():
-            source = "" if event.source is None else node.membership.directory.name_of(event.source)
-            return {"count": event.count, "source": source}
-        case MessageArrived():
-            return {"message": str(event.message)}
-        case MessageChanged():
-            record = await node.store.read(lambda conn: messages.get(conn, event.key))
-            return None if record is None else {"message": str(record.id), "state": record.state}
-        case PeerUp() | PeerDown():
-            return {"peer": node.membership.directory.name_of(event.node)}
-    return None

@@ -9,12 +9,14 @@ from functools import cache
 import pytest
 
 from meshnode.store.records import LedgerEvent, MessageState, RecipientState
+from protocol.bundle import Scope
 from protocol.identity import Role
 from protocol.ids import BundleId
+from sims.bounds import BOUNDS
 from sims.checkers import CHECKERS, check_world
 from sims.fleet import DevicePlan
-from sims.record import DeviceRecord, Story, WorldRecord
-from sims.runtime import TraceLine
+from sims.record import DeviceRecord, Held, Story, WorldRecord
+from sims.runtime import START_MS, TraceLine
 from sims.scenario import Contact, Scenario, WrittenMessage
 from sims.world import run_world
 
@@ -72,6 +74,13 @@ def finds(world: WorldRecord, checker: str, words: str) -> None:
     assert any(words in breach.sentence for breach in found), found
 
 
+def bundle_named(message: BundleId, lives_s: int = 86_400) -> Held:
+    """Return what a store says of a bundle for bob's eyes that lives for a while after the end."""
+    end_ms = START_MS + sound().end_ms
+    bob = next(device.node for device in sound().devices if device.name == "bob")
+    return Held(message, Scope.for_device(1, bob), end_ms, end_ms + 1000 * lives_s, bytes(32))
+
+
 def stated(state: MessageState) -> Callable[[Story], Story]:
     """Return what gives a message another state and changes nothing else."""
     return lambda each: replace(each, message=replace(each.message, state=state))
@@ -103,7 +112,7 @@ def test_a_message_alive_somewhere_is_not_lost() -> None:
 
     world = changed("bob", lose)
     held = [
-        replace(each, held={**each.held, message: b""}) if each.name == "box" else each
+        replace(each, held={**each.held, 1: bundle_named(message)}) if each.name == "box" else each
         for each in world.devices
     ]
     assert list(CHECKERS["nothing_lost"](replace(world, devices=tuple(held)))) == []
@@ -231,11 +240,49 @@ def test_a_message_that_leaves_its_final_state_is_found() -> None:
 
 def test_stores_in_lasting_contact_that_differ_are_found() -> None:
     def differ(device: DeviceRecord) -> DeviceRecord:
-        return replace(device, ids=device.ids | {12345})
+        return replace(device, held={**device.held, 12345: bundle_named(sound().sent[0].message)})
 
     finds(changed("bob", differ), "replicas_equal", "differs from box in 1 bundles")
     # Carla met nobody: nothing was promised of her store.
     assert list(CHECKERS["replicas_equal"](changed("carla", differ))) == []
+
+
+@pytest.mark.parametrize("what", [*BOUNDS, "store bytes", "store bytes by its index"])
+def test_a_bound_that_was_exceeded_is_found(what: str) -> None:
+    most = {**BOUNDS, "store bytes": sound().scenario.store_bytes}
+    count = most.get(what, sound().scenario.store_bytes) + 1
+
+    def grow(device: DeviceRecord) -> DeviceRecord:
+        return replace(device, sizes={**device.sizes, what: count})
+
+    finds(changed("box", grow), "within_bounds", f"has {count} {what}")
+    peaks = {("box", what): count}
+    finds(replace(sound(), peaks=peaks), "within_bounds", f"had {count} {what}")
+
+
+def test_every_count_is_at_its_bound_at_most_and_has_one() -> None:
+    world = sound()
+    assert {what for _name, what in world.peaks} | set(world.devices[0].sizes) <= {
+        *BOUNDS,
+        "store bytes",
+        "store bytes by its index",
+    }
+    assert ("box", "sessions") in world.peaks
+
+
+def test_a_store_that_counts_wrongly_is_found() -> None:
+    def miscount(device: DeviceRecord) -> DeviceRecord:
+        return replace(device, sizes={**device.sizes, "store bytes by its index": 1})
+
+    finds(changed("box", miscount), "within_bounds", "counts other bytes")
+
+
+def test_a_bundle_kept_beyond_its_life_is_found() -> None:
+    def keep(device: DeviceRecord) -> DeviceRecord:
+        old = bundle_named(sound().sent[0].message, lives_s=-601)
+        return replace(device, held={**device.held, 12345: old})
+
+    finds(changed("box", keep), "within_bounds", "1 bundles whose life ended")
 
 
 def test_a_session_that_a_defect_ended_is_found() -> None:
@@ -251,5 +298,6 @@ def test_every_checker_was_shown_to_fail() -> None:
         "nothing_readable",
         "ledgers_true",
         "replicas_equal",
+        "within_bounds",
         "no_defects",
     }

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from protocol.identity import Role
 from sims.fleet import DevicePlan
-from sims.reading import included_scenarios, load_scenario, read_scenario
+from sims.reading import (
+    about_of,
+    included_scenarios,
+    kind_of,
+    load_scenario,
+    read_scenario,
+)
 from sims.scenario import (
     DEVICES_MAX,
     ClockStep,
@@ -126,7 +132,7 @@ def test_what_is_not_said_has_its_default() -> None:
         (
             "[[crash]]\nat_s = 1\ndevice = 'a'\ndown_s = 10\n"
             "[[crash]]\nat_s = 5\ndevice = 'a'\ndown_s = 10",
-            "crashes: those of a overlap",
+            "crash 2: those of a overlap",
         ),
         ("[[clock_step]]\nat_s = 1\ndevice = 'a'\nstep_s = inf", "step_s is at most"),
         ("[[clock_step]]\nat_s = 1\ndevice = 'q'\nstep_s = 1", "clock_step 1: no device"),
@@ -137,7 +143,7 @@ def test_what_is_not_said_has_its_default() -> None:
         ("[link]\nlatency_s = 61", "link.latency_s: is between"),
         ("[link]\nrate_bytes_s = 99", "link.rate_bytes_s: is between"),
         ("[link]\nmtu = 5", "link.mtu: is unknown"),
-        ("[weather]\nrain = true", "scenario.weather: is unknown"),
+        ("[weather]\nrain = true", "small.toml line 7, weather: is unknown"),
     ],
 )
 def test_a_mistake_is_named(more: str, words: str) -> None:
@@ -181,6 +187,52 @@ def test_bounds_hold_at_the_limit_and_not_one_above() -> None:
         read_scenario(SMALL.encode().ljust(1_000_001), "x")
 
 
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ("\n= 1", "small.toml line 8"),
+        ("x = '\\u0000", "small.toml line 7"),
+        ("x = [", "small.toml line 7"),
+        ("[link]\n# slow\nlatency_s = 61", "small.toml line 9, link.latency_s"),
+        ("[link]\nlatency_s = 1\nmtu = 5", "small.toml line 9, link.mtu"),
+        ("link = {latency_s = '1'}", "small.toml line 7, device 2.link"),
+        ("[[device]]\nname = 'c'\n[[device]]\nname = 'a'", "small.toml line 9, device 4"),
+        ("[[device]]\nname = 'c'\nsquads = [\n'S',\n1]", "small.toml line 11, device 3.squads"),
+        ("[[crash]]\nat_s = 1\ndevice = 'a'", "small.toml line 7, crash 1.down_s"),
+        ("[[crash]]\nat_s = 99\ndevice = 'a'\ndown_s = 10", "small.toml line 7, crash 1"),
+    ],
+)
+def test_a_mistake_has_its_line(more: str, place: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        read_scenario(f"{SMALL}{more}\n".encode(), "small")
+    assert caught.value.place == place
+
+
+@given(wrong=st.integers(0, 7), counts=st.lists(st.integers(1, 3), min_size=8, max_size=8))
+def test_the_contact_that_is_wrong_is_named_with_its_line(wrong: int, counts: list[int]) -> None:
+    text, expected, counts[0] = SMALL, 0, 3
+    for number, count in enumerate(counts):
+        line = text.count("\n") + 1
+        start = number if number != wrong else 0.25 if wrong else 99
+        text += f"[[contact]]\nstart_s = {start}\nend_s = {start + 0.1}\na = 'a'\nb = 'b'\n"
+        text += f"count = {count}\nevery_s = 0.2\n"
+        expected = line if number == wrong else expected
+    with pytest.raises(ScenarioError) as caught:
+        read_scenario(text.encode(), "small")
+    assert caught.value.place == f"small.toml line {expected}, contact {wrong + 1}"
+
+
+def test_what_is_no_text_or_too_deep_is_named_with_its_line() -> None:
+    with pytest.raises(ScenarioError, match=r"small\.toml line 7: is not text"):
+        read_scenario(SMALL.encode() + b"\xff\n", "small")
+    with pytest.raises(ScenarioError, match="nested too deeply"):
+        read_scenario(f"{SMALL}x = {'[' * 5000}".encode(), "small")
+    with pytest.raises(ScenarioError, match="is not TOML"):
+        read_scenario(f"x = {'1' * 5000}".encode(), "small")
+    with pytest.raises(ScenarioError, match="line 2, duration_s: is between"):
+        read_scenario(f"about = 'x'\nduration_s = {'1' * 400}".encode(), "small")
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_scenario_or_the_named_error(raw: bytes) -> None:
     with suppress(ScenarioError):
@@ -189,12 +241,28 @@ def test_any_bytes_give_a_scenario_or_the_named_error(raw: bytes) -> None:
 
 def test_scenarios_are_found_by_name_and_by_file(tmp_path: Path) -> None:
     assert {"two_nodes", "mountain_pass", "port_call"} <= set(included_scenarios())
-    for name in included_scenarios():
+    for name in included_scenarios("real"):
         assert load_scenario(name).name == name
     file = tmp_path / "mine.toml"
     file.write_text(SMALL)
     assert load_scenario(str(file)).name == "mine"
     with pytest.raises(ScenarioError, match="cannot be read"):
         load_scenario(str(tmp_path / "missing.toml"))
-    with pytest.raises(ScenarioError, match="one of mountain_pass"):
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        load_scenario("a\0b.toml")
+    with pytest.raises(ScenarioError, match=r"nowhere: is unknown: name a file, .*mountain_pass"):
         load_scenario("nowhere")
+
+
+def test_a_file_of_a_region_is_told_from_one_of_real_nodes(tmp_path: Path) -> None:
+    assert set(included_scenarios()) == {
+        *included_scenarios("real"),
+        *included_scenarios("region"),
+    }
+    assert kind_of("two_nodes") == "real"
+    assert about_of("two_nodes").startswith("Two devices")
+    file = tmp_path / "mine.toml"
+    file.write_text(f"{SMALL}[city]\n")
+    assert kind_of(str(file)) == "region"
+    with pytest.raises(ScenarioError, match="line 7, city: describes a region"):
+        load_scenario(str(file))

@@ -171,7 +171,7 @@ def test_a_clock_that_jumps_loses_nothing() -> None:
     world = run_world(scenario, 1)
     assert check_world(world) == []
     assert measure(world).copies_arrived == 2
-    assert {device.clock_ahead_ms for device in world.devices} == {240_000, -240_000}
+    assert {device.ending.clock_ahead_ms for device in world.devices} == {240_000, -240_000}
 
 
 def test_a_clock_that_was_two_days_ahead_leaves_no_device_mute() -> None:

@@ -1,0 +1,100 @@
+"""What people do with their devices, and what the devices announce to them.
+
+Whoever wrote a message when the power went writes it again once the device is on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from meshnode.errors import SendError, StoreError
+from meshnode.events import BundlesStored, Event, MessageArrived, MessageChanged, PeerDown, PeerUp
+from meshnode.node import Node
+from meshnode.outbox import Priority, Writing
+from meshnode.store import messages
+from protocol.bundle import ScopeKind
+from sims.fleet import ZONE
+from sims.place import Place
+from sims.record import SentRecord
+from sims.runtime import PowerCutError
+from sims.scenario import WrittenMessage
+from sims.steps import belongs_to
+
+__all__ = ["watch", "write"]
+
+_PRIORITIES: Final = {
+    "sos": Priority.SOS,
+    "normal": Priority.NORMAL,
+    "low": Priority.LOW,
+}
+
+
+async def write(place: Place, message: WrittenMessage, sent: list[SentRecord]) -> None:
+    """Write a message on its device, once that runs, and add it to `sent` if it was taken."""
+    belongs_to(place.name)
+    while True:
+        while (node := place.node) is None:
+            # Its power may go again between the start and the turn of this task.
+            await place.started.wait()
+        try:
+            sent.append(await _send(place, node, message))
+        except PowerCutError:
+            continue
+        except (SendError, StoreError) as error:
+            reason = error.reason if isinstance(error, SendError) else type(error).__name__
+            place.machine.trace("send_refused", reason=reason)
+        return
+
+
+async def _send(place: Place, node: Node, message: WrittenMessage) -> SentRecord:
+    directory = node.membership.directory
+    scope = directory.find(message.to, ZONE)
+    priority = _PRIORITIES[message.priority]
+    sent = await node.outbox.send(Writing(scope, message.text, priority, message.lifetime_s))
+    node.housekeeping.wake.set()
+    place.machine.trace("sent", message=str(sent.id), state=sent.state.value)
+    return SentRecord(
+        round(trio.current_time() * 1000),
+        place.device.node,
+        sent.id,
+        message.text,
+        directory.recipients(scope, place.device.node),
+        scope.kind is ScopeKind.CODT,
+    )
+
+
+async def watch(node: Node, place: Place) -> None:
+    """Trace what a node announces, until cancelled."""
+    with node.events.subscribe() as subscription:
+        while True:
+            event = await subscription.next()
+            fields = await _fields(node, event)
+            if fields is not None:
+                place.machine.trace(_EVENT_NAMES[type(event)], **fields)
+
+
+_EVENT_NAMES: Final[dict[type[Event], str]] = {
+    BundlesStored: "bundles_stored",
+    MessageArrived: "message_arrived",
+    MessageChanged: "message_changed",
+    PeerUp: "peer_up",
+    PeerDown: "peer_down",
+}
+
+
+async def _fields(node: Node, event: Event) -> dict[str, object] | None:
+    """Return what the trace tells of an event; None for one that it leaves out."""
+    match event:
+        case BundlesStored():
+            source = "" if event.source is None else node.membership.directory.name_of(event.source)
+            return {"count": event.count, "source": source}
+        case MessageArrived():
+            return {"message": str(event.message)}
+        case MessageChanged():
+            record = await node.store.read(lambda conn: messages.get(conn, event.key))
+            return None if record is None else {"message": str(record.id), "state": record.state}
+        case PeerUp() | PeerDown():
+            return {"peer": node.membership.directory.name_of(event.node)}
+    return None

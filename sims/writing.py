@@ -1,0 +1,99 @@
+"""Writes a scenario for real nodes as the TOML text that `sims.reading` reads.
+
+What has its usual value is left out. Source: TOML 1.0, "String" and "Float".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Final
+
+from sims.faults import NO_FAULTS, Faults
+from sims.fleet import DevicePlan
+from sims.scenario import Scenario, WrittenMessage
+
+__all__ = ["scenario_to_toml"]
+
+_DELETE: Final = "\x7f"
+"""The one character that a text in JSON may hold as it is, and one in TOML may not."""
+
+_Value = str | float | tuple[str, ...] | None
+"""None is left out."""
+
+
+def scenario_to_toml(scenario: Scenario) -> str:
+    """Return the text from which `read_scenario` makes `scenario` again, given its name.
+
+    `scenario` passes `check_scenario`. Cost: about 10 µs per event.
+    """
+    tables: list[tuple[str, Iterable[tuple[str, _Value]]]] = [
+        ("", _top(scenario)),
+        ("[link]", (("latency_s", scenario.latency_s), ("rate_bytes_s", scenario.rate_bytes_s))),
+        ("[faults]", _faults(scenario.faults)),
+        *(("[[device]]", _device(each)) for each in scenario.devices),
+        *(
+            (
+                "[[contact]]",
+                (("start_s", each.start_s), ("end_s", each.end_s), ("a", each.a), ("b", each.b)),
+            )
+            for each in scenario.contacts
+        ),
+        *(("[[message]]", _message(each)) for each in scenario.messages),
+        *(
+            (
+                "[[crash]]",
+                (("at_s", each.at_s), ("device", each.device), ("down_s", each.down_s)),
+            )
+            for each in scenario.crashes
+        ),
+        *(
+            (
+                "[[clock_step]]",
+                (("at_s", each.at_s), ("device", each.device), ("step_s", each.step_s)),
+            )
+            for each in scenario.clock_steps
+        ),
+    ]
+    return "\n".join(_table(head, values) for head, values in tables)
+
+
+def _top(scenario: Scenario) -> Iterator[tuple[str, _Value]]:
+    yield "about", scenario.about
+    yield "duration_s", scenario.duration_s
+    yield "store_bytes", scenario.store_bytes
+
+
+def _faults(faults: Faults) -> Iterator[tuple[str, _Value]]:
+    for each in fields(Faults):
+        value = getattr(faults, each.name)
+        yield each.name, None if value == getattr(NO_FAULTS, each.name) else value
+
+
+def _device(device: DevicePlan) -> Iterator[tuple[str, _Value]]:
+    yield "name", device.name
+    yield "role", device.role.name.lower()
+    yield "squads", device.squads or None
+
+
+def _message(message: WrittenMessage) -> Iterator[tuple[str, _Value]]:
+    yield "at_s", message.at_s
+    yield "from", message.sender
+    yield "to", message.to
+    yield "text", message.text
+    yield "priority", message.priority
+    yield "lifetime_s", message.lifetime_s
+
+
+def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:
+    lines = [f"{key} = {_value(value)}\n" for key, value in values if value is not None]
+    return "".join((f"{head}\n" if head else "", *lines))
+
+
+def _value(value: str | float | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace(_DELETE, "\\u007f")
+    return repr(value)
