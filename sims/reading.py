@@ -1,19 +1,25 @@
-"""Reads a scenario from TOML; every error names the table and the key.
+"""Finds scenario files, and reads those that real nodes run; every error names line and key.
 
 The words of the file are those of `sims.scenario`; `count` and `every_s` of a contact or a message
-stand for many of them. Source: DESIGN D11.
+stand for many of them. Files that describe a region are read by `sims.region_reading`.
+Source: DESIGN D11.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from protocol.identity import Role
+from protocol.limits import STORE_BYTES_DEFAULT
+from sims.faults import FaultError, Faults, read_faults
 from sims.fleet import DevicePlan
 from sims.scenario import (
+    DEVICES_MAX,
     ClockStep,
     Contact,
     Crash,
@@ -22,177 +28,239 @@ from sims.scenario import (
     WrittenMessage,
     check_scenario,
 )
+from sims.tables import Table, read_table
 
-__all__ = ["included_scenarios", "load_scenario", "read_scenario"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_FILE_BYTES_MAX = 1_000_000
-_COUNT_MAX = 10_000
-_FOLDER = "scenarios"
+__all__ = [
+    "REGION_TABLES",
+    "Kind",
+    "ScenarioFile",
+    "about_of",
+    "find_scenario",
+    "included_scenarios",
+    "kind_of",
+    "load_scenario",
+    "read_scenario",
+]
+
+Kind: TypeAlias = Literal["real", "region"]
+"""`real`: a few devices that run whole nodes. `region`: many, that only meet and carry."""
+
+REGION_TABLES: Final = ("mountains", "boats", "city", "disaster", "trace", "tracks")
+"""A file with one of these describes a region."""
+
+_Event = TypeVar("_Event")
+_COUNT_MAX: Final = 10_000
+_FOLDER: Final = "scenarios"
 
 
-def included_scenarios() -> list[str]:
-    """Return the names of the scenarios that come with the program."""
+@dataclass(frozen=True, slots=True)
+class ScenarioFile:
+    """A file that was found, parsed and not yet understood."""
+
+    name: str
+    """What people call the scenario."""
+    folder: Path | None
+    """Where files that it names are looked for; None for an included one."""
+    table: Table
+    """Its top table."""
+
+    @property
+    def kind(self) -> Kind:
+        """What can run it."""
+        return "region" if any(key in self.table for key in REGION_TABLES) else "real"
+
+
+def included_scenarios(kind: Kind | None = None) -> list[str]:
+    """Return the names of the scenarios that come with the program, of one kind or of both."""
     folder = resources.files("sims") / _FOLDER
-    return sorted(
+    names = sorted(
         entry.name.removesuffix(".toml")
         for entry in folder.iterdir()
         if entry.name.endswith(".toml")
     )
+    return [name for name in names if kind is None or kind_of(name) == kind]
 
 
-def load_scenario(name: str) -> Scenario:
+def find_scenario(name: str) -> ScenarioFile:
     """Return an included scenario by its name, or that in a file whose name ends in `.toml`.
 
-    Raises: ScenarioError.
+    Raises: ScenarioError where there is none, or where it is not TOML.
     """
-    if name in included_scenarios():
+    included = included_scenarios()
+    if name in included:
         raw = (resources.files("sims") / _FOLDER / f"{name}.toml").read_bytes()
-        return read_scenario(raw, name)
+        return ScenarioFile(name, None, read_table(raw, f"{name}.toml"))
     if not name.endswith(".toml"):
-        known = ", ".join(included_scenarios())
+        known = ", ".join(included)
         raise ScenarioError(name, f"is unknown: name a file, FILE.toml, or one of {known}")
     try:
         raw = Path(name).read_bytes()
-    except OSError as error:
-        raise ScenarioError(name, f"cannot be read: {error.strerror}") from error
-    return read_scenario(raw, Path(name).stem)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name holds a zero byte"
+        raise ScenarioError(name, f"cannot be read: {reason}") from error
+    return ScenarioFile(Path(name).stem, Path(name).parent, read_table(raw, name))
+
+
+def kind_of(name: str) -> Kind:
+    """Return what can run a scenario, named as in `find_scenario`. Raises: ScenarioError."""
+    return find_scenario(name).kind
+
+
+def about_of(name: str) -> str:
+    """Return the sentence on what a scenario shows. Raises: ScenarioError."""
+    return find_scenario(name).table.text("about")
+
+
+def load_scenario(name: str) -> Scenario:
+    """Return a scenario for real nodes, named as in `find_scenario`. Raises: ScenarioError."""
+    found = find_scenario(name)
+    return _read(found.table, found.name)
 
 
 def read_scenario(raw: bytes, name: str) -> Scenario:
-    """Return the scenario in a TOML text. Raises: ScenarioError that names the place."""
-    if len(raw) > _FILE_BYTES_MAX:
-        raise ScenarioError(name, f"has more than {_FILE_BYTES_MAX} bytes")
-    try:
-        found = tomllib.loads(raw.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenarioError(name, f"is not TOML: {error}") from error
-    top = _Table("scenario", found)
-    link = _Table("link", top.table("link"))
+    """Return the scenario for real nodes in a TOML text; errors call it `name`.toml.
+
+    Raises: ScenarioError that names line and key.
+    """
+    return _read(read_table(raw, f"{name}.toml"), name)
+
+
+def _read(top: Table, name: str) -> Scenario:
+    for key in REGION_TABLES:
+        if key in top:
+            raise top.error(key, "describes a region, which real nodes do not run")
+    link = top.table("link")
+    origins: dict[str, Table] = {"link": link}
     scenario = Scenario(
         name=name,
         about=top.text("about"),
         duration_s=top.number("duration_s"),
-        devices=tuple(_device(each) for each in top.tables("device")),
-        contacts=tuple(one for each in top.tables("contact") for one in _contacts(each)),
-        messages=tuple(one for each in top.tables("message") for one in _messages(each)),
-        crashes=tuple(_crash(each) for each in top.tables("crash")),
-        clock_steps=tuple(_clock_step(each) for each in top.tables("clock_step")),
+        devices=_events(top, "device", _devices, origins),
+        contacts=_events(top, "contact", _contacts, origins),
+        messages=_events(top, "message", _messages, origins),
+        crashes=_events(top, "crash", _crashes, origins),
+        clock_steps=_events(top, "clock_step", _clock_steps, origins),
         latency_s=link.number("latency_s", 0.02),
         rate_bytes_s=link.number("rate_bytes_s", 1_000_000.0),
+        store_bytes=top.whole("store_bytes", STORE_BYTES_DEFAULT),
+        faults=_faults(top.table("faults")),
     )
     top.end()
     link.end()
-    return check_scenario(scenario)
+    try:
+        return check_scenario(scenario)
+    except ScenarioError as error:
+        raise _with_line(error, scenario, top, origins) from error
 
 
-def _device(table: _Table) -> DevicePlan:
-    role = table.text("role", "agent")
+def _events(
+    top: Table,
+    key: str,
+    read: Callable[[Table], Iterator[_Event]],
+    origins: dict[str, Table],
+) -> tuple[_Event, ...]:
+    """Take all events of a kind, or all devices; note the table that each number comes from."""
+    events: list[_Event] = []
+    for table in top.tables(key):
+        for event in read(table):
+            events.append(event)
+            origins[f"{key} {len(events)}"] = table
+    return tuple(events)
+
+
+def _with_line(
+    error: ScenarioError, scenario: Scenario, top: Table, origins: dict[str, Table]
+) -> ScenarioError:
+    """Return the error of a check, with the line that is to be mended.
+
+    A check names `KEY`, `TABLE.KEY` or the number of an event; of those that overlap, it names
+    only the kind.
+    """
+    place, _, key = error.place.partition(".")
+    place = _late(error.place, scenario) or place
+    table = origins.get(place)
+    if table is not None:
+        return table.error(key if key in table else "", error.reason)
+    if place in top:
+        return top.error(place, error.reason)
+    return ScenarioError(f"{top.file}, {error.place}", error.reason)
+
+
+def _late(place: str, scenario: Scenario) -> str:
+    """Return what is in the way of those before it: an event or a device, with its number."""
+    if place == "device":
+        names = [device.name for device in scenario.devices]
+        taken = (number for number, name in enumerate(names) if not name or name in names[:number])
+        return f"device {next(taken, DEVICES_MAX) + 1}"
+    kinds = {"contacts": "contact", "crashes": "crash"}
+    if place not in kinds:
+        return ""
+    events = getattr(scenario, place)
+
+    def is_wrong(count: int) -> bool:
+        try:
+            check_scenario(replace(scenario, **{place: events[:count]}))
+        except ScenarioError as error:
+            return error.place == place
+        return False
+
+    count = bisect_left(range(len(events) + 1), True, key=is_wrong)
+    return f"{kinds[place]} {count}"
+
+
+def _faults(table: Table) -> Faults:
+    try:
+        return read_faults(table)
+    except FaultError as error:
+        raise table.error("", str(error)) from error
+
+
+def _devices(table: Table) -> Iterator[DevicePlan]:
     roles = {each.name.lower(): each for each in Role}
-    if role not in roles:
-        raise ScenarioError(f"{table.place}.role", f"is one of {', '.join(sorted(roles))}")
+    role = table.text("role", "agent", among=sorted(roles))
     plan = DevicePlan(table.text("name"), roles[role], tuple(table.texts("squads")))
     table.end()
-    return plan
+    yield plan
 
 
-def _contacts(table: _Table) -> Iterator[Contact]:
+def _contacts(table: Table) -> Iterator[Contact]:
     start_s, end_s = table.number("start_s"), table.number("end_s")
     a, b = table.text("a"), table.text("b")
-    for later_s in _times(table):
-        yield Contact(start_s + later_s, end_s + later_s, a, b)
+    times = _times(table)
     table.end()
+    for later_s in times:
+        yield Contact(start_s + later_s, end_s + later_s, a, b)
 
 
-def _times(table: _Table) -> list[float]:
+def _times(table: Table) -> list[float]:
     """Take `count` and `every_s`; return how much later than the first each one is."""
-    count, every_s = table.whole("count", 1), table.number("every_s", 1.0)
-    if not 1 <= count <= _COUNT_MAX:
-        raise ScenarioError(f"{table.place}.count", f"is between 1 and {_COUNT_MAX}")
+    count = table.whole("count", 1, low=1, high=_COUNT_MAX)
+    every_s = table.number("every_s", 1.0)
     return [number * every_s for number in range(count)]
 
 
-def _messages(table: _Table) -> Iterator[WrittenMessage]:
+def _messages(table: Table) -> Iterator[WrittenMessage]:
     at_s, times = table.number("at_s"), _times(table)
     sender, to, text = table.text("from"), table.text("to"), table.text("text")
     priority = table.text("priority", "normal")
     lifetime_s = table.whole("lifetime_s", 0) or None
+    table.end()
     for number, later_s in enumerate(times, start=1):
         # Numbered, so that each says something that nothing else says.
         words = text if len(times) == 1 else f"{text} ({number} of {len(times)})"
         yield WrittenMessage(at_s + later_s, sender, to, words, priority, lifetime_s)
-    table.end()
 
 
-def _crash(table: _Table) -> Crash:
+def _crashes(table: Table) -> Iterator[Crash]:
     crash = Crash(table.number("at_s"), table.text("device"), table.number("down_s"))
     table.end()
-    return crash
+    yield crash
 
 
-def _clock_step(table: _Table) -> ClockStep:
+def _clock_steps(table: Table) -> Iterator[ClockStep]:
     step = ClockStep(table.number("at_s"), table.text("device"), table.number("step_s"))
     table.end()
-    return step
-
-
-class _Table:
-    """One table of the file, whose keys are taken one by one; what is left over is unknown."""
-
-    def __init__(self, place: str, content: Mapping[str, object]) -> None:
-        self.place = place
-        self._left = dict(content)
-
-    def end(self) -> None:
-        """Raise ScenarioError if something was not taken."""
-        if self._left:
-            raise ScenarioError(f"{self.place}.{next(iter(self._left))}", "is unknown")
-
-    def text(self, key: str, default: str | None = None) -> str:
-        """Take a text."""
-        value = self._take(key, default)
-        if not isinstance(value, str):
-            raise ScenarioError(f"{self.place}.{key}", "is a text in quotes")
-        return value
-
-    def texts(self, key: str) -> list[str]:
-        """Take a list of texts; empty where it is missing."""
-        value = self._take(key, ())
-        if not isinstance(value, list | tuple):
-            raise ScenarioError(f"{self.place}.{key}", "is a list of texts")
-        if not all(isinstance(each, str) for each in value):
-            raise ScenarioError(f"{self.place}.{key}", "is a list of texts")
-        return list(value)
-
-    def number(self, key: str, default: float | None = None) -> float:
-        """Take a number."""
-        value = self._take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ScenarioError(f"{self.place}.{key}", "is a number")
-        return float(value)
-
-    def whole(self, key: str, default: int) -> int:
-        """Take a whole number."""
-        value = self._take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ScenarioError(f"{self.place}.{key}", "is a whole number")
-        return value
-
-    def table(self, key: str) -> Mapping[str, object]:
-        """Take a table; empty where it is missing."""
-        value = self._take(key, {})
-        if not isinstance(value, Mapping):
-            raise ScenarioError(key, f"is a table: write [{key}]")
-        return value
-
-    def tables(self, key: str) -> list[_Table]:
-        """Take a list of tables; empty where it is missing."""
-        value = self._take(key, [])
-        if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
-            raise ScenarioError(key, f"is a list of tables: write [[{key}]]")
-        return [_Table(f"{key} {place}", each) for place, each in enumerate(value, start=1)]
-
-    def _take(self, key: str, default: object) -> object:
-        value = self._left.pop(key, default)
-        if value is None:
-            raise ScenarioError(f"{self.place}.{key}", "is missing")
-        return value
+    yield step

@@ -1,0 +1,1 @@
+"""Campaigns, on a small trace of their own and with a stand-in for the simulator."""
