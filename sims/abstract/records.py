@@ -61,6 +61,8 @@ class Options:
     """Whether receipts spread and purge copies; None takes what belongs to the policy."""
     has_resume: bool = True
     """Whether bytes of a transfer that was cut count at the next contact."""
+    quantum_s: float = 0.0
+    """Transfers take whole multiples of this, as in simulators with a fixed step; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from protocol.limits import HOPS_MAX, Kind, TrafficClass
 from protocol.routing.base import Candidate, Router
 from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from tests.strategies import uints
 
 PEER = bytes(16)
 NOW_MS = 1_800_000_000_000
-ROUTERS: list[Router] = [Epidemic()]
+ROUTERS: list[Router] = [Epidemic(), Gain()]
 everywhere = pytest.mark.parametrize("router", ROUTERS, ids=lambda router: type(router).__name__)
 
 
