@@ -45,8 +45,8 @@ MOVES_SHARE: Final = 0.25
 """A holder whose peer expects at most this share of its wait gives its copy away."""
 MARGIN: Final = 10.0
 """What is held stays unless it is worth less than a tenth: to churn costs more than it gains."""
-RIVALRY: Final = 10.0
-"""How much each other copy takes from the worth of one."""
+RIVALRY: Final = 0.1
+"""Ten copies halve the root of what one is worth, whatever their chances."""
 RESERVE_SHARE: Final = 0.005
 """Of each store, kept for urgent bundles; large ones leave three times that free for small ones."""
 LEVELS: Final = 9
@@ -90,7 +90,8 @@ def copy_value(traffic_class: int, size_bytes: int, likely: float, copies: int) 
         likely: chance that the holder meets the destination before the bundle expires.
         copies: how many are believed to exist, at least 1.
     """
-    gain = _WORTH[traffic_class] * likely / (1.0 + RIVALRY * likely * copies)
+    rivals = 1.0 + RIVALRY * copies
+    gain = _WORTH[traffic_class] * likely / (rivals * rivals)
     return gain * (1e5 / size_bytes) * (1e5 / size_bytes)
 
 

@@ -34,7 +34,7 @@ def relayed_wait_s(known_s: float, meeting_s: float, onward_s: float) -> float:
         meeting_s: the expected wait until the other node is met again.
         onward_s: the wait that the other node expects.
     """
-    return min(known_s * FADING, meeting_s + onward_s)
+    return min(min(known_s, NEVER_S) * FADING, meeting_s + onward_s)
 
 
 def chance(remaining_s: float, wait_s: float) -> float:

@@ -1,7 +1,9 @@
 """Runs a region under a policy: one loop over contacts, messages, transfers and expiries.
 
 At one moment transfers end first, then contacts, then new ones begin, then messages are written,
-then lives end: intervals are half-open, lifetimes are not. Source: DESIGN D11, routing.
+then lives end: intervals are half-open, lifetimes are not. Nodes that an event touched are served,
+the latest in the list first; of equal ranks the one that was found first counts, in the order of
+neighbours and of messages. Source: DESIGN D11, routing.
 """
 
 from __future__ import annotations

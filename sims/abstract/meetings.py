@@ -130,11 +130,12 @@ def _learn_predictions(state: State, first: int, second: int, contact: int, now_
         factor = GAMMA ** ((now_s - state.amounts[AGED, node]) / TIME_UNIT_S)
         state.amounts[AGED, node] = now_s
         for other in range(predicted.shape[1]):
-            predicted[node, other] = _aged(predicted[node, other], factor)
+            predicted[node, other] = _aged(float(predicted[node, other]), factor)
     for node, other in ((first, second), (second, first)):
-        predicted[node, other] = _encountered(predicted[node, other], since_s)
+        predicted[node, other] = _encountered(float(predicted[node, other]), since_s)
+    there_first, there_second = float(predicted[first, second]), float(predicted[second, first])
     for third in range(predicted.shape[1]):
         if third not in (first, second):
-            here, there = predicted[first, third], predicted[second, third]
-            predicted[first, third] = _transitive(here, predicted[first, second], there)
-            predicted[second, third] = _transitive(there, predicted[second, first], here)
+            here, there = float(predicted[first, third]), float(predicted[second, third])
+            predicted[first, third] = _transitive(here, there_first, there)
+            predicted[second, third] = _transitive(there, there_second, here)

@@ -54,7 +54,7 @@ class Options:
     rate_bytes_s: float = 250_000.0
     """Of every contact; each node serves one transfer at a time; 0 is without bound."""
     seed: int = 1
-    """Decides what a policy leaves open."""
+    """Names the run beside its region; no policy of today draws lots."""
     copies: int = 10
     """Copies that spray and wait begins with."""
     has_receipts: bool | None = None
@@ -102,7 +102,7 @@ class Outcome:
     evictions: NDArray[np.int32]
     """Copies each node dropped to make room."""
     cut_transfers: int
-    """Transfers that the end of a contact cut."""
+    """Transfers that the end of a contact, or a more urgent one, cut."""
     samples: Samples
     """How full stores were."""
     cpu_seconds: float

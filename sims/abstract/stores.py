@@ -61,8 +61,6 @@ _DELIVERED, _NEVER_LEFT, _EXPIRED, _EVICTED, _UNDER_WAY = (int(fate) for fate in
 _URGENT = int(TrafficClass.SOS)
 _BELIEVED_MAX = 255
 _HOPS_MAX = 255
-_HELD_LAST = 1e30
-"""Added to what an own message is worth when room is made: it goes after all relayed ones."""
 
 
 @leaf
@@ -94,15 +92,15 @@ def copies_of(state: State, node: int, message: int) -> int:
 
 
 @leaf
-def is_urgent(state: State, message: int) -> bool:
-    """Tell whether even own messages that are not urgent go for it."""
+def _is_urgent(state: State, message: int) -> bool:
+    """Tell whether nothing goes before a message, and nothing takes its room."""
     return bool(state.facts[CLASS, message] <= _URGENT)
 
 
 @leaf
-def _limit(state: State, message: int) -> float:
+def _limit(state: State, node: int, message: int) -> float:
     """Return up to how many bytes a message may fill a store."""
-    if state.policy != GAIN:
+    if state.policy != GAIN or state.facts[SOURCE, message] == node:
         return state.store_bytes
     share = _store_share(state.facts[CLASS, message], state.facts[SIZE, message])
     return share * state.store_bytes
@@ -110,9 +108,15 @@ def _limit(state: State, message: int) -> float:
 
 @leaf
 def _may_go(state: State, node: int, held: int, message: int, now_s: float, value: float) -> bool:
-    """Tell whether a relayed copy may go for a message that comes in."""
-    if held == message or (state.facts[SOURCE, held] == node and not is_urgent(state, message)):
-        return False
+    """Tell whether a copy may go for a message that comes in.
+
+    For an own one everything, but urgent ones only where it is urgent too; for a relayed one what
+    is worth less, but own ones only where it is urgent and they are not.
+    """
+    if state.facts[SOURCE, message] == node:
+        return _is_urgent(state, message) or not _is_urgent(state, held)
+    if state.facts[SOURCE, held] == node:
+        return _is_urgent(state, message) and not _is_urgent(state, held)
     if state.facts[CLASS, held] < state.facts[CLASS, message]:
         return False
     held_value = value_here(state, node, held, now_s, copies_of(state, node, held))
@@ -122,7 +126,7 @@ def _may_go(state: State, node: int, held: int, message: int, now_s: float, valu
 @leaf
 def has_room(state: State, node: int, message: int, now_s: float, copies: int) -> bool:
     """Tell whether `node` has room for a message, or would make it; for the policy GAIN."""
-    free = _limit(state, message) - state.amounts[USED, node]
+    free = _limit(state, node, message) - state.amounts[USED, node]
     if free >= state.facts[SIZE, message]:
         return True
     value = value_here(state, node, message, now_s, copies)
@@ -143,19 +147,18 @@ def make_room(state: State, node: int, message: int, now_s: float, copies: int) 
     """Drop what must go until `message` fits; False, and nothing dropped, where it cannot."""
     if state.facts[SIZE, message] > state.store_bytes:
         return False
-    is_own = state.facts[SOURCE, message] == node
-    limit = state.store_bytes if is_own else _limit(state, message)
+    limit = _limit(state, node, message)
     if state.amounts[USED, node] + state.facts[SIZE, message] <= limit:
         return True
     if state.policy != GAIN:
         while state.amounts[USED, node] + state.facts[SIZE, message] > limit:
             _evict(state, node, _oldest(state, node))
         return True
-    if not (is_own or has_room(state, node, message, now_s, copies)):
+    if not has_room(state, node, message, now_s, copies):
         return False
     value = value_here(state, node, message, now_s, copies)
     while state.amounts[USED, node] + state.facts[SIZE, message] > limit:
-        _evict(state, node, _least(state, node, message, now_s, value, is_own))
+        _evict(state, node, _least(state, node, message, now_s, value))
     return True
 
 
@@ -177,21 +180,22 @@ def _oldest(state: State, node: int) -> int:
 
 
 @leaf
-def _least(state: State, node: int, message: int, now_s: float, value: float, is_own: bool) -> int:
-    """Return what is worth least of that which may go; own messages only for own ones, last."""
-    found, least = NOBODY, 0.0
+def _least(state: State, node: int, message: int, now_s: float, value: float) -> int:
+    """Return what goes first of that which may: relayed before own, urgent last, by worth."""
+    found, first, least = NOBODY, 0, 0.0
     for word in range(state.held.shape[1]):
         rest = state.held[node, word]
         while rest != 0:
             held = word * 64 + lowest(rest)
             rest &= rest - np.uint64(1)
-            if not (is_own or _may_go(state, node, held, message, now_s, value)):
+            if not _may_go(state, node, held, message, now_s, value):
                 continue
-            worth = value_here(state, node, held, now_s, copies_of(state, node, held))
+            turn = 2 if _is_urgent(state, held) else 0
             if state.facts[SOURCE, held] == node:
-                worth += _HELD_LAST
-            if found == NOBODY or worth < least:
-                found, least = held, worth
+                turn += 1
+            worth = value_here(state, node, held, now_s, copies_of(state, node, held))
+            if found == NOBODY or turn < first or (turn == first and worth < least):
+                found, first, least = held, turn, worth
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from protocol.routing.gain import BUDGET, moves_on
+from protocol.routing.gain import BUDGET, SMALL_BYTES, moves_on
 from protocol.routing.spray import given
 from sims.abstract.bits import add, has
 from sims.abstract.choice import NOTHING, best_between, level_of, worst_level
@@ -75,7 +75,8 @@ def write(state: State, message: int) -> None:
     keep(state, source, message, 0)
     if state.policy == GAIN:
         believe(state, source, message, 1)
-        state.budget[source, state.facts[PLACE, message]] = BUDGET
+        if state.facts[SIZE, message] > SMALL_BYTES:
+            state.budget[source, state.facts[PLACE, message]] = BUDGET
     elif state.policy == SPRAY:
         state.budget[source, state.facts[PLACE, message]] = state.copies
 
@@ -178,13 +179,16 @@ def cut(state: State, node: int, partial: Any, now_s: float) -> None:
     """End the transfer of a node before its time; what was moved may count later."""
     sender = node if state.nodes[IS_SENDER, node] else state.nodes[MATE, node]
     receiver, message = state.nodes[MATE, sender], state.nodes[MESSAGE, sender]
-    moved = 0.0
-    if now_s > state.amounts[OPENED, sender]:
-        moved = (now_s - state.amounts[OPENED, sender]) * state.rate
+    if now_s > state.amounts[BEGAN, sender]:
+        # All of it may be there already, where transfers take whole multiples of a time.
+        there = (now_s - state.amounts[BEGAN, sender]) * state.rate
+        there = min(there, float(state.facts[SIZE, message]))
+        ahead_s = state.amounts[OPENED, sender] - state.amounts[BEGAN, sender]
+        moved = there - ahead_s * state.rate
         state.amounts[SENT, sender] += moved
         state.amounts[RECEIVED, receiver] += moved
-    if state.has_resume and now_s > state.amounts[BEGAN, sender]:
-        partial[(receiver, message)] = (now_s - state.amounts[BEGAN, sender]) * state.rate
+        if state.has_resume:
+            partial[(receiver, message)] = there
     state.clock[CUT] += 1
     _end(state, sender)
 
@@ -235,7 +239,7 @@ def _take_copy(state: State, sender: int, receiver: int, message: int, now_s: fl
         believe(state, sender, message, copies)
         believe(state, receiver, message, copies)
         _maybe_move(state, sender, receiver, message)
-    if policy in (GAIN, SPRAY):
+    if policy == SPRAY or (policy == GAIN and state.facts[SIZE, message] > SMALL_BYTES):
         _share_budget(state, sender, receiver, message)
 
 

@@ -13,7 +13,7 @@ from meshnode.links.memory import MemoryNetwork
 from meshnode.node import NodeParts, Surroundings, open_node
 from meshnode.store.engine import open_store
 from protocol.identity import Role
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from sims.fleet import DevicePlan, make_fleet
 from sims.network import address_of
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
@@ -64,7 +64,7 @@ async def test_an_idle_node_wakes_seldom_in_an_hour(
         (device,) = fleet.devices
         await fleet.furnish(device, store, runtime, sealer)
         bearer = MemoryNetwork().bearer(address_of("alone"), b"alone")
-        parts = NodeParts(device.identity, store, runtime, sealer, Epidemic(), bearer)
+        parts = NodeParts(device.identity, store, runtime, sealer, Gain(), bearer)
         async with open_node(parts) as node, trio.open_nursery() as nursery:
             await nursery.start(node.run, Surroundings())
             await trio.sleep(60)

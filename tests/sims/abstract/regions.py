@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -31,7 +33,7 @@ _TIMES = st.integers(0, 60).map(lambda halves: halves / 2)
 _PAIRS = st.lists(st.integers(0, NODES - 1), min_size=2, max_size=2, unique=True)
 
 
-def region_of(contacts: list[Row], messages: list[Row], nodes: int = NODES) -> Region:
+def region_of(contacts: Sequence[Row], messages: Sequence[Row], nodes: int = NODES) -> Region:
     """Return the region with contacts (start_s, end_s, a, b) and messages (created_s, source,
     destination, size_bytes, lifetime_s, priority).
     """
