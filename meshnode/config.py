@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import ConfigError
+from protocol.routing import ROUTERS
 
 __all__ = [
     "DiscoverySettings",
@@ -32,11 +33,15 @@ _ITEMS_MAX: Final = 64
 
 
 def _setting(
-    default: Any, sentence: str, *, minimum: int | None = None, maximum: int | None = None
+    default: Any,
+    sentence: str,
+    *,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
-    return field(
-        default=default, metadata={"sentence": sentence, "minimum": minimum, "maximum": maximum}
-    )
+    bounds = {"minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata={"sentence": sentence, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,19 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingSettings:
+    """Section `[routing]`."""
+
+    policy: str = _setting(
+        "gain",
+        f"In which order a peer gets what it lacks: {', '.join(ROUTERS)}; "
+        "direct gives a peer only what is for it.",
+        choices=tuple(ROUTERS),
+    )
+    """Name of a policy."""
+
+
+@dataclass(frozen=True, slots=True)
 class TraceSettings:
     """Section `[trace]`."""
 
@@ -101,6 +119,8 @@ class Settings:
     """How other nodes are found."""
     store: StoreSettings = field(default_factory=StoreSettings)
     """What is kept."""
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
+    """Who gets what first."""
     trace: TraceSettings = field(default_factory=TraceSettings)
     """What is written down for those who look for a fault."""
 
@@ -179,6 +199,14 @@ def _section(name: str, record: Any, content: Mapping[str, object]) -> Any:
     return record(**values)
 
 
+def _text(key: str, value: object, choices: tuple[str, ...]) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(key, "is a text in quotes")
+    if choices and value not in choices:
+        raise ConfigError(key, f"is one of {', '.join(choices)}")
+    return value
+
+
 def _checked(key: str, value: object, default: object, bounds: Mapping[str, Any]) -> object:
     if isinstance(default, bool):
         if not isinstance(value, bool):
@@ -191,9 +219,7 @@ def _checked(key: str, value: object, default: object, bounds: Mapping[str, Any]
             raise ConfigError(key, f"is between {bounds['minimum']} and {bounds['maximum']}")
         return value
     if isinstance(default, str):
-        if not isinstance(value, str):
-            raise ConfigError(key, "is a text in quotes")
-        return value
+        return _text(key, value, bounds["choices"])
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ConfigError(key, "is a list of texts")
     if len(value) > _ITEMS_MAX:

@@ -33,7 +33,7 @@ from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
 from protocol.identity import rights_untrusted
 from protocol.limits import PROBES_MAX
-from protocol.routing.gain import Gain
+from protocol.routing import ROUTERS
 
 __all__ = ["open_home", "run_home"]
 
@@ -56,7 +56,7 @@ async def open_home(
                 store=store,
                 runtime=runtime,
                 sealer=sealer or HpkeSealer(),
-                router=Gain(),
+                router=ROUTERS[settings.routing.policy](),
                 bearer=bearer,
             )
             async with open_node(parts) as node:

@@ -248,7 +248,8 @@ def _read_lines(path: Path) -> list[str]:
         raise TraceError(str(path), f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TraceError(str(path), "is not text in UTF-8") from error
-    return [line for line in text.splitlines() if line.strip()]
+    # An empty line in the middle is an error with its number; those at the end are nothing.
+    return text.rstrip().splitlines()
 
 
 def _check_head(lines: list[str], head: str, path: Path) -> None:

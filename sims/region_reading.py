@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sims.generators.scene import Scene
     from sims.tables import Table
 
-__all__ = ["FORMAT_VERSION", "RegionScenario", "load_region"]
+__all__ = ["FORMAT_VERSION", "RegionScenario", "load_region", "measure_region"]
 
 FORMAT_VERSION: Final = 1
 """Goes up whenever the same file and seed would give another region than before."""
@@ -114,6 +114,17 @@ def load_region(name: str, seed: int) -> RegionScenario:
         lora=lora,
         timetable=timetable,
     )
+
+
+def measure_region(name: str) -> tuple[int | None, float | None]:
+    """Return how many devices a region has and how long it is in seconds, without making it.
+
+    None stands for what only its files of contacts or tracks tell. Raises: ScenarioError.
+    """
+    top = find_scenario(name).table
+    key, duration_s = _one_table(top), _duration_s(top)
+    nodes = None if key in ("trace", "tracks") else _generator(key, top.table(key))[0]
+    return nodes, duration_s
 
 
 def _one_table(top: Table) -> str:

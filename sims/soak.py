@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Final
 
 from protocol.errors import MeshError
@@ -25,6 +24,7 @@ from sims.chaos import random_scenario
 from sims.checkers import Breach, check_world
 from sims.measures import measure
 from sims.record import WorldRecord
+from sims.replaying import replay_command
 from sims.scenario import Scenario
 from sims.shrinking import shrink
 from sims.world import Links, Sealing, run_world
@@ -173,15 +173,18 @@ def _run(
     scenario: Scenario, seed: int, is_sealed: bool
 ) -> tuple[WorldRecord | None, tuple[Breach, ...]]:
     """Return what is left of a run, and what it did not keep."""
-    sealing, links = Sealing.STAND_IN, Links.PLAIN
-    if is_sealed:
-        sealing, links = Sealing.HPKE, Links.TLS
+    sealing, links = _field(is_sealed)
     try:
         world = run_world(scenario, seed, sealing=sealing, links=links)
     except ExceptionGroup as group:
         # Whatever goes wrong in a node comes through the nursery of the world.
         return None, (Breach(_CRASHED, "", _first_of(group)),)
     return world, tuple(check_world(world))
+
+
+def _field(is_sealed: bool) -> tuple[Sealing, Links]:
+    """Return sealer and links: those of the field, or what follows from the seed."""
+    return (Sealing.HPKE, Links.TLS) if is_sealed else (Sealing.STAND_IN, Links.PLAIN)
 
 
 def _first_of(group: ExceptionGroup[Exception]) -> str:
@@ -201,8 +204,9 @@ def _failure(scenario: Scenario, seed: int, job: _Job, breaches: tuple[Breach, .
     job.folder.mkdir(parents=True, exist_ok=True)
     path = job.folder / f"day-{seed}.toml"
     path.write_text(scenario_to_toml(smallest), encoding="utf-8")
-    command = f"meshnode-sim run {quote(os.fspath(path))} --seed {seed}"
-    return Failure(breaches, smallest, path, command + (" --sealer hpke" if is_sealed else ""))
+    sealing, links = _field(is_sealed)
+    command = replay_command(os.fspath(path), seed, sealing=sealing, links=links)
+    return Failure(breaches, smallest, path, command)
 
 
 def _fails_likewise(

@@ -237,7 +237,7 @@ def write_command_line() -> str:
         "Each command ends with 0 when it did what was asked, and else with a code of "
         "[the errors page](errors.md). `--help` after any command shows its part of this page."
     )
-    return _page("Command line", "`meshnode/cli/` and `sims/cli.py`", about, *parts)
+    return _page("Command line", "`meshnode/cli/` and `sims/commands/`", about, *parts)
 
 
 def _is_shown(parameter: Any) -> bool:

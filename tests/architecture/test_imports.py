@@ -27,6 +27,11 @@ FAULTS = [
     ("relays cannot read content", "meshnode/links/base.py", "import meshnode.store.keyring"),
     ("relays cannot read content", "protocol/bundle.py", "from protocol.chains import *"),
     ("the node knows no screen", "meshnode/relay.py", "import rich.table"),
+    (
+        "the abstract simulator shares policies, not machinery",
+        "sims/abstract/stores.py",
+        "from meshnode.store import engine",
+    ),
     ("no cycles", "meshnode/errors.py", "import meshnode.relay"),
 ]
 

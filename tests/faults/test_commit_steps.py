@@ -39,7 +39,7 @@ from protocol.identity import DeviceClass, Role
 from protocol.ids import squad_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
-from protocol.routing.epidemic import Epidemic
+from protocol.routing.gain import Gain
 from sims.fleet import ZONE, DevicePlan, Fleet, make_fleet
 from sims.network import address_of
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
@@ -129,7 +129,7 @@ class _Network:
             if is_new:
                 await self.fleet.furnish(device, store, runtime, sealer)
             bearer = MemoryNetwork().bearer(address_of(name), name.encode())
-            parts = NodeParts(device.identity, store, runtime, sealer, Epidemic(), bearer)
+            parts = NodeParts(device.identity, store, runtime, sealer, Gain(), bearer)
             async with open_node(parts) as node:
                 yield node
 

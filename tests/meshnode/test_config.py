@@ -36,6 +36,8 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     probe = false
     [store]
     bytes_max = 1_000_000
+    [routing]
+    policy = "epidemic"
     [trace]
     file = "trace.jsonl"
     """
@@ -44,6 +46,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert found.links.static == ("gateway.example:7625",)
     assert (found.discovery.mdns, found.discovery.probe) == (False, False)
     assert (found.store.bytes_max, found.trace.file) == (1_000_000, "trace.jsonl")
+    assert found.routing.policy == "epidemic"
     written = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
     assert {row.key.split(".")[1] for row in settings_table()} == written
 
@@ -65,6 +68,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
         ("[store]\nbytes_max = 999999", "store.bytes_max", "is between"),
         ("[store]\nbytes_max = 1000000000001", "store.bytes_max", "is between"),
         ("[trace]\nfile = 5", "trace.file", "is a text in quotes"),
+        ("[routing]\npolicy = 'gossip'", "routing.policy", "is one of gain, epidemic, direct"),
     ],
 )
 def test_a_mistake_is_named(text: str, key: str, words: str) -> None:

@@ -118,9 +118,7 @@ async def test_two_cannot_listen_at_one_place(autojump_clock: MockClock, rig: Ri
 async def test_a_store_without_keys_is_no_node(autojump_clock: MockClock, rig: Rig) -> None:
     parts = rig["anna"].parts
     async with open_store(None, parts.runtime) as store:
-        bare = NodeParts(
-            parts.identity, store, parts.runtime, parts.sealer, Gain(), parts.bearer
-        )
+        bare = NodeParts(parts.identity, store, parts.runtime, parts.sealer, Gain(), parts.bearer)
         with pytest.raises(StoreCorruptError, match="enrol this device again"):
             async with open_node(bare):
                 pass

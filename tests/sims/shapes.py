@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from protocol.limits import STORE_BYTES_DEFAULT
 from sims.contacts import make_plan, make_workload
 from sims.region import Region
+from sims.scenario import Scenario
+from sims.translation import scenario_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,12 +29,13 @@ def line(seed: int) -> Region:
     rows: list[Row] = []
     for node in range(9):
         start_s = random.uniform(0, 1500)
-        while start_s < 12 * _HOUR_S:
+        while start_s < 8 * _HOUR_S:
             end_s = start_s + random.uniform(30, 300)
             rows.append((start_s, end_s, node, node + 1))
             start_s = end_s + random.uniform(600, 4500)
     roles = ("gateway", *["agent"] * 9)
-    return _region("line", rows, roles, 12 * _HOUR_S, _drawn(random, 120, 10, (0.0, 10 * _HOUR_S)))
+    span = (0.0, 7 * _HOUR_S)
+    return _region("line", rows, roles, 8 * _HOUR_S, _drawn(random, 80, 10, span))
 
 
 def squad(seed: int) -> Region:
@@ -39,17 +44,17 @@ def squad(seed: int) -> Region:
     rows: list[Row] = []
     for members in ((2, 3, 4), (5, 6, 7)):
         for first, second in combinations(members, 2):
-            rows += _meetings(random, first, second, (0, 10 * _HOUR_S), 1200, (120, 1800))
+            rows += _meetings(random, first, second, (0, 6 * _HOUR_S), 1200, (120, 1800))
     start_s = 300.0
     stops = ((2, 3, 4), (1,), (5, 6, 7), (0,))
-    for number in range(40):
+    for number in range(24):
         for member in stops[number % 4]:
             rows.append((start_s + random.uniform(0, 60), start_s + 400, 8, member))
         rows.append((start_s + 450, start_s + random.uniform(460, 600), 0, 1))
         start_s += random.uniform(800, 1000)
     roles = ("gateway", "relay", *["agent"] * 6, "leader")
-    written = _drawn(random, 150, 9, (0.0, 9 * _HOUR_S), skip=2)
-    return _region("squad", rows, roles, 12 * _HOUR_S, written)
+    written = _drawn(random, 100, 9, (0.0, 5 * _HOUR_S), skip=2)
+    return _region("squad", rows, roles, 6 * _HOUR_S, written)
 
 
 def port(seed: int) -> Region:
@@ -61,29 +66,53 @@ def port(seed: int) -> Region:
             rows += _meetings(random, boat, person, (0, 24 * _HOUR_S), 3600, (60, 600))
         call_s = random.uniform(5, 8) * _HOUR_S
         while call_s < 24 * _HOUR_S:
-            rows.append((call_s, call_s + random.uniform(1, 10), 0, boat))
+            rows.append((call_s, call_s + random.uniform(5, 20), 0, boat))
             call_s += random.uniform(2, 6) * _HOUR_S
     roles = ("gateway", "relay", "relay", *["agent"] * 4)
-    written = _drawn(random, 200, 7, (0.0, 20 * _HOUR_S), skip=3, to_gateway=0.7)
+    written = _drawn(random, 160, 7, (0.0, 20 * _HOUR_S), skip=3, to_gateway=0.7)
     return _region("port", rows, roles, 24 * _HOUR_S, written)
 
 
 def crowd(seed: int) -> Region:
-    """Twelve people meet at random, many only for some seconds."""
+    """Ten people meet at random, many only for some seconds."""
     random = np.random.default_rng((seed, 4))
     rows: list[Row] = []
-    for first, second in combinations(range(12), 2):
-        rows += _meetings(random, first, second, (0, 8 * _HOUR_S), 2 * _HOUR_S, (1, 60))
-    span = (0.0, 7 * _HOUR_S)
-    return _region("crowd", rows, ("agent",) * 12, 8 * _HOUR_S, _drawn(random, 150, 12, span))
+    for first, second in combinations(range(10), 2):
+        rows += _meetings(random, first, second, (0, 6 * _HOUR_S), 2 * _HOUR_S, (1, 60))
+    span = (0.0, 5 * _HOUR_S)
+    return _region("crowd", rows, ("agent",) * 10, 6 * _HOUR_S, _drawn(random, 100, 10, span))
 
 
-SHAPES: dict[str, Callable[[int], Region]] = {
-    "line": line,
-    "squad": squad,
-    "port": port,
-    "crowd": crowd,
-}
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A shape with the links and stores of its nodes."""
+
+    name: str
+    """What people call it."""
+    shape: Callable[[int], Region]
+    """Draws a region from a seed."""
+    rate_bytes_s: float = 250_000.0
+    """Of every link and direction."""
+    store_bytes: int = STORE_BYTES_DEFAULT
+    """Of every node."""
+
+    def scenarios(self, seeds: Sequence[int]) -> Iterator[tuple[Scenario, int]]:
+        """Yield the scenario of each seed, and the seed."""
+        for seed in seeds:
+            scenario = scenario_of(
+                self.shape(seed), rate_bytes_s=self.rate_bytes_s, store_bytes=self.store_bytes
+            )
+            yield scenario, seed
+
+
+CASES = (
+    Case("line of carriers", line),
+    Case("squads and a walker", squad),
+    Case("boats with a backlog", port, rate_bytes_s=10_000.0),
+    Case("random meetings", crowd),
+    Case("small stores", crowd, rate_bytes_s=50_000.0, store_bytes=150_000),
+)
+"""Those in which both simulators must agree."""
 
 
 def _meetings(

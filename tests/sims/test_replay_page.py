@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from sims import cli
 from sims.checkers import CHECKERS, check_world
 from sims.measures import measure
 from sims.reading import read_scenario
+from sims.store_checkers import STORE_CHECKERS
 from sims.world import run_world
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "replay-a-seed.md").read_text()
@@ -30,6 +32,7 @@ def test_its_scenario_runs_and_delivers() -> None:
     assert {"power_cut", "clock_stepped"} <= {line.event for line in world.lines}
 
 
+@pytest.mark.slow
 def test_its_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,18 +40,30 @@ def test_its_commands_run(
     (tmp_path / "my_valley.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     commands = [line for block in blocks("console") for line in block.splitlines()]
-    assert len(commands) == 2
+    assert len(commands) == 5
     for command in commands:
         words = shlex.split(command.removeprefix("$ "))
         assert words[0] == "meshnode-sim"
         assert cli.execute(words[1:]) == 0
-    assert capsys.readouterr().out.count("digest") == 2
+    shown = capsys.readouterr().out
+    assert shown.count("digest") == 4
+    assert "failed    0\n" in shown
+    assert (tmp_path / "events.jsonl").read_text().count('"event": "power_cut"') > 0
 
 
-def test_it_names_every_option_of_run() -> None:
+def test_it_names_every_option_for_real_nodes() -> None:
     import typer
 
-    run = typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
-    options = {name for each in run.params for name in each.opts if name.startswith("--")}
-    assert {name for name in options if name not in PAGE} == set()
-    assert len(CHECKERS) == 6, "the page lists what is checked"
+    commands: Any = typer.main.get_command(cli.app)
+    options = {
+        name
+        for each in commands.commands["run"].params
+        for name in each.opts
+        if name.startswith("--") and str(each.help).startswith("Real nodes")
+    }
+    assert len(options) > 4
+    assert {name for name in options | {"--seed", "--json"} if name not in PAGE} == set()
+
+
+def test_it_tells_what_is_checked() -> None:
+    assert len({**CHECKERS, **STORE_CHECKERS}) == 10, "the page lists what is checked"

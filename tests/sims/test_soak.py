@@ -17,8 +17,6 @@ from sims.world import run_world
 from tests.sims.planted import PLANTS
 
 _PROCESSES = 2
-_CORE_S_MAX = 600.0
-"""A hundred days on each of two cores; what else runs on them does not count."""
 
 
 def _explain(results: list[SoakResult]) -> str:
@@ -87,4 +85,3 @@ def test_a_hundred_days_keep_every_promise(tmp_path: Path) -> None:
         f"{sum(each.copies for each in results)} copies arrived"
     )
     assert [each.seed for each in results if each.failure] == [], _explain(results)
-    assert cpu_s / _PROCESSES < _CORE_S_MAX

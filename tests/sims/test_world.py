@@ -36,7 +36,7 @@ PAIR = (DevicePlan("a", Role.AGENT, ("Queyras",)), DevicePlan("b", Role.AGENT, (
 
 SCENARIOS = [
     pytest.param(name, marks=pytest.mark.slow) if name != "two_nodes" else name
-    for name in included_scenarios()
+    for name in included_scenarios("real")
 ]
 
 
@@ -84,7 +84,7 @@ def test_one_seed_gives_one_trace_in_any_process() -> None:
         "from sims.world import run_world\n"
         "print(json.dumps({n: run_world(load_scenario(n), 7).digest for n in sys.argv[1:]}))\n"
     )
-    names = included_scenarios()
+    names = included_scenarios("real")
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     done = subprocess.run(
         [sys.executable, "-c", code, *names],
