@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WorldAsk", "replay_world", "run_worlds"]
 
+_SHRINK_RUNS: Final = 60
+"""So often a scenario that fails is run to make it smaller."""
 _CRASHED: Final = "no_crash"
 """Stands for a checker where the run itself ended by an error."""
 
@@ -61,7 +63,9 @@ def run_worlds(ask: WorldAsk, seed: int, seeds: int) -> int:
             write_text(ask.trace, _trace(done), "trace")
         _show(done)
         if done.breaches:
-            return _end(done)
+            code = _end(done)
+            _make_small(done, scenario)
+            return code
     return 0
 
 
@@ -131,6 +135,27 @@ def _end(done: _Done) -> int:
     )
     typer.echo(f"meshnode-sim: to see it again: {again}", err=True)
     return EXIT_BREACH
+
+
+def _make_small(done: _Done, scenario: Scenario) -> None:
+    """Write the smallest scenario found that fails likewise, and say how to see it."""
+    from sims.replaying import replay_command
+    from sims.shrinking import shrink
+    from sims.world import Links, Sealing
+    from sims.writing import scenario_to_toml
+
+    ask, broken = done.ask, {breach.checker for breach in done.breaches}
+
+    def is_failing(candidate: Scenario, seed: int) -> bool:
+        found = _run(ask, candidate, seed).breaches
+        return not broken.isdisjoint(breach.checker for breach in found)
+
+    smallest = shrink(scenario, done.seed, is_failing, _SHRINK_RUNS)
+    path = Path(f"{scenario.name.replace(':', '-')}-seed-{done.seed}.toml")
+    write_text(path, scenario_to_toml(smallest), "scenario")
+    sealing, links = Sealing(ask.sealer.value), Links(ask.links.value)
+    again = replay_command(str(path), done.seed, sealing=sealing, links=links)
+    typer.echo(f"meshnode-sim: the same, made small: {again}", err=True)
 
 
 # --- what is shown -------------------------------------------------------------------------------

@@ -104,14 +104,21 @@ def test_the_trace_is_written_line_by_line(
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_failure_ends_with_one_and_prints_the_command_that_repeats_it(
-    tiny: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(checkers.CHECKERS, "breaking", breaking)
+    monkeypatch.chdir(tmp_path)
     assert cli.execute(["run", tiny, "--seed", "9", "--seeds", "5", "--sealer", "hpke"]) == 1
     captured = capsys.readouterr()
     assert "FAILED breaking: a does not please anybody" in captured.out
-    command = captured.err.strip().split("again: ")[1]
+    first, second = captured.err.splitlines()
+    command, small = first.split("again: ")[1], second.split("small: ")[1]
+    assert small == "meshnode-sim replay tiny-seed-9.toml --seed 9 --sealer hpke"
+    assert len(load_scenario("tiny-seed-9.toml").messages) < len(load_scenario(tiny).messages)
+    assert cli.execute(shlex.split(small)[1:]) == 1
+    capsys.readouterr()
     assert command == f"meshnode-sim replay {shlex.quote(tiny)} --seed 9 --sealer hpke"
     # The command does what it says.
     assert cli.execute([*shlex.split(command)[1:], "--json"]) == 1
@@ -163,8 +170,10 @@ def test_a_random_day_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_run_that_ends_by_an_error_says_how_to_see_it_again(
-    tiny: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def fall(*_given: object, **_named: object) -> WorldRecord:
         raise ExceptionGroup("nursery", [ExceptionGroup("node", [ValueError("no such bundle")])])
 
@@ -199,7 +208,7 @@ def test_a_soak_that_finds_something_ends_with_one(
     assert cli.execute([*words, "--output", str(tmp_path / "failures")]) == 1
     out = capsys.readouterr().out
     assert "FAILED breaking: " in out
-    assert "to see it again: meshnode-sim run " in out
+    assert "to see it again: meshnode-sim replay " in out
 
 
 @pytest.mark.parametrize(

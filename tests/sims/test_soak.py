@@ -67,7 +67,7 @@ def test_a_failure_comes_back_small_with_the_command_that_shows_it(
     program, *words = shlex.split(failure.command)
     assert program == "meshnode-sim"
     assert execute(words) == EXIT_BREACH
-    assert "nothing_comes_back" in capsys.readouterr().out
+    assert "nothing_comes_back" in capsys.readouterr().err
 
 
 def _size(scenario: Scenario) -> int:
