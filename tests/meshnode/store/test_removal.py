@@ -59,3 +59,16 @@ async def test_hundreds_at_once(store: Store) -> None:
     dropped = await store.write(lambda tx: bundles.drop_many(tx, ids, Reception.EXPIRED))
     assert {each.short_id for each in dropped} == set(ids)
     assert len(await held(store)) == 45
+
+
+async def test_what_is_named_twice_far_apart_goes_once(store: Store) -> None:
+    made = [record(seq) for seq in range(1, 601)]
+    await add(store, *made)
+    ids = [each.short_id for each in made]
+    twice = [*ids[:555], *ids[:3]]
+    dropped = await store.write(lambda tx: bundles.drop_many(tx, twice, Reception.DELIVERED))
+    assert sorted(each.short_id for each in dropped) == sorted(ids[:555])
+    (sketch,) = store.sketches.values()
+    (totals,) = store.index.totals.values()
+    assert (sketch.n, totals.count) == (45, 45)
+    assert await rows(store, "SELECT count FROM interest") == [(45,)]
