@@ -12,7 +12,7 @@ help:
 	@echo "make demo    watch messages leave a white zone (about one minute)"
 	@echo "make test    everything that must hold: format, types, imports, tests, coverage"
 	@echo "make fast    the quick part of it, before a commit"
-	@echo "make soak    a hundred days of a squad with every fault, on real nodes (ten minutes)"
+	@echo "make soak    a hundred days of a squad with every fault, and both simulators (ten minutes)"
 	@echo "make bench   speed and bytes beside a bare pipeline"
 	@echo "make fuzz    every parser of peer bytes under a coverage-guided fuzzer"
 	@echo "make docs    write the generated reference pages anew"
@@ -48,7 +48,7 @@ fast: setup
 	@$(BIN)/python tests/check.py --fast
 
 soak: setup
-	@$(BIN)/python -m pytest -m soak -s tests/sims/test_soak.py
+	@$(BIN)/python -m pytest -m soak -s tests/sims/test_calibrate.py tests/sims/test_soak.py
 
 bench: setup
 	@$(BIN)/meshnode bench sync --messages 2000

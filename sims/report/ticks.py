@@ -25,7 +25,7 @@ _TICKS_MAX: Final = 5
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _TIME_STEPS_S: Final = (
-    *(1, 5, 10, 30, _MINUTE_S, 5 * _MINUTE_S, 10 * _MINUTE_S, 30 * _MINUTE_S),
+    *(1, 5, 10, _MINUTE_S, 5 * _MINUTE_S, 10 * _MINUTE_S, 30 * _MINUTE_S),
     *(_HOUR_S, 2 * _HOUR_S, 4 * _HOUR_S, 6 * _HOUR_S, 12 * _HOUR_S),
     *(DAY_S, 2 * DAY_S, 5 * DAY_S, 10 * DAY_S, 30 * DAY_S, 100 * DAY_S, 400 * DAY_S),
 )

@@ -73,7 +73,7 @@ def test_a_contact_is_too_short_for_both_or_for_neither(part: float, arrives: bo
     assert fit.differences == ()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_both_simulators_agree(case: Case) -> None:
     found = calibrate(case.name, case.scenarios((1, 2)))
@@ -83,7 +83,7 @@ def test_both_simulators_agree(case: Case) -> None:
     assert found.median_apart <= MEDIAN_APART_MAX, found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_without_setup_the_two_would_part() -> None:
     # Many of these contacts are shorter than a session needs on such a link.
     scenario = scenario_of(crowd(1), latency_s=2.0)
