@@ -48,7 +48,7 @@ fast: setup
 	@$(BIN)/python tests/check.py --fast
 
 soak: setup
-	@$(BIN)/python -m pytest -m soak -s tests/sims/test_calibrate.py tests/sims/test_soak.py
+	@$(BIN)/python -m pytest -m soak -s tests/sims/test_calibrate.py tests/sims/test_planted_bugs.py tests/sims/test_soak.py
 
 bench: setup
 	@$(BIN)/meshnode bench sync --messages 2000

@@ -30,7 +30,7 @@ _PICTURE: Final = "x" * 6_000
 _QUIET_S: Final = 900.0
 """Nothing is written and nobody fails so shortly before the end."""
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 def harsh(seed: int) -> Scenario:
