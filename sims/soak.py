@@ -21,13 +21,14 @@ from typing import Final
 
 from protocol.errors import MeshError
 from sims.chaos import random_scenario
-from sims.checkers import Breach, check_world
+from sims.checked import run_checked
+from sims.checkers import Breach
 from sims.measures import measure
 from sims.record import WorldRecord
 from sims.replaying import replay_command
 from sims.scenario import Scenario
 from sims.shrinking import shrink
-from sims.world import Links, Sealing, run_world
+from sims.world import Links, Sealing
 from sims.writing import scenario_to_toml
 
 __all__ = ["Failure", "SoakError", "SoakResult", "soak"]
@@ -35,8 +36,6 @@ __all__ = ["Failure", "SoakError", "SoakResult", "soak"]
 _SEALED_EVERY: Final = 10
 """One seed in so many runs with real sealing and TLS."""
 _SHRINK_RUNS: Final = 100
-_CRASHED: Final = "no_crash"
-"""Stands for a checker where the run itself ended by an error."""
 
 
 class SoakError(MeshError):
@@ -174,24 +173,12 @@ def _run(
 ) -> tuple[WorldRecord | None, tuple[Breach, ...]]:
     """Return what is left of a run, and what it did not keep."""
     sealing, links = _field(is_sealed)
-    try:
-        world = run_world(scenario, seed, sealing=sealing, links=links)
-    except ExceptionGroup as group:
-        # Whatever goes wrong in a node comes through the nursery of the world.
-        return None, (Breach(_CRASHED, "", _first_of(group)),)
-    return world, tuple(check_world(world))
+    return run_checked(scenario, seed, sealing=sealing, links=links)
 
 
 def _field(is_sealed: bool) -> tuple[Sealing, Links]:
     """Return sealer and links: those of the field, or what follows from the seed."""
     return (Sealing.HPKE, Links.TLS) if is_sealed else (Sealing.STAND_IN, Links.PLAIN)
-
-
-def _first_of(group: ExceptionGroup[Exception]) -> str:
-    error: Exception = group
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return f"ended the run: {type(error).__name__}: {error}"
 
 
 def _failure(scenario: Scenario, seed: int, job: _Job, breaches: tuple[Breach, ...]) -> Failure:

@@ -21,8 +21,6 @@ __all__ = ["WorldAsk", "replay_world", "run_worlds"]
 
 _SHRINK_RUNS: Final = 60
 """So often a scenario that fails is run to make it smaller."""
-_CRASHED: Final = "no_crash"
-"""Stands for a checker where the run itself ended by an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class _Done:
     seed: int
     world: WorldRecord | None
     """None where it ended by an error."""
-    breaches: list[Breach]
+    breaches: tuple[Breach, ...]
 
 
 def run_worlds(ask: WorldAsk, seed: int, seeds: int) -> int:
@@ -99,22 +97,14 @@ def _scenario(ask: WorldAsk) -> Scenario:
 
 def _run(ask: WorldAsk, scenario: Scenario, seed: int) -> _Done:
     from meshnode.cli.progress import progress_bar
-    from sims.checkers import Breach, check_world
-    from sims.world import Links, Sealing, run_world
+    from sims.checked import run_checked
+    from sims.world import Links, Sealing
 
     sealing, links = Sealing(ask.sealer.value), Links(ask.links.value)
-    try:
-        # Nothing is printed while the bar is there: it would go where the bar is.
-        with progress_bar(f"{scenario.name}, seed {seed}"):
-            world = run_world(scenario, seed, sealing=sealing, links=links)
-    except ExceptionGroup as group:
-        # Whatever goes wrong in a node comes through the nursery of the world.
-        error: Exception = group
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        words = f"ended the run: {type(error).__name__}: {error}"
-        return _Done(ask, seed, None, [Breach(_CRASHED, "", words)])
-    return _Done(ask, seed, world, check_world(world))
+    # Nothing is printed while the bar is there: it would go where the bar is.
+    with progress_bar(f"{scenario.name}, seed {seed}"):
+        world, breaches = run_checked(scenario, seed, sealing=sealing, links=links)
+    return _Done(ask, seed, world, breaches)
 
 
 def _end(done: _Done) -> int:
