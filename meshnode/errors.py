@@ -6,6 +6,7 @@ MeshError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
+├── KeystoreError    keys at rest cannot be used; LockedError, WrongSecretError, WipedError
 └── ControlError     the running node did not answer, or refused
 
 Source: STYLE 17-20, architecture section 8.
@@ -21,14 +22,18 @@ __all__ = [
     "HandshakeError",
     "HomeBusyError",
     "HomeError",
+    "KeystoreError",
     "LinkClosedError",
     "LinkError",
     "LinkTimeoutError",
+    "LockedError",
     "SchemaTooNewError",
     "SendError",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
+    "WipedError",
+    "WrongSecretError",
 ]
 
 
@@ -87,6 +92,22 @@ class SendError(MeshError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class KeystoreError(MeshError):
+    """The keys at rest of this device cannot be used as asked."""
+
+
+class LockedError(KeystoreError):
+    """The agent's secret is needed for this: the device is locked."""
+
+
+class WrongSecretError(KeystoreError):
+    """The secret does not open the keys of this device."""
+
+
+class WipedError(KeystoreError):
+    """The keys of this device were destroyed; it must be enrolled anew."""
 
 
 class ControlError(MeshError):

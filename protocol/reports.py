@@ -1,13 +1,13 @@
-"""What became of a bundle at a receiver: the codes of ACK frames and of the ledger.
+"""What became of a bundle at a receiver, and how a peer stands with us.
 
-Source: wire-format 6.8; RFC 9171 section 5 has the procedures these words come from.
+Source: wire-format 6.8, security 2.3; RFC 9171 section 5 has the procedures of the first words.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["Reception"]
+__all__ = ["Reception", "Standing"]
 
 
 class Reception(IntEnum):
@@ -32,3 +32,21 @@ class Reception(IntEnum):
     def is_held(self) -> bool:
         """True where the receiver holds the bundle: it stored it now, or had it."""
         return self in (Reception.STORED, Reception.DUPLICATE)
+
+
+class Standing(IntEnum):
+    """What a peer whose badge is right may get from us. Source: security 2.3."""
+
+    FULL = 0
+    """Authority documents, reconciliation, bundles."""
+    CONTROL_ONLY = 1
+    """Authority documents and nothing else: its badge ended not long ago."""
+    REVOKED = 2
+    """Authority documents and nothing else: it was revoked, and shall hear so."""
+    REFUSED = 3
+    """Nothing."""
+
+    @property
+    def may_get_documents(self) -> bool:
+        """True for every peer but a refused one."""
+        return self is not Standing.REFUSED

@@ -19,13 +19,17 @@ from meshnode.errors import (
     ConfigError,
     ControlError,
     HomeError,
+    KeystoreError,
     LinkError,
     LinkTimeoutError,
+    LockedError,
     SchemaTooNewError,
     SendError,
     StoreCorruptError,
     StoreError,
     StoreFullError,
+    WipedError,
+    WrongSecretError,
 )
 from meshnode.stick import StickError
 from protocol.errors import (
@@ -111,6 +115,12 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         StoreCorruptError: Exit(6, "the store is damaged", "see 'meshnode doctor'"),
         StoreError: Exit(6, "the store could not do what was asked", "see 'meshnode doctor'"),
         SendError: Exit(7, "the message was refused; nothing was stored"),
+        LockedError: Exit(10, "the device is locked", "run 'meshnode unlock'"),
+        WrongSecretError: Exit(10, "the secret is wrong", "type it again"),
+        WipedError: Exit(10, "the device was wiped", "enrol it again in a new home"),
+        KeystoreError: Exit(
+            10, "the keys of the device cannot be used", "restore the home from its copy"
+        ),
         StickError: Exit(7, "a sealed file cannot be written or read as asked"),
         EnvelopeError: Exit(7, "sealed content cannot be opened here"),
         ControlError: Exit(

@@ -25,7 +25,7 @@ from meshnode.cli import exits
 from meshnode.cli.language import speak
 from meshnode.cli.main import program
 from meshnode.metrics import METRICS
-from protocol import classes, limits
+from protocol import classes, guards, limits
 from protocol.errors import CloseCode, MeshError, ProtocolError
 from protocol.session.states import render
 from tests.architecture.tree import ROOT
@@ -77,14 +77,16 @@ def _parsed(module: ModuleType) -> ast.Module:
 def write_limits() -> str:
     """Return the page of every bound with its value and its reason."""
     parts = []
-    for heading, names in _headed(inspect.getsource(limits)).items():
-        rows = [
-            (f"`{name}`", _value(getattr(limits, name)), reason) for name, reason in names.items()
-        ]
-        parts += [f"## {heading}", _table(["limit", "value", "reason"], rows)]
+    for module in (limits, guards):
+        for heading, names in _headed(module).items():
+            rows = [
+                (f"`{name}`", _value(getattr(module, name)), reason)
+                for name, reason in names.items()
+            ]
+            parts += [f"## {heading}", _table(["limit", "value", "reason"], rows)]
     return _page(
         "Limits",
-        "`protocol/limits.py` and `protocol/classes.py`",
+        "`protocol/limits.py`, `protocol/guards.py` and `protocol/classes.py`",
         "Nothing here is negotiable on the wire. The unit stands at the end of each name.",
         *parts,
         "## Lifetimes and classes",
@@ -103,8 +105,9 @@ def _constants_of_classes() -> Iterator[Sequence[str]]:
             yield f"`{name}`", _value(value), reason
 
 
-def _headed(source: str) -> dict[str, dict[str, str]]:
+def _headed(module: ModuleType) -> dict[str, dict[str, str]]:
     """Return the public constants with their texts, under the heading that they stand below."""
+    source = inspect.getsource(module)
     marks = {
         number: line.strip("# -").capitalize()
         for number, line in enumerate(source.splitlines(), 1)
@@ -116,13 +119,17 @@ def _headed(source: str) -> dict[str, dict[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             above = [heading for number, heading in marks.items() if number < node.lineno]
-            if above and node.target.id in texts and isinstance(_constant(node.target.id), int):
+            if (
+                above
+                and node.target.id in texts
+                and isinstance(_constant(module, node.target.id), int)
+            ):
                 found[above[-1]][node.target.id] = texts[node.target.id]
     return found
 
 
-def _constant(name: str) -> object:
-    return getattr(limits, name) if name[0] != "_" else None
+def _constant(module: ModuleType, name: str) -> object:
+    return getattr(module, name) if name[0] != "_" else None
 
 
 def _value(value: object) -> str:

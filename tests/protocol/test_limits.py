@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
-from protocol import limits
+from protocol import guards, limits
 from protocol.bundle import Header, Scope, Suite
 from protocol.limits import CLASS_RULES, KINDS, ClassRule, Kind, KindRule, TrafficClass
 from protocol.payloads import Sos, encode
 
 NUMBERS = {
     name: value
-    for name, value in vars(limits).items()
+    for module in (limits, guards)
+    for name, value in vars(module).items()
     if name.isupper() and not name.startswith("_") and isinstance(value, int)
 }
 DAY_S = 86_400
 
 
 def test_every_bound_is_public_and_positive() -> None:
-    names = {name for name in vars(limits) if name[0].isupper()} - {"Final", "IntEnum"}
-    assert names == set(limits.__all__)
+    for module in (limits, guards):
+        names = {name for name in vars(module) if name[0].isupper()} - {"Final", "IntEnum"}
+        assert names == set(module.__all__)
     assert all(value > 0 for value in NUMBERS.values())
 
 
 def test_every_constant_is_followed_by_its_reason() -> None:
-    tree = ast.parse(Path(limits.__file__).read_text(encoding="utf-8"))
-    for statement, following in zip(tree.body, tree.body[1:], strict=False):
+    bodies = [ast.parse(inspect.getsource(module)).body for module in (limits, guards)]
+    for statement, following in [pair for body in bodies for pair in pairwise(body)]:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             if statement.target.id.startswith("_"):
                 continue

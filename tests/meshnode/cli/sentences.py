@@ -25,10 +25,14 @@ _FAILURES = (
     "Finding",
     "HomeBusyError",
     "HomeError",
+    "KeystoreError",
+    "LockedError",
     "SendError",
     "StickError",
     "TextError",
     "UnknownNameError",
+    "WipedError",
+    "WrongSecretError",
 )
 _PUT_TOGETHER = ("setting '{0}': {1}", "{0} is {1}, the limit is {2}")
 """What errors make of their fields by themselves."""
