@@ -12,11 +12,17 @@ __all__ = [
     "BEACON_AMBER_MS",
     "BEACON_JUMP_MS_MAX",
     "CONTROL_GRACE_MS",
+    "ERASURES_HELD_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
+    "PASSES_HELD_MAX",
+    "PASS_MS_MAX",
+    "PQ_KEY_BYTES",
+    "PQ_SIGNATURE_BYTES",
     "REVOCATIONS_MAX",
     "SHIFT_MS_MAX",
     "UNIT_LIFE_MS",
+    "WIPES_HELD_MAX",
     "WIPE_CARRY_MS",
     "WIPE_DEVICES_MAX",
 ]
@@ -43,6 +49,18 @@ WIPE_DEVICES_MAX: Final = 10
 """Devices of one wipe order: nobody erases a fleet with one document."""
 WIPE_CARRY_MS: Final = 90 * _DAY_MS
 """A wipe order and its proofs are carried this long: as long as a badge lives."""
+PQ_KEY_BYTES: Final = 1_952
+"""Raw ML-DSA-65 public key (FIPS 204)."""
+PQ_SIGNATURE_BYTES: Final = 3_309
+"""ML-DSA-65 signature (FIPS 204)."""
+WIPES_HELD_MAX: Final = 100
+"""Wipe orders that a node holds: a thousand devices in 90 days, far more than are ever lost."""
+ERASURES_HELD_MAX: Final = 1_000
+"""Proofs of erasure that a node holds: one for each device of all those orders."""
+PASSES_HELD_MAX: Final = 500
+"""Passes that a node holds: newcomers of half a day in six zones."""
+PASS_MS_MAX: Final = 12 * _HOUR_MS
+"""A pass makes a device a member for one shift; after it the roster must name it."""
 UNIT_LIFE_MS: Final = 30 * _DAY_MS
 """A unit authority, which a leader holds in the field, is valid this long."""
 

@@ -72,6 +72,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "protocol/identity.py",
         "protocol/issuing.py",
         "protocol/stick.py",
+        "protocol/witnessed.py",
         "meshnode/authority_home.py",
         "meshnode/authority_keys.py",
         "meshnode/authority_state.py",

@@ -327,8 +327,8 @@ def read_document(data: bytes) -> dict[str, Record]:
     for signature in _many(outer[1], 1, 16, "7.1 signatures"):
         signer, mark = _fields(signature, 2, "7.1 a signature")
         _bin(signer, 8, 8, "7.2 signer")
-        _bin(mark, 0, 128, "7.1 signature bytes")
-    _uint(signed[1], 1, 5, "7.1 class")
+        _bin(mark, 0, 3_309, "7.1 signature bytes")
+    _uint(signed[1], 1, 7, "7.1 class")
     _bin(signed[2], 0, 32, "7.1 scope")
     _uint(signed[3], 1, 2**64 - 1, "7.1 epoch")
     _uint(signed[4], 1, 2**64 - 1, "7.1 version")
