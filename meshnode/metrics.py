@@ -25,6 +25,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "bundles_dropped_delivered": "bundles dropped because a receipt covers them",
         "bundles_dropped_expired": "bundles dropped because their lifetime ended",
         "documents_refused": "authority documents refused",
+        "documents_equivocal": "documents of one version that say different things: an alarm",
         "documents_accepted": "authority documents that came into force",
         "links_refused": "links dialled to us and closed unheard: no certificate, or too many",
         "sessions_broken": "sessions ended because the peer broke a rule or fell silent",

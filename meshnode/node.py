@@ -323,7 +323,9 @@ async def open_node(parts: NodeParts) -> AsyncIterator[Node]:
     keys = await parts.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
     if not keys:
         raise StoreCorruptError("the store holds no network key: enrol this device again")
-    membership = await Membership.load(parts.store, parts.runtime, Events(), Metrics())
+    membership = await Membership.load(
+        parts.store, parts.runtime, Events(), Metrics(), parts.identity.zone
+    )
     node = Node(parts, membership, next(iter(keys.values())))
     await node.relay.load()
     yield node

@@ -26,7 +26,9 @@ from protocol.identity import (
     Badge,
     Role,
     authority_rights_untrusted,
+    badge_key_untrusted,
     certificate_errors,
+    rights_untrusted,
     verify_badge_untrusted,
     verify_binding,
     verify_link_chain_untrusted,
@@ -44,6 +46,7 @@ __all__ = [
     "PassBody",
     "decode_erasure_untrusted",
     "decode_pass_untrusted",
+    "member_of_pass_untrusted",
     "verify_erasure",
     "verify_pass",
 ]
@@ -165,6 +168,15 @@ def verify_erasure(
     return badge
 
 
+def member_of_pass_untrusted(body: PassBody) -> tuple[Member, int, tuple[SquadId, ...]]:
+    """Return the member that a pass claims to make, its zone and its squads; proves nothing.
+
+    Raises: MalformedError, LimitExceededError, WeakKeyError.
+    """
+    key, rights = badge_key_untrusted(body.badge_chain[0]), rights_untrusted(body.badge_chain[0])
+    return Member(key, rights.role, rights.device_class, body.name), rights.zone, rights.squads
+
+
 def verify_pass(
     body: PassBody,
     message: bytes,
@@ -191,5 +203,4 @@ def verify_pass(
         issuer.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
         raise AuthenticationError("the unit authority did not sign this pass") from error
-    member = Member(badge.public_key, badge.role, badge.device_class, body.name)
-    return member, badge.zone, badge.squads
+    return member_of_pass_untrusted(body)

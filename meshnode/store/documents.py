@@ -1,4 +1,6 @@
-"""Authority documents in force, one per class and scope. What may be put here is not judged here.
+"""Authority documents in force, one per class and scope, and the time that they prove.
+
+What may be put here is not judged here.
 
 Source: wire-format 7, security 2.9.
 """
@@ -8,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import DocumentRecord
-from meshnode.store.schema import DocumentRow, table
+from meshnode.store.schema import DocumentRow, TimeFloorRow, table
 from protocol.limits import DOCUMENTS_HELD_MAX
 
 __all__ = [
     "DocumentKey",
     "all_documents",
     "all_raw",
+    "count_of_class",
+    "drop",
     "get",
     "has_room",
     "put",
+    "raise_time_floor",
     "raw_many",
+    "time_floor_ms",
     "versions",
 ]
 
@@ -30,6 +36,7 @@ DocumentKey: TypeAlias = tuple[int, bytes]
 """Class and scope."""
 
 _DOCUMENT = table(DocumentRow)
+_FLOOR = table(TimeFloorRow)
 
 
 def put(tx: Transaction, document: DocumentRecord) -> None:
@@ -73,6 +80,34 @@ def has_room(conn: Connection) -> bool:
     """True if one more document may be held."""
     count = conn.execute(select(func.count()).select_from(_DOCUMENT)).scalar_one()
     return int(count) < DOCUMENTS_HELD_MAX
+
+
+def count_of_class(conn: Connection, document_class: int) -> int:
+    """Return how many documents of one class are held."""
+    query = select(func.count()).select_from(_DOCUMENT)
+    query = query.where(_DOCUMENT.c.document_class == document_class)
+    return int(conn.execute(query).scalar_one())
+
+
+def drop(tx: Transaction, keys: Collection[DocumentKey]) -> None:
+    """Forget documents whose time is over."""
+    for key in keys:
+        tx.connection.execute(delete(_DOCUMENT).where(*_is(key)))
+
+
+def time_floor_ms(conn: Connection) -> int:
+    """Return the time than which it is surely later, Unix milliseconds; 0 if none was proven."""
+    found = conn.execute(select(_FLOOR.c.floor_ms)).scalar()
+    return 0 if found is None else int(found)
+
+
+def raise_time_floor(tx: Transaction, floor_ms: int) -> None:
+    """Keep a signed time; one that is not later than that held changes nothing."""
+    held = tx.connection.execute(select(_FLOOR.c.floor_ms)).scalar()
+    if held is None:
+        tx.connection.execute(insert(_FLOOR).values(key=1, floor_ms=floor_ms))
+    elif floor_ms > held:
+        tx.connection.execute(update(_FLOOR).values(floor_ms=floor_ms))
 
 
 def raw_many(conn: Connection, keys: Collection[DocumentKey]) -> list[bytes]:

@@ -35,6 +35,7 @@ __all__ = [
     "ReceivingChainRow",
     "RecipientRow",
     "SendingChainRow",
+    "TimeFloorRow",
     "TombstoneRow",
     "UnopenedRow",
     "table",
@@ -310,6 +311,14 @@ class DocumentRow(_Base, table=True):
     digest: bytes = Field(sa_column=_bytes())
     raw: bytes = Field(sa_column=_bytes())
     received_ms: int = Field(sa_column=_whole())
+
+
+class TimeFloorRow(_Base, table=True):
+    """The one row about signed time: it is surely later than this."""
+
+    __tablename__ = "time_floor"
+    key: int = Field(primary_key=True)
+    floor_ms: int = Field(sa_column=_whole())
 
 
 class OwnPrekeyRow(_Base, table=True):

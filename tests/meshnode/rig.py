@@ -197,10 +197,14 @@ ZONE_SCOPE = Scope.for_zone(ZONE)
 
 @asynccontextmanager
 async def open_rig(
-    plans: Sequence[DevicePlan] = USUAL, *, seed: int = 1, sealing: str = "stand-in"
+    plans: Sequence[DevicePlan] = USUAL,
+    *,
+    seed: int = 1,
+    sealing: str = "stand-in",
+    has_beacons: bool = False,
 ) -> AsyncIterator[Rig]:
     """Give enrolled nodes over fresh stores."""
-    rig = Rig(_fleet(tuple(plans), seed), Tracer(), MemoryNetwork(), {})
+    rig = Rig(_fleet(tuple(plans), seed, has_beacons), Tracer(), MemoryNetwork(), {})
     async with AsyncExitStack() as stack:
         for device in rig.fleet.devices:
             member = await _member(stack, rig, device, seed, sealing)
@@ -209,8 +213,9 @@ async def open_rig(
 
 
 @cache
-def _fleet(plans: tuple[DevicePlan, ...], seed: int) -> Fleet:
-    return make_fleet(plans, seeded_entropy(seed, "authority"), START_MS)
+def _fleet(plans: tuple[DevicePlan, ...], seed: int, has_beacons: bool) -> Fleet:
+    entropy = seeded_entropy(seed, "authority")
+    return make_fleet(plans, entropy, START_MS, has_beacons=has_beacons)
 
 
 async def _member(
