@@ -13,8 +13,9 @@ from meshnode.directory import Directory, Guest
 from meshnode.errors import StoreCorruptError
 from protocol import authority, orders, witnessed
 from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument, signer_id
+from protocol.certificates import issuer_key_untrusted
 from protocol.guards import WIPE_CARRY_MS
-from protocol.identity import Badge, issuer_key_untrusted
+from protocol.identity import Badge
 from protocol.ids import NodeId
 from protocol.orders import Revocation, RevocationBody, WipeBody
 from protocol.reports import Standing

@@ -20,7 +20,6 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -54,14 +53,12 @@ __all__ = [
     "Rights",
     "Role",
     "authority_rights_untrusted",
-    "badge_key_untrusted",
     "binding_message",
     "certificate_errors",
     "check_anchor_untrusted",
     "check_link_dates_untrusted",
     "decode_device_class",
     "decode_role",
-    "issuer_key_untrusted",
     "rights_untrusted",
     "verify_badge_untrusted",
     "verify_binding",
@@ -222,25 +219,6 @@ def authority_rights_untrusted(issuer: bytes) -> AuthorityRights:
         return _authority_rights_untrusted(
             _extension(_parse_untrusted(issuer), AUTHORITY_RIGHTS_OID)
         )
-
-
-def issuer_key_untrusted(issuer: bytes) -> bytes:
-    """Return the public key (DER) of an issuer's certificate (DER), by which it is revoked.
-
-    Raises: MalformedError, LimitExceededError.
-    """
-    with certificate_errors():
-        key = _parse_untrusted(issuer).public_key()
-        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def badge_key_untrusted(badge: bytes) -> bytes:
-    """Return the raw public key in a badge (DER); nothing is checked but its form.
-
-    Raises: MalformedError, LimitExceededError, WeakKeyError.
-    """
-    with certificate_errors():
-        return _device_key(_parse_untrusted(badge))
 
 
 def verify_link_chain_untrusted(

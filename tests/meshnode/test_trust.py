@@ -20,8 +20,9 @@ from protocol.authority import (
     unit_signer,
 )
 from protocol.bundle import Scope
+from protocol.certificates import issuer_key_untrusted
 from protocol.guards import BEACON_JUMP_MS_MAX, PASS_MS_MAX, WIPE_CARRY_MS
-from protocol.identity import DeviceClass, Rights, Role, issuer_key_untrusted
+from protocol.identity import DeviceClass, Rights, Role
 from protocol.ids import NodeId, node_id_of, squad_id_of
 from protocol.issuing import issue_badge, make_unit
 from protocol.orders import Revocation, issuer_id
