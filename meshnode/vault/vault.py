@@ -89,6 +89,10 @@ class Vault:
             # All of them: an unwrapped key does not say its tier, and the others come back alone.
             self._ciphers.clear()
 
+    def require(self, kind: DataKind) -> None:
+        """Raises: LockedError if rows of `kind` cannot be opened now."""
+        self._master(kind.tier)
+
     def _master(self, tier: Tier) -> bytes:
         try:
             return self._masters[tier]
@@ -181,12 +185,16 @@ class Vault:
         try:
             return _decrypt(cipher, sealed, place)
         except ValueError as error:
-            if self.on_broken is not None:
-                self.on_broken(kind)
-            raise SealBrokenError(
-                f"a row of kind {kind.name} is damaged or was moved: restore the store, "
-                "or enrol this device again"
-            ) from error
+            raise self.broken(kind) from error
+
+    def broken(self, kind: DataKind) -> SealBrokenError:
+        """Tell of a row that does not open, and return the error to raise."""
+        if self.on_broken is not None:
+            self.on_broken(kind)
+        return SealBrokenError(
+            f"a row of kind {kind.name} is damaged or was moved: restore the store, "
+            "or enrol this device again"
+        )
 
 
 def _decrypt(cipher: AESGCMSIV, sealed: bytes, place: bytes) -> bytes:
