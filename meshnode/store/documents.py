@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from meshnode.store.engine import Transaction
 from meshnode.store.records import DocumentRecord
 from meshnode.store.schema import DocumentRow, TimeFloorRow, table
+from meshnode.store.sealing import Seals, document_seat
 from protocol.limits import DOCUMENTS_HELD_MAX
 
 __all__ = [
@@ -45,6 +46,7 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
     The caller has checked it in this transaction (wire-format 7.6).
     """
     key = (document.document_class, document.scope)
+    seat = document_seat(*key, document.received_ms)
     tx.connection.execute(delete(_DOCUMENT).where(*_is(key)))
     tx.connection.execute(
         insert(_DOCUMENT).values(
@@ -53,7 +55,7 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
             epoch=document.epoch,
             version=document.version,
             digest=document.digest,
-            raw=document.raw,
+            raw=Seals(tx.connection).seal(seat, document.raw),
             received_ms=document.received_ms,
         )
     )
@@ -62,7 +64,7 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
 def get(conn: Connection, key: DocumentKey) -> DocumentRecord | None:
     """Return the document in force for one class and scope."""
     row = conn.execute(select(_DOCUMENT).where(*_is(key))).first()
-    return None if row is None else _document(row)
+    return None if row is None else _document(row, Seals(conn))
 
 
 def versions(conn: Connection) -> dict[DocumentKey, tuple[int, int]]:
@@ -124,7 +126,8 @@ def all_raw(conn: Connection) -> list[bytes]:
 def all_documents(conn: Connection) -> list[DocumentRecord]:
     """Return every document in force by class and scope."""
     query = select(_DOCUMENT).order_by(_DOCUMENT.c.document_class, _DOCUMENT.c.scope)
-    return [_document(row) for row in conn.execute(query)]
+    seals = Seals(conn)
+    return [_document(row, seals) for row in conn.execute(query)]
 
 
 def _key(document: DocumentRecord) -> DocumentKey:
@@ -135,13 +138,14 @@ def _is(key: DocumentKey) -> tuple[Any, ...]:
     return (_DOCUMENT.c.document_class == int(key[0]), _DOCUMENT.c.scope == key[1])
 
 
-def _document(row: Row[Any]) -> DocumentRecord:
+def _document(row: Row[Any], seals: Seals) -> DocumentRecord:
+    seat = document_seat(row.document_class, row.scope, row.received_ms)
     return DocumentRecord(
         document_class=row.document_class,
         scope=row.scope,
         epoch=row.epoch,
         version=row.version,
         digest=row.digest,
-        raw=row.raw,
+        raw=seals.open(seat, row.raw),
         received_ms=row.received_ms,
     )

@@ -81,6 +81,8 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/enrol.py",
         "meshnode/links/tls.py",
         "meshnode/store/keyring.py",
+        "meshnode/vault/vault.py",
+        "meshnode/vault/wrapping.py",
         "sims/fleet.py",
         "sims/sealer.py",
     ),
