@@ -251,7 +251,7 @@ class Api:
         if self._guard is not None:
             return self._guard.describe()
         # A node without a guard is opened and shut by whoever made it.
-        return {"is_locked": self._node.desk is None, "secret": SecretCase.UNATTENDED.value}
+        return {"is_locked": self._node.desk is None, "protection": SecretCase.UNATTENDED.value}
 
     def _meets_gateway(self) -> bool:
         """True if a gateway is in contact, or this is one."""

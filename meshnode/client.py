@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import trio
 
@@ -21,9 +21,6 @@ from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home
 from meshnode.runtime import Runtime
 
 __all__ = ["NodeApi", "RemoteApi", "open_api"]
-
-
-_NOT_RUNNING: Final = "no node runs in this home: start it by 'meshnode run'"
 
 
 class NodeApi(Protocol):
@@ -225,18 +222,22 @@ class LocalApi(Api):
 
     async def lock(self) -> bool:
         """Nothing stays open behind a command. Raises: ControlError."""
-        raise ControlError("not_running", _NOT_RUNNING)
+        raise _not_running()
 
     async def unlock(self, secret: str) -> bool:
         """Nothing would stay open behind a command. Raises: ControlError."""
-        raise ControlError("not_running", _NOT_RUNNING)
+        raise _not_running()
 
     async def follow(self) -> AsyncGenerator[Json, None]:
         """Nothing happens in a node that does not run. Raises: ControlError."""
         if not self.is_running:
-            raise ControlError("not_running", _NOT_RUNNING)
+            raise _not_running()
         async for event in super().follow():
             yield event
+
+
+def _not_running() -> ControlError:
+    return ControlError("not_running", "no node runs in this home: start it by 'meshnode run'")
 
 
 @asynccontextmanager

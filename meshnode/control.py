@@ -45,8 +45,8 @@ _METHODS: Final = frozenset(
         "unlock",
     }
 )
-_UNATTENDED: Final = frozenset({"follow", "inbox", "keys", "peers", "status"})
-"""What a screen asks again and again by itself: it says nothing of somebody being there."""
+_UNATTENDED: Final = frozenset({"follow", "inbox", "keys", "mark_read", "peers", "status"})
+"""What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144
 """A request holds one text of 16 kB, at most six times as long in JSON."""
 _SEND_S_MAX: Final = 30.0

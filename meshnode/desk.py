@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 import trio
 
@@ -31,10 +30,7 @@ from meshnode.supervisor import keep_running
 from protocol.envelope import Sealer
 from protocol.ids import NodeId
 
-__all__ = ["LOCKED", "Carrier", "Desk", "DeskParts"]
-
-LOCKED: Final = "the device is locked: run 'meshnode unlock'"
-"""What everybody is told who asks for something that needs the agent's keys."""
+__all__ = ["Carrier", "Desk", "DeskParts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +164,7 @@ class _Pen:
     def __call__(self, message: bytes) -> bytes:
         """Return the signature. Raises: LockedError."""
         if self._sign is None:
-            raise LockedError(LOCKED)
+            raise LockedError("the device is locked: run 'meshnode unlock'")
         return self._sign(message)
 
     def put_away(self) -> None:

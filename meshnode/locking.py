@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import trio
 
@@ -31,10 +31,6 @@ from protocol.envelope import Sealer
 from protocol.identity import DeviceClass
 
 __all__ = ["AgentKeys", "Guard", "GuardParts", "LockReason", "SecretCase"]
-
-_ENDED: Final = (
-    "no beacon of the centre came in time: the device opens again once it has met one with news"
-)
 
 
 class SecretCase(StrEnum):
@@ -137,7 +133,7 @@ class Guard:
         lease = self.lease()
         return {
             "is_locked": self.node.desk is None,
-            "secret": self.case.value,
+            "protection": self.case.value,
             "auto_lock_s": self._auto_lock_s,
             "lease": lease.state.value,
             "has_beacon": lease.has_beacon,
@@ -172,7 +168,10 @@ class Guard:
                 return False
             try:
                 if self.lease().state is LeaseState.ENDED:
-                    raise LeaseEndedError(_ENDED)
+                    raise LeaseEndedError(
+                        "no beacon of the centre came in time: the device opens again "
+                        "once it has met one with news"
+                    )
                 sign = await self.node.runtime.run_blocking(self._parts.keys.unlock, secret)
             except KeystoreError as error:
                 self.node.metrics.count("unlocks_refused")

@@ -17,7 +17,7 @@ from functools import partial
 import trio
 
 from meshnode.contact_log import ContactLog
-from meshnode.desk import LOCKED, Carrier, Desk, DeskParts
+from meshnode.desk import Carrier, Desk, DeskParts
 from meshnode.discovery.base import Discovery
 from meshnode.errors import LockedError, StoreCorruptError, StoreError
 from meshnode.events import Events, LockChanged
@@ -168,7 +168,7 @@ class Node:
     def require_desk(self) -> Desk:
         """Return the desk. Raises: LockedError while there is none."""
         if self._desk is None:
-            raise LockedError(LOCKED)
+            raise LockedError("the device is locked: run 'meshnode unlock'")
         return self._desk
 
     @property
