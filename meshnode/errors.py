@@ -6,7 +6,7 @@ MeshError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
-├── KeystoreError    keys at rest cannot be used; LockedError, WipedError,
+├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
 └── ControlError     the running node did not answer, or refused
 
@@ -24,6 +24,7 @@ __all__ = [
     "HomeBusyError",
     "HomeError",
     "KeystoreError",
+    "LeaseEndedError",
     "LinkClosedError",
     "LinkError",
     "LinkTimeoutError",
@@ -107,6 +108,10 @@ class KeystoreError(MeshError):
 
 class LockedError(KeystoreError):
     """The agent's secret is needed for this: the device is locked."""
+
+
+class LeaseEndedError(KeystoreError):
+    """No beacon of the centre came in time; no secret opens the keys until one does."""
 
 
 class WrongSecretError(KeystoreError):

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from meshnode.desk import DeskParts
 from meshnode.enrol import DeviceKeys, FirstPrekey, first_prekey
 from meshnode.enrolled import save_enrolled
 from meshnode.links.tls import TLSFiles
@@ -38,7 +39,14 @@ from protocol.authority import (
 )
 from protocol.enrolment import Enrolled, Secrets
 from protocol.envelope import Sealer
-from protocol.identity import Badge, DeviceClass, Rights, Role, verify_badge_untrusted
+from protocol.identity import (
+    Badge,
+    DeviceClass,
+    Rights,
+    Role,
+    binding_message,
+    verify_badge_untrusted,
+)
 from protocol.ids import NodeId, squad_id_of
 from protocol.issuing import (
     RegionalAuthority,
@@ -50,7 +58,7 @@ from protocol.issuing import (
     public_key_der,
 )
 
-__all__ = ["Cards", "Device", "DevicePlan", "Fleet", "make_fleet"]
+__all__ = ["Cards", "Device", "DevicePlan", "Fleet", "make_fleet", "memory_certificate"]
 
 ZONE = 1
 _SIGNATURE_BYTES = {"device": 71, "authority": 103}
@@ -91,7 +99,13 @@ class Device:
     @property
     def identity(self) -> NodeIdentity:
         """Who it is, as a node needs it."""
-        return NodeIdentity(self.node, ZONE, self.badge.chain, self.keys.badge.sign)
+        certificates = (memory_certificate(self.plan.name), *self.link_chain[:1])
+        binding = {each: self.keys.badge.sign(binding_message(each)) for each in certificates}
+        return NodeIdentity(self.node, ZONE, self.badge.chain, binding)
+
+    def desk(self, sealer: Sealer) -> DeskParts:
+        """What its agent's secret opens."""
+        return DeskParts(sealer, self.keys.badge.sign)
 
     def write_link_files(self, folder: Path) -> TLSFiles:
         """Write link key and certificates to `folder`, as TLS takes them from files only."""
@@ -150,6 +164,11 @@ class Fleet:
         enrolled = Enrolled(device.badge, (), root, self.documents, (), secrets)
         await save_enrolled(store, enrolled, prekey, runtime)
         return prekey
+
+
+def memory_certificate(name: str) -> bytes:
+    """Return what stands for the link certificate of a device on links in memory."""
+    return f"link certificate of {name}".encode()
 
 
 def make_fleet(

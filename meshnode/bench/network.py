@@ -118,7 +118,7 @@ async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ..
     async with open_home(home, Settings(), runtime) as node:
         keys = await node.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
         network_key = next(iter(keys.values()))
-        author = Author(node.identity.node, node.identity.sign, runtime, network_key)
+        author = Author(node.identity.node, node.require_desk().sign, runtime, network_key)
 
         def write(tx: Transaction, numbers: range) -> None:
             for number in numbers:

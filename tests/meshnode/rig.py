@@ -26,7 +26,7 @@ from protocol.ids import BundleId, NodeId, ShortId, squad_id_of
 from protocol.limits import KINDS, Kind
 from protocol.reports import Reception
 from protocol.routing.gain import Gain
-from sims.fleet import ZONE, Device, DevicePlan, Fleet, make_fleet
+from sims.fleet import ZONE, Device, DevicePlan, Fleet, make_fleet, memory_certificate
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
 from sims.sealer import StandInSealer
 
@@ -232,9 +232,9 @@ async def _member(
         identity=device.identity,
         store=store,
         runtime=machine.runtime,
-        sealer=sealer,
         router=Gain(),
-        bearer=rig.network.bearer(Address(name, 1), f"link certificate of {name}".encode()),
+        bearer=rig.network.bearer(Address(name, 1), memory_certificate(name)),
+        desk=device.desk(sealer),
     )
     node = await stack.enter_async_context(open_node(parts))
     return Member(device, machine, store, parts, node)
