@@ -47,6 +47,7 @@ class TCPLink(Link):
     ) -> None:
         self._stream = secured.stream
         self.peer_certificate = secured.peer_certificate
+        self.peer_not_after_ms = secured.peer_not_after_ms
         self.local_certificate = local_certificate
         self.remote = remote
         self.local = local
