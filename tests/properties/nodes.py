@@ -310,4 +310,7 @@ class Node:
             self.store(len(self.unsettled))
         before_bytes = self.sent_bytes
         self.send(1 << 16)
+        if self.is_restricting:
+            # The goodbye comes after everything else has gone.
+            self.send(1 << 16)
         return was_busy or self.sent_bytes > before_bytes

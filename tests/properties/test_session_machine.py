@@ -221,6 +221,15 @@ class Doubting(Meeting):
     def doubt(self, side: int, standing: Standing) -> None:
         self.node(side).doubt(standing)
 
+    @rule(side=SIDES, ids=st.sets(IDS, min_size=1, max_size=6))
+    def doubt_with_bundles_at_hand(self, side: int, ids: set[int]) -> None:
+        """Learn it at the worst moment: bundles are read and ready, and none has gone out yet."""
+        node = self.node(side)
+        node.write(ids)
+        node.read_store(1 << 20)
+        node.supply(len(node.given_out))
+        node.doubt(Standing.REVOKED)
+
     @precondition(lambda self: self.is_linked)
     @rule(side=SIDES)
     def leave(self, side: int) -> None:
