@@ -22,6 +22,7 @@ from meshnode.events import Events
 from meshnode.housekeeping import Housekeeping
 from meshnode.inbox import Inbox, InboxParts
 from meshnode.key_requests import KeyRequests
+from meshnode.knock_keys import KnockKeyring
 from meshnode.ledger import Ledger
 from meshnode.links.base import Address, Bearer, Link
 from meshnode.links.contacts import Hint
@@ -81,6 +82,8 @@ class NodeParts:
     """In which order a peer gets what it lacks."""
     bearer: Bearer
     """How links are made."""
+    knock_keys: KnockKeyring | None = None
+    """Where links get their knock keys; None for bearers that knock nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Node:
         self.runtime = runtime
         self.sealer = parts.sealer
         self.bearer = parts.bearer
+        self.knock_keys = parts.knock_keys
         self.membership = membership
         self.events = membership.events
         self.metrics = membership.metrics
