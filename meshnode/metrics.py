@@ -28,8 +28,10 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "documents_equivocal": "documents of one version that say different things: an alarm",
         "documents_accepted": "authority documents that came into force",
         "links_refused": "links dialled to us and closed unheard: no certificate, or too many",
+        "knocks_refused": "connections closed unanswered: no knock, or a wrong, old or used one",
         "sessions_broken": "sessions ended because the peer broke a rule or fell silent",
         "peers_refused": "links whose badge was refused",
+        "peers_restricted": "links whose peer got authority documents only: revoked, or expired",
         "messages_sent": "messages taken from this device's people",
         "messages_opened": "messages opened for this device's people",
         "messages_unopenable": "bundles for this device that nothing will ever open",
@@ -46,6 +48,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "hints_dropped": "sightings beyond what the node follows up",
         "mdns_failures": "times that multicast discovery broke and was started again",
         "mdns_ignored": "multicast announcements that name no place to dial",
+        "mdns_untagged": "multicast announcements that no member made: wrong tag, or none",
         "session_defects": "sessions that a defect of this program ended; please report it",
         "rooms_restarted": "parts of the node that failed and were started again",
     }

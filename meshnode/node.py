@@ -23,6 +23,7 @@ from meshnode.errors import LockedError, StoreCorruptError, StoreError
 from meshnode.events import Events, LockChanged
 from meshnode.housekeeping import Housekeeping
 from meshnode.inbox import Inbox
+from meshnode.knock_keys import KnockKeyring
 from meshnode.ledger import Ledger
 from meshnode.links.base import Address, Bearer, Link
 from meshnode.links.contacts import Hint
@@ -80,6 +81,8 @@ class NodeParts:
     """How links are made."""
     desk: DeskParts | None = None
     """What the agent's secret opens; None starts the node locked."""
+    knock_keys: KnockKeyring | None = None
+    """Where links get their knock keys; None for bearers that knock nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Node:
         self.store = store
         self.runtime = runtime
         self.bearer = parts.bearer
+        self.knock_keys = parts.knock_keys
         self.membership = membership
         self.events = membership.events
         self.metrics = membership.metrics

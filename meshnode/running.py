@@ -24,8 +24,10 @@ from meshnode.discovery.probe import UnicastProbe
 from meshnode.enrol import DeviceIdentity, load_identity
 from meshnode.errors import HomeBusyError, HomeError, LockedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
+from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
 from meshnode.links.base import Address, parse_address
+from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.locking import AgentKeys, Guard, GuardParts, SecretCase
@@ -38,7 +40,7 @@ from protocol import authority
 from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
 from protocol.errors import ExpiredError
-from protocol.identity import rights_untrusted, verify_badge_untrusted
+from protocol.identity import Role, rights_untrusted, verify_badge_untrusted
 from protocol.limits import PROBES_MAX
 from protocol.routing import ROUTERS
 
@@ -108,7 +110,10 @@ async def open_guarded(
     secret = access.secret() if needs_secret else None
     with locked(place):
         async with open_store(place.store, runtime, bytes_max=settings.store.bytes_max) as store:
-            bearer = await _bearer(home, settings, runtime, store)
+            knock_keys = KnockKeyring(store)
+            await knock_keys.load()
+            knocks = Knocks(runtime, knock_keys, is_gateway=rights.role is Role.GATEWAY)
+            bearer = await _bearer(home, settings, runtime, store, knocks)
             binding = load_binding(home, identity.link_chain[0])
             parts = NodeParts(
                 identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
@@ -116,6 +121,7 @@ async def open_guarded(
                 runtime=runtime,
                 router=ROUTERS[settings.routing.policy](),
                 bearer=bearer,
+                knock_keys=knock_keys,
             )
             async with open_node(parts) as node:
                 bearer.metrics = node.metrics
@@ -171,7 +177,9 @@ def _enrolled_ms(identity: DeviceIdentity, node: Node) -> int:
         return 0
 
 
-async def _bearer(home: Path, settings: Settings, runtime: Runtime, store: Store) -> TCPBearer:
+async def _bearer(
+    home: Path, settings: Settings, runtime: Runtime, store: Store, knocks: Knocks
+) -> TCPBearer:
     raws = await store.read(documents.all_raw)
     roots = [authority.decode_untrusted(raw) for raw in raws]
     anchors = [
@@ -182,7 +190,7 @@ async def _bearer(home: Path, settings: Settings, runtime: Runtime, store: Store
     ]
     contexts = make_contexts(TLSFiles.in_home(home), anchors)
     listen = [_listen_address(text) for text in settings.links.listen]
-    return TCPBearer(contexts, runtime, listen)
+    return TCPBearer(contexts, runtime, listen, knocks=knocks)
 
 
 def _renew_contexts(home: Path, node: Node, bearer: TCPBearer) -> None:
@@ -268,7 +276,9 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
             # Imported here: a node that finds nobody by multicast needs no multicast library.
             from meshnode.discovery.mdns import MulticastDiscovery
 
-            found.append(MulticastDiscovery(listening[0].port, watch, runtime, node.metrics))
+            port = listening[0].port
+            knocks = node.bearer.knocks if isinstance(node.bearer, TCPBearer) else None
+            found.append(MulticastDiscovery(port, watch, runtime, node.metrics, knocks=knocks))
         if settings.discovery.probe:
             found.append(UnicastProbe(watch, runtime, node.metrics, last_known))
         return found
@@ -280,5 +290,5 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
         static=static,
         is_serving=bool(settings.links.listen),
         discoveries=discoveries,
-        watches=(watch.run, follow),
+        watches=(watch.run, follow, *([node.knock_keys.run] if node.knock_keys else [])),
     )

@@ -22,8 +22,13 @@ __all__ = [
     "CONTACT_KEEP_MS",
     "CONTROL_GRACE_MS",
     "DATA_KEYS_CACHED_MAX",
+    "EPOCH_MS",
     "ERASURES_HELD_MAX",
     "EVIDENCE_KEEP_MS",
+    "KNOCKS_KEPT_MAX",
+    "KNOCK_EPOCHS_OLD",
+    "KNOCK_KEYS_MAX",
+    "KNOCK_MS_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
     "PASSES_HELD_MAX",
@@ -48,6 +53,18 @@ __all__ = [
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
+
+# --- knocks ------------------------------------------------------------------------------------
+EPOCH_MS: Final = 7 * _DAY_MS
+"""Knock keys are renewed weekly: a leaked one shows presence for no longer than they are kept."""
+KNOCK_EPOCHS_OLD: Final = 3
+"""Weeks before the present one whose key still opens: a node away for three weeks can return."""
+KNOCK_KEYS_MAX: Final = 4
+"""Keys of one week that are tried: one per centre that made some while they were out of touch."""
+KNOCK_MS_MAX: Final = 2_000
+"""From the connection to the last byte of its knock: one round trip and a slow radio."""
+KNOCKS_KEPT_MAX: Final = 131_072
+"""Knocks remembered against replay, 16 bytes each: 13 a minute through a whole week."""
 
 # --- standing ----------------------------------------------------------------------------------
 CONTROL_GRACE_MS: Final = 14 * _DAY_MS
@@ -129,6 +146,7 @@ AUDIT_KEEP_MS: Final = 365 * _DAY_MS
 PURGE_PERIOD_MS: Final = _HOUR_MS
 """Time between two purges of a running node: a day's key goes within the hour after its time."""
 
+assert KNOCK_EPOCHS_OLD * EPOCH_MS < LEASE_BOX_MS
 assert LEASE_MS < LEASE_BOX_MS < WIPE_CARRY_MS
 assert BEACON_AMBER_MS < LEASE_MS
 assert SECRET_DELAY_MS < SECRET_DELAY_MS_MAX

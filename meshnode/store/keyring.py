@@ -123,6 +123,8 @@ class KeyPurpose(IntEnum):
     """Keys the short ids of the whole network."""
     ZONE_SOS = 2
     """Opens the SOS of a zone; the only one that needs the agent (`sealing.network_key_seat`)."""
+    KNOCK = 3
+    """Lets a dial through to TLS, for a week; its id begins with the number of the week."""
 
 
 @dataclass(frozen=True, slots=True)

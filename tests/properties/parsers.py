@@ -28,7 +28,6 @@ from protocol.armour import TextForm
 from protocol.canonical import Value, encode
 from protocol.errors import (
     AuthenticationError,
-    ExpiredError,
     IdentityError,
     LimitExceededError,
     MalformedError,
@@ -64,7 +63,6 @@ ANSWER = make_answer()
 ANCHORS = [ROOT.certificate]
 BADGE_CHAIN, LINK_CHAIN = ANSWER.badge_chain, ANSWER.link_chain
 CERTIFICATES = (BADGE_CHAIN[0], BADGE_CHAIN[1], LINK_CHAIN[0], ROOT.certificate)
-DATES = (MalformedError, LimitExceededError, ExpiredError)
 IDENTITY = (MalformedError, LimitExceededError, IdentityError)
 SCOPE = bundle.Scope.for_squad(ZONE, b"squad-id").encode()
 NODE = bytes(range(16))
@@ -305,16 +303,21 @@ PARSERS: tuple[Parser, ...] = (
         IDENTITY,
     ),
     Parser(
+        "identity.read_badge_untrusted",
+        of_chain(lambda chain: identity.read_badge_untrusted(chain, ANCHORS)),
+        (encode(BADGE_CHAIN), encode(LINK_CHAIN)),
+        IDENTITY,
+    ),
+    Parser(
         "identity.verify_link_chain_untrusted",
         of_chain(lambda chain: identity.verify_link_chain_untrusted(chain, ANCHORS, NOW_MS)),
         (encode(LINK_CHAIN), encode(BADGE_CHAIN)),
         IDENTITY,
     ),
     Parser(
-        "identity.check_link_dates_untrusted",
-        lambda data: identity.check_link_dates_untrusted(data, NOW_MS),
+        "identity.link_dates_untrusted",
+        identity.link_dates_untrusted,
         CERTIFICATES,
-        DATES,
     ),
     Parser("identity.check_anchor_untrusted", identity.check_anchor_untrusted, CERTIFICATES[::-1]),
     Parser(
