@@ -5,7 +5,7 @@ Both give the same calls, so a command neither knows nor cares which it is. Sour
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -207,17 +207,24 @@ class LocalApi(Api):
 
 @asynccontextmanager
 async def open_api(
-    home: Path, runtime: Runtime, settings: Settings | None = None
+    home: Path,
+    runtime: Runtime,
+    settings: Settings | None = None,
+    ask: Callable[[], str | None] = lambda: None,
 ) -> AsyncIterator[RemoteApi | LocalApi]:
     """Give the calls of the node in `home`, running or not.
 
+    `ask` is called once for the agent's secret, and only where no node runs and one is needed;
+    with None the device stays locked.
     Raises: HomeBusyError if another command keeps it busy; HomeError, ConfigError,
-    EnrolmentError, StoreError.
+    EnrolmentError, KeystoreError, StoreError.
     """
     # Imported here: a command that talks to a running node needs no store and no links.
-    from meshnode.running import open_home
+    from meshnode.running import needs_secret, open_home
 
     deadline_s = trio.current_time() + BUSY_S_MAX
+    secret: str | None = None
+    has_asked = False
     async with AsyncExitStack() as stack:
         while True:
             lines = await connect(Home(home).control_socket)
@@ -226,8 +233,11 @@ async def open_api(
                 yield RemoteApi(lines)
                 return
             chosen = load_settings(home) if settings is None else settings
+            if not has_asked and needs_secret(home, runtime):
+                secret, has_asked = ask(), True
             try:
-                node = await stack.enter_async_context(open_home(home, chosen, runtime))
+                opened = open_home(home, chosen, runtime, secret=secret)
+                node = await stack.enter_async_context(opened)
             except HomeBusyError:
                 if trio.current_time() > deadline_s:
                     raise

@@ -38,6 +38,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "keys_given": "chain keys handed to readers",
         "keys_requested": "requests for missing chain keys written",
         "prekeys_refused": "prekeys of others that cannot be sealed to",
+        "seals_broken": "sealed rows that were damaged, moved, or without their key",
         "hints": "sightings of possible peers",
         "hints_dropped": "sightings beyond what the node follows up",
         "mdns_failures": "times that multicast discovery broke and was started again",

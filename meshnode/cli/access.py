@@ -19,14 +19,14 @@ def with_node(ctx: typer.Context, action: Callable[[NodeApi], Awaitable[T]]) -> 
     """Return what `action` gives over the node of `--home`. Raises: MeshError."""
     import trio
 
-    from meshnode.cli.texts import home_of
+    from meshnode.cli.texts import asking, home_of
     from meshnode.client import open_api
     from meshnode.runtime import system_runtime
 
     home, runtime = home_of(ctx), system_runtime()
 
     async def reach() -> T:
-        async with open_api(home, runtime) as api:
+        async with open_api(home, runtime, ask=asking) as api:
             return await action(api)
 
     return trio.run(reach)

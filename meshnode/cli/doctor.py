@@ -30,11 +30,11 @@ def doctor(
     import trio
 
     from meshnode.cli.show import print_json
-    from meshnode.cli.texts import home_of
+    from meshnode.cli.texts import asking, home_of
     from meshnode.doctor import Level, examine
     from meshnode.runtime import system_runtime
 
-    findings = trio.run(examine, home_of(ctx), system_runtime())
+    findings = trio.run(examine, home_of(ctx), system_runtime(), None, asking)
     failed = sum(finding.level is Level.FAIL for finding in findings)
     if as_json:
         print_json(

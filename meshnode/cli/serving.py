@@ -18,8 +18,9 @@ import typer
 from meshnode.api import Api
 from meshnode.cli.language import say
 from meshnode.cli.show import local_time, safe
+from meshnode.cli.texts import asking
 from meshnode.config import Settings, load_settings
-from meshnode.running import run_home
+from meshnode.running import needs_secret, run_home
 from meshnode.runtime import Runtime, Trace, silent, system_runtime
 from meshnode.trace import trace_to_file, trace_to_stream
 
@@ -50,7 +51,8 @@ async def _serve(home: Path, settings: Settings, runtime: Runtime) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
-            node = await nursery.start(run_home, home, settings, runtime)
+            secret = asking() if needs_secret(home, runtime) else None
+            node = await nursery.start(run_home, home, settings, runtime, secret)
             listening = ", ".join(str(address) for address in node.manager.listening)
             name = node.membership.directory.name_of(node.identity.node)
             _tell(runtime, say("'{name}' is running", name=name))

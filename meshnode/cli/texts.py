@@ -16,6 +16,8 @@ from protocol.errors import LimitExceededError, MeshError
 
 __all__ = [
     "TextError",
+    "agent_secret",
+    "asking",
     "draw_qr",
     "home_of",
     "is_terminal",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _VARIABLE = "MESHNODE_PASSPHRASE"
+_AGENT_VARIABLE = "MESHNODE_SECRET"
 _CHARACTERS_MAX = 1_024
 _MESSAGE_CHARACTERS_MAX = 65_536
 """More than any message may hold; the node states the bound that counts, in bytes."""
@@ -102,20 +105,58 @@ def passphrase(file: Path | None, *, is_new: bool) -> str:
     """
     if file is not None:
         try:
-            found = file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
+            found = _first_line(file)
         except (OSError, UnicodeDecodeError) as error:
             raise TextError(f"the passphrase file {file} cannot be read") from error
     elif _VARIABLE in os.environ:
         found = os.environ[_VARIABLE]
     elif sys.stdin.isatty():
-        found = str(
-            typer.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=is_new, err=True)
-        )
+        found = _typed(say("Passphrase"), is_new)
     else:
         raise TextError(f"no passphrase: use --passphrase-file or {_VARIABLE}")
     if not found or len(found) > _CHARACTERS_MAX:
         raise TextError("the passphrase is empty or longer than 1,024 characters")
     return found
+
+
+def agent_secret(file: Path | None = None, *, is_new: bool = False) -> str:
+    """Return the agent's secret from `file`, else from the environment, else from the keyboard.
+
+    A new one is asked for twice. Raises: TextError where nobody can be asked, or it is empty.
+    """
+    if file is not None:
+        try:
+            found = _first_line(file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise TextError(f"the secret file {file} cannot be read") from error
+    elif _AGENT_VARIABLE in os.environ:
+        found = os.environ[_AGENT_VARIABLE]
+    elif sys.stdin.isatty():
+        found = _typed(say("New secret of this device") if is_new else say("Secret"), is_new)
+    else:
+        raise TextError(f"no secret: use --secret-file or {_AGENT_VARIABLE}")
+    if not found or len(found) > _CHARACTERS_MAX:
+        raise TextError("the secret is empty or longer than 1,024 characters")
+    return found
+
+
+def asking() -> str | None:
+    """Return the agent's secret if the environment or a person gives it; None for a locked device.
+
+    Raises: TextError if what is given is empty or too long.
+    """
+    if _AGENT_VARIABLE not in os.environ and not sys.stdin.isatty():
+        return None
+    return agent_secret()
+
+
+def _first_line(file: Path) -> str:
+    return file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
+
+
+def _typed(question: str, is_new: bool) -> str:
+    found = typer.prompt(question, hide_input=True, confirmation_prompt=is_new, err=True)
+    return str(found)
 
 
 def write_text(path: Path, text: str) -> None:
