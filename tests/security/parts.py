@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from ssl import SSLContext
@@ -21,11 +22,14 @@ from meshnode.enrol import badge_key, load_identity, read_invitation
 from meshnode.enrolled import complete, request_for
 from meshnode.errors import LinkClosedError
 from meshnode.links.base import Address, Link
+from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.node import Node
 from meshnode.running import open_home, run_home
 from meshnode.runtime import Runtime, system_runtime
+from meshnode.store.engine import Transaction
+from meshnode.store.keyring import KeyPurpose, put_network_key
 from meshnode.vault.keystore import KeyStore
 from protocol import bundle as bundles
 from protocol.armour import TextForm, armour
@@ -33,6 +37,7 @@ from protocol.bundle import Header, Scope, Suite
 from protocol.errors import CloseCode
 from protocol.identity import DeviceClass, Role, binding_message
 from protocol.ids import NodeId, squad_id_of
+from protocol.knock import KnockKeys, key_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
 from protocol.session import LocalHello, messages
@@ -59,6 +64,7 @@ __all__ = [
     "running",
     "serves",
     "until",
+    "with_knock_keys",
 ]
 
 ZONE = 7
@@ -101,6 +107,8 @@ class Town:
     """`hq`, and one home per device."""
     anchors: tuple[bytes, ...]
     """DER, what every device trusts."""
+    keys: KnockKeys = field(default_factory=dict)
+    """With what its devices knock; none in a network that was made before there were knocks."""
 
     def home(self, name: str) -> Path:
         """Return the home of a device."""
@@ -157,6 +165,21 @@ async def enrol(folder: Path, hq: Path, name: str, role: Role, runtime: Runtime)
         pending = await request_for(folder / name, invitation, runtime)
         answer = authority.issue(pending.text, runtime.now_ms())
         await complete(folder / name, armour(TextForm.ANSWER, answer.encode()), runtime)
+
+
+async def with_knock_keys(town: Town, keys: KnockKeys) -> Town:
+    """Let every device of a town hold these keys, as an enrolment or a renewal would."""
+    for home in town.folder.iterdir():
+        if (home / "identity" / "root").exists():
+            async with open_home(home, SETTINGS, system_runtime()) as node:
+                await node.store.write(partial(_put_keys, keys=keys))
+    return replace(town, keys=keys)
+
+
+def _put_keys(tx: Transaction, keys: KnockKeys) -> None:
+    for epoch, some in keys.items():
+        for key in some:
+            put_network_key(tx, KeyPurpose.KNOCK, key_id_of(epoch, key), key, epoch)
 
 
 def documents_of(hq: Path, runtime: Runtime) -> list[bytes]:
@@ -243,7 +266,9 @@ class Peer:
     async def dialled(cls, town: Town, name: str, node: Node) -> AsyncIterator[Peer]:
         """Open a link to a node with the link certificate of a device."""
         contexts = make_contexts(town.identity(name).files, town.anchors)
-        link = await TCPBearer(contexts, system_runtime()).dial(address_of(node))
+        runtime = system_runtime()
+        knocks = Knocks(runtime, lambda: town.keys)
+        link = await TCPBearer(contexts, runtime, knocks=knocks).dial(address_of(node))
         peer = cls(link, town.identity(name))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer._read)
