@@ -27,6 +27,7 @@ from protocol.identity import (
     AuthorityRights,
     Rights,
     certificate_errors,
+    check_signature_form,
 )
 from protocol.ids import node_id_of
 from protocol.limits import (
@@ -145,6 +146,7 @@ def read_request_untrusted(request: bytes, challenge: bytes) -> bytes:
         raise LimitExceededError("request bytes", CERTIFICATE_BYTES_MAX, len(request))
     with certificate_errors():
         parsed = x509.load_der_x509_csr(request)
+        check_signature_form(request, parsed.signature)
         key = parsed.public_key()
         is_proven = parsed.is_signature_valid
         shown = parsed.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value
