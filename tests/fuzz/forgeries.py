@@ -174,7 +174,7 @@ def _check_answer(raw: bytes) -> object:
 
 def _file() -> bytes:
     writer = stick.StickWriter([RECORD], SEALER, lambda count: bytes(range(count)))
-    content = stick.encode_document(ROSTER) + stick.encode_bundle(3, _bundles()[0]) * 20
+    content = stick.encode_document(ROSTER) + stick.encode_bundle(3, _bundles()[0]) * 3
     sealed = b"".join(writer.feed(content)) + writer.finish()
     return writer.preamble + sealed
 
