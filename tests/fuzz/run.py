@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from tests.fuzz.fuzz_untrusted import MISSING
@@ -117,9 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started_s = time.monotonic()
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for outcome in pool.map(perform, jobs(wanted.runs, wanted.mutants, is_guided=is_guided)):
-            print(_line(outcome), flush=True)
-            outcomes.append(outcome)
+        waiting = [
+            pool.submit(perform, job)
+            for job in jobs(wanted.runs, wanted.mutants, is_guided=is_guided)
+        ]
+        for ended in as_completed(waiting):
+            outcomes.append(ended.result())
+            print(_line(outcomes[-1]), flush=True)
     failed = [outcome for outcome in outcomes if not outcome.is_good]
     for outcome in failed:
         print(f"\n{outcome.job.name}: {' '.join(outcome.job.arguments)}\n{outcome.said[-4000:]}")
