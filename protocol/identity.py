@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from protocol import canonical
 from protocol.bundle import load_public_key
 from protocol.canonical import Value, as_array, as_bytes, as_uint, decode_untrusted, encode
 from protocol.errors import (
@@ -57,7 +58,6 @@ __all__ = [
     "certificate_errors",
     "check_anchor_untrusted",
     "check_link_dates_untrusted",
-    "check_signature_form",
     "decode_device_class",
     "decode_role",
     "rights_untrusted",
@@ -314,16 +314,6 @@ def certificate_errors() -> Iterator[None]:
         raise MalformedError("a certificate or request has a field that does not fit") from error
 
 
-def check_signature_form(der: bytes, signature: bytes) -> None:
-    """Check that a certificate or request (DER) ends with its signature of up to 126 bytes.
-
-    The library overlooks the count of unused bits, which gave one signature several forms.
-    Raises: MalformedError; ValueError for a longer signature.
-    """
-    if not der.endswith(bytes((0x03, len(signature) + 1, 0)) + signature):
-        raise MalformedError("a certificate or request has a signature in an odd form")
-
-
 # --- one chain ---------------------------------------------------------------------------------
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -357,8 +347,8 @@ def _parse_untrusted(der: bytes) -> x509.Certificate:
         raise LimitExceededError("certificate bytes", CERTIFICATE_BYTES_MAX, len(der))
     with certificate_errors():
         certificate = x509.load_der_x509_certificate(der)
-        check_signature_form(der, certificate.signature)
-    return certificate
+        canonical.check_der_signature(der, certificate.signature)
+        return certificate
 
 
 def _verify_path(
