@@ -298,6 +298,7 @@ def test_only_one_file_knows_msgpack() -> None:
     assert set(canonical.__all__) == {
         *("Value", "encode", "decode_untrusted"),
         *("as_array", "as_bytes", "as_text", "as_uint"),
+        "check_der_signature",
     }
 
 
