@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from meshnode.authority_home import AuthorityError, AuthorityHome, Network
 from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
-from meshnode.authority_state import decode_state
+from meshnode.authority_records import decode_state, encode_state
 from protocol.errors import (
     MeshError,
 )
@@ -45,7 +45,9 @@ def test_files_are_private_and_encrypted(home: Path) -> None:
         "passphrase.json",
         "root.pem",
         "regional.pem",
+        "root-pq.pem",
         "documents.pem",
+        "documents-pq.pem",
         "state",
         "lock",
     }
@@ -66,7 +68,7 @@ def test_what_is_done_is_there_after_reopening(home: Path, tmp_path: Path) -> No
         before = authority.state
     with opened(home) as authority:
         assert authority.state == before
-        assert decode_state(before.encode()) == before
+        assert decode_state(encode_state(before)) == before
 
 
 def test_a_wrong_or_empty_passphrase_opens_nothing(home: Path, tmp_path: Path) -> None:
