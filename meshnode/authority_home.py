@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from meshnode.authority_cards import CardKind, make_card, write_card
-from meshnode.authority_documents import held_rosters, with_cards, with_rosters, with_taken
+from meshnode.authority_cards import CardKind, make_card, open_card, write_card
+from meshnode.authority_documents import handed, held_rosters, with_cards, with_rosters, with_taken
 from meshnode.authority_founding import Network, found_region
-from meshnode.authority_inviting import Asked, Entropy, find_device, invited
+from meshnode.authority_inviting import Asked, Entropy, find_device, invited, tidy
 from meshnode.authority_issuing import (
     Examined,
     answer_to,
@@ -35,7 +35,7 @@ from meshnode.authority_orders import Known
 from meshnode.authority_records import decode_state, encode_state
 from meshnode.authority_state import AuthorityState, HandedCard
 from meshnode.authority_units import Adopted, adopted, granted, report_of
-from meshnode.files import write_private
+from meshnode.files import sync_folder, write_private
 from protocol.authority import RosterBody, SignedDocument, Signer
 from protocol.delegation import UnitGrant, UnitReport, UnitRequest
 from protocol.documents import decode_name
@@ -273,22 +273,41 @@ class AuthorityHome:
         """
         after, taken, refusals = with_taken(self.state, raws)
         if taken:
-            self._save(after.with_note(now_ms, "taken", str(taken)))
+            self._save(self._settled(after, now_ms).with_note(now_ms, "taken", str(taken)))
         return taken, refusals
 
-    def note_signed(self, document: SignedDocument, subject: str, now_ms: int) -> None:
-        """Save what a card has signed here; revoked devices leave the draft.
+    def note_signed(
+        self, document: SignedDocument, subject: str, now_ms: int
+    ) -> tuple[SignedDocument, ...]:
+        """Save what a card has signed here; revoked devices leave rosters and draft.
 
-        Raises: DocumentError and its like if it would not be accepted.
+        Returns the documents that changed, `document` first. Raises: AuthorityError if it would
+        not be accepted.
         """
+        before = set(self.state.documents)
         after, taken, refusals = with_taken(self.state, [document.raw])
         if refusals:
             raise AuthorityError(refusals[0])
         if taken:
-            revoked = Known(after.documents).revoked
-            drafts = tuple(each for each in after.drafts if each.subject not in revoked)
-            after = replace(after, drafts=drafts)
+            after = self._settled(after, now_ms)
             self._save(after.with_note(now_ms, document.cls.name.lower(), subject))
+        changed = [each for each in self.state.documents if each not in before]
+        return (document, *(each for each in changed if each != document))
+
+    def _settled(self, state: AuthorityState, now_ms: int) -> AuthorityState:
+        """Return the state in which what is revoked stands in no roster and on no draft."""
+        revoked = Known(state.documents).revoked
+        drafts = tuple(each for each in state.drafts if each.subject not in revoked)
+        enrolees = tuple(
+            replace(each, is_removed=True)
+            if each.node in revoked or (each.unit and each.unit in revoked)
+            else each
+            for each in state.enrolees
+        )
+        after = replace(state, drafts=drafts, enrolees=enrolees)
+        if after.is_unit or after.enrolees == state.enrolees:
+            return after
+        return with_rosters(after, self._roster_signers, now_ms)
 
     def draft(self, entries: Sequence[Revocation]) -> None:
         """Put devices on the draft of revocations, for the next card that comes by."""
@@ -298,6 +317,34 @@ class AuthorityHome:
 
     # --- cards -----------------------------------------------------------------------------
 
+    def hand_over(
+        self, label: str, holder: str, path: Path, passphrases: tuple[str, str], now_ms: int
+    ) -> HandedCard:
+        """Give a card of HOME/cards to its holder: write it to `path`, and keep nothing of it.
+
+        `passphrases` are the one of this folder and the holder's own. Raises: AuthorityError if
+        the card was handed over before, or a passphrase is wrong, too short, or the same.
+        """
+        old, new = passphrases
+        if old == new:
+            raise AuthorityError("the holder takes a passphrase that nobody else knows")
+        place = self._folder.parent / "cards" / f"{label}.card"
+        if not place.exists():
+            raise AuthorityError(f"{place} is not here: the card was handed over, or never made")
+        name = decode_name(tidy(holder).encode(), "name of the holder")
+        card = replace(open_card(place, old), holder=name)
+        write_card(path, card, new, self._entropy, self._keys.scrypt_cost)
+        if open_card(path, new).public != card.public:
+            raise AuthorityError(f"{path} was not written well: take another place")
+        mine = handed(card)
+        others = [each for each in self.state.cards if each.signers != mine.signers]
+        ordered = sorted((*others, mine), key=lambda each: (each.kind, each.number))
+        after = replace(self.state, cards=tuple(ordered))
+        self._save(after.with_note(now_ms, "handed", label))
+        place.unlink()
+        sync_folder(place.parent)
+        return mine
+
     def add_operator(self, holder: str, path: Path, passphrase: str, now_ms: int) -> HandedCard:
         """Write a new operator's card to `path` and name it in a new root document.
 
@@ -305,14 +352,14 @@ class AuthorityHome:
         Raises: AuthorityError, RightsError in a unit authority; MalformedError for an odd name.
         """
         self._refuse_unit()
-        name = decode_name(holder.encode(), "name of the holder")
+        name = decode_name(tidy(holder).encode(), "name of the holder")
         numbers = {card.number for card in self.state.cards if card.kind == CardKind.OPERATOR}
         number = next(each for each in range(1, 18) if each not in numbers)
         card = make_card(CardKind.OPERATOR, number, name, self.state.zone)
         after = with_cards(self.state, [card], [], self._keys.root_signers(), now_ms)
-        write_card(path, card, passphrase, self._entropy)
+        write_card(path, card, passphrase, self._entropy, self._keys.scrypt_cost)
         self._save(after.with_note(now_ms, "carded", card.label))
-        return after.cards[[each.number for each in after.cards].index(number)]
+        return handed(card)
 
     def drop_operator(self, number: int, now_ms: int) -> HandedCard:
         """Name an operator's card in the root no longer, such as one that was lost.

@@ -12,16 +12,26 @@ from dataclasses import dataclass, replace
 
 from meshnode.authority_documents import held_rosters
 from meshnode.authority_state import AuthorityState, Enrolee, OpenInvitation
+from protocol.authority import DocumentClass
+from protocol.delegation import issuer_id_untrusted
 from protocol.documents import Member, decode_name
 from protocol.enrolment import Invitation
-from protocol.errors import EnrolmentError, LimitExceededError, MalformedError, RightsError
-from protocol.identity import UNIT_RANK, DeviceClass, Role
+from protocol.errors import (
+    EnrolmentError,
+    ExpiredError,
+    LimitExceededError,
+    MalformedError,
+    RightsError,
+)
+from protocol.identity import UNIT_RANK, DeviceClass, Role, check_link_dates_untrusted
 from protocol.ids import NodeId, parse_node_id_untrusted
 from protocol.limits import INVITATION_LIFE_MS, INVITATIONS_MAX, SQUADS_PER_BADGE_MAX
+from protocol.orders import decode_revocation_untrusted, united
 
 __all__ = [
     "Asked",
     "Entropy",
+    "check_issuer",
     "check_replaced",
     "check_scope",
     "find_device",
@@ -60,8 +70,10 @@ def invited(
     """Return the state with an invitation, good for one device and one day.
 
     With `replaces` it takes that device's name over. Raises: EnrolmentError (`name`, `squads`,
-    `full`), RightsError beyond the scope of a unit, MalformedError, LimitExceededError.
+    `full`, `ended`, `revoked`), RightsError beyond the scope of a unit, MalformedError,
+    LimitExceededError.
     """
+    check_issuer(state, now_ms)
     squads = known_squads(state, asked.squads, asked.role)
     if state.is_unit and replaces is not None:
         check_replaced(replaces, state.squads)
@@ -87,6 +99,26 @@ def invited(
     entry = OpenInvitation(invitation, replaces=replaces.node if replaces else b"")
     after = replace(state, invitations=(*kept, entry))
     return after.with_note(now_ms, "invited", invitation.name), invitation
+
+
+def check_issuer(state: AuthorityState, now_ms: int) -> None:
+    """Check that this authority itself may issue: else nobody would believe it.
+
+    Raises: EnrolmentError (`ended`, `revoked`).
+    """
+    try:
+        check_link_dates_untrusted(state.badge_issuer, now_ms)
+    except ExpiredError as error:
+        raise EnrolmentError(
+            "ended", "the certificate of this authority has ended: ask for a new one"
+        ) from error
+    lists = [
+        decode_revocation_untrusted(each.body)
+        for each in state.documents
+        if each.cls is DocumentClass.REVOCATION
+    ]
+    if lists and issuer_id_untrusted(state.badge_issuer) in united(lists):
+        raise EnrolmentError("revoked", "this authority was revoked: nobody believes it any more")
 
 
 def check_scope(state: AuthorityState, role: Role, zone: int, squads: Sequence[str]) -> None:

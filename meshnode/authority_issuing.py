@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from meshnode.authority_documents import held_rosters
-from meshnode.authority_inviting import check_scope
+from meshnode.authority_inviting import check_issuer, check_scope
 from meshnode.authority_state import AuthorityState, Enrolee, OpenInvitation
 from protocol import bundle as bundles
 from protocol.authority import DocumentClass, Member, SignedDocument, build, unit_signer
-from protocol.delegation import issuer_id_untrusted
 from protocol.enrolment import (
     Answer,
     Invitation,
@@ -27,9 +26,9 @@ from protocol.enrolment import (
     seal_secrets,
 )
 from protocol.envelope import HpkeSealer, PrekeyRecord
-from protocol.errors import EnrolmentError, ExpiredError
+from protocol.errors import EnrolmentError
 from protocol.guards import PASS_MS_MAX
-from protocol.identity import Rights, Role, check_link_dates_untrusted
+from protocol.identity import Rights, Role
 from protocol.ids import NodeId
 from protocol.issuing import (
     RegionalAuthority,
@@ -39,7 +38,7 @@ from protocol.issuing import (
     read_request_untrusted,
 )
 from protocol.limits import ANSWER_PREKEYS_MAX, AUTHORITY_MEMBERS_MAX, INVITATION_TRIES_MAX
-from protocol.orders import Revocation, decode_revocation_untrusted, united
+from protocol.orders import Revocation
 from protocol.witnessed import PassBody, decode_pass_untrusted
 
 __all__ = [
@@ -113,7 +112,7 @@ def check_request_of(
     if _is_known_prekey(state, prekey):
         raise EnrolmentError("known_key", "this prekey is a known device's: make fresh keys")
     check_scope(state, invitation.role, invitation.zone, invitation.squads)
-    _check_issuer(state, now_ms)
+    check_issuer(state, now_ms)
     if len(state.enrolees) >= AUTHORITY_MEMBERS_MAX:
         raise EnrolmentError("full", "this authority has as many devices as it can have")
     return Examined(request, invitation, badge_key, link_key, prekey)
@@ -122,23 +121,6 @@ def check_request_of(
 def _is_known_prekey(state: AuthorityState, prekey: PrekeyRecord) -> bool:
     """True if another device came with the same prekey: one of the two is a copied image."""
     return any(prekey.public in each.prekey for each in state.enrolees)
-
-
-def _check_issuer(state: AuthorityState, now_ms: int) -> None:
-    """Check that this authority itself may issue: else nobody would believe it."""
-    try:
-        check_link_dates_untrusted(state.badge_issuer, now_ms)
-    except ExpiredError as error:
-        raise EnrolmentError(
-            "ended", "the certificate of this authority has ended: ask for a new one"
-        ) from error
-    lists = [
-        decode_revocation_untrusted(each.body)
-        for each in state.documents
-        if each.cls is DocumentClass.REVOCATION
-    ]
-    if lists and issuer_id_untrusted(state.badge_issuer) in united(lists):
-        raise EnrolmentError("revoked", "this authority was revoked: nobody believes it any more")
 
 
 # --- issuing -----------------------------------------------------------------------------------

@@ -106,6 +106,8 @@ class AuthorityKeys:
     """Encrypts the PKCS#8 files."""
     _state_key: bytes = field(repr=False)
     """32 bytes; seals the state."""
+    scrypt_cost: int = field(default=SCRYPT_COST, repr=False)
+    """How dear a guess at the passphrase is; cards are sealed alike."""
 
     @classmethod
     def prepare(
@@ -141,6 +143,7 @@ class AuthorityKeys:
             folder,
             _expand(stretched, _PASSWORD_DOMAIN).hex().encode(),
             _expand(stretched, _STATE_DOMAIN),
+            cost,
         )
 
     def write(self, label: str, key: _PrivateKey) -> None:

@@ -132,14 +132,19 @@ def revocation_list(
     """
     root = known.root
     scope = signer_id(_check_card(card, DocumentClass.REVOCATION, root))
-    before = _newest(
-        card.last(DocumentClass.REVOCATION), known.held(DocumentClass.REVOCATION, scope)
+    remembered, held = (
+        card.last(DocumentClass.REVOCATION),
+        known.held(DocumentClass.REVOCATION, scope),
     )
+    before = _newest(remembered, held)
     old = decode_revocation_untrusted(before.body) if before else RevocationBody(())
     listed = united([old, *(RevocationBody((entry,)) for entry in entries)])
     body = RevocationBody(tuple(listed[subject] for subject in sorted(listed)))
     if len(body.entries) > REVOCATIONS_MAX:
         raise LimitExceededError("revocations of a card", REVOCATIONS_MAX, len(body.entries))
+    if body == old and remembered is not None and remembered != held and before == remembered:
+        # Signed before, and lost on the way here.
+        return card, remembered
     if body == old:
         raise AuthorityError("this card has revoked all of them already: nothing was signed")
     document = build(

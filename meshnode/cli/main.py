@@ -22,6 +22,7 @@ from meshnode.cli import (
     carry,
     demo,
     doctor,
+    documents,
     dump,
     enrol,
     message,
@@ -43,7 +44,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, network, carry, authority, dump, doctor, demo, bench):
+for each in (
+    enrol,
+    run,
+    message,
+    network,
+    carry,
+    documents,
+    authority,
+    dump,
+    doctor,
+    demo,
+    bench,
+):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)
