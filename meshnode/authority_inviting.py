@@ -133,6 +133,8 @@ def check_scope(state: AuthorityState, role: Role, zone: int, squads: Sequence[s
         return
     if role.rank >= UNIT_RANK:
         raise RightsError("a unit authority enrols agents and relays: ask the region for others")
+    if not squads:
+        raise RightsError("a unit authority enrols into its squads: add --squad NAME")
     known = {name.casefold() for name in state.squads}
     for name in squads:
         if name.casefold() not in known:

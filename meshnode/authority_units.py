@@ -171,7 +171,7 @@ def _enrolee_of(state: AuthorityState, issued: Issued, unit: GrantedUnit, now_ms
     chain = (issued.badge, unit.issuers[0], state.badge_issuer)
     badge = verify_badge_untrusted(chain, anchors, now_ms)
     ids = tuple(sorted(squad_id_of(state.zone, name) for name in issued.squads))
-    if badge.squads != ids:
+    if not ids or badge.squads != ids:
         raise EnrolmentError("altered", "the report names other squads than a badge")
     link_key = _link_key(state, issued, unit, now_ms)
     read_prekey_untrusted(issued.prekey, badge.public_key, state.zone)

@@ -42,6 +42,7 @@ def test_a_card_opens_with_its_passphrase_alone(tmp_path: Path) -> None:
         card.key(DocumentClass.WIPE)
 
 
+@pytest.mark.slow
 def test_no_byte_of_a_card_can_be_changed(tmp_path: Path) -> None:
     path = tmp_path / "card"
     write_card(path, make_card(CardKind.WIPE, 1, "Léa", 7), OWN, CountedEntropy(), 2)
