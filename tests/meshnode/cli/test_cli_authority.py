@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from meshnode import authority_keys
 from meshnode.cli.main import execute
 from protocol.authority import DocumentClass, decode_untrusted
 from protocol.enrolment import decode_documents_untrusted
@@ -276,3 +278,21 @@ def test_pictures_are_made_of_requests_that_fit(office: People, tmp_path: Path) 
     path = tmp_path / "request.png"
     office.json("box", "enrol", invitation, "--qr-png", str(path))
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_enrolment_is_five_commands_and_a_few_seconds_of_work(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The real price of the passphrase: two minutes are for people, not for machines.
+    monkeypatch.setattr(authority_keys, "SCRYPT_COST", 2**16)
+    people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
+    began_s = time.process_time()
+    words = ("--name", "a", "--role", "agent", "--device", "phone", "--squad", "Queyras")
+    commands = [("hq", "authority", "invite", *words), ("a", "init")]
+    invitation, _ready = (people.reads(*command).strip() for command in commands)
+    asked = people.json("a", "enrol", invitation)
+    code = ("--code", asked["code"])
+    answer = people.json("hq", "authority", "issue", asked["request"], *code)["answer"]
+    assert people.json("a", "enrol", "--answer", answer)["name"] == "a"
+    assert time.process_time() - began_s < 5.0
