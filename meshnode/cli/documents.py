@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 app = typer.Typer(
     name="documents",
-    help="Carry signed documents of the authority: rosters, revocations, orders, beacons.",
+    help="Carry signed documents of the authority, such as revocations.",
     no_args_is_help=True,
 )
 

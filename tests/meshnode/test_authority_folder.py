@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from meshnode.authority_cards import open_card
 from meshnode.authority_home import AuthorityError, AuthorityHome, Network
 from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
 from meshnode.authority_records import decode_state, encode_state
@@ -175,3 +177,43 @@ def test_the_root_key_may_lie_elsewhere(home: Path, tmp_path: Path) -> None:
     (home / "authority" / "root.pem").unlink()
     with opened(home) as authority:
         enrol(authority, tmp_path / "alice", "alice")
+
+
+def test_a_power_cut_at_any_write_of_the_founding_leaves_none_or_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, rename = os.replace, os.rename
+    cuts = 0
+    while True:
+        left = iter(range(cuts + 1))
+
+        def spent() -> bool:
+            return next(left, cuts) == cuts
+
+        def cut_replace(*names: Path) -> None:
+            if spent():
+                raise OSError("the power is gone")
+            replace(*names)
+
+        def cut_rename(*names: Path) -> None:
+            if spent():
+                raise OSError("the power is gone")
+            rename(*names)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("meshnode.files.os.replace", cut_replace)
+            patch.setattr("meshnode.authority_founding.os.rename", cut_rename)
+            try:
+                make_authority(tmp_path)
+            except OSError:
+                assert not (tmp_path / "authority").exists()
+                cuts += 1
+                continue
+        break
+    assert cuts > 10
+    with opened(tmp_path) as authority:
+        root = authority.state.root_body
+    named = {key for rule in root.rules for key in rule.keys}
+    for path in (tmp_path / "cards").iterdir():
+        card = open_card(path, PASSPHRASE)
+        assert {public for public, _pq in card.public} <= named
