@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from meshnode.discovery.base import DEFAULT_PORT
+from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import ControlError, SendError
 from meshnode.events import (
     BundlesStored,
@@ -373,6 +374,24 @@ class Api:
             "bundles_refused": imported.refused,
             "documents": imported.documents,
         }
+
+    async def export_documents(self, path: str) -> Json:
+        """Write the authority documents that hold here into a file of text. Raises: StickError."""
+        node = self._node
+        raws = await node.membership.read(list(node.membership.versions))
+        count = await node.runtime.run_blocking(write_documents, Path(path), raws)
+        return {"path": path, "documents": count}
+
+    async def import_documents(self, path: str) -> Json:
+        """Take authority documents from a file of text; each is judged like a peer's.
+
+        Raises: StickError, MalformedError, LimitExceededError, StoreError.
+        """
+        node = self._node
+        raws = await node.runtime.run_blocking(read_documents, Path(path))
+        taken = await node.membership.accept(raws)
+        await node.settle()
+        return {"path": path, "documents": len(raws), "taken": taken}
 
     def _stick(self) -> Stick:
         node = self._node
