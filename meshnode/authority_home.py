@@ -81,6 +81,7 @@ from protocol.limits import (
     MEMBERS_MAX,
     SQUADS_PER_BADGE_MAX,
 )
+from protocol.network_keys import KEY_BYTES, epoch_at
 
 __all__ = ["AuthorityError", "AuthorityHome", "Examined", "Network"]
 
@@ -345,7 +346,7 @@ class AuthorityHome:
     ) -> Answer:
         invitation, sealer = entry.invitation, HpkeSealer()
         is_relay = invitation.role is Role.RELAY
-        secrets = replace(state.secrets, sos_key=b"") if is_relay else state.secrets
+        secrets = state.secrets.for_relay() if is_relay else state.secrets
         return build_answer(
             invitation,
             ((entry.badge, state.badge_issuer), (entry.link, state.link_issuer)),
@@ -416,10 +417,11 @@ def _first_state(
     keys.write("root", root.key)
     keys.write("regional", regional.key)
     keys.write("documents", documents_key)
+    week = epoch_at(now_ms)
     return AuthorityState(
         zone=network.zone,
         centre_name=network.centre_name,
-        secrets=Secrets(network_key=entropy(16), sos_key=entropy(32)),
+        secrets=Secrets(entropy(16), entropy(KEY_BYTES), week, entropy(KEY_BYTES), week),
         anchor=root.certificate,
         badge_issuer=regional.badge_issuer,
         link_issuer=regional.link_issuer,

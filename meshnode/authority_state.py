@@ -21,7 +21,12 @@ from protocol.authority import (
 from protocol.canonical import Value, as_array, as_bytes, as_text, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.documents import DocumentClass
-from protocol.enrolment import Invitation, Secrets, decode_invitation_untrusted
+from protocol.enrolment import (
+    Invitation,
+    Secrets,
+    decode_invitation_untrusted,
+    read_secrets,
+)
 from protocol.identity import Role, decode_device_class, decode_role
 from protocol.ids import squad_id_of
 from protocol.limits import (
@@ -146,10 +151,10 @@ class AuthorityState:
         """Return the canonical record; it is secret."""
         return encode(
             [
-                1,
+                2,
                 self.zone,
                 self.centre_name.encode(),
-                [self.secrets.network_key, self.secrets.sos_key],
+                self.secrets.record(),
                 [self.anchor, self.badge_issuer, self.link_issuer],
                 [document.raw for document in self.documents],
                 [_invitation_record(each) for each in self.invitations],
@@ -183,8 +188,7 @@ def _enrolee_record(each: Enrolee) -> Value:
 def decode_state(raw: bytes) -> AuthorityState:
     """Read what `AuthorityState.encode` wrote. Raises: MalformedError, LimitExceededError."""
     record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 8)
-    as_uint(record[0], "version of the state", 1, 1)
-    keys = as_array(record[3], "network keys", 2)
+    as_uint(record[0], "version of the state", 2, 2)
     certificates = as_array(record[4], "certificates", 3)
     anchor, badge_issuer, link_issuer = (
         as_bytes(der, "certificate", CERTIFICATE_BYTES_MAX, 1) for der in certificates
@@ -195,7 +199,7 @@ def decode_state(raw: bytes) -> AuthorityState:
     return AuthorityState(
         zone=as_uint(record[1], "zone", 65_535, 1),
         centre_name=as_text(record[2], "name of the centre", NAME_BYTES_MAX),
-        secrets=Secrets(as_bytes(keys[0], "network key", 16), as_bytes(keys[1], "SOS key", 32)),
+        secrets=read_secrets(record[3]),
         anchor=anchor,
         badge_issuer=badge_issuer,
         link_issuer=link_issuer,

@@ -14,6 +14,7 @@ from protocol.bundle import PublicKey, Scope, ScopeKind, load_public_key
 from protocol.errors import MalformedError, MeshError
 from protocol.identity import DeviceClass, Role
 from protocol.ids import NodeId, SquadId, parse_node_id_untrusted, print_node_id
+from protocol.shifts import split_subject
 
 __all__ = ["Directory", "DirectoryEntry", "UnknownNameError"]
 
@@ -127,6 +128,16 @@ class Directory:
                 if entry.zone == scope.zone and entry.role is not Role.RELAY
             ) - {author}
         return self._readers.get(_roster_scope(scope), frozenset()) - {author}
+
+    def position_readers(self, scope: Scope, author: NodeId) -> frozenset[NodeId]:
+        """Return who may read positions for a squad: its readers and the zone's centre."""
+        centre = Scope.for_codt(scope.zone)
+        return self.recipients(scope, author) | self.recipients(centre, author)
+
+    def chain_readers(self, subject: bytes, author: NodeId) -> frozenset[NodeId]:
+        """Return who may have the keys of a chain. Raises: MalformedError. Source: 4.7."""
+        scope, shift_id = split_subject(subject)
+        return (self.position_readers if shift_id else self.recipients)(scope, author)
 
     def is_recipient(self, node: NodeId, scope: Scope, author: NodeId) -> bool:
         """Return whether `node` is among `recipients(scope, author)`, without listing them."""

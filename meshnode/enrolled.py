@@ -33,7 +33,7 @@ from meshnode.store.keyring import KeyPurpose
 from protocol import bundle as bundles
 from protocol.bundle import Bundle
 from protocol.enrolment import Enrolled, Invitation
-from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted, sos_key_id
+from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted
 from protocol.ids import short_id
 
 __all__ = ["complete", "request_for", "save_enrolled"]
@@ -81,7 +81,7 @@ async def save_enrolled(
 ) -> None:
     """Save documents, keys and prekeys of an answer in one transaction. Raises: StoreError."""
     now_ms = runtime.now_ms()
-    network_key, sos_key = enrolled.secrets.network_key, enrolled.secrets.sos_key
+    network_key = enrolled.secrets.network_key
     own = bundles.decode_untrusted(first.container)
     others = [bundles.decode_untrusted(raw) for raw in enrolled.prekeys]
 
@@ -89,9 +89,8 @@ async def save_enrolled(
         for document in enrolled.documents:
             documents.put(tx, record_of_document(document, now_ms))
         keyring.put_network_key(tx, KeyPurpose.NETWORK, b"", network_key, now_ms)
-        if sos_key:
-            key_id = sos_key_id(sos_key)
-            keyring.put_network_key(tx, KeyPurpose.ZONE_SOS, key_id, sos_key, now_ms)
+        for each in enrolled.secrets.weekly:
+            keyring.put_network_key(tx, each.purpose, each.key_id, each.key, now_ms)
         keyring.put_own_prekey(tx, first.secret, decode_prekey_untrusted(own.body))
         for prekey in others:
             keyring.put_peer_prekey(tx, prekey.header.author, decode_prekey_untrusted(prekey.body))

@@ -13,10 +13,12 @@ import trio
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
+from meshnode.network_keys import KeyRenewal
+from meshnode.positions import Positions
 from meshnode.prekeys import Prekeys
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import bundles, keyring, messages, retention
+from meshnode.store import bundles, keyring, messages, network_keys, retention
 from meshnode.store.engine import Store, Transaction
 from protocol.limits import HOUSEKEEPING_MS_MAX
 
@@ -35,6 +37,8 @@ class Housekeeping:
         store: Store,
         runtime: Runtime,
         prekeys: Prekeys,
+        renewal: KeyRenewal,
+        positions: Positions,
         relay: Relay,
         events: Events,
         metrics: Metrics,
@@ -42,6 +46,8 @@ class Housekeeping:
         self._store = store
         self._runtime = runtime
         self._prekeys = prekeys
+        self._renewal = renewal
+        self._positions = positions
         self._relay = relay
         self._events = events
         self._metrics = metrics
@@ -50,6 +56,7 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Look after the store until cancelled. Raises: StoreError."""
+        await self._positions.empty_log(is_start=True)
         while True:
             await self.look()
             with trio.move_on_after(await self._wait_ms() / 1000):
@@ -58,11 +65,13 @@ class Housekeeping:
     async def look(self) -> None:
         """Do everything that is due now. Raises: StoreError."""
         await self._relay.announce(await self._prekeys.renew(), None)
+        await self._relay.announce(await self._renewal.renew(), None)
         self._relay.ask_again()
         await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()
         while await self._tidy(now_ms):
             pass
+        await self._positions.empty_log()
 
     async def _tidy(self, now_ms: int) -> bool:
         """Let go of what is over, at most a slice of each kind; True if there may be more.
@@ -75,6 +84,8 @@ class Housekeeping:
             gone = len(retention.expire(tx, now_ms, _SLICE))
             retention.prune(tx, now_ms)
             keyring.erase_ended(tx, now_ms)
+            network_keys.erase_old(tx, now_ms)
+            self._positions.tidy(tx, now_ms)
             return over, gone
 
         over, gone = await self._store.write(tidy)
@@ -86,8 +97,9 @@ class Housekeeping:
 
     async def _wait_ms(self) -> int:
         now_ms = self._runtime.now_ms()
-        next_ms = await self._store.read(
+        next_ms: tuple[int | None, ...] = await self._store.read(
             lambda conn: (bundles.expires_next(conn), messages.expires_next(conn))
         )
+        next_ms = (*next_ms, await self._positions.ends_next())
         waits = [each - now_ms for each in next_ms if each is not None]
         return max(_WAIT_MS_MIN, min([*waits, HOUSEKEEPING_MS_MAX]))

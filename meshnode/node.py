@@ -30,8 +30,10 @@ from meshnode.links.manager import LinkManager
 from meshnode.links.session_handle import SessionReport
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
+from meshnode.network_keys import KeyRenewal
 from meshnode.opening import Opener
 from meshnode.outbox import Outbox
+from meshnode.positions import Positions
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
 from meshnode.reception import Examiner
@@ -118,6 +120,10 @@ class Node:
         author = Author(identity.node, identity.sign, runtime, network_key)
         self.relay = self._make_relay(parts, network_key)
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, self.metrics)
+        self.positions = Positions(author, store, runtime, membership, keeper, self.metrics)
+        self.renewal = KeyRenewal(
+            author, store, runtime, membership, keeper, parts.sealer, self.metrics
+        )
         self.outbox = Outbox(
             author,
             store,
@@ -132,7 +138,14 @@ class Node:
         self.inbox = self._make_inbox(parts, author, keeper)
         prekeys = Prekeys(author, store, runtime, parts.sealer, identity.zone)
         self.housekeeping = Housekeeping(
-            store, runtime, prekeys, self.relay, self.events, self.metrics
+            store,
+            runtime,
+            prekeys,
+            self.renewal,
+            self.positions,
+            self.relay,
+            self.events,
+            self.metrics,
         )
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
         self.manager = LinkManager(
@@ -180,6 +193,8 @@ class Node:
                 membership=self.membership,
                 opener=opener,
                 keeper=keeper,
+                positions=self.positions,
+                renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, self.membership, self.metrics),
                 relay=self.relay,
                 events=self.events,

@@ -12,10 +12,17 @@ __all__ = [
     "BEACON_AMBER_MS",
     "BEACON_JUMP_MS_MAX",
     "CONTROL_GRACE_MS",
+    "KNOCK_OLD_EPOCHS_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
+    "NETWORK_EPOCH_MS",
+    "NETWORK_KEYS_LEAD_MS",
+    "NETWORK_KEYS_PER_EPOCH_MAX",
+    "NETWORK_KEYS_RANK_MS",
+    "POSITION_KEEP_MS",
     "REVOCATIONS_MAX",
     "SHIFT_MS_MAX",
+    "SOS_OLD_EPOCHS_MAX",
     "UNIT_LIFE_MS",
     "WIPE_CARRY_MS",
     "WIPE_DEVICES_MAX",
@@ -49,6 +56,23 @@ UNIT_LIFE_MS: Final = 30 * _DAY_MS
 # --- shifts ------------------------------------------------------------------------------------
 SHIFT_MS_MAX: Final = 12 * _HOUR_MS
 """A shift ends at the latest after this time, closed or not."""
+POSITION_KEEP_MS: Final = 60 * _DAY_MS
+"""The centre keeps positions this long: two months is the usual limit for places of work."""
+
+# --- keys that many share ----------------------------------------------------------------------
+NETWORK_EPOCH_MS: Final = 7 * _DAY_MS
+"""Knock and SOS keys are for one week: a key that leaked tells nothing for longer."""
+NETWORK_KEYS_LEAD_MS: Final = 2 * _DAY_MS
+"""The keys of a week are made so long before it, to reach devices that are met rarely."""
+NETWORK_KEYS_RANK_MS: Final = _DAY_MS
+"""Each further operator of a zone waits so much longer: mostly one alone makes the keys."""
+NETWORK_KEYS_PER_EPOCH_MAX: Final = 4
+"""Keys of one purpose and week that are kept: as many operators may have missed each other."""
+KNOCK_OLD_EPOCHS_MAX: Final = 3
+"""Knock keys of so many past weeks are accepted: a device may be away for a month."""
+SOS_OLD_EPOCHS_MAX: Final = 1
+"""SOS keys of so many past weeks are kept: an SOS lives for three days."""
 
 assert LEASE_MS < LEASE_BOX_MS < WIPE_CARRY_MS
 assert BEACON_AMBER_MS < LEASE_MS
+assert NETWORK_KEYS_LEAD_MS + NETWORK_KEYS_RANK_MS < NETWORK_EPOCH_MS

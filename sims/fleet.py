@@ -48,6 +48,7 @@ from protocol.issuing import (
     make_root,
     public_key_der,
 )
+from protocol.network_keys import KEY_BYTES, epoch_at
 
 __all__ = ["Device", "DevicePlan", "Fleet", "make_fleet"]
 
@@ -128,7 +129,7 @@ class Fleet:
         seq = await store.write(Transaction.take_seq)
         prekey = first_prekey(device.keys, ZONE, store.incarnation, seq, runtime.now_ms(), sealer)
         is_relay = device.plan.role is Role.RELAY
-        secrets = Secrets(self.secrets.network_key, b"" if is_relay else self.secrets.sos_key)
+        secrets = self.secrets.for_relay() if is_relay else self.secrets
         root = decode_root_untrusted(self.documents[0].body)
         enrolled = Enrolled(device.badge, (), root, self.documents, (), secrets)
         await save_enrolled(store, enrolled, prekey, runtime)
@@ -159,9 +160,9 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
         build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
         for roster in _rosters(devices)
     ]
-    return Fleet(
-        devices, tuple(signed), root.certificate, Secrets(entropy(16), entropy(32)), signer
-    )
+    week = epoch_at(now_ms)
+    secrets = Secrets(entropy(16), entropy(KEY_BYTES), week, entropy(KEY_BYTES), week)
+    return Fleet(devices, tuple(signed), root.certificate, secrets, signer)
 
 
 def _key(entropy: Callable[[int], bytes]) -> ed25519.Ed25519PrivateKey:

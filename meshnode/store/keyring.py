@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -47,6 +46,7 @@ from protocol.chains import (
 from protocol.envelope import PrekeyRecord, PrekeySecret
 from protocol.ids import NodeId
 from protocol.limits import CHAIN_MESSAGES_MAX, PREKEY_ERASE_MS, SENDING_CHAIN_KEEP_MS
+from protocol.network_keys import KeyPurpose
 
 __all__ = [
     "KeyPurpose",
@@ -107,15 +107,6 @@ _ERASE: Final = (
     delete(_GIVEN).where(_GIVEN.c.chain_id.in_(_ENDED_CHAINS)),
     *(delete(keys).where(ended) for keys, ended in _ENDED.items()),
 )
-
-
-class KeyPurpose(IntEnum):
-    """What a key that many devices share is for."""
-
-    NETWORK = 1
-    """Keys the short ids of the whole network."""
-    ZONE_SOS = 2
-    """Opens the SOS of a zone."""
 
 
 @dataclass(frozen=True, slots=True)
