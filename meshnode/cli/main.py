@@ -27,6 +27,7 @@ from meshnode.cli import (
     message,
     network,
     run,
+    shift,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
 
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, network, carry, authority, dump, doctor, demo, bench):
+for each in (enrol, run, message, shift, network, carry, authority, dump, doctor, demo, bench):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)
