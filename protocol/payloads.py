@@ -159,17 +159,17 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
     return known[1](author, scope, fields[4:])
 
 
-def _read_text_untrusted(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
+def _read_text(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
     return Text(author, scope, canonical.as_text(rest[0], "text", TEXT_BYTES_MAX))
 
 
-def _read_sos_untrusted(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
+def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
     text = canonical.as_text(rest[0], "text", TEXT_BYTES_MAX)
     alarm_id = canonical.as_bytes(rest[1], "alarm id", 8)
     return Sos(author, scope, text, alarm_id, canonical.as_uint(rest[2], "step", _STEP_MAX))
 
 
-def _read_keys_untrusted(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> NetworkKeys:
+def _read_keys(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> NetworkKeys:
     keys = []
     for item in canonical.as_array(rest[0], "network keys", _KEYS_MAX, 1):
         purpose, epoch, key = canonical.as_array(item, "network key", 3)
@@ -186,7 +186,7 @@ def _read_keys_untrusted(author: NodeId, scope: bytes, rest: tuple[Value, ...]) 
     return NetworkKeys(author, scope, tuple(keys))
 
 
-def _read_position_untrusted(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Position:
+def _read_position(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Position:
     taken_ms, latitude, longitude, accuracy = rest
     return Position(
         author,
@@ -200,9 +200,9 @@ def _read_position_untrusted(author: NodeId, scope: bytes, rest: tuple[Value, ..
 
 _Read: TypeAlias = Callable[[NodeId, bytes, tuple[Value, ...]], Payload]
 _READERS: Final[Mapping[object, tuple[int, _Read]]] = {
-    _TEXT: (1, _read_text_untrusted),
-    _SOS: (3, _read_sos_untrusted),
-    _NETWORK_KEYS: (1, _read_keys_untrusted),
-    _POSITION: (4, _read_position_untrusted),
+    _TEXT: (1, _read_text),
+    _SOS: (3, _read_sos),
+    _NETWORK_KEYS: (1, _read_keys),
+    _POSITION: (4, _read_position),
 }
 """Number of fields after author and scope of each type, and who reads them."""

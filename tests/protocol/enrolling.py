@@ -91,7 +91,7 @@ INVITATION = Invitation(
     name="alice",
     squads=("Queyras", "Ubaye"),
 )
-SECRETS = Secrets(b"n" * 16, b"z" * 32)
+SECRETS = Secrets(b"n" * 16, b"z" * 32, 2_976, b"k" * 32, 2_977)
 RIGHTS = Rights(Role.AGENT, ZONE, INVITATION.squad_ids, DeviceClass.PHONE)
 
 
