@@ -239,7 +239,7 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     return record
 
 
-def _network_keys(record: Record) -> Record:
+def _network_keys(record: tuple[Record, ...]) -> Record:
     _fields(record, 5, "4.10 type 3")
     for item in _many(record[4], 1, 32, "4.10 network keys"):
         purpose, epoch, key = _fields(item, 3, "4.10 a network key")

@@ -229,6 +229,11 @@ def chain_seeds(home: Path) -> set[bytes]:
         return found | {decode_receiving(state).seed for (state,) in read}
 
 
+def bytes_of(home: Path) -> bytes:
+    """Return everything that stands in the files of a store."""
+    return b"".join(path.read_bytes() for path in sorted(home.glob("store*")))
+
+
 def stolen(home: Path, to: Path) -> Path:
     """Return a copy of a home as it lies on the disk."""
     shutil.copytree(home, to, ignore=shutil.ignore_patterns("control.sock"))
@@ -266,6 +271,13 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
     if is_closed:
         async with open_home(town.home("alice"), SETTINGS, at(later)) as node:
             await Api(node).shift_close()
+    async with open_home(town.home("alice"), SETTINGS, at(later)) as node:
+        carried = await everything(node)
+    async with open_home(town.home("bob"), SETTINGS, at(later)) as node:
+        await give(node, carried)
+        # While the store is open its log lies beside it.
+        files = bytes_of(town.home("bob"))
+    assert not any(seed in files for seed in chain_seeds(before))
     await swap(town, "alice", "bob", "mule", hours=later)
     for restart in range(2):
         for name in ("alice", "bob"):
@@ -273,7 +285,7 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
             assert await shown(home, later) == [], name
             copy = stolen(home, tmp_path / f"{name} {restart}")
             assert not opens(found[0], copy), name
-            files = b"".join(path.read_bytes() for path in copy.glob("store*"))
+            files = bytes_of(copy)
             assert not any(seed in files for seed in secret), name
             assert (round(PLACE[0] * 1e7) + 900_000_000).to_bytes(4, "big") not in files, name
     async with open_home(town.home("bob"), SETTINGS, at(later)) as node:
