@@ -46,7 +46,6 @@ from protocol.enrolment import (
     Answer,
     Invitation,
     Request,
-    Secrets,
     build_answer,
     check_request,
     decode_request_untrusted,
@@ -81,7 +80,7 @@ from protocol.limits import (
     MEMBERS_MAX,
     SQUADS_PER_BADGE_MAX,
 )
-from protocol.network_keys import KEY_BYTES, epoch_at
+from protocol.network_keys import KEY_BYTES, Secrets, WeeklyKey, epoch_at
 
 __all__ = ["AuthorityError", "AuthorityHome", "Examined", "Network"]
 
@@ -354,6 +353,14 @@ class AuthorityHome:
             _prekeys_for(state, enrolee, now_ms),
             seal_secrets(prekey, invitation.token, secrets, sealer),
         )
+
+    def take_keys(self, found: Sequence[WeeklyKey], now_ms: int) -> bool:
+        """Hand out this week's keys from now on, if they are among `found`; False if they were."""
+        after = self.state.with_weekly(found, now_ms)
+        is_news = after.secrets != self.state.secrets
+        if is_news:
+            self._save(after)
+        return is_news
 
     # --- members ---------------------------------------------------------------------------
 

@@ -23,9 +23,7 @@ from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.documents import DocumentClass
 from protocol.enrolment import (
     Invitation,
-    Secrets,
     decode_invitation_untrusted,
-    read_secrets,
 )
 from protocol.identity import Role, decode_device_class, decode_role
 from protocol.ids import squad_id_of
@@ -40,6 +38,7 @@ from protocol.limits import (
     NAME_BYTES_MAX,
     SQUADS_PER_BADGE_MAX,
 )
+from protocol.network_keys import KeyPurpose, Secrets, WeeklyKey, in_use, read_secrets
 
 __all__ = [
     "AuthorityState",
@@ -147,6 +146,23 @@ class AuthorityState:
             ),
         )
 
+    def with_weekly(self, found: Sequence[WeeklyKey], now_ms: int) -> AuthorityState:
+        """Return the state that hands out the keys of this week, if they are among `found`.
+
+        Operators' nodes alone make new keys: a second source would give a device keys that nobody
+        else has.
+        """
+        knock = _in_use((*self.secrets.weekly, *found), KeyPurpose.KNOCK, now_ms)
+        sos = _in_use((*self.secrets.weekly, *found), KeyPurpose.ZONE_SOS, now_ms)
+        secrets = replace(
+            self.secrets,
+            sos_key=sos.key,
+            sos_epoch=sos.epoch,
+            knock_key=knock.key,
+            knock_epoch=knock.epoch,
+        )
+        return replace(self, secrets=secrets)
+
     def encode(self) -> bytes:
         """Return the canonical record; it is secret."""
         return encode(
@@ -161,6 +177,13 @@ class AuthorityState:
                 [_enrolee_record(each) for each in self.enrolees],
             ]
         )
+
+
+def _in_use(found: Sequence[WeeklyKey], purpose: KeyPurpose, now_ms: int) -> WeeklyKey:
+    by_id = {each.key_id: each for each in found if each.purpose is purpose}
+    key_id = in_use(by_id, now_ms)
+    assert key_id is not None, "an authority has a key of each purpose from its beginning"
+    return by_id[key_id]
 
 
 def _invitation_record(each: OpenInvitation) -> Value:

@@ -27,7 +27,7 @@ from meshnode.membership import record_of_document
 from meshnode.reception import record_of
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
-from meshnode.store import documents, keyring
+from meshnode.store import documents, keyring, network_keys
 from meshnode.store.engine import Store, Transaction, open_store
 from meshnode.store.keyring import KeyPurpose
 from protocol import bundle as bundles
@@ -35,8 +35,9 @@ from protocol.bundle import Bundle
 from protocol.enrolment import Enrolled, Invitation
 from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted
 from protocol.ids import short_id
+from protocol.network_keys import OLD_EPOCHS_MAX, WeeklyKey
 
-__all__ = ["complete", "request_for", "save_enrolled"]
+__all__ = ["complete", "request_for", "save_enrolled", "weekly_keys_of"]
 
 
 async def request_for(
@@ -74,6 +75,21 @@ async def complete(
         with trio.CancelScope(shield=True):
             await runtime.run_blocking(finish, home, accepted)
     return accepted
+
+
+async def weekly_keys_of(home: Path, runtime: Runtime) -> list[WeeklyKey]:
+    """Return the weekly keys that the node in `home` holds; it must not be running.
+
+    Raises: HomeError, StoreError.
+    """
+    place = Home(home)
+    with locked(place):
+        async with open_store(place.store, runtime) as store:
+            return await store.read(
+                lambda conn: [
+                    each for purpose in OLD_EPOCHS_MAX for each in network_keys.held(conn, purpose)
+                ]
+            )
 
 
 async def save_enrolled(

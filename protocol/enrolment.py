@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -63,14 +63,13 @@ from protocol.limits import (
     SQUADS_PER_BADGE_MAX,
     Kind,
 )
-from protocol.network_keys import KEY_BYTES, KeyPurpose, WeeklyKey
+from protocol.network_keys import Secrets, read_secrets
 
 __all__ = [
     "Answer",
     "Enrolled",
     "Invitation",
     "Request",
-    "Secrets",
     "build_answer",
     "build_request",
     "check_answer",
@@ -81,7 +80,6 @@ __all__ = [
     "decode_request_untrusted",
     "encode_documents",
     "read_prekey_untrusted",
-    "read_secrets",
     "seal_secrets",
 ]
 
@@ -184,45 +182,6 @@ class Answer:
     def encode(self) -> bytes:
         """Return the canonical record."""
         return encode([self.inner, self.mac])
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """Keys that every member shares."""
-
-    network_key: bytes = field(repr=False)
-    """16 bytes; keys the short ids of reconciliation."""
-    sos_key: bytes = field(repr=False)
-    """32 bytes; opens SOS of the zone. Empty for a relay, which reads nothing."""
-    sos_epoch: int
-    """Week of the SOS key; 0 where there is none."""
-    knock_key: bytes = field(repr=False)
-    """32 bytes; opens the doors of the network."""
-    knock_epoch: int
-    """Week of the knock key."""
-
-    @property
-    def weekly(self) -> tuple[WeeklyKey, ...]:
-        """The keys that are renewed every week, those alone that are there."""
-        knock = WeeklyKey(KeyPurpose.KNOCK, self.knock_epoch, self.knock_key)
-        if not self.sos_key:
-            return (knock,)
-        return (WeeklyKey(KeyPurpose.ZONE_SOS, self.sos_epoch, self.sos_key), knock)
-
-    def for_relay(self) -> Secrets:
-        """Return what a relay gets of them: it opens doors and reads nothing."""
-        return replace(self, sos_key=b"", sos_epoch=0)
-
-    def record(self) -> list[Value]:
-        """Return the canonical record. Source: wire-format 8.4."""
-        return [
-            2,
-            self.network_key,
-            self.sos_key,
-            self.sos_epoch,
-            self.knock_key,
-            self.knock_epoch,
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,23 +419,6 @@ def seal_secrets(record: PrekeyRecord, token: bytes, secrets: Secrets, sealer: S
     """Return `secrets` for the holder of this prekey alone."""
     plaintext = encode(secrets.record())
     return sealer.seal_hybrid(record.public, _secrets_info(token), plaintext)
-
-
-def read_secrets(value: Value) -> Secrets:
-    """Read what `Secrets.record` gives. Raises: MalformedError, LimitExceededError."""
-    record = as_array(value, "secrets", 6)
-    as_uint(record[0], "version of the secrets", 2, 2)
-    sos_key = as_bytes(record[2], "SOS key", KEY_BYTES, 0)
-    sos_epoch = as_uint(record[3], "epoch of the SOS key", 2**32 - 1)
-    if len(sos_key) not in (0, KEY_BYTES) or bool(sos_key) < bool(sos_epoch):
-        raise MalformedError("an SOS key has 32 bytes")
-    return Secrets(
-        as_bytes(record[1], "network key", 16),
-        sos_key,
-        sos_epoch,
-        as_bytes(record[4], "knock key", KEY_BYTES),
-        as_uint(record[5], "epoch of the knock key", 2**32 - 1),
-    )
 
 
 def _open_secrets(prekey: PrekeySecret, answer: Answer, sealer: Sealer) -> Secrets:

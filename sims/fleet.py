@@ -35,7 +35,7 @@ from protocol.authority import (
     document_signer,
     root_signer,
 )
-from protocol.enrolment import Enrolled, Secrets
+from protocol.enrolment import Enrolled
 from protocol.envelope import Sealer
 from protocol.identity import Badge, DeviceClass, Rights, Role, verify_badge_untrusted
 from protocol.ids import NodeId, squad_id_of
@@ -48,7 +48,7 @@ from protocol.issuing import (
     make_root,
     public_key_der,
 )
-from protocol.network_keys import KEY_BYTES, epoch_at
+from protocol.network_keys import KEY_BYTES, Secrets, epoch_at
 
 __all__ = ["Device", "DevicePlan", "Fleet", "make_fleet"]
 

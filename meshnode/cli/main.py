@@ -28,6 +28,7 @@ from meshnode.cli import (
     network,
     run,
     shift,
+    week,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
 
@@ -44,7 +45,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, shift, network, carry, authority, dump, doctor, demo, bench):
+for each in (
+    enrol,
+    run,
+    message,
+    shift,
+    network,
+    carry,
+    authority,
+    week,
+    dump,
+    doctor,
+    demo,
+    bench,
+):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)

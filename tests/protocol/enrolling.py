@@ -24,7 +24,6 @@ from protocol.enrolment import (
     Answer,
     Enrolled,
     Invitation,
-    Secrets,
     build_answer,
     build_request,
     check_answer,
@@ -48,6 +47,7 @@ from protocol.issuing import (
 from protocol.limits import (
     Kind,
 )
+from protocol.network_keys import Secrets
 
 NOW_MS = 1_800_000_000_000
 ZONE = 7

@@ -30,7 +30,6 @@ from protocol.enrolment import (
     decode_request_untrusted,
     encode_documents,
     read_prekey_untrusted,
-    read_secrets,
     seal_secrets,
 )
 from protocol.envelope import (
@@ -66,7 +65,7 @@ from protocol.limits import (
     SQUADS_PER_BADGE_MAX,
     Kind,
 )
-from protocol.network_keys import KeyPurpose
+from protocol.network_keys import KeyPurpose, read_secrets
 from tests.protocol.enrolling import (
     BADGE,
     INVITATION,
