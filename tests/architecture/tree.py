@@ -36,6 +36,7 @@ ENTRY_POINTS = {
     "sims.cli",
     "meshnode.store.migrations.env",
     "meshnode.store.migrations.versions.0001_first_schema",
+    "meshnode.store.migrations.versions.0004_positions",
 }
 """Modules that something outside the tree calls: the installed commands and alembic."""
 

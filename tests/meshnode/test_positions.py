@@ -288,3 +288,21 @@ async def test_a_stamp_that_runs_past_the_shift_makes_no_position(
 def test_no_place_is_printed() -> None:
     assert "44.89" not in repr(HERE)
     assert "6.64" not in repr(HERE)
+
+
+async def test_the_end_of_a_shift_takes_the_bundles_with_its_keys_from_readers_alone(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """They are sealed to a prekey that lives on for days."""
+    await begin(met["anna"])
+    await met.mix("anna", "bruno", "box", "gateway")
+    await end(met["anna"])
+    closed = [each.raw for each in await met["anna"].held(Kind.SHIFT)]
+    for name, held in (("bruno", 0), ("box", 1), ("gateway", 1)):
+        node = met[name].node
+        await node.relay.receive(None, [(0, raw) for raw in closed])
+        await node.inbox.open_some()
+        keys = [each for each in await met[name].held(Kind.CHAIN_KEYS) if each.header.keyref]
+        assert len(keys) == held, name
+    await met.mix("anna", "bruno", "box", "gateway")
+    assert await met["bruno"].held(Kind.CHAIN_KEYS) == [], "and they never come back"

@@ -73,14 +73,12 @@ async def give(node: Node, found: Sequence[Bundle | bytes]) -> list[Reception]:
 
 async def swap(town: Town, *names: str, hours: float = 0) -> None:
     """Let everybody have everything, twice, so that answers get home too."""
-    for _ in range(2):
-        for source in names:
-            async with open_home(town.home(source), SETTINGS, at(hours)) as node:
-                carried = await everything(node)
-            for target in names:
-                if target != source:
-                    async with open_home(town.home(target), SETTINGS, at(hours)) as node:
-                        await give(node, carried)
+    for source in (*names, *names):
+        async with open_home(town.home(source), SETTINGS, at(hours)) as node:
+            carried = await everything(node)
+        for target in set(names) - {source}:
+            async with open_home(town.home(target), SETTINGS, at(hours)) as node:
+                await give(node, carried)
 
 
 async def refuses_position(home: Path, hours: float = 0) -> int:

@@ -40,3 +40,9 @@ def test_odd_numbers_are_refused(squad: People) -> None:
 
 def test_who_has_no_squad_opens_no_shift(squad: People) -> None:
     assert "no squad" in squad.fails(7, "centre", "shift", "open")
+
+
+def test_an_authority_takes_the_keys_of_a_node_or_says_that_it_has_them(squad: People) -> None:
+    home = str(squad.home("centre"))
+    assert squad.json("hq", "authority", "take-keys", home)["is_new"] is False
+    assert "no newer keys" in squad.reads("hq", "authority", "take-keys", home)
