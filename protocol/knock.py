@@ -8,15 +8,15 @@ Source: wire-format 6.12-6.14, security 2.3.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from protocol.errors import AuthenticationError, MalformedError
-from protocol.guards import EPOCH_MS, KNOCK_EPOCHS_OLD, KNOCK_KEYS_MAX, KNOCKS_KEPT_MAX
+from protocol.guards import KNOCK_KEYS_MAX, KNOCK_OLD_EPOCHS_MAX, KNOCKS_KEPT_MAX
 from protocol.limits import CLOCK_DRIFT_MS_MAX
+from protocol.network_keys import KEY_BYTES, epoch_at
 
 __all__ = [
     "KNOCK_BYTES",
@@ -28,10 +28,7 @@ __all__ = [
     "accepted_epochs",
     "address_name",
     "announcement_tag",
-    "epoch_at",
-    "epoch_of_key_id",
     "is_tagged_untrusted",
-    "key_id_of",
     "keys_to_dial",
     "make_knock",
 ]
@@ -45,16 +42,9 @@ TAG_BYTES: Final = 8
 """Length of the tag of an announcement."""
 TLS_FIRST_BYTE: Final = 0x16
 """Every TLS connection begins with this byte and no knock does, so one byte tells them apart."""
-_KEY_BYTES: Final = 32
-_KEY_ID_BYTES: Final = 8
 
 KnockKeys: TypeAlias = Mapping[int, Sequence[bytes]]
 """Keys of 32 bytes by epoch (week since 1970)."""
-
-
-def epoch_at(now_ms: int) -> int:
-    """Return the epoch (week since 1970) of a time in Unix milliseconds."""
-    return now_ms // EPOCH_MS
 
 
 def accepted_epochs(now_ms: int) -> range:
@@ -63,19 +53,7 @@ def accepted_epochs(now_ms: int) -> range:
     The next one counts where a clock that is right may show it already.
     """
     newest = epoch_at(now_ms + CLOCK_DRIFT_MS_MAX)
-    return range(epoch_at(now_ms) - KNOCK_EPOCHS_OLD, newest + 1)
-
-
-def key_id_of(epoch: int, key: bytes) -> bytes:
-    """Return the 8 bytes under which a key of an epoch is kept."""
-    return epoch.to_bytes(4, "big") + hashlib.sha256(key).digest()[:4]
-
-
-def epoch_of_key_id(key_id: bytes) -> int:
-    """Return the epoch of a key by its id. Raises: ValueError if it has another length."""
-    if len(key_id) != _KEY_ID_BYTES:
-        raise ValueError("the id of a weekly key has 8 bytes")
-    return int.from_bytes(key_id[:4], "big")
+    return range(epoch_at(now_ms) - KNOCK_OLD_EPOCHS_MAX, newest + 1)
 
 
 def address_name(host: str, port: int) -> bytes:
@@ -100,7 +78,7 @@ def keys_to_dial(keys: KnockKeys, now_ms: int) -> list[bytes]:
     present = epoch_at(now_ms)
     return [
         key
-        for epoch in reversed(range(present - KNOCK_EPOCHS_OLD, present + 1))
+        for epoch in reversed(range(present - KNOCK_OLD_EPOCHS_MAX, present + 1))
         for key in _keys_of(keys, epoch)
     ]
 
@@ -111,7 +89,7 @@ def make_knock(key: bytes, name: bytes, entropy: bytes) -> bytes:
     `entropy` are 16 random bytes, never used before under this key.
     Raises: ValueError if `key` or `entropy` has another length.
     """
-    if len(key) != _KEY_BYTES or len(entropy) != NONCE_BYTES:
+    if len(key) != KEY_BYTES or len(entropy) != NONCE_BYTES:
         raise ValueError("a knock is made of a key of 32 and entropy of 16 bytes")
     nonce = entropy
     if nonce[0] == TLS_FIRST_BYTE:

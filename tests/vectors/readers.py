@@ -25,10 +25,12 @@ from protocol import (
     ids,
     payloads,
     receipts,
+    shifts,
 )
 from protocol.armour import TextForm, unarmour_untrusted
 from protocol.errors import AuthenticationError
 from protocol.ids import BundleId
+from protocol.network_keys import key_id_of
 from protocol.reconcile.sketch import Sketch, encode_symbols
 from protocol.reconcile.symbols import set_hash_of
 from protocol.session import messages
@@ -218,7 +220,7 @@ def _reference_chain(item: Input) -> object:
 def _sos(item: Input) -> object:
     key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
     return {
-        "key_id": envelope.sos_key_id(key),
+        "key_id": key_id_of(item["epoch"], key),
         "message_key": envelope.sos_message_key(key, BundleId(*name)),
     }
 
@@ -226,7 +228,7 @@ def _sos(item: Input) -> object:
 def _reference_sos(item: Input) -> object:
     key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
     return {
-        "key_id": derivations.sos_key_id(key),
+        "key_id": derivations.weekly_key_id(item["epoch"], key),
         "message_key": derivations.sos_key(key, *name),
     }
 
@@ -412,6 +414,10 @@ FILES: dict[str, Reader] = {
         _reference(codec.read_receipt),
     ),
     "receipt_digest": Reader(_receipt_digest, _reference_receipt_digest),
+    "shift": Reader(
+        _both_ways(shifts.decode_shift_untrusted, shifts.encode_shift),
+        _reference(codec.read_shift),
+    ),
     "key_request": Reader(
         _both_ways(receipts.decode_key_request_untrusted, receipts.encode_key_request),
         _reference(codec.read_key_request),

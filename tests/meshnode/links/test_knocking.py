@@ -14,8 +14,9 @@ from meshnode.errors import HandshakeError
 from meshnode.links.base import Address, Link
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
-from protocol.guards import EPOCH_MS, KNOCK_EPOCHS_OLD, KNOCK_MS_MAX
-from protocol.knock import KnockKeys, address_name, epoch_at, make_knock
+from protocol.guards import KNOCK_MS_MAX, KNOCK_OLD_EPOCHS_MAX, NETWORK_EPOCH_MS
+from protocol.knock import KnockKeys, address_name, make_knock
+from protocol.network_keys import epoch_at
 from tests.meshnode.links.parts import NOW_MS, network, runtime, serving
 
 pytestmark = pytest.mark.real
@@ -153,7 +154,7 @@ async def test_strangers_hear_not_one_byte_and_are_closed_at_once() -> None:
 
 
 async def test_a_knock_of_four_weeks_ago_or_used_twice_is_refused() -> None:
-    week = WEEK - KNOCK_EPOCHS_OLD - 1
+    week = WEEK - KNOCK_OLD_EPOCHS_MAX - 1
     async with listening({**KEYS, week: [FOREIGN_KEY]}) as listener:
         old = make_knock(FOREIGN_KEY, listener.name, b"\1" * 16)
         assert await listener.answer_to(old) == b""
@@ -202,7 +203,7 @@ async def test_a_knock_may_come_in_pieces() -> None:
 
 
 async def test_a_gateway_takes_those_whose_keys_are_all_too_old() -> None:
-    too_old = {WEEK - KNOCK_EPOCHS_OLD - 1: [OLD_KEY]}
+    too_old = {WEEK - KNOCK_OLD_EPOCHS_MAX - 1: [OLD_KEY]}
     async with listening(is_gateway=True) as listener:
         assert await reaches(listener, too_old)
         assert await reaches(listener, {})
@@ -245,4 +246,4 @@ async def test_every_start_has_another_name() -> None:
 
 
 def test_the_weeks_of_these_tests_are_as_the_guards_say() -> None:
-    assert WEEK * EPOCH_MS <= NOW_MS < (WEEK + 1) * EPOCH_MS
+    assert WEEK * NETWORK_EPOCH_MS <= NOW_MS < (WEEK + 1) * NETWORK_EPOCH_MS
