@@ -24,6 +24,8 @@ from tests.meshnode.cli.people import People
 COMMANDS = {
     *("authority", "bench", "cancel", "demo", "doctor", "dump", "enrol", "export", "import"),
     *("inbox", "init", "message", "outbox", "peers", "run", "send", "status", "sync"),
+    "position",
+    "shift",
 }
 
 
