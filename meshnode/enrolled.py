@@ -21,6 +21,7 @@ from meshnode.enrol import (
     first_prekey,
     make_keys,
     make_request,
+    open_keys,
     refuse_enrolled,
 )
 from meshnode.home import Home, locked
@@ -128,14 +129,17 @@ async def complete(
     return accepted
 
 
-async def weekly_keys_of(home: Path, runtime: Runtime) -> list[WeeklyKey]:
+async def weekly_keys_of(home: Path, runtime: Runtime, secret: str | None) -> list[WeeklyKey]:
     """Return the weekly keys that the node in `home` holds; it must not be running.
 
-    Raises: HomeError, StoreError.
+    Raises: HomeError, EnrolmentError, KeystoreError, StoreError.
     """
-    place = Home(home)
+    place, keys = Home(home), open_keys(home, runtime)
     with locked(place):
-        async with open_store(place.store, runtime) as store:
+        vault = keys.open_vault()
+        if vault.is_locked:
+            vault.unlock(await runtime.run_blocking(keys.agent_master, secret or ""))
+        async with open_store(place.store, runtime, vault=vault) as store:
             return await store.read(
                 lambda conn: [
                     each for purpose in OLD_EPOCHS_MAX for each in network_keys.held(conn, purpose)

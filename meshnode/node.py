@@ -138,6 +138,8 @@ class Node:
             store, runtime, self.relay, self.shift_ends, self.events, self.metrics
         )
         self.housekeeping.on_look.append(self._on_look)
+        if parts.knock_keys is not None:
+            self.housekeeping.on_look.append(parts.knock_keys.changed.set)
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
         self.manager = LinkManager(
             identity.node,

@@ -20,7 +20,7 @@ __all__ = ["register"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _app = typer.Typer(
-    help="Open and close the shift, in which alone positions exist.",
+    help="Open and close your shift: positions exist in it alone.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -126,7 +126,7 @@ def position(
     ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell your squad where this device is; only while your shift is open."""
+    """Tell your squad where you are, while your shift is open."""
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
 

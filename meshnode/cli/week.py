@@ -39,12 +39,13 @@ def take_keys(
 
     from meshnode.authority_home import AuthorityHome
     from meshnode.cli.show import print_json
-    from meshnode.cli.texts import home_of, passphrase
+    from meshnode.cli.texts import home_of, offered_secret, passphrase
     from meshnode.enrolled import weekly_keys_of
     from meshnode.runtime import system_runtime
 
     runtime = system_runtime()
-    found = trio.run(weekly_keys_of, node_home, runtime)
+    secret_of_node = offered_secret(None, is_asked=True)
+    found = trio.run(weekly_keys_of, node_home, runtime, secret_of_node)
     secret = passphrase(passphrase_file, is_new=False)
     with AuthorityHome.open(home_of(ctx), secret, runtime.entropy) as opened:
         is_news = opened.take_keys(found, runtime.now_ms())

@@ -70,6 +70,7 @@ async def pass_time(rig: Rig, ms: int) -> None:
 async def look(rig: Rig, *names: str) -> None:
     """Let housekeeping do what is due."""
     for name in names:
+        await rig[name].node.require_desk().look()
         await rig[name].node.housekeeping.look()
 
 

@@ -100,6 +100,7 @@ async def step(rig: Rig, model: Model, name: str, argument: object) -> None:
         case "restart", str(who):
             await restart(rig[who])
     for member in rig.members.values():
+        await member.node.require_desk().look()
         await member.node.housekeeping.look()
 
 

@@ -67,6 +67,7 @@ async def give(node: Node, found: Sequence[Bundle | bytes]) -> list[Reception]:
     raws = [each.raw if isinstance(each, Bundle) else each for each in found]
     outcomes = await node.relay.receive(None, [(0, raw) for raw in raws])
     await node.settle()
+    await node.require_desk().look()
     await node.housekeeping.look()
     return [fate for _short, fate in outcomes]
 
