@@ -41,6 +41,11 @@ class Home:
         return self.folder / "lock"
 
     @property
+    def knocks(self) -> Path:
+        """Which knocks were let through: none opens a second time, after a restart either."""
+        return self.folder / "knocks"
+
+    @property
     def control_socket(self) -> Path:
         """Where a running node takes commands."""
         return self.folder / "control.sock"

@@ -23,6 +23,7 @@ from meshnode.errors import HomeBusyError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.links.base import Address, parse_address
+from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
@@ -52,7 +53,13 @@ async def open_home(
         async with open_store(place.store, runtime, bytes_max=settings.store.bytes_max) as store:
             keys = KnockKeyring(store)
             await keys.load()
-            knocks = Knocks(runtime, keys, is_gateway=rights.role is Role.GATEWAY)
+            knocks = Knocks(
+                runtime,
+                keys,
+                is_gateway=rights.role is Role.GATEWAY,
+                journal=KnockJournal(place.knocks),
+            )
+            await knocks.recall()
             bearer = await _bearer(home, settings, runtime, store, knocks)
             parts = NodeParts(
                 identity=NodeIdentity(
