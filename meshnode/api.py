@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from meshnode.discovery.base import DEFAULT_PORT
-from meshnode.errors import SendError
+from meshnode.document_files import read_documents, write_documents
+from meshnode.errors import ControlError, SendError
 from meshnode.events import (
     BundlesStored,
     DocumentsChanged,
     Event,
+    LockChanged,
     MessageArrived,
     MessageChanged,
     PeerDown,
@@ -23,14 +25,16 @@ from meshnode.events import (
 )
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
+from meshnode.locking import Guard, SecretCase
 from meshnode.node import Node
 from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers
+from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
-from protocol.errors import MalformedError
+from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import (
     BundleId,
@@ -50,14 +54,18 @@ Progress: TypeAlias = Callable[[Json], None]
 
 _LIST_MAX: Final = 1_000
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
+_WEEKLY: Final = frozenset({"KNOCK", "RADIO"})
+_WEEKLY_ID_BYTES: Final = 8
+"""Id of a weekly key: four bytes of its week, four of its hash."""
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
 class Api:
     """The calls, over an open node that runs or not."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
+        self._guard = guard
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -96,13 +104,21 @@ class Api:
     # --- reading ----------------------------------------------------------------------------
 
     async def inbox(self, after: int = 0, limit: int = 100) -> list[Json]:
-        """Return messages for this device that came after the one numbered `after`."""
+        """Return messages for this device that came after the one numbered `after`.
+
+        Raises: LockedError, StoreError.
+        """
+        self._node.require_desk()
         count = max(0, min(limit, _LIST_MAX))
         found = await self._node.store.read(lambda conn: messages.list_inbox(conn, after, count))
         return [self._incoming(record) for record in found]
 
     async def outgoing(self, after: int = 0, limit: int = 100) -> list[Json]:
-        """Return messages written here after the one numbered `after`."""
+        """Return messages written here after the one numbered `after`.
+
+        Raises: LockedError, StoreError.
+        """
+        self._node.require_desk()
         count = max(0, min(limit, _LIST_MAX))
         found = await self._node.store.read(lambda conn: messages.list_outgoing(conn, after, count))
         return [
@@ -120,7 +136,11 @@ class Api:
         ]
 
     async def mark_read(self, key: int) -> bool:
-        """Note that somebody saw an incoming message; False if that was known."""
+        """Note that somebody saw an incoming message; False if that was known.
+
+        Raises: LockedError, StoreError.
+        """
+        self._node.require_desk()
         now_ms = self._node.runtime.now_ms()
         return await self._node.store.write(lambda tx: messages.mark_read(tx, key, now_ms))
 
@@ -163,6 +183,7 @@ class Api:
 
     async def _find(self, text: str) -> MessageRecord:
         """Return the message that `text` names by its id, or by its local number."""
+        self._node.require_desk()
         record = None
         if text.isdecimal() and len(text) < 16:
             number = int(text)
@@ -223,8 +244,15 @@ class Api:
             "messages": {state.value: count for state, count in states.items()},
             "documents": len(node.membership.versions),
             "unopened": unopened,
+            "lock": self._lock_state(),
             "metrics": node.metrics.snapshot(),
         }
+
+    def _lock_state(self) -> Json:
+        if self._guard is not None:
+            return self._guard.describe()
+        # A node without a guard is opened and shut by whoever made it.
+        return {"is_locked": self._node.desk is None, "protection": SecretCase.UNATTENDED.value}
 
     def _meets_gateway(self) -> bool:
         """True if a gateway is in contact, or this is one."""
@@ -242,6 +270,56 @@ class Api:
             "bytes_max": store.bytes_max,
             "by_class": {each.name.lower(): counts.get(each, 0) for each in TrafficClass},
         }
+
+    # --- the agent's keys -------------------------------------------------------------------
+
+    async def lock(self) -> bool:
+        """Lock the agent's keys; False if they were locked. Raises: ControlError."""
+        return await self._guarded().lock()
+
+    async def unlock(self, secret: str) -> bool:
+        """Open the agent's keys; False if they were open.
+
+        Raises: WrongSecretError, LeaseEndedError, WipedError, KeystoreError, ControlError.
+        """
+        return await self._guarded().unlock(secret)
+
+    async def keys(self) -> Json:
+        """Return which keys there are, how old they are and what opens them; never a key."""
+        node = self._node
+        now_ms = node.runtime.now_ms()
+        found: Json = {"lock": self._lock_state(), "prekey": None, "chains": None}
+        purposes = [each for each in KeyPurpose if each is not KeyPurpose.ZONE_SOS]
+        if node.desk is not None:
+            purposes = list(KeyPurpose)
+            prekey, chains = await node.store.read(
+                lambda conn: (
+                    keyring.newest_own_prekey(conn),
+                    len(keyring.open_chains(conn, now_ms)),
+                )
+            )
+            found["chains"] = chains
+            if prekey is not None:
+                found["prekey"] = {"issued_ms": prekey.issued_ms, "ends_ms": prekey.ends_ms}
+        ids = await node.store.read(
+            lambda conn: {each: list(keyring.network_keys(conn, each)) for each in purposes}
+        )
+        found["network"] = [
+            {"purpose": purpose.name.lower(), "id": each.hex(), "epoch": _epoch(purpose, each)}
+            for purpose, listed in ids.items()
+            for each in listed
+        ]
+        return found
+
+    def touch(self) -> None:
+        """Somebody is there who gives commands: idleness is counted anew."""
+        if self._guard is not None:
+            self._guard.touch()
+
+    def _guarded(self) -> Guard:
+        if self._guard is None:
+            raise ControlError("not_guarded", "this node has no lock of its own")
+        return self._guard
 
     # --- contacts ---------------------------------------------------------------------------
 
@@ -282,7 +360,12 @@ class Api:
 
     async def import_file(self, path: str) -> Json:
         """Take in a sealed file, whole or not at all. Raises: StickError and its like."""
-        imported = await self._stick().import_file(Path(path))
+        try:
+            imported = await self._stick().import_file(Path(path))
+        except (EnvelopeError, RemoteProtocolError) as error:
+            self._node.metrics.count("files_refused")
+            self._node.runtime.trace("file_refused", reason=type(error).__name__)
+            raise
         await self._node.settle()
         return {
             "path": path,
@@ -291,6 +374,24 @@ class Api:
             "bundles_refused": imported.refused,
             "documents": imported.documents,
         }
+
+    async def export_documents(self, path: str) -> Json:
+        """Write the authority documents that hold here into a file of text. Raises: StickError."""
+        node = self._node
+        raws = await node.membership.read(list(node.membership.versions))
+        count = await node.runtime.run_blocking(write_documents, Path(path), raws)
+        return {"path": path, "documents": count}
+
+    async def import_documents(self, path: str) -> Json:
+        """Take authority documents from a file of text; each is judged like a peer's.
+
+        Raises: StickError, MalformedError, LimitExceededError, StoreError.
+        """
+        node = self._node
+        raws = await node.runtime.run_blocking(read_documents, Path(path))
+        taken = await node.membership.accept(raws)
+        await node.settle()
+        return {"path": path, "documents": len(raws), "taken": taken}
 
     def _stick(self) -> Stick:
         node = self._node
@@ -342,6 +443,8 @@ class Api:
                 return {"event": "bundles_stored", "count": count, **source_words}
             case DocumentsChanged(count):
                 return {"event": "documents_changed", "count": count}
+            case LockChanged(is_locked):
+                return {"event": "lock_changed", "is_locked": is_locked}
 
     # --- words ------------------------------------------------------------------------------
 
@@ -365,6 +468,12 @@ class Api:
             "received_ms": record.received_ms,
             "is_read": record.is_read,
         }
+
+
+def _epoch(purpose: KeyPurpose, key_id: bytes) -> int | None:
+    """Return the week of a key that is renewed weekly, None for one that is not."""
+    is_weekly = purpose.name in _WEEKLY and len(key_id) == _WEEKLY_ID_BYTES
+    return int.from_bytes(key_id[:4], "big") if is_weekly else None
 
 
 def _bundle_id(text: str) -> BundleId:

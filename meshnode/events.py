@@ -21,6 +21,7 @@ __all__ = [
     "DocumentsChanged",
     "Event",
     "Events",
+    "LockChanged",
     "MessageArrived",
     "MessageChanged",
     "PeerDown",
@@ -86,8 +87,22 @@ class DocumentsChanged:
     """How many."""
 
 
+@dataclass(frozen=True, slots=True)
+class LockChanged:
+    """The agent's keys opened or locked."""
+
+    is_locked: bool
+    """True if they are locked now."""
+
+
 Event: TypeAlias = (
-    BundlesStored | MessageArrived | MessageChanged | PeerUp | PeerDown | DocumentsChanged
+    BundlesStored
+    | MessageArrived
+    | MessageChanged
+    | PeerUp
+    | PeerDown
+    | DocumentsChanged
+    | LockChanged
 )
 
 

@@ -1,4 +1,4 @@
-"""What time alone brings about: expiry, fresh prekeys, forgetting, asking again.
+"""What time alone brings about: expiry, forgetting, asking again; it needs no agent's keys.
 
 Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
 times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
@@ -6,6 +6,7 @@ times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -13,7 +14,6 @@ import trio
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
-from meshnode.prekeys import Prekeys
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.store import bundles, keyring, messages, retention
@@ -34,19 +34,19 @@ class Housekeeping:
         self,
         store: Store,
         runtime: Runtime,
-        prekeys: Prekeys,
         relay: Relay,
         events: Events,
         metrics: Metrics,
     ) -> None:
         self._store = store
         self._runtime = runtime
-        self._prekeys = prekeys
         self._relay = relay
         self._events = events
         self._metrics = metrics
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
+        self.on_look: list[Callable[[], None]] = []
+        """Told at every look: rooms that look at the clock too need not wake the machine again."""
 
     async def run(self) -> None:
         """Look after the store until cancelled. Raises: StoreError."""
@@ -57,7 +57,8 @@ class Housekeeping:
 
     async def look(self) -> None:
         """Do everything that is due now. Raises: StoreError."""
-        await self._relay.announce(await self._prekeys.renew(), None)
+        for tell in self.on_look:
+            tell()
         self._relay.ask_again()
         await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()

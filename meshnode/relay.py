@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from meshnode.admission import Admission, StandingOf
+from meshnode.admission import Admission
 from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
 from meshnode.errors import StoreError, StoreFullError
@@ -82,8 +82,6 @@ class RelayParts:
     """Remembers who was met."""
     on_unopened: Callable[[], None]
     """Wakes the inbox: something for this device was stored."""
-    standing_of: StandingOf | None = None
-    """How the documents in force judge a badge; None where nobody can be revoked."""
 
 
 class Relay:
@@ -102,7 +100,7 @@ class Relay:
         self._local_hello = parts.local_hello
         self._on_unopened = parts.on_unopened
         self._contact_log = parts.contact_log
-        self._admission = Admission(parts.runtime, parts.metrics, parts.standing_of)
+        self._admission = Admission(parts.runtime, parts.metrics, parts.membership.standing)
         self._badges: WeakKeyDictionary[Link, Badge] = WeakKeyDictionary()
         self._planning = Planning(parts.store, parts.runtime, parts.router)
         self._immunity = Immunity()

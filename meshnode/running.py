@@ -1,13 +1,15 @@
 """A node in its home: identity and store from files, links over TCP, discovery, control socket.
 
 `open_home` is what a single command needs, `run_home` what `meshnode run` does. Both hold the
-home's lock as long as they have the store open.
+home's lock as long as they have the store open, and open the desk if they can: an unattended
+device by itself, another one if they are given the agent's secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -18,70 +20,185 @@ from meshnode.control import connect, serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
-from meshnode.enrol import load_identity
+from meshnode.enrol import DeviceIdentity, badge_key, load_identity, open_keys
 from meshnode.errors import HomeBusyError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
+from meshnode.lease import BeaconView, BoundFile
 from meshnode.links.base import Address, parse_address
 from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
+from meshnode.locking import AgentKeys, Guard, GuardParts, SecretCase
 from meshnode.node import Node, NodeIdentity, NodeParts, Surroundings, open_node
 from meshnode.runtime import Runtime
 from meshnode.store import documents
 from meshnode.store.engine import Store, open_store
+from meshnode.supervisor import keep_running
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.vault import Vault
 from protocol import authority
 from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
-from protocol.identity import Role, rights_untrusted
+from protocol.errors import ExpiredError
+from protocol.identity import Role, rights_untrusted, verify_badge_untrusted
 from protocol.limits import PROBES_MAX
 from protocol.routing import ROUTERS
 
-__all__ = ["open_home", "run_home"]
+__all__ = ["Access", "open_guarded", "open_home", "run_home"]
+
+
+class HomeKeys:
+    """The agent's keys of a home: what the secret opens in its vault."""
+
+    def __init__(self, home: Path, keys: KeyStore, vault: Vault) -> None:
+        self._home = home
+        self._keys = keys
+        self._vault = vault
+
+    @property
+    def case(self) -> SecretCase:
+        """What protects them."""
+        if not self._keys.is_wiped and self._keys.is_unattended:
+            return SecretCase.UNATTENDED
+        return SecretCase.HARDWARE if self._keys.is_hardware_bound else SecretCase.WORDS
+
+    def unlock(self, secret: str) -> Callable[[bytes], bytes]:
+        """See `AgentKeys.unlock`."""
+        self._vault.unlock(self._keys.agent_master(secret or None))
+        return badge_key(self._home, self._vault).sign
+
+    def lock(self) -> None:
+        """See `AgentKeys.lock`."""
+        self._vault.lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a process may open, and by what."""
+
+    secret: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    """Gives the agent's secret, None for none; asked only where the device needs one."""
+    is_held: bool = False
+    """Start locked, whatever could be opened."""
+    keys: Callable[[Path, KeyStore, Vault], AgentKeys] = HomeKeys
+    """Finds the agent's keys of a home."""
+    sealer: Sealer = field(default_factory=HpkeSealer)
+    """Public-key sealing."""
 
 
 @asynccontextmanager
 async def open_home(
-    home: Path, settings: Settings, runtime: Runtime, sealer: Sealer | None = None
+    home: Path,
+    settings: Settings,
+    runtime: Runtime,
+    access: Access | None = None,
+    *,
+    secret: str | None = None,
 ) -> AsyncIterator[Node]:
-    """Open the node of a home, alone. Raises: HomeError, EnrolmentError, StoreError, LinkError."""
-    place = Home(home)
-    identity = load_identity(home)
-    rights = rights_untrusted(identity.badge_chain[0])
+    """Open the node of a home, alone; `secret` stands for an access that gives just it.
+
+    Raises: HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
+    """
+    access = access or Access(lambda: secret)
+    async with open_guarded(home, settings, runtime, access) as guard:
+        yield guard.node
+
+
+@asynccontextmanager
+async def open_guarded(
+    home: Path, settings: Settings, runtime: Runtime, access: Access | None = None
+) -> AsyncIterator[Guard]:
+    """Open the node of a home, alone, with the guard that opens and shuts its desk.
+
+    Raises: HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
+    """
+    place, keystore = Home(home), open_keys(home, runtime)
+    access = Access() if access is None else access
     with locked(place):
-        async with open_store(place.store, runtime, bytes_max=settings.store.bytes_max) as store:
-            keys = KnockKeyring(store)
-            await keys.load()
+        vault = keystore.open_vault()
+        # The guard alone opens the agent's tier, once it has looked at the lease.
+        vault.lock()
+        keys = access.keys(home, keystore, vault)
+        needs_secret = keys.case is not SecretCase.UNATTENDED and not access.is_held
+        secret = access.secret() if needs_secret else None
+        identity = load_identity(home, vault)
+        rights = rights_untrusted(identity.badge_chain[0])
+        size = settings.store.bytes_max
+        async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
+            knock_keys = KnockKeyring(store)
+            await knock_keys.load()
             knocks = Knocks(
                 runtime,
-                keys,
+                knock_keys,
                 is_gateway=rights.role is Role.GATEWAY,
                 journal=KnockJournal(place.knocks),
             )
             await knocks.recall()
-            bearer = await _bearer(home, settings, runtime, store, knocks)
+            bearer = await _bearer(identity, settings, runtime, store, knocks)
+            binding = {identity.link_chain[0]: identity.binding}
             parts = NodeParts(
-                identity=NodeIdentity(
-                    identity.node, rights.zone, identity.badge_chain, identity.badge_key.sign
-                ),
+                identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
                 store=store,
                 runtime=runtime,
-                sealer=sealer or HpkeSealer(),
                 router=ROUTERS[settings.routing.policy](),
                 bearer=bearer,
-                knock_keys=keys,
+                knock_keys=knock_keys,
             )
             async with open_node(parts) as node:
                 bearer.metrics = node.metrics
+                vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
                 node.membership.on_change.append(
-                    lambda _raws, _source: _renew_contexts(home, node, bearer)
+                    lambda _raws, _source: _renew_contexts(identity, node, bearer)
                 )
-                yield node
+                guard = Guard(
+                    GuardParts(
+                        node=node,
+                        sealer=access.sealer,
+                        keys=keys,
+                        view=_beacons(node),
+                        device_class=rights.device_class,
+                        enrolled_ms=_enrolled_ms(identity, node),
+                        auto_lock_s=settings.security.auto_lock_s,
+                        bound_file=BoundFile(place.lease),
+                    )
+                )
+                await guard.start(secret, is_held=access.is_held)
+                del secret
+                yield guard
+
+
+def _beacons(node: Node) -> BeaconView:
+    documents = node.membership
+    return BeaconView(
+        has_beacons=lambda: documents.has_beacons,
+        beacon_ms=lambda: documents.beacon_ms,
+        floor_ms=lambda: documents.time_floor_ms,
+    )
+
+
+def _enrolled_ms(identity: DeviceIdentity, node: Node) -> int:
+    """Return when the badge was issued; 0, so that no lease holds, where it is not valid now."""
+    anchors, now_ms = node.membership.root.anchors, node.runtime.now_ms()
+    try:
+        return verify_badge_untrusted(identity.badge_chain, anchors, now_ms).not_before_ms
+    except ExpiredError:
+        return 0
+
+
+def _tls_files(identity: DeviceIdentity) -> TLSFiles:
+    return TLSFiles(
+        identity.link_key_path, identity.link_chain_path, password=identity.link_password
+    )
 
 
 async def _bearer(
-    home: Path, settings: Settings, runtime: Runtime, store: Store, knocks: Knocks
+    identity: DeviceIdentity,
+    settings: Settings,
+    runtime: Runtime,
+    store: Store,
+    knocks: Knocks,
 ) -> TCPBearer:
     raws = await store.read(documents.all_raw)
     roots = [authority.decode_untrusted(raw) for raw in raws]
@@ -91,14 +208,14 @@ async def _bearer(
         if root.cls is DocumentClass.ROOT
         for anchor in authority.decode_root_untrusted(root.body).anchors
     ]
-    contexts = make_contexts(TLSFiles.in_home(home), anchors)
+    contexts = make_contexts(_tls_files(identity), anchors)
     listen = [_listen_address(text) for text in settings.links.listen]
     return TCPBearer(contexts, runtime, listen, knocks=knocks)
 
 
-def _renew_contexts(home: Path, node: Node, bearer: TCPBearer) -> None:
+def _renew_contexts(identity: DeviceIdentity, node: Node, bearer: TCPBearer) -> None:
     """Trust the roots that the documents in force name, on links made from now on."""
-    bearer.contexts = make_contexts(TLSFiles.in_home(home), node.membership.root.anchors)
+    bearer.contexts = make_contexts(_tls_files(identity), node.membership.root.anchors)
 
 
 def _listen_address(text: str) -> Address:
@@ -110,19 +227,23 @@ def _listen_address(text: str) -> Address:
 
 
 @asynccontextmanager
-async def _open_free(home: Path, settings: Settings, runtime: Runtime) -> AsyncIterator[Node]:
+async def _open_free(
+    home: Path, settings: Settings, runtime: Runtime, access: Access
+) -> AsyncIterator[Guard]:
     """Open the node of a home once the command that holds it, if one does, has ended."""
     deadline_s = trio.current_time() + BUSY_S_MAX
     async with AsyncExitStack() as stack:
         while True:
             try:
-                node = await stack.enter_async_context(open_home(home, settings, runtime))
+                guard = await stack.enter_async_context(
+                    open_guarded(home, settings, runtime, access)
+                )
                 break
             except HomeBusyError:
                 if trio.current_time() > deadline_s or await _is_running(home):
                     raise
             await trio.sleep(BUSY_STEP_S)
-        yield node
+        yield guard
 
 
 async def _is_running(home: Path) -> bool:
@@ -137,18 +258,28 @@ async def run_home(
     home: Path,
     settings: Settings,
     runtime: Runtime,
+    access: Access | None = None,
+    on_lock: Callable[[bool], None] | None = None,
     *,
     task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the node of a home until cancelled; starts with the node once it listens.
 
+    `on_lock` is told after every locking whether the device stays locked until somebody opens it.
     Raises: HomeBusyError at once where a node runs already, and where a command keeps the home
-    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError.
+    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
     """
-    async with _open_free(home, settings, runtime) as node, trio.open_nursery() as nursery:
+    async with (
+        _open_free(home, settings, runtime, access or Access()) as guard,
+        trio.open_nursery() as nursery,
+    ):
+        node = guard.node
+        if on_lock is not None:
+            guard.on_lock.append(on_lock)
+        nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
         surroundings = _surroundings(settings, runtime, node)
         await nursery.start(node.run, surroundings)
-        await nursery.start(serve_control, Home(home).control_socket, Api(node), runtime)
+        await nursery.start(serve_control, Home(home).control_socket, Api(node, guard), runtime)
         task_status.started(node)
 
 

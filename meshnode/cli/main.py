@@ -22,8 +22,10 @@ from meshnode.cli import (
     carry,
     demo,
     doctor,
+    documents,
     dump,
     enrol,
+    locking,
     message,
     network,
     run,
@@ -43,7 +45,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, network, carry, authority, dump, doctor, demo, bench):
+for each in (
+    enrol,
+    run,
+    locking,
+    message,
+    network,
+    carry,
+    documents,
+    authority,
+    dump,
+    doctor,
+    demo,
+    bench,
+):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)

@@ -15,11 +15,16 @@ from protocol.armour import TextForm
 from protocol.errors import LimitExceededError, MeshError
 
 __all__ = [
+    "SECRET_VARIABLE",
     "TextError",
+    "card_passphrase",
     "draw_qr",
     "home_of",
     "is_terminal",
     "message_text",
+    "needed_secret",
+    "new_secret",
+    "offered_secret",
     "parse_duration_s",
     "passphrase",
     "read_text",
@@ -28,6 +33,9 @@ __all__ = [
 ]
 
 _VARIABLE = "MESHNODE_PASSPHRASE"
+SECRET_VARIABLE = "MESHNODE_SECRET"  # noqa: S105 - the name of a variable
+"""Where the environment may hold the agent's secret."""
+_CARD_VARIABLE = "MESHNODE_CARD_PASSPHRASE"
 _CHARACTERS_MAX = 1_024
 _MESSAGE_CHARACTERS_MAX = 65_536
 """More than any message may hold; the node states the bound that counts, in bytes."""
@@ -100,22 +108,85 @@ def passphrase(file: Path | None, *, is_new: bool) -> str:
 
     There is no default. Raises: TextError where nobody can be asked, or it is empty.
     """
+    return _secret(file, _VARIABLE, "--passphrase-file", say("Passphrase"), is_new=is_new)
+
+
+def card_passphrase(file: Path | None, label: str, *, is_new: bool) -> str:
+    """Return the passphrase of the holder of a card, from the same three places.
+
+    Raises: TextError.
+    """
+    question = say("Passphrase of the card {card}", card=label)
+    return _secret(file, _CARD_VARIABLE, "--card-passphrase-file", question, is_new=is_new)
+
+
+def _secret(file: Path | None, variable: str, option: str, question: str, *, is_new: bool) -> str:
     if file is not None:
         try:
-            found = file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
+            found = _first_line(file)
         except (OSError, UnicodeDecodeError) as error:
             raise TextError(f"the passphrase file {file} cannot be read") from error
-    elif _VARIABLE in os.environ:
-        found = os.environ[_VARIABLE]
+    elif variable in os.environ:
+        found = os.environ[variable]
     elif sys.stdin.isatty():
-        found = str(
-            typer.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=is_new, err=True)
-        )
+        found = str(typer.prompt(question, hide_input=True, confirmation_prompt=is_new, err=True))
     else:
-        raise TextError(f"no passphrase: use --passphrase-file or {_VARIABLE}")
+        raise TextError(f"no passphrase: use {option} or {variable}")
     if not found or len(found) > _CHARACTERS_MAX:
         raise TextError("the passphrase is empty or longer than 1,024 characters")
     return found
+
+
+def offered_secret(file: Path | None, *, is_asked: bool) -> str | None:
+    """Return the agent's secret from `file`, else the environment, else, if asked, the keyboard.
+
+    None where there is none, or nothing was typed: the device stays locked then. Raises: TextError.
+    """
+    if file is not None:
+        return _secret_in(file)
+    if SECRET_VARIABLE in os.environ:
+        return _fit(os.environ[SECRET_VARIABLE])
+    if not is_asked or not sys.stdin.isatty():
+        return None
+    words = say("Secret of this device (nothing: stay locked)")
+    typed = str(typer.prompt(words, default="", show_default=False, hide_input=True, err=True))
+    return _fit(typed) if typed else None
+
+
+def needed_secret(file: Path | None) -> str:
+    """Return the agent's secret from where `offered_secret` finds it. Raises: TextError."""
+    found = offered_secret(file, is_asked=True)
+    if found is None:
+        raise TextError(f"no secret: use --secret-file or {SECRET_VARIABLE}")
+    return found
+
+
+def new_secret(file: Path | None) -> str:
+    """Return a secret to be, from `file`, else the environment, else typed twice.
+
+    Raises: TextError where nobody can be asked, or it is empty.
+    """
+    if file is not None or SECRET_VARIABLE in os.environ or not sys.stdin.isatty():
+        return needed_secret(file)
+    words = say("New secret of this device")
+    return _fit(str(typer.prompt(words, hide_input=True, confirmation_prompt=True, err=True)))
+
+
+def _secret_in(file: Path) -> str:
+    try:
+        return _fit(_first_line(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"the secret file {file} cannot be read") from error
+
+
+def _fit(secret: str) -> str:
+    if not secret or len(secret) > _CHARACTERS_MAX:
+        raise TextError("the secret is empty or longer than 1,024 characters")
+    return secret
+
+
+def _first_line(file: Path) -> str:
+    return file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -133,7 +204,11 @@ def draw_qr(text: str) -> None:
     """Draw `text` as a QR code, where the terminal is wide enough for it."""
     import segno
 
-    code = segno.make_qr(text, error="l")
+    try:
+        code = segno.make_qr(text, error="l")
+    except segno.DataOverflowError:
+        typer.echo(say("This text is too long for a QR code: carry it as a file."), err=True)
+        return
     columns, _ = code.symbol_size()
     if columns <= shutil.get_terminal_size().columns:
         code.terminal(compact=True)
@@ -145,7 +220,15 @@ def draw_qr(text: str) -> None:
 
 
 def write_qr(text: str, path: Path) -> None:
-    """Write `text` as a QR code in a PNG file, for a screen or for paper."""
+    """Write `text` as a QR code in a PNG file, for a screen or for paper.
+
+    Raises: TextError for more than a QR code can hold.
+    """
     import segno
 
-    segno.make_qr(text, error="l").save(str(path), kind="png", scale=6)
+    try:
+        segno.make_qr(text, error="l").save(str(path), kind="png", scale=6)
+    except segno.DataOverflowError as error:
+        raise TextError("this text is too long for a QR code: carry it as a file") from error
+    except OSError as error:
+        raise TextError(f"{path} cannot be written: {error.strerror}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ class Written:
     """Whom it is for, in the words of `send`."""
     kind: str
     """`text`, `note` or `sos`."""
-    text: str
+    text: str = field(repr=False)
     """What it says."""
     state: str
     """How it ended, or how far it is, as its author's store has it."""
@@ -60,7 +60,7 @@ class Shown:
     """Name of the device that wrote it."""
     kind: str
     """`text`, `note` or `sos`."""
-    text: str
+    text: str = field(repr=False)
     """What it says."""
     received_ms: int
     """When it was opened here, Unix milliseconds."""
@@ -135,9 +135,12 @@ class Account:
         }
 
 
-async def read_sheet(name: str, home: Path, runtime: Runtime) -> Sheet:
-    """Read the store of a stopped node. Raises: HomeError, StoreError, EnrolmentError."""
-    async with open_api(home, runtime) as api:
+async def read_sheet(name: str, home: Path, runtime: Runtime, secret: str | None = None) -> Sheet:
+    """Read the store of a stopped node, which `secret` opens.
+
+    Raises: HomeError, StoreError, EnrolmentError, KeystoreError.
+    """
+    async with open_api(home, runtime, secret=lambda: secret) as api:
         written = [_written(await api.message(each["message"])) for each in await _outgoing(api)]
         met = [Met(p["name"], p["first_ms"], p["sent_bytes"]) for p in await api.peers()]
         return Sheet(name, tuple(written), tuple(await _inbox(api)), tuple(met))

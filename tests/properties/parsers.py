@@ -37,6 +37,7 @@ from protocol.errors import (
 )
 from protocol.limits import ANSWER_BYTES_MAX, FRAME_BYTES_MAX, Kind
 from protocol.reconcile import symbols
+from tests.properties.orders import ORDER_PARSERS
 from tests.properties.sessions import SESSION_PARSERS
 from tests.properties.table import Parser, value_of
 from tests.protocol.enrolling import (
@@ -231,7 +232,7 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "documents._rule_untrusted",
         of_value(documents._rule_untrusted),
-        (encode([2, 1, [KEYS[0]]]), encode([1, 1, []])),
+        (encode([2, 1, [KEYS[0]], []]), encode([1, 1, [], [bytes(1_952)]])),
     ),
     Parser(
         "documents._member_untrusted",
@@ -426,6 +427,7 @@ PARSERS: tuple[Parser, ...] = (
     Parser("stick.ContentReader._next_untrusted", _next_of_content, (CONTENT,)),
     Parser("stick.ContentReader._item_untrusted", _read_item, (CONTENT,)),
     Parser("stick._bundle_untrusted", stick._bundle_untrusted, (b"\3" + CHAIN_BUNDLE.raw, b"\3")),
+    *ORDER_PARSERS,
     *SESSION_PARSERS,
 )
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from ssl import SSLContext
 
 import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from meshnode.authority_home import AuthorityHome, Network
 from meshnode.config import DiscoverySettings, LinkSettings, Settings
-from meshnode.enrol import DeviceIdentity, load_identity, read_invitation
+from meshnode.enrol import badge_key, load_identity, read_invitation
 from meshnode.enrolled import complete, request_for
 from meshnode.errors import LinkClosedError
 from meshnode.links.base import Address, Link
@@ -29,12 +30,13 @@ from meshnode.running import open_home, run_home
 from meshnode.runtime import Runtime, system_runtime
 from meshnode.store.engine import Transaction
 from meshnode.store.keyring import KeyPurpose, put_network_key
+from meshnode.vault.keystore import KeyStore
 from protocol import bundle as bundles
 from protocol.armour import TextForm, armour
 from protocol.bundle import Header, Scope, Suite
 from protocol.errors import CloseCode
 from protocol.identity import DeviceClass, Role, binding_message
-from protocol.ids import squad_id_of
+from protocol.ids import NodeId, squad_id_of
 from protocol.knock import KnockKeys, key_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
@@ -82,6 +84,22 @@ ANSWER_S_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """All that a device can show and sign with, taken out of its home."""
+
+    node: NodeId
+    """16 bytes."""
+    badge_chain: tuple[bytes, ...]
+    """DER, badge first."""
+    link_chain: tuple[bytes, ...]
+    """DER, link certificate first."""
+    badge_key: Ed25519PrivateKey
+    """Speaks as the device."""
+    files: TLSFiles
+    """What it loads for its links."""
+
+
+@dataclass(frozen=True, slots=True)
 class Town:
     """An authority and its devices, each with a home; a test works on a copy."""
 
@@ -96,13 +114,17 @@ class Town:
         """Return the home of a device."""
         return self.folder / name
 
-    def identity(self, name: str) -> DeviceIdentity:
+    def identity(self, name: str) -> Identity:
         """Return the keys and badge of a device."""
-        return load_identity(self.home(name))
+        vault = KeyStore.open(self.home(name)).open_vault()
+        found = load_identity(self.home(name), vault)
+        files = TLSFiles.in_home(self.home(name), found.link_password)
+        key = badge_key(self.home(name), vault)
+        return Identity(found.node, found.badge_chain, found.link_chain, key, files)
 
     def client(self, name: str) -> SSLContext:
         """Return the context with which a device dials."""
-        return make_contexts(TLSFiles.in_home(self.home(name)), self.anchors).client
+        return make_contexts(self.identity(name).files, self.anchors).client
 
     def copied(self, folder: Path) -> Town:
         """Return a copy in `folder`."""
@@ -136,7 +158,7 @@ async def enrol(folder: Path, hq: Path, name: str, role: Role, runtime: Runtime)
     """Make a home for a new device."""
     squads = [SQUAD] if role is Role.AGENT else []
     with AuthorityHome.open(hq, PASSPHRASE, runtime.entropy) as authority:
-        invited = authority.invite(name, role, DeviceClass.PHONE, squads, runtime.now_ms())
+        invited = authority.invite(name, role, DeviceClass.PC, squads, runtime.now_ms())
         invitation = read_invitation(
             armour(TextForm.INVITATION, invited.encode()), runtime.now_ms()
         )
@@ -185,7 +207,7 @@ class Writer:
 
     _numbers = count(1_000_000)
 
-    def __init__(self, identity: DeviceIdentity) -> None:
+    def __init__(self, identity: Identity) -> None:
         self.node = identity.node
         self._sign = identity.badge_key.sign
         self._runtime = system_runtime()
@@ -209,7 +231,11 @@ class Writer:
     def bundle(self, body: bytes | None = None, **changes: object) -> bytes:
         """Return a signed container; its body is random where none is given."""
         body = self._runtime.entropy(120) if body is None else body
-        return bundles.build(self.header(**changes), body, self._sign).raw
+        return self.sign(self.header(**changes), body)
+
+    def sign(self, header: Header, body: bytes) -> bytes:
+        """Return the container of this very header and body."""
+        return bundles.build(header, body, self._sign).raw
 
 
 # --- a scripted peer -------------------------------------------------------------------------
@@ -221,7 +247,7 @@ class Peer:
 
     link: Link
     """Over TLS."""
-    identity: DeviceIdentity
+    identity: Identity
     """Who it claims to be."""
     sent: int = 0
     """Bundles sent."""
@@ -243,7 +269,7 @@ class Peer:
     @asynccontextmanager
     async def dialled(cls, town: Town, name: str, node: Node) -> AsyncIterator[Peer]:
         """Open a link to a node with the link certificate of a device."""
-        contexts = make_contexts(TLSFiles.in_home(town.home(name)), town.anchors)
+        contexts = make_contexts(town.identity(name).files, town.anchors)
         runtime = system_runtime()
         knocks = Knocks(runtime, lambda: town.keys)
         link = await TCPBearer(contexts, runtime, knocks=knocks).dial(address_of(node))

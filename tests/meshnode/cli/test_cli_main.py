@@ -22,7 +22,18 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
 COMMANDS = {
-    *("authority", "bench", "cancel", "demo", "doctor", "dump", "enrol", "export", "import"),
+    *(
+        "authority",
+        "bench",
+        "cancel",
+        "demo",
+        "doctor",
+        "documents",
+        "dump",
+        "enrol",
+        "export",
+        "import",
+    ),
     *("inbox", "init", "message", "outbox", "peers", "run", "send", "status", "sync"),
 }
 

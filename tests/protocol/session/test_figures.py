@@ -22,9 +22,11 @@ def test_a_fresh_session_has_done_nothing() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_bundles_are_counted_where_they_are(role: SessionRole) -> None:
     session = live(role)
+    idle_before = session.is_idle
+    assert idle_before
     assert session.reconcile_bytes > 0
     session.offer([Item(5, TrafficClass.SOS, 100)])
-    assert not session.is_idle
+    assert session.is_idle is False
     assert (session.bundles_waiting, session.bundles_sent) == (1, 0)
     for number in session.next_to_supply(1_000):
         session.supply(number, b"container", 0)
