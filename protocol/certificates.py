@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from protocol.errors import LimitExceededError
+from protocol.errors import LimitExceededError, MalformedError
 from protocol.identity import (
     AUTHORITY_RIGHTS_OID,
     BADGE_USES,
@@ -32,6 +32,7 @@ from protocol.limits import CERTIFICATE_BYTES_MAX
 __all__ = [
     "CertificateFacts",
     "CertificateKind",
+    "badge_key_untrusted",
     "issuer_key_untrusted",
     "read_certificate_untrusted",
 ]
@@ -97,6 +98,18 @@ def issuer_key_untrusted(issuer: bytes) -> bytes:
     with certificate_errors():
         key = _parsed_untrusted(issuer).public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def badge_key_untrusted(badge: bytes) -> bytes:
+    """Return the raw public key in a badge (DER); nothing is checked but its form.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    with certificate_errors():
+        key = _parsed_untrusted(badge).public_key()
+        if not isinstance(key, ed25519.Ed25519PublicKey):
+            raise MalformedError("a device has an Ed25519 key")
+        return key.public_bytes_raw()
 
 
 def _parsed_untrusted(der: bytes) -> x509.Certificate:

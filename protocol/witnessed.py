@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol.bundle import load_public_key
 from protocol.canonical import Value, as_array, as_bytes, as_uint, decode_untrusted, encode
+from protocol.certificates import badge_key_untrusted
 from protocol.documents import Member, decode_name
 from protocol.errors import AuthenticationError, DocumentError, RightsError
 from protocol.guards import PASS_MS_MAX
@@ -26,7 +27,6 @@ from protocol.identity import (
     Badge,
     Role,
     authority_rights_untrusted,
-    badge_key_untrusted,
     certificate_errors,
     rights_untrusted,
     verify_badge_untrusted,

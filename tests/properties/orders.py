@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from protocol import bundle, certificates, identity, orders, witnessed
+from protocol import bundle, certificates, orders, witnessed
 from protocol.canonical import Value, encode
 from protocol.limits import Kind
 from tests.properties.table import Parser, value_of
@@ -49,7 +49,7 @@ ORDER_PARSERS: tuple[Parser, ...] = (
     Parser(
         "certificates.issuer_key_untrusted", certificates.issuer_key_untrusted, (BADGE[1], LINK[1])
     ),
-    Parser("identity.badge_key_untrusted", identity.badge_key_untrusted, (BADGE[0],)),
+    Parser("certificates.badge_key_untrusted", certificates.badge_key_untrusted, (BADGE[0],)),
     Parser("certificates._parsed_untrusted", certificates._parsed_untrusted, BADGE),
     Parser(
         "bundle._lifetime_s_untrusted",

@@ -34,7 +34,8 @@ COMMANDS = {
         "export",
         "import",
     ),
-    *("inbox", "init", "message", "outbox", "peers", "run", "send", "status", "sync"),
+    *("inbox", "init", "keys", "lock", "message", "outbox", "peers", "run", "send", "status"),
+    *("sync", "unlock"),
 }
 
 
