@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from protocol.errors import AuthenticationError, MalformedError
@@ -25,6 +26,7 @@ __all__ = [
     "TLS_FIRST_BYTE",
     "KnockGuard",
     "KnockKeys",
+    "KnocksTaken",
     "accepted_epochs",
     "address_name",
     "announcement_tag",
@@ -102,6 +104,16 @@ def _proof(key: bytes, name: bytes, nonce: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")[:_PROOF_BYTES]
 
 
+@dataclass(frozen=True, slots=True)
+class KnocksTaken:
+    """What a listener remembers, as it may be kept beyond its end."""
+
+    forgotten_upto: int
+    """Knocks of this epoch and before are refused, because some were forgotten; -1 for none."""
+    knocks: tuple[tuple[int, bytes], ...]
+    """(epoch, the 16 random bytes) of each knock that passed."""
+
+
 class KnockGuard:
     """Judges knocks at one listener, and remembers those that were good: each opens once.
 
@@ -119,10 +131,28 @@ class KnockGuard:
         """Return how many knocks are remembered."""
         return self._kept
 
+    @property
+    def taken(self) -> KnocksTaken:
+        """Everything that is remembered, the oldest epoch first. Cost: 20 ms where it is full."""
+        knocks = [(epoch, nonce) for epoch in sorted(self._seen) for nonce in self._seen[epoch]]
+        return KnocksTaken(self._forgotten_upto, tuple(knocks))
+
+    def recall(self, taken: KnocksTaken) -> None:
+        """Remember what was taken before, too; where that is too much, the oldest epochs go."""
+        self._forgotten_upto = max(self._forgotten_upto, taken.forgotten_upto)
+        for epoch, nonce in taken.knocks:
+            if epoch > self._forgotten_upto:
+                self._seen.setdefault(epoch, set()).add(nonce)
+        self._kept = sum(len(each) for each in self._seen.values())
+        while self._kept > self._kept_max:
+            self._forget(min(self._seen))
+
     def check_untrusted(
         self, knock: bytes, names: Sequence[bytes], keys: KnockKeys, now_ms: int
-    ) -> None:
+    ) -> int:
         """Let a knock pass that is made for one of `names` under a key of an accepted epoch.
+
+        Returns: the epoch of that key.
 
         Raises: MalformedError if it has another length; AuthenticationError if no such key made
         it, if it was used before, or if there is no room to remember it.
@@ -140,6 +170,7 @@ class KnockGuard:
             raise AuthenticationError("no room to remember another knock")
         self._seen.setdefault(epoch, set()).add(nonce)
         self._kept += 1
+        return epoch
 
     def _epoch_of(
         self,
@@ -164,9 +195,12 @@ class KnockGuard:
         oldest = min(self._seen, default=epoch)
         if oldest >= min(epoch, present):
             return False
-        self._kept -= len(self._seen.pop(oldest))
-        self._forgotten_upto = max(self._forgotten_upto, oldest)
+        self._forget(oldest)
         return True
+
+    def _forget(self, epoch: int) -> None:
+        self._kept -= len(self._seen.pop(epoch))
+        self._forgotten_upto = max(self._forgotten_upto, epoch)
 
 
 def _pairs(keys: Iterable[bytes], names: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

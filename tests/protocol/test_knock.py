@@ -186,6 +186,29 @@ def test_a_present_week_that_fills_the_memory_takes_no_more() -> None:
     assert accepts(guard, early, now_ms=turning_ms + CLOCK_DRIFT_MS_MAX)
 
 
+def test_what_was_taken_is_remembered_by_another_guard() -> None:
+    first, knocks = KnockGuard(), []
+    for back in (0, 2, 3):
+        knocks.append(make_knock(key_of(WEEK - back), NAMES[0], bytes([back + 1]) * 16))
+        assert accepts(first, knocks[-1])
+    assert first.taken.forgotten_upto == -1
+    assert [epoch for epoch, _nonce in first.taken.knocks] == [WEEK - 3, WEEK - 2, WEEK]
+    second = KnockGuard()
+    second.recall(first.taken)
+    second.recall(first.taken)
+    assert len(second) == 3
+    assert not any(accepts(second, knock) for knock in knocks)
+    small = KnockGuard(kept_max=1)
+    small.recall(first.taken)
+    assert (len(small), small.taken.forgotten_upto) == (1, WEEK - 2)
+    assert not any(accepts(small, knock) for knock in knocks)
+    third = KnockGuard()
+    third.recall(small.taken)
+    assert third.taken == small.taken
+    third.recall(first.taken)
+    assert third.taken == small.taken
+
+
 def test_the_memory_is_worth_a_few_megabytes() -> None:
     assert 1_000 < KNOCKS_KEPT_MAX * 130 < 20_000_000
 

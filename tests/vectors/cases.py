@@ -405,6 +405,16 @@ def symbol_cases() -> Iterator[Case]:
         yield accepted("5", f"{n} ids, {count} symbols", item)
 
 
+def knock_cases() -> Iterator[Case]:
+    """Knocks for both kinds of names, and the tag of an announcement."""
+    key = hashlib.sha256(b"knock key").digest()
+    for name in (b"00112233445566aa", b"10.0.0.5:7625", b"[fe80::1]:7625"):
+        item = {"key": key.hex(), "name": name.hex(), "random": bytes(range(16)).hex()}
+        yield accepted("6.12", name.decode("ascii"), item)
+    tagged = {"key": key.hex(), "name": b"00112233445566aa".hex(), "port": 7_625}
+    yield accepted("6.14", "a tag", tagged)
+
+
 CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "canonical": canonical_cases,
     "names": name_cases,
@@ -426,6 +436,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "frame_payloads": frame_payload_cases,
     "binding": binding_cases,
     "document": document_cases,
+    "knock": knock_cases,
     "papers": paper_cases,
 }
 """One per file in this folder."""
