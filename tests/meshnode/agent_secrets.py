@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import (
@@ -13,11 +12,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from meshnode.enrol import load_identity
 from meshnode.errors import WrongSecretError
 from meshnode.locking import SecretCase
 
 SECRET = "a secret of five plain words"
+
+
+def sealed(badge: ed25519.Ed25519PrivateKey, secret: str) -> bytes:
+    """Return a badge's key sealed under a secret."""
+    sealing = BestAvailableEncryption(secret.encode())
+    return badge.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
 
 
 class SealedKeys:
@@ -25,9 +29,8 @@ class SealedKeys:
 
     case = SecretCase.WORDS
 
-    def __init__(self, badge: ed25519.Ed25519PrivateKey, secret: str = SECRET) -> None:
-        sealing = BestAvailableEncryption(secret.encode())
-        self._sealed = badge.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
+    def __init__(self, badge: ed25519.Ed25519PrivateKey | bytes) -> None:
+        self._sealed = badge if isinstance(badge, bytes) else sealed(badge, SECRET)
         self.is_open = False
         self.tries = 0
 
@@ -52,8 +55,3 @@ class OpenKeys(SealedKeys):
 
     def unlock(self, _secret: str) -> Callable[[bytes], bytes]:
         return super().unlock(SECRET)
-
-
-def sealed_keys(home: Path) -> SealedKeys:
-    """Return the keys of a home, behind `SECRET`."""
-    return SealedKeys(load_identity(home).badge_key)

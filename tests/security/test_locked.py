@@ -182,7 +182,7 @@ async def test_s18_a_process_with_the_keys_of_the_device_alone_relays_and_reads_
             values = await values_of(member, mule)
         assert len(values) > 40
         bundles = list(held.values())
-        sample = [x for x in bundles if x.header.index == 0][:20]
+        sample = [x for x in bundles if x.header.index == 0][:8]
         assert {x.header.kind for x in sample} == {Kind.TEXT, Kind.CHAIN_KEYS}
         assert [x.header for x in bundles if opens(x, values, everywhere=False)] == []
         assert [x.header for x in sample if opens(x, values, everywhere=True)] == []
