@@ -54,20 +54,19 @@ def started(home: Path, *, secret: str = "") -> Iterator[subprocess.Popen[bytes]
 
 
 async def asked(home: Path, method: str, *arguments: object) -> Any:
-    """Ask the running node, once it answers."""
-    with trio.fail_after(WAIT_S):
-        while True:
-            lines = await connect(Home(home).control_socket)
-            if lines is not None:
-                try:
-                    return await getattr(RemoteApi(lines), method)(*arguments)
-                except ControlError as error:
-                    # The process may be about to be replaced.
-                    if error.kind != "gone":
-                        raise
-                finally:
-                    await lines.aclose()
-            await trio.sleep(0.05)
+    """Ask the running node, once it answers: a process that begins anew is not there for long."""
+    for _ in range(WAIT_S * 20):
+        lines = await connect(Home(home).control_socket)
+        if lines is not None:
+            try:
+                return await getattr(RemoteApi(lines), method)(*arguments)
+            except ControlError as error:
+                if error.kind != "gone":
+                    raise
+            finally:
+                await lines.aclose()
+        await trio.sleep(0.05)
+    raise AssertionError("no node answers")
 
 
 async def until_lock_is(home: Path, is_locked: bool) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from tests.meshnode.cli.people import People
 
 COMMANDS = {
     *("authority", "bench", "cancel", "demo", "doctor", "dump", "enrol", "export", "import"),
-    *("inbox", "init", "message", "outbox", "peers", "run", "send", "status", "sync"),
+    *("inbox", "init", "keys", "lock", "message", "outbox", "peers", "run", "send", "status"),
+    *("sync", "unlock"),
 }
 
 
