@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from meshnode.links import knock_journal as module
 from meshnode.links.knock_journal import KnockJournal
 from protocol.errors import AuthenticationError
-from protocol.guards import EPOCH_MS
+from protocol.guards import NETWORK_EPOCH_MS
 from protocol.knock import KnockGuard, KnocksTaken, make_knock
 
 WEEK = 3_000
-NOW_MS = WEEK * EPOCH_MS
+NOW_MS = WEEK * NETWORK_EPOCH_MS
 KEYS = {week: [bytes([week % 256]) * 32] for week in range(WEEK - 3, WEEK + 1)}
 NOTHING = KnocksTaken(-1, ())
 
