@@ -69,6 +69,10 @@ class NodeApi(Protocol):
         """See `Api.status`."""
         ...
 
+    async def holdings(self, *, signed: bool = False) -> Json:
+        """See `Api.holdings`."""
+        ...
+
     async def sync(self, address: str, progress: Progress | None = None) -> Json:
         """See `Api.sync`."""
         ...
@@ -165,6 +169,11 @@ class RemoteApi:
     async def status(self) -> Json:
         """See `Api.status`."""
         found: Json = await self._call("status")
+        return found
+
+    async def holdings(self, *, signed: bool = False) -> Json:
+        """See `Api.holdings`."""
+        found: Json = await self._call("holdings", signed=signed)
         return found
 
     async def sync(self, address: str, progress: Progress | None = None) -> Json:

@@ -31,6 +31,7 @@ _METHODS: Final = frozenset(
     {
         "cancel",
         "export_file",
+        "holdings",
         "import_file",
         "inbox",
         "mark_read",

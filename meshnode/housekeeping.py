@@ -1,4 +1,4 @@
-"""What time alone brings about: expiry, fresh prekeys, forgetting, asking again.
+"""What time alone brings about: expiry, fresh prekeys, forgetting, purges, asking again.
 
 Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
 times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
@@ -14,6 +14,7 @@ from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
 from meshnode.prekeys import Prekeys
+from meshnode.purging import Purging
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.store import bundles, keyring, messages, retention
@@ -45,6 +46,7 @@ class Housekeeping:
         self._relay = relay
         self._events = events
         self._metrics = metrics
+        self._purging = Purging(store, runtime, metrics)
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
 
@@ -63,6 +65,7 @@ class Housekeeping:
         now_ms = self._runtime.now_ms()
         while await self._tidy(now_ms):
             pass
+        await self._purging.look()
 
     async def _tidy(self, now_ms: int) -> bool:
         """Let go of what is over, at most a slice of each kind; True if there may be more.

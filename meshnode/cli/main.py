@@ -24,6 +24,7 @@ from meshnode.cli import (
     doctor,
     dump,
     enrol,
+    held,
     message,
     network,
     run,
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, network, carry, authority, dump, doctor, demo, bench):
+for each in (enrol, run, message, network, held, carry, authority, dump, doctor, demo, bench):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)

@@ -199,7 +199,7 @@ async def test_all_that_a_relay_has_opens_nothing(town: Town, tmp_path: Path) ->
         summaries = await mule.store.read(lambda conn: rows.by_kind(conn, Kind.SOS))
         assert len(summaries) == 1
     carried, keys = held(frozen), windows(frozen)
-    assert {each.header.kind for each in carried} == set(SEALED)
+    assert {each.header.kind for each in carried} == set(SEALED_KINDS)
     assert len(carried) >= len(LETTERS) + 2
     assert len(keys) > 1_000
     print(f"{len(keys)} possible keys, {len(carried)} bundles")
