@@ -27,6 +27,7 @@ from meshnode.store.records import (
 from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, UnopenedRow, table
 from meshnode.store.sealing import Seals, Seat, ledger_seat, message_seat
 from meshnode.store.statements import signed64, unsigned64
+from meshnode.vault.kinds import DataKind
 from protocol.ids import BundleId, NodeId, ShortId
 from protocol.limits import Kind
 
@@ -450,6 +451,8 @@ def _list(
         .order_by(_MESSAGE.c.key)
         .limit(limit)
     )
+    # A locked device does not know that there is nothing.
+    Seals(conn).require(DataKind.MESSAGE)
     return _messages(conn, query)
 
 

@@ -79,6 +79,7 @@ class Seals:
         self._conn = conn
         self._vault: Vault | None = conn.info.get(VAULT)
         self._keys: dict[tuple[DataKind, int], DataKey] = {}
+        self._last: DataKey | None = None
 
     def seal(self, seat: Seat, plaintext: bytes) -> bytes:
         """Return what the column keeps; a new day's key is kept in this transaction.
@@ -89,6 +90,11 @@ class Seals:
             return plaintext
         key = self._key(seat) or self._new_key(self._vault, seat)
         return self._vault.seal(key, seat.table, seat.place, plaintext)
+
+    def require(self, kind: DataKind) -> None:
+        """Raises: LockedError if values of `kind` cannot be opened now, be there any or none."""
+        if self._vault is not None:
+            self._vault.require(kind)
 
     def open_or_none(self, seat: Seat, sealed: bytes) -> bytes | None:
         """Return what the column was given, None for a value that does not open.
@@ -112,6 +118,10 @@ class Seals:
         return self._vault.open(key, seat.table, seat.place, sealed)
 
     def _key(self, seat: Seat) -> DataKey | None:
+        # Most values of a batch are of one kind and day, and hashing an enumeration is dear.
+        last = self._last
+        if last is not None and last.day == seat.day and last.kind is seat.kind:
+            return last
         name = seat[:2]
         found = self._keys.get(name)
         if found is None:
@@ -121,6 +131,7 @@ class Seals:
             if row is None:
                 return None
             found = self._keys[name] = DataKey(*name, row[0])
+        self._last = found
         return found
 
     def _new_key(self, vault: Vault, seat: Seat) -> DataKey:
