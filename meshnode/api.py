@@ -23,6 +23,7 @@ from meshnode.events import (
     PeerDown,
     PeerUp,
 )
+from meshnode.holdings import report_of, sign
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
 from meshnode.locking import Guard, SecretCase
@@ -30,7 +31,7 @@ from meshnode.node import Node
 from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place
 from meshnode.stick import Stick, StickError
-from meshnode.store import keyring, messages, peers
+from meshnode.store import keyring, messages, peers, purging
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
@@ -301,6 +302,18 @@ class Api:
             "lock": self._lock_state(),
             "metrics": node.metrics.snapshot(),
         }
+
+    async def holdings(self, *, signed: bool = False) -> Json:
+        """Return what is held here, by which rule and until when; counts and dates alone.
+
+        With `signed`, the record with the badge's signature is there too, in hexadecimal.
+        Raises: LockedError if it is to be signed by a locked device; StoreError.
+        """
+        node, now_ms = self._node, self._node.runtime.now_ms()
+        found = await node.store.read(lambda conn: purging.holdings(conn, now_ms))
+        report = report_of(node.identity.node, now_ms, found)
+        proof = {"signed": sign(report, node.require_desk().sign).hex()} if signed else {}
+        return report.as_json() | proof
 
     def _lock_state(self) -> Json:
         if self._guard is not None:

@@ -89,6 +89,10 @@ class NodeApi(Protocol):
         """See `Api.status`."""
         ...
 
+    async def holdings(self, *, signed: bool = False) -> Json:
+        """See `Api.holdings`."""
+        ...
+
     async def lock(self) -> bool:
         """See `Api.lock`."""
         ...
@@ -232,6 +236,11 @@ class RemoteApi:
     async def status(self) -> Json:
         """See `Api.status`."""
         found: Json = await self._call("status")
+        return found
+
+    async def holdings(self, *, signed: bool = False) -> Json:
+        """See `Api.holdings`."""
+        found: Json = await self._call("holdings", signed=signed)
         return found
 
     async def lock(self) -> bool:

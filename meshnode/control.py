@@ -32,6 +32,7 @@ _METHODS: Final = frozenset(
         "cancel",
         "export_documents",
         "export_file",
+        "holdings",
         "import_documents",
         "import_file",
         "inbox",

@@ -1,4 +1,4 @@
-"""What time alone brings about: expiry, forgetting, asking again; it needs no agent's keys.
+"""What time alone brings about: expiry, forgetting, purges, asking again; needs no agent's keys.
 
 Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
 times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
@@ -14,6 +14,7 @@ import trio
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
+from meshnode.purging import Purging
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.shift_ends import ShiftEnds
@@ -46,6 +47,7 @@ class Housekeeping:
         self._ends = ends
         self._events = events
         self._metrics = metrics
+        self._purging = Purging(store, runtime, metrics)
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
         self.on_look: list[Callable[[], None]] = []
@@ -69,6 +71,7 @@ class Housekeeping:
         while await self._tidy(now_ms):
             pass
         await self._ends.empty_log()
+        await self._purging.look()
 
     async def _tidy(self, now_ms: int) -> bool:
         """Let go of what is over, at most a slice of each kind; True if there may be more.

@@ -331,12 +331,12 @@ def known_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
 
 
 def raw_many(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, tuple[bytes, int]]:
-    """Return container and hop count of those of `ids` that are held. Raises: SealBrokenError."""
-    keys = [signed64(short_id) for short_id in ids]
-    seals = Seals(conn)
+    """Return container and hop count of those of `ids` that are held and whole."""
+    keys, open_raw = [signed64(short_id) for short_id in ids], Seals(conn).open_or_none
     return {
-        unsigned64(key): (seals.open(bundle_seat(key, expires_ms), raw), hops)
-        for key, raw, hops, expires_ms in select_many(conn, SELECT_RAW, keys)
+        unsigned64(key): (raw, hops)
+        for key, sealed, hops, expires_ms in select_many(conn, SELECT_RAW, keys)
+        if (raw := open_raw(bundle_seat(key, expires_ms), sealed)) is not None
     }
 
 
@@ -406,17 +406,12 @@ def unreceived(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[Bun
 
 
 def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[bytes]:
-    """Return the containers of one kind in the order in which they came; cost as `by_kind`.
-
-    Raises: SealBrokenError.
-    """
+    """Return the whole containers of one kind in the order in which they came; as `by_kind`."""
     columns = select(_BUNDLE.c.short_id, _BUNDLE.c.expires_ms, _BUNDLE.c.raw)
     query = _of_kind(columns, kind).order_by(_BUNDLE.c.key).limit(limit)
-    seals = Seals(conn)
-    return [
-        seals.open(bundle_seat(key, expires_ms), raw)
-        for key, expires_ms, raw in conn.execute(query)
-    ]
+    open_raw = Seals(conn).open_or_none
+    found = (open_raw(bundle_seat(key, ends), raw) for key, ends, raw in conn.execute(query))
+    return [raw for raw in found if raw is not None]
 
 
 def by_slot(conn: Connection, kind: Kind, scope: bytes, index: int) -> list[BundleSummary]:

@@ -9,17 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    bindparam,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy.sql import Select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import (
@@ -34,8 +25,9 @@ from meshnode.store.records import (
     RecipientState,
 )
 from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, UnopenedRow, table
-from meshnode.store.sealing import Seals, ledger_seat, message_seat
+from meshnode.store.sealing import Seals, Seat, ledger_seat, message_seat
 from meshnode.store.statements import signed64, unsigned64
+from meshnode.vault.kinds import DataKind
 from protocol.ids import BundleId, NodeId, ShortId
 from protocol.limits import Kind
 
@@ -443,7 +435,11 @@ def _pending(conn: Connection, key: MessageKey) -> int:
 
 
 def _one(conn: Connection, condition: ColumnElement[bool]) -> MessageRecord | None:
-    return next(iter(_messages(conn, select(_MESSAGE).where(condition).limit(1))), None)
+    """Raises: LockedError, SealBrokenError."""
+    row = conn.execute(select(_MESSAGE).where(condition)).first()
+    if row is None:
+        return None
+    return _message(row, Seals(conn).open(_seat(row), row.text))
 
 
 def _list(
@@ -455,13 +451,22 @@ def _list(
         .order_by(_MESSAGE.c.key)
         .limit(limit)
     )
+    # A locked device does not know that there is nothing.
+    Seals(conn).require(DataKind.MESSAGE)
     return _messages(conn, query)
 
 
 def _messages(conn: Connection, query: Select[Any]) -> list[MessageRecord]:
-    """Raises: LockedError, SealBrokenError."""
-    seals = Seals(conn)
-    return [_message(row, seals) for row in conn.execute(query)]
+    """Return those that are whole. Raises: LockedError."""
+    opened = Seals(conn).open_or_none
+    found = ((row, opened(_seat(row), row.text)) for row in conn.execute(query))
+    return [_message(row, text) for row, text in found if text is not None]
+
+
+def _seat(row: Row[Any]) -> Seat:
+    return message_seat(
+        row.author, row.incarnation, row.seq, row.direction, row.kind, row.expires_ms
+    )
 
 
 def _entry(row: Row[Any], seals: Seals) -> LedgerEntry:
@@ -470,17 +475,14 @@ def _entry(row: Row[Any], seals: Seals) -> LedgerEntry:
     return LedgerEntry(row.at_ms, LedgerEvent(row.event), row.node, detail)
 
 
-def _message(row: Row[Any], seals: Seals) -> MessageRecord:
-    seat = message_seat(
-        row.author, row.incarnation, row.seq, row.direction, row.kind, row.expires_ms
-    )
+def _message(row: Row[Any], text: bytes) -> MessageRecord:
     return MessageRecord(
         key=row.key,
         id=BundleId(row.author, row.incarnation, unsigned64(row.seq)),
         direction=Direction(row.direction),
         scope=row.scope,
         kind=Kind(row.kind),
-        text=seals.open(seat, row.text).decode(),
+        text=text.decode(),
         created_ms=row.created_ms,
         expires_ms=row.expires_ms,
         received_ms=row.received_ms,

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
 from meshnode.store.schema import METADATA, DataKeyRow, NodeRow, table
 from meshnode.vault.kinds import DataKind, day_of
@@ -79,6 +80,7 @@ class Seals:
         self._conn = conn
         self._vault: Vault | None = conn.info.get(VAULT)
         self._keys: dict[tuple[DataKind, int], DataKey] = {}
+        self._last: DataKey | None = None
 
     def seal(self, seat: Seat, plaintext: bytes) -> bytes:
         """Return what the column keeps; a new day's key is kept in this transaction.
@@ -89,6 +91,22 @@ class Seals:
             return plaintext
         key = self._key(seat) or self._new_key(self._vault, seat)
         return self._vault.seal(key, seat.table, seat.place, plaintext)
+
+    def require(self, kind: DataKind) -> None:
+        """Raises: LockedError if values of `kind` cannot be opened now, be there any or none."""
+        if self._vault is not None:
+            self._vault.require(kind)
+
+    def open_or_none(self, seat: Seat, sealed: bytes) -> bytes | None:
+        """Return what the column was given, None for a value that does not open.
+
+        For listings: the vault has told of the broken one, which must not hide all others.
+        Raises: LockedError.
+        """
+        try:
+            return self.open(seat, sealed)
+        except SealBrokenError:
+            return None
 
     def open(self, seat: Seat, sealed: bytes) -> bytes:
         """Return what the column was given. Raises: LockedError, SealBrokenError."""
@@ -101,6 +119,10 @@ class Seals:
         return self._vault.open(key, seat.table, seat.place, sealed)
 
     def _key(self, seat: Seat) -> DataKey | None:
+        # Most values of a batch are of one kind and day, and hashing an enumeration is dear.
+        last = self._last
+        if last is not None and last.day == seat.day and last.kind is seat.kind:
+            return last
         name = seat[:2]
         found = self._keys.get(name)
         if found is None:
@@ -110,6 +132,7 @@ class Seals:
             if row is None:
                 return None
             found = self._keys[name] = DataKey(*name, row[0])
+        self._last = found
         return found
 
     def _new_key(self, vault: Vault, seat: Seat) -> DataKey:
@@ -140,9 +163,13 @@ def evidence_seat(subject: str, raw_hash: bytes, at_ms: int) -> Seat:
     return Seat(DataKind.EVIDENCE, day_of(at_ms), b"evidence", place)
 
 
+def _key_kind(purpose: int) -> DataKind:
+    return DataKind.SOS_KEY if purpose == _ZONE_SOS else DataKind.NETWORK_KEY
+
+
 def network_key_seat(purpose: int, key_id: bytes, since_ms: int) -> Seat:
     """Seat of a key that many share; only those of the SOS need the agent."""
-    kind = DataKind.SOS_KEY if purpose == _ZONE_SOS else DataKind.NETWORK_KEY
+    kind = _key_kind(purpose)
     return Seat(kind, day_of(since_ms), b"network_key", encode([purpose, key_id]))
 
 
@@ -151,21 +178,27 @@ def peer_seat(node: bytes, address_ms: int) -> Seat:
     return Seat(DataKind.CONTACT, day_of(address_ms), b"peer", node)
 
 
+def _message_kind(kind: int) -> DataKind:
+    return DataKind.ALARM if kind == int(Kind.SOS) else DataKind.MESSAGE
+
+
 def message_seat(
     author: bytes, incarnation: int, seq: int, direction: str, kind: int, expires_ms: int
 ) -> Seat:
     """Seat of a text; `seq` as the signed number the table holds."""
-    what = DataKind.ALARM if kind == int(Kind.SOS) else DataKind.MESSAGE
     number = seq.to_bytes(8, "big", signed=True)
     place = encode([author, incarnation, number, direction.encode()])
-    return Seat(what, day_of(expires_ms), b"message", place)
+    return Seat(_message_kind(kind), day_of(expires_ms), b"message", place)
+
+
+def _line_kind(event: str) -> DataKind:
+    return DataKind.MESSAGE if event in _TOLD_BY_AGENT else DataKind.LEDGER
 
 
 def ledger_seat(message: int, at_ms: int, event: str, node: bytes | None) -> Seat:
     """Seat of what a line of the ledger adds to its event."""
-    kind = DataKind.MESSAGE if event in _TOLD_BY_AGENT else DataKind.LEDGER
     place = encode([message, at_ms, event.encode(), node or b""])
-    return Seat(kind, day_of(at_ms), b"ledger", place)
+    return Seat(_line_kind(event), day_of(at_ms), b"ledger", place)
 
 
 def prekey_seat(prekey_id: bytes, erase_ms: int) -> Seat:
@@ -209,44 +242,135 @@ class SealedColumn:
     """Its table."""
     column: str
     """Its name."""
+    born: str
+    """The column that says how old a row is, Unix milliseconds."""
     time: str
     """The column whose day is the day of the seat."""
     seat: Callable[..., Seat]
     """Gives the seat of a row."""
     named_by: tuple[str, ...]
     """Columns that `seat` takes, in order."""
+    kind_of: Callable[[Any], DataKind]
+    """Gives the kind of a row by the column `divided_by`, or of all rows by None."""
+    divided_by: str | None = None
+    """The column that divides the rows into kinds; None where all are of one."""
+
+
+def _all_of(kind: DataKind) -> Callable[[Any], DataKind]:
+    return lambda _value: kind
 
 
 SEALED: Final = (
-    SealedColumn("bundle", "raw", "expires_ms", bundle_seat, ("short_id", "expires_ms")),
     SealedColumn(
-        "document",
-        "raw",
-        "received_ms",
-        document_seat,
-        ("document_class", "scope", "received_ms"),
-    ),
-    SealedColumn("evidence", "raw", "at_ms", evidence_seat, ("subject", "raw_hash", "at_ms")),
-    SealedColumn(
-        "network_key", "key", "since_ms", network_key_seat, ("purpose", "key_id", "since_ms")
-    ),
-    SealedColumn("peer", "address", "address_ms", peer_seat, ("node", "address_ms")),
-    SealedColumn(
-        "message",
-        "text",
-        "expires_ms",
-        message_seat,
-        ("author", "incarnation", "seq", "direction", "kind", "expires_ms"),
-    ),
-    SealedColumn("ledger", "detail", "at_ms", ledger_seat, ("message", "at_ms", "event", "node")),
-    SealedColumn("own_prekey", "secret", "erase_ms", prekey_seat, ("prekey_id", "erase_ms")),
-    SealedColumn("sending_chain", "first", "ends_ms", _first_seat, ("chain_id", "ends_ms")),
-    SealedColumn("sending_chain", "state", "ends_ms", _state_seat, ("chain_id", "ends_ms")),
-    SealedColumn(
-        "receiving_chain", "state", "ends_ms", receiving_seat, ("chain_id", "author", "ends_ms")
+        table="bundle",
+        column="raw",
+        born="received_ms",
+        time="expires_ms",
+        seat=bundle_seat,
+        named_by=("short_id", "expires_ms"),
+        kind_of=_all_of(DataKind.BUNDLE),
     ),
     SealedColumn(
-        "position", "body", "taken_ms", position_seat, ("author", "scope", "shift_id", "taken_ms")
+        table="document",
+        column="raw",
+        born="received_ms",
+        time="received_ms",
+        seat=document_seat,
+        named_by=("document_class", "scope", "received_ms"),
+        kind_of=_all_of(DataKind.DOCUMENT),
+    ),
+    SealedColumn(
+        table="evidence",
+        column="raw",
+        born="at_ms",
+        time="at_ms",
+        seat=evidence_seat,
+        named_by=("subject", "raw_hash", "at_ms"),
+        kind_of=_all_of(DataKind.EVIDENCE),
+    ),
+    SealedColumn(
+        table="network_key",
+        column="key",
+        born="since_ms",
+        time="since_ms",
+        seat=network_key_seat,
+        named_by=("purpose", "key_id", "since_ms"),
+        kind_of=_key_kind,
+        divided_by="purpose",
+    ),
+    SealedColumn(
+        table="peer",
+        column="address",
+        born="first_ms",
+        time="address_ms",
+        seat=peer_seat,
+        named_by=("node", "address_ms"),
+        kind_of=_all_of(DataKind.CONTACT),
+    ),
+    SealedColumn(
+        table="message",
+        column="text",
+        born="created_ms",
+        time="expires_ms",
+        seat=message_seat,
+        named_by=("author", "incarnation", "seq", "direction", "kind", "expires_ms"),
+        kind_of=_message_kind,
+        divided_by="kind",
+    ),
+    SealedColumn(
+        table="ledger",
+        column="detail",
+        born="at_ms",
+        time="at_ms",
+        seat=ledger_seat,
+        named_by=("message", "at_ms", "event", "node"),
+        kind_of=_line_kind,
+        divided_by="event",
+    ),
+    SealedColumn(
+        table="own_prekey",
+        column="secret",
+        born="issued_ms",
+        time="erase_ms",
+        seat=prekey_seat,
+        named_by=("prekey_id", "erase_ms"),
+        kind_of=_all_of(DataKind.PREKEY),
+    ),
+    SealedColumn(
+        table="sending_chain",
+        column="first",
+        born="started_ms",
+        time="ends_ms",
+        seat=_first_seat,
+        named_by=("chain_id", "ends_ms"),
+        kind_of=_all_of(DataKind.CHAIN),
+    ),
+    SealedColumn(
+        table="sending_chain",
+        column="state",
+        born="started_ms",
+        time="ends_ms",
+        seat=_state_seat,
+        named_by=("chain_id", "ends_ms"),
+        kind_of=_all_of(DataKind.CHAIN),
+    ),
+    SealedColumn(
+        table="receiving_chain",
+        column="state",
+        born="ends_ms",
+        time="ends_ms",
+        seat=receiving_seat,
+        named_by=("chain_id", "author", "ends_ms"),
+        kind_of=_all_of(DataKind.CHAIN),
+    ),
+    SealedColumn(
+        table="position",
+        column="body",
+        born="taken_ms",
+        time="taken_ms",
+        seat=position_seat,
+        named_by=("author", "scope", "shift_id", "taken_ms"),
+        kind_of=_all_of(DataKind.POSITION),
     ),
 )
 """Every sealed column of the store."""

@@ -120,10 +120,11 @@ class Vault:
 
     def _cipher(self, key: DataKey) -> AESGCMSIV:
         """Return the unwrapped key. Raises: LockedError, SealBrokenError."""
-        master = self._master(key.kind.tier)
+        # What is here belongs to a tier that is open: `lock` leaves nothing.
         found = self._ciphers.get(key.wrapped)
         if found is not None:
             return found
+        master = self._master(key.kind.tier)
         plain = self._decrypt(
             AESGCMSIV(master), key.wrapped, _wrap_place(key.kind, key.day), key.kind
         )

@@ -81,6 +81,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/bench/floor.py",
         "meshnode/doctor.py",
         "meshnode/enrol.py",
+        "meshnode/holdings.py",
         "meshnode/links/tls.py",
         "meshnode/store/keyring.py",
         "meshnode/vault/vault.py",

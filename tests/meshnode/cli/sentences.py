@@ -12,6 +12,7 @@ from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
+from meshnode.store.purging import RULES
 from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
@@ -68,6 +69,7 @@ def every_sentence() -> set[str]:
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
     found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
+    found |= {rule.sentence for rule in RULES.values()}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
     return found | {each.name.lower() for names in enums for each in names}
 

@@ -39,7 +39,7 @@ def started(home: Path, *, secret: str = "") -> Iterator[subprocess.Popen[bytes]
     environment = {name: value for name, value in unmeasured(**changes).items() if value}
     with (home.parent / "told").open("wb") as told:
         process = subprocess.Popen(
-            [sys.executable, "-m", "meshnode", "--home", str(home), "run"],
+            [sys.executable, "-m", "meshnode.cli.main", "--home", str(home), "run"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -175,8 +175,14 @@ async def test_a_changed_value_is_refused_and_told(tmp_path: Path, column: Seale
     own = vault()
     own.on_broken = told.append
     async with open_store(path, RUNTIME, vault=own) as store:
+        if column.table == "bundle":
+            # One broken row keeps no other from being carried.
+            assert (await read_device(store))[:2] == [{}, []]
+            assert told == [DataKind.BUNDLE] * 2
+            return
         with pytest.raises(SealBrokenError):
             await read_device(store)
+            await store.read(lambda conn: messages.get(conn, 1))
             await read_agent(store)
             await store.read(lambda conn: keyring.secret_at(conn, new_chain(SEED).chain_id, 0))
     assert len(told) == 1
@@ -200,10 +206,14 @@ async def test_two_rows_that_changed_places_are_both_refused(tmp_path: Path) -> 
             f"UPDATE {name} SET {column} = (SELECT value FROM swap WHERE swap.key <> {name}.key)",
             "DROP TABLE swap",
         )
-    async with open_store(path, RUNTIME, vault=vault()) as store:
-        for each in (one, two):
-            with pytest.raises(SealBrokenError, match="BUNDLE"):
-                await store.read(lambda conn, each=each: bundles.raw_many(conn, [each.short_id]))  # type: ignore[misc]
+    told, own = list[DataKind](), vault()
+    own.on_broken = told.append
+    async with open_store(path, RUNTIME, vault=own) as store:
+        ids = [one.short_id, two.short_id]
+        assert await store.read(lambda conn: bundles.raw_many(conn, ids)) == {}
+        assert told == [DataKind.BUNDLE] * 2
+        assert await store.read(lambda conn: messages.list_inbox(conn, 0, 9)) == []
+        assert told == [DataKind.BUNDLE] * 2 + [DataKind.MESSAGE] * 2
         for key in (1, 2):
             with pytest.raises(SealBrokenError, match="MESSAGE"):
                 await store.read(lambda conn, key=key: messages.get(conn, key))  # type: ignore[misc]
