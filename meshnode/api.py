@@ -15,6 +15,7 @@ from meshnode.errors import SendError
 from meshnode.events import (
     BundlesStored,
     DocumentsChanged,
+    Equivocated,
     Event,
     MessageArrived,
     MessageChanged,
@@ -27,10 +28,12 @@ from meshnode.node import Node
 from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers
+from meshnode.store.evidence import list_evidence
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
-from protocol.errors import MalformedError
+from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
+from protocol.guards import AUDIT_ROWS_MAX
 from protocol.identity import Role
 from protocol.ids import (
     BundleId,
@@ -203,8 +206,12 @@ class Api:
         """Return what this node is and how it stands."""
         node, directory = self._node, self._node.membership.directory
         own = directory.member(node.identity.node)
-        states, unopened = await node.store.read(
-            lambda conn: (messages.counts(conn), messages.unopened_count(conn))
+        states, unopened, evidence = await node.store.read(
+            lambda conn: (
+                messages.counts(conn),
+                messages.unopened_count(conn),
+                list_evidence(conn),
+            )
         )
         squads = {roster.unit_id: roster.name for roster in directory.rosters() if roster.unit_id}
         sessions = node.relay.sessions
@@ -223,6 +230,8 @@ class Api:
             "messages": {state.value: count for state, count in states.items()},
             "documents": len(node.membership.versions),
             "unopened": unopened,
+            "evidence": len(evidence),
+            "is_clock_doubted": node.clock.is_doubted,
             "metrics": node.metrics.snapshot(),
         }
 
@@ -270,6 +279,7 @@ class Api:
         """Write a sealed file for the devices named, or for the centre's. Raises: StickError."""
         recipients = await self._readers_of(to or ["codt"])
         exported = await self._stick().export(Path(path), recipients)
+        self._node.audit.note("export")
         names = self._node.membership.directory.name_of
         return {
             "path": path,
@@ -282,7 +292,14 @@ class Api:
 
     async def import_file(self, path: str) -> Json:
         """Take in a sealed file, whole or not at all. Raises: StickError and its like."""
-        imported = await self._stick().import_file(Path(path))
+        try:
+            imported = await self._stick().import_file(Path(path))
+        except (EnvelopeError, RemoteProtocolError) as error:
+            self._node.metrics.count("sticks_refused")
+            self._node.runtime.trace("stick_refused", reason=type(error).__name__)
+            await self._node.audit.flush()
+            raise
+        self._node.audit.note("import")
         await self._node.settle()
         return {
             "path": path,
@@ -291,6 +308,58 @@ class Api:
             "bundles_refused": imported.refused,
             "documents": imported.documents,
         }
+
+    # --- audit ------------------------------------------------------------------------------
+
+    async def audit(self, limit: int = 100) -> Json:
+        """Return the newest entries of the audit log, and who was caught saying two things."""
+        shown = await self._node.auditing.show(max(0, min(limit, AUDIT_ROWS_MAX)))
+        return {
+            "first": shown.base.number + 1,
+            "last": shown.head.number,
+            "hash": shown.head.hash.hex(),
+            "entries": [
+                {
+                    "number": each.number,
+                    "at_ms": each.at_ms,
+                    "event": each.event,
+                    **(self._who(NodeId(each.node)) if each.node else {"name": "", "node": ""}),
+                    "count": each.count,
+                }
+                for each in shown.entries
+            ],
+            "evidence": [
+                {"at_ms": each.at_ms, "signer": each.node.hex(), "subject": each.subject}
+                for each in shown.evidence
+            ],
+        }
+
+    async def audit_verify(self, path: str = "") -> Json:
+        """Check the log of this device, or one that was exported for it.
+
+        Raises: TamperedError where it was cut or changed; NoKeyError, MalformedError, StickError.
+        """
+        auditing = self._node.auditing
+        if path:
+            found = await auditing.verify_file(Path(path), keyring.own_prekey)
+        else:
+            found = await auditing.verify()
+        known = found.known
+        return {
+            **self._who(found.node),
+            "entries": found.entries,
+            "last": found.head.number,
+            "hash": found.head.hash.hex(),
+            "known_last": 0 if known is None else known.number,
+        }
+
+    async def audit_export(self, path: str, to: Sequence[str] = ()) -> Json:
+        """Write the log for the devices named, or for the centre's. Raises: StickError."""
+        recipients = await self._readers_of(to or ["codt"])
+        entries = await self._node.auditing.export(Path(path), recipients)
+        names = self._node.membership.directory.name_of
+        readers = sorted(names(node) for node in recipients)
+        return {"path": path, "entries": entries, "recipients": readers}
 
     def _stick(self) -> Stick:
         node = self._node
@@ -342,6 +411,9 @@ class Api:
                 return {"event": "bundles_stored", "count": count, **source_words}
             case DocumentsChanged(count):
                 return {"event": "documents_changed", "count": count}
+            case Equivocated(node, bundle):
+                name = print_bundle_id(bundle)
+                return {"event": "equivocation", **self._who(node), "message": name}
 
     # --- words ------------------------------------------------------------------------------
 

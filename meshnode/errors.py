@@ -1,7 +1,7 @@
 """Errors of the node, beside those of the protocol: what failed, and whose business it is.
 
 MeshError
-├── StoreError       StoreFullError, StoreCorruptError, SchemaTooNewError
+├── StoreError       StoreFullError (QuotaError), StoreCorruptError, SchemaTooNewError
 ├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
@@ -27,6 +27,7 @@ __all__ = [
     "LinkError",
     "LinkTimeoutError",
     "LockedError",
+    "QuotaError",
     "SchemaTooNewError",
     "SendError",
     "StoreCorruptError",
@@ -43,6 +44,10 @@ class StoreError(MeshError):
 
 class StoreFullError(StoreError):
     """The disk, or the share of it that the store may use, is full."""
+
+
+class QuotaError(StoreFullError):
+    """Others would refuse what this device wants to say: it has said too much this hour."""
 
 
 class StoreCorruptError(StoreError):

@@ -19,6 +19,7 @@ from protocol.ids import BundleId, NodeId
 __all__ = [
     "BundlesStored",
     "DocumentsChanged",
+    "Equivocated",
     "Event",
     "Events",
     "MessageArrived",
@@ -86,8 +87,24 @@ class DocumentsChanged:
     """How many."""
 
 
+@dataclass(frozen=True, slots=True)
+class Equivocated:
+    """Somebody signed two things under one name: a device was cloned, or lies."""
+
+    node: NodeId
+    """Who."""
+    bundle: BundleId
+    """The name that both bear."""
+
+
 Event: TypeAlias = (
-    BundlesStored | MessageArrived | MessageChanged | PeerUp | PeerDown | DocumentsChanged
+    BundlesStored
+    | MessageArrived
+    | MessageChanged
+    | PeerUp
+    | PeerDown
+    | DocumentsChanged
+    | Equivocated
 )
 
 

@@ -1,26 +1,34 @@
 """What time alone brings about: expiry, fresh prekeys, forgetting, asking again.
 
+Nothing is destroyed on the word of a clock that jumped: see `meshnode.clock`.
+
 Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
 times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
 
 import trio
 
+from meshnode.audit import Audit
+from meshnode.clock import TrustedClock
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
-from meshnode.prekeys import Prekeys
+from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import bundles, keyring, messages, retention
+from meshnode.store import bundles, keyring, messages, quotas, residence, retention
 from meshnode.store.engine import Store, Transaction
 from protocol.limits import HOUSEKEEPING_MS_MAX
 
-__all__ = ["Housekeeping"]
+__all__ = ["Housekeeping", "Renewal"]
+
+Renewal: TypeAlias = Callable[[], Awaitable[Sequence[Checked]]]
+"""Makes what this device tells everybody anew, where it is time: a prekey, the head of its log."""
 
 _SLICE: Final = 500
 """Rows dropped in one transaction, so that messages never wait long for the writer."""
@@ -34,17 +42,21 @@ class Housekeeping:
         self,
         store: Store,
         runtime: Runtime,
-        prekeys: Prekeys,
+        renewals: Sequence[Renewal],
         relay: Relay,
         events: Events,
         metrics: Metrics,
+        clock: TrustedClock,
+        audit: Audit,
     ) -> None:
         self._store = store
         self._runtime = runtime
-        self._prekeys = prekeys
+        self._renewals = renewals
         self._relay = relay
         self._events = events
         self._metrics = metrics
+        self._clock = clock
+        self._audit = audit
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
 
@@ -57,23 +69,37 @@ class Housekeeping:
 
     async def look(self) -> None:
         """Do everything that is due now. Raises: StoreError."""
-        await self._relay.announce(await self._prekeys.renew(), None)
+        for renew in self._renewals:
+            await self._relay.announce(await renew(), None)
         self._relay.ask_again()
         await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()
-        while await self._tidy(now_ms):
-            pass
+        was_doubted = self._clock.is_doubted
+        if self._clock.may_destroy(now_ms):
+            while await self._tidy(now_ms):
+                pass
+            return
+        if not was_doubted:
+            self._audit.note("clock_doubted")
+            self._runtime.trace("clock_doubted")
+        # Uptime goes on counting, over restarts too: a day of it settles the doubt.
+        state = self._clock.state(now_ms)
+        await self._store.write(lambda tx: residence.put_clock_state(tx, state, now_ms))
 
     async def _tidy(self, now_ms: int) -> bool:
         """Let go of what is over, at most a slice of each kind; True if there may be more.
 
         All in one transaction: each is a change of threads, and so wakes an idle machine.
         """
+        state = self._clock.state(now_ms)
 
         def tidy(tx: Transaction) -> tuple[list[int], int]:
             over = messages.expire_messages(tx, now_ms, _SLICE)
             gone = len(retention.expire(tx, now_ms, _SLICE))
+            gone += residence.expire_resident(tx, state.uptime_ms, now_ms, _SLICE - gone)
             retention.prune(tx, now_ms)
+            quotas.prune_hours(tx, now_ms)
+            residence.put_clock_state(tx, state, now_ms)
             keyring.erase_ended(tx, now_ms)
             return over, gone
 

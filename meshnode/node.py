@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import trio
 
+from meshnode.audit import Audit
+from meshnode.audit_head import AuditHeads
+from meshnode.auditing import Auditing
 from meshnode.author import Author
 from meshnode.chain_keeper import ChainKeeper
+from meshnode.clock import TrustedClock
 from meshnode.contact_log import ContactLog
 from meshnode.discovery.base import Discovery
 from meshnode.errors import StoreCorruptError
@@ -34,7 +38,7 @@ from meshnode.opening import Opener
 from meshnode.outbox import Outbox
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
-from meshnode.reception import Examiner
+from meshnode.reception import Examiner, allowance_of
 from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
 from meshnode.store import keyring
@@ -46,9 +50,12 @@ from protocol.errors import MeshError
 from protocol.identity import binding_message
 from protocol.ids import NodeId
 from protocol.limits import HINTS_WAITING_MAX
+from protocol.quota import AGENT, Allowance
 from protocol.routing.base import Router
 
 __all__ = ["Node", "NodeIdentity", "NodeParts", "Surroundings", "open_node"]
+
+_SEAL_AGAIN_S = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,9 @@ class Surroundings:
 class Node:
     """One node: its rooms, joined. Made by `open_node`."""
 
-    def __init__(self, parts: NodeParts, membership: Membership, network_key: bytes) -> None:
+    def __init__(
+        self, parts: NodeParts, membership: Membership, network_key: bytes, clock: TrustedClock
+    ) -> None:
         identity, store, runtime = parts.identity, parts.store, parts.runtime
         self.identity = identity
         self.store = store
@@ -110,12 +119,20 @@ class Node:
         self.membership = membership
         self.events = membership.events
         self.metrics = membership.metrics
+        self.clock = clock
+        self.audit = Audit(store, runtime)
+        self.metrics.listeners.append(self.audit.heard)
+        self.auditing = Auditing(
+            identity.node, store, runtime, membership, self.audit, parts.sealer
+        )
         self.contact_log = ContactLog(store, runtime)
         self._is_working = False
         self._bindings: dict[bytes, bytes] = {}
         self._seal_waiting = Level()
         self._rosters_changed = Level()
-        author = Author(identity.node, identity.sign, runtime, network_key)
+        author = Author(
+            identity.node, identity.sign, runtime, network_key, partial(_allowance, self)
+        )
         self.relay = self._make_relay(parts, network_key)
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, self.metrics)
         self.outbox = Outbox(
@@ -128,11 +145,18 @@ class Node:
             self.relay,
             self.events,
         )
-        self.receipting = Receipting(author, store, membership, self.relay, self.metrics)
+        self.receipting = Receipting(author, store, membership, self.relay, self.metrics, runtime)
         self.inbox = self._make_inbox(parts, author, keeper)
         prekeys = Prekeys(author, store, runtime, parts.sealer, identity.zone)
         self.housekeeping = Housekeeping(
-            store, runtime, prekeys, self.relay, self.events, self.metrics
+            store,
+            runtime,
+            (prekeys.renew, AuditHeads(author, store, runtime, identity.zone).renew),
+            self.relay,
+            self.events,
+            self.metrics,
+            clock,
+            self.audit,
         )
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
         self.manager = LinkManager(
@@ -224,6 +248,7 @@ class Node:
         while await self.receipting.write_due():
             pass
         await self.contact_log.flush()
+        await self.audit.flush()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[trio.Nursery]:
@@ -240,6 +265,7 @@ class Node:
                 ("sealing", self._keep_sealing),
                 ("rosters", self._keep_requeueing),
                 ("contact log", self.contact_log.run),
+                ("audit", self.audit.run),
             )
             is_first, self._is_working = not self._is_working, True
             for name, room in rooms if is_first else ():
@@ -298,12 +324,19 @@ class Node:
     async def _keep_sealing(self) -> None:
         while True:
             await self.outbox.seal_waiting()
-            await self._seal_waiting.wait()
+            # Now and then anyway: what this hour's quota held back is due in the next one.
+            with trio.move_on_after(_SEAL_AGAIN_S):
+                await self._seal_waiting.wait()
 
     async def _keep_requeueing(self) -> None:
         while True:
             await self.relay.requeue_held()
             await self._rosters_changed.wait()
+
+
+def _allowance(node: Node) -> Allowance:
+    """Return what others take of this node; that of an agent until a roster names it."""
+    return allowance_of(node.membership.directory, node.identity.node) or AGENT
 
 
 async def _serve(
@@ -324,6 +357,9 @@ async def open_node(parts: NodeParts) -> AsyncIterator[Node]:
     if not keys:
         raise StoreCorruptError("the store holds no network key: enrol this device again")
     membership = await Membership.load(parts.store, parts.runtime, Events(), Metrics())
-    node = Node(parts, membership, next(iter(keys.values())))
+    clock = TrustedClock(parts.runtime, lambda: 0)
+    await clock.load(parts.store)
+    parts = replace(parts, runtime=clock.runtime)
+    node = Node(parts, membership, next(iter(keys.values())), clock)
     await node.relay.load()
     yield node

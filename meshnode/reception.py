@@ -1,9 +1,10 @@
 """The checks a bundle passes before it may be stored, cheapest first.
 
-Size and form, already known, hop count, expiry and clock, author, signature; whether receipts
-cover it is asked by the relay. A whole batch is examined in one worker thread: the signature
-check, nine tenths of the cost, releases the interpreter lock there. Source: security 2.13,
-wire-format 4 and 6.8.
+Size and form, already known, hop count, expiry and clock, author, quota, signature; whether
+receipts cover it is asked by the relay. A quota is looked at before the signature, the dear step,
+and charged after it, so a forged bundle costs the author whose name it bears nothing.
+A whole batch is examined in one worker thread: the signature check, nine tenths of the cost,
+releases the interpreter lock there. Source: security 2.13, wire-format 4 and 6.8.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from meshnode.membership import Membership
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Connection, Store
+from meshnode.store.quotas import Claim, Meter
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol import hlc
 from protocol.bundle import Bundle, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
-from protocol.ids import ShortId, short_id
+from protocol.identity import Role
+from protocol.ids import NodeId, ShortId, short_id
 from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
+from protocol.quota import AGENT, CENTRE, Allowance
 from protocol.reports import Reception
 
-__all__ = ["Checked", "Examiner", "record_of"]
+__all__ = ["Checked", "Examiner", "allowance_of", "record_of"]
 
 _CLEAR: Final = frozenset({Suite.CLEAR})
 _SEALED: Final = frozenset({Suite.CHAIN, Suite.HYBRID, Suite.CLASSICAL})
@@ -37,6 +41,7 @@ _SUITES: Final = {
     Kind.CHAIN_KEYS: frozenset({Suite.HYBRID}),
     Kind.PREKEY: _CLEAR,
     Kind.KEY_REQUEST: _CLEAR,
+    Kind.AUDIT_HEAD: _CLEAR,
 }
 """How a kind may be sealed; the others as `_SEALED`. Nothing that people write goes in clear."""
 
@@ -114,6 +119,8 @@ class Examiner:
     ) -> list[Checked]:
         decoded = [self._decode_untrusted(raw) for _hops, raw in batch]
         known = rows.fates(conn, [short for _bundle, short in filter(None, decoded)])
+        claims = [_claim(bundle) for bundle, short in filter(None, decoded) if short not in known]
+        meter = Meter(conn, claims, now_ms)
         # The view of the database ends here: signatures must not keep its log from shrinking.
         conn.rollback()
         checked = []
@@ -124,7 +131,7 @@ class Examiner:
             bundle, short = each
             fate = known.get(short)
             if fate is None:
-                fate = _judge(bundle, hops + 1, now_ms, directory)
+                fate = _judge(bundle, hops + 1, now_ms, directory, meter)
             record = None
             if fate is Reception.STORED:
                 record = record_of(bundle, short, hops + 1, now_ms, is_own=False)
@@ -140,7 +147,20 @@ class Examiner:
         return bundle, short_id(self._network_key, bundle.digest)
 
 
-def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory) -> Reception:
+def _claim(bundle: Bundle) -> Claim:
+    header = bundle.header
+    return Claim(header.author, header.kind, header.hlc, len(bundle.raw))
+
+
+def allowance_of(directory: Directory, author: NodeId) -> Allowance | None:
+    """Return what an author may put into stores, None where nobody knows it."""
+    member = directory.member(author)
+    if member is None:
+        return None
+    return CENTRE if member.role in (Role.GATEWAY, Role.OPERATOR) else AGENT
+
+
+def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter) -> Reception:
     header = bundle.header
     if hops > HOPS_MAX:
         return Reception.HOP_LIMIT
@@ -153,8 +173,12 @@ def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory) -> Rece
     author = directory.member(header.author)
     if author is None:
         return Reception.UNKNOWN_AUTHOR
+    claim, allowance = _claim(bundle), allowance_of(directory, header.author)
+    if allowance is not None and not meter.has_room(claim, allowance):
+        return Reception.QUOTA
     try:
         bundles.verify(bundle, author.key)
     except AuthenticationError:
         return Reception.BAD_SIGNATURE
+    meter.charge(claim)
     return Reception.STORED

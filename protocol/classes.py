@@ -48,6 +48,7 @@ class Kind(IntEnum):
     CHUNK = 9
     TRACK = 10
     NOTE = 11
+    AUDIT_HEAD = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.CHUNK: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
     Kind.TRACK: KindRule(TrafficClass.BULK, False, 3 * _DAY_S),
     Kind.NOTE: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
+    Kind.AUDIT_HEAD: KindRule(TrafficClass.MESSAGE, True, 90 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""
 

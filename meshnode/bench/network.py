@@ -1,13 +1,16 @@
 """A small network for measurements: an author, a reader elsewhere, two carriers that read nothing.
 
-Homes are made once, whole, by a real enrolment; each run works on copies of them.
+The author wrote its bundles over the days before, as many per hour as its quota allows: what comes
+over at once when two carriers meet. Homes are made once, whole, by a real enrolment; each run works
+on copies of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from meshnode.author import Author, Draft
@@ -35,6 +38,8 @@ WARM_UP = 250
 """Bundles of the contact before the measured one: nodes in the field have met before."""
 _PASSPHRASE = "a passphrase that protects nothing but this measurement"
 _SQUAD = "measured"
+_STEP_MS = 40_000
+"""From one bundle to the next: 90 an hour, within the quota of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,10 @@ async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ..
     async with open_home(home, Settings(), runtime) as node:
         keys = await node.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
         network_key = next(iter(keys.values()))
-        author = Author(node.identity.node, node.identity.sign, runtime, network_key)
+        began_ms = runtime.now_ms() - messages * _STEP_MS
+        at = count(began_ms, _STEP_MS)
+        earlier = replace(runtime, now_ms=lambda: next(at))
+        author = Author(node.identity.node, node.identity.sign, earlier, network_key)
 
         def write(tx: Transaction, numbers: range) -> None:
             for number in numbers:
