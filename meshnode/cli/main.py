@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshnode.cli import (
+    audit,
     authority,
     bench,
     carry,
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, network, carry, authority, dump, doctor, demo, bench):
+for each in (enrol, run, message, network, carry, audit, authority, dump, doctor, demo, bench):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)

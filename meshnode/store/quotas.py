@@ -7,7 +7,7 @@ bounds those. Source: security 2.13, wire-format 4.14.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -20,8 +20,9 @@ from protocol.guards import QUOTA_AHEAD_MAX, QUOTA_HOURS_KEPT
 from protocol.ids import NodeId
 from protocol.limits import CLOCK_DRIFT_MS_MAX, STORE_ROW_BYTES, Kind
 from protocol.quota import GROUPS, Allowance, Holding, Tally, fits, hour_of, is_within
+from protocol.reports import Reception
 
-__all__ = ["Claim", "Meter", "claim_of", "let_go", "prune_hours", "tally_of"]
+__all__ = ["Claim", "Meter", "charge", "claim_of", "let_go", "prune_hours", "tally_of"]
 
 _QUOTA = table(QuotaRow)
 _HOUR_MS: Final = 3_600_000
@@ -75,6 +76,39 @@ def claim_of(record: BundleRecord) -> Claim:
     return Claim(record.author, record.kind, record.hlc, record.size_bytes)
 
 
+def charge(
+    tx: Transaction,
+    fresh: dict[int, BundleRecord],
+    fates: list[Reception],
+    allowed: Mapping[NodeId, Allowance],
+    now_ms: int,
+) -> Callable[[], None]:
+    """Charge `fresh`, by position in its batch, and refuse there what is beyond a quota.
+
+    An author that `allowed` does not name is counted and bounded by nothing. Returns what to call
+    once it is known what of `fresh` is held: what had no room is not charged after all, and what
+    was replaced or contradicted stays counted as made.
+    """
+    meter = Meter(tx.connection, [claim_of(record) for record in fresh.values()], now_ms)
+    charged: dict[int, Claim] = {}
+    for position, record in list(fresh.items()):
+        claim, allowance = claim_of(record), allowed.get(record.author)
+        if allowance is None or meter.has_room(claim, allowance):
+            meter.charge(claim)
+            charged[position] = claim
+        else:
+            fates[position] = Reception.QUOTA
+            del fresh[position]
+
+    def settle() -> None:
+        for position in charged.keys() - fresh.keys():
+            is_uncounted = fates[position] is Reception.STORE_FULL
+            meter.take_off(charged[position], is_uncounted=is_uncounted)
+        meter.save(tx)
+
+    return settle
+
+
 class Meter:
     """The quotas of the authors of one batch: read at once, changed in memory, written at once.
 
@@ -123,22 +157,6 @@ class Meter:
         """Count a bundle that passed every check."""
         self._count(claim, 1)
         self._hold(claim, 1)
-
-    def charge_all(
-        self, records: Mapping[int, BundleRecord], allowed: Mapping[NodeId, Allowance]
-    ) -> list[int]:
-        """Charge `records` by position, in order; return the positions that are beyond a quota.
-
-        An author that `allowed` does not name is counted and bounded by nothing.
-        """
-        refused = []
-        for position, record in records.items():
-            claim, allowance = claim_of(record), allowed.get(record.author)
-            if allowance is None or self.has_room(claim, allowance):
-                self.charge(claim)
-            else:
-                refused.append(position)
-        return refused
 
     def take_off(self, claim: Claim, *, is_uncounted: bool) -> None:
         """A charged bundle is not held after all.

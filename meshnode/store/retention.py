@@ -106,7 +106,7 @@ _EVICTABLE: Final = tuple(
 """Classes that may go, first to go first."""
 
 _GO_FIRST: Final = frozenset({Kind.POSITION, Kind.TEXT})
-"""Go before the others of their class: a position is old in a minute, a text has another carrier."""
+"""Go before the others of their class: a position is soon old, a text has other carriers."""
 _GO_LAST: Final = frozenset({Kind.RECEIPT})
 """Go last: each spares the network all the bundles that it covers."""
 
@@ -199,9 +199,10 @@ def admit(tx: Transaction, candidates: Mapping[int, BundleRecord], now_ms: int) 
     return refused
 
 
-def _service_key(record: BundleRecord) -> tuple[int, bool, int]:
-    """Sort key: the class served first, own ones first, the longest life first."""
-    return record.traffic_class, not record.is_own, -record.expires_ms
+def _service_key(record: BundleRecord) -> tuple[int, bool, int, int]:
+    """Sort key: the class served first, own ones, what would be evicted last, the longest life."""
+    place = _STEP_OF.get(record.kind, len(_STEPS))
+    return record.traffic_class, not record.is_own, -place, -record.expires_ms
 
 
 def _fits(held: list[int], extra: list[int], bytes_max: int) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 __all__ = [
     "Record",
     "RefusedError",
+    "read_audit_head",
     "read_bundle",
     "read_document",
     "read_frames",
@@ -255,6 +256,16 @@ def read_key_request(data: bytes) -> Record:
     demand(record[0] == 1, "1.2 version")
     for chain in _many(record[1], 1, 64, "4.13 chains"):
         _bin(chain, 8, 8, "4.13 chain id")
+    return record
+
+
+def read_audit_head(data: bytes) -> Record:
+    """Read the body of an audit head. Source: wire-format 4.15."""
+    demand(len(data) <= 64, "4.15 size")
+    record = _fields(read_record(data), 3, "4.15 fields")
+    demand(record[0] == 1, "1.2 version")
+    _uint(record[1], 1, 2**64 - 1, "4.15 number")
+    _bin(record[2], 32, 32, "4.15 hash")
     return record
 
 
