@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from meshnode.discovery.base import DEFAULT_PORT
-from meshnode.errors import SendError
+from meshnode.errors import ControlError, SendError
 from meshnode.events import (
     BundlesStored,
     DocumentsChanged,
     Equivocated,
     Event,
+    LockChanged,
     MessageArrived,
     MessageChanged,
     PeerDown,
@@ -24,11 +25,13 @@ from meshnode.events import (
 )
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
+from meshnode.locking import Guard, SecretCase
 from meshnode.node import Node
 from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers
-from meshnode.store.evidence import list_evidence
+from meshnode.store.evidence import evidence_count
+from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
@@ -53,14 +56,18 @@ Progress: TypeAlias = Callable[[Json], None]
 
 _LIST_MAX: Final = 1_000
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
+_WEEKLY: Final = frozenset({"KNOCK", "RADIO"})
+_WEEKLY_ID_BYTES: Final = 8
+"""Id of a weekly key: four bytes of its week, four of its hash."""
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
 class Api:
     """The calls, over an open node that runs or not."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
+        self._guard = guard
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -99,13 +106,21 @@ class Api:
     # --- reading ----------------------------------------------------------------------------
 
     async def inbox(self, after: int = 0, limit: int = 100) -> list[Json]:
-        """Return messages for this device that came after the one numbered `after`."""
+        """Return messages for this device that came after the one numbered `after`.
+
+        Raises: LockedError, StoreError.
+        """
+        self._node.require_desk()
         count = max(0, min(limit, _LIST_MAX))
         found = await self._node.store.read(lambda conn: messages.list_inbox(conn, after, count))
         return [self._incoming(record) for record in found]
 
     async def outgoing(self, after: int = 0, limit: int = 100) -> list[Json]:
-        """Return messages written here after the one numbered `after`."""
+        """Return messages written here after the one numbered `after`.
+
+        Raises: LockedError, StoreError.
+        """
+        self._node.require_desk()
         count = max(0, min(limit, _LIST_MAX))
         found = await self._node.store.read(lambda conn: messages.list_outgoing(conn, after, count))
         return [
@@ -123,7 +138,11 @@ class Api:
         ]
 
     async def mark_read(self, key: int) -> bool:
-        """Note that somebody saw an incoming message; False if that was known."""
+        """Note that somebody saw an incoming message; False if that was known.
+
+        Raises: LockedError, StoreError.
+        """
+        self._node.require_desk()
         now_ms = self._node.runtime.now_ms()
         return await self._node.store.write(lambda tx: messages.mark_read(tx, key, now_ms))
 
@@ -166,6 +185,7 @@ class Api:
 
     async def _find(self, text: str) -> MessageRecord:
         """Return the message that `text` names by its id, or by its local number."""
+        self._node.require_desk()
         record = None
         if text.isdecimal() and len(text) < 16:
             number = int(text)
@@ -210,7 +230,7 @@ class Api:
             lambda conn: (
                 messages.counts(conn),
                 messages.unopened_count(conn),
-                list_evidence(conn),
+                evidence_count(conn),
             )
         )
         squads = {roster.unit_id: roster.name for roster in directory.rosters() if roster.unit_id}
@@ -230,10 +250,17 @@ class Api:
             "messages": {state.value: count for state, count in states.items()},
             "documents": len(node.membership.versions),
             "unopened": unopened,
-            "evidence": len(evidence),
+            "evidence": evidence,
             "is_clock_doubted": node.clock.is_doubted,
+            "lock": self._lock_state(),
             "metrics": node.metrics.snapshot(),
         }
+
+    def _lock_state(self) -> Json:
+        if self._guard is not None:
+            return self._guard.describe()
+        # A node without a guard is opened and shut by whoever made it.
+        return {"is_locked": self._node.desk is None, "protection": SecretCase.UNATTENDED.value}
 
     def _meets_gateway(self) -> bool:
         """True if a gateway is in contact, or this is one."""
@@ -251,6 +278,56 @@ class Api:
             "bytes_max": store.bytes_max,
             "by_class": {each.name.lower(): counts.get(each, 0) for each in TrafficClass},
         }
+
+    # --- the agent's keys -------------------------------------------------------------------
+
+    async def lock(self) -> bool:
+        """Lock the agent's keys; False if they were locked. Raises: ControlError."""
+        return await self._guarded().lock()
+
+    async def unlock(self, secret: str) -> bool:
+        """Open the agent's keys; False if they were open.
+
+        Raises: WrongSecretError, LeaseEndedError, WipedError, KeystoreError, ControlError.
+        """
+        return await self._guarded().unlock(secret)
+
+    async def keys(self) -> Json:
+        """Return which keys there are, how old they are and what opens them; never a key."""
+        node = self._node
+        now_ms = node.runtime.now_ms()
+        found: Json = {"lock": self._lock_state(), "prekey": None, "chains": None}
+        purposes = [each for each in KeyPurpose if each is not KeyPurpose.ZONE_SOS]
+        if node.desk is not None:
+            purposes = list(KeyPurpose)
+            prekey, chains = await node.store.read(
+                lambda conn: (
+                    keyring.newest_own_prekey(conn),
+                    len(keyring.open_chains(conn, now_ms)),
+                )
+            )
+            found["chains"] = chains
+            if prekey is not None:
+                found["prekey"] = {"issued_ms": prekey.issued_ms, "ends_ms": prekey.ends_ms}
+        ids = await node.store.read(
+            lambda conn: {each: list(keyring.network_keys(conn, each)) for each in purposes}
+        )
+        found["network"] = [
+            {"purpose": purpose.name.lower(), "id": each.hex(), "epoch": _epoch(purpose, each)}
+            for purpose, listed in ids.items()
+            for each in listed
+        ]
+        return found
+
+    def touch(self) -> None:
+        """Somebody is there who gives commands: idleness is counted anew."""
+        if self._guard is not None:
+            self._guard.touch()
+
+    def _guarded(self) -> Guard:
+        if self._guard is None:
+            raise ControlError("not_guarded", "this node has no lock of its own")
+        return self._guard
 
     # --- contacts ---------------------------------------------------------------------------
 
@@ -341,7 +418,7 @@ class Api:
         """
         auditing = self._node.auditing
         if path:
-            found = await auditing.verify_file(Path(path), keyring.own_prekey)
+            found = await auditing.verify_file(Path(path), keyring.own_prekey, self._node.sealer)
         else:
             found = await auditing.verify()
         known = found.known
@@ -356,7 +433,7 @@ class Api:
     async def audit_export(self, path: str, to: Sequence[str] = ()) -> Json:
         """Write the log for the devices named, or for the centre's. Raises: StickError."""
         recipients = await self._readers_of(to or ["codt"])
-        entries = await self._node.auditing.export(Path(path), recipients)
+        entries = await self._node.auditing.export(Path(path), recipients, self._node.sealer)
         names = self._node.membership.directory.name_of
         readers = sorted(names(node) for node in recipients)
         return {"path": path, "entries": entries, "recipients": readers}
@@ -414,6 +491,8 @@ class Api:
             case Equivocated(node, bundle):
                 name = print_bundle_id(bundle)
                 return {"event": "equivocation", **self._who(node), "message": name}
+            case LockChanged(is_locked):
+                return {"event": "lock_changed", "is_locked": is_locked}
 
     # --- words ------------------------------------------------------------------------------
 
@@ -437,6 +516,12 @@ class Api:
             "received_ms": record.received_ms,
             "is_read": record.is_read,
         }
+
+
+def _epoch(purpose: KeyPurpose, key_id: bytes) -> int | None:
+    """Return the week of a key that is renewed weekly, None for one that is not."""
+    is_weekly = purpose.name in _WEEKLY and len(key_id) == _WEEKLY_ID_BYTES
+    return int.from_bytes(key_id[:4], "big") if is_weekly else None
 
 
 def _bundle_id(text: str) -> BundleId:

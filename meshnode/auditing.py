@@ -1,7 +1,7 @@
 """Shows, checks and exports the audit log, and checks a log that another device exported.
 
-Works on a locked device too: a technician in the field must see why a peer was refused. What leaves
-the device is sealed to those who may read it. Source: security 2.14, wire-format 9.4.
+Showing works on a locked device too: a technician in the field must see why a peer was refused.
+What leaves the device is sealed to those who may read it. Source: security 2.14, wire-format 9.4.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from meshnode.audit import Audit
 from meshnode.files import sync_folder
-from meshnode.membership import Membership
 from meshnode.runtime import Runtime
 from meshnode.stick import StickError
 from meshnode.store import audit as rows
@@ -37,7 +37,10 @@ from protocol.stick import (
     open_file_key,
 )
 
-__all__ = ["Auditing", "Shown", "Verified"]
+__all__ = ["Auditing", "FindPrekey", "Shown", "Verified"]
+
+FindPrekey: TypeAlias = Callable[[Connection, bytes], PrekeySecret | None]
+"""Finds the secret of a prekey by its id; in the node the key ring's `own_prekey`."""
 
 _AUDIT_FILE_BYTES_MAX = 8_000_000
 """An exported log: 20,000 entries of 130 bytes and 256 slots are 3 MB."""
@@ -74,21 +77,11 @@ class Verified:
 class Auditing:
     """What people may ask of the audit log."""
 
-    def __init__(
-        self,
-        node: NodeId,
-        store: Store,
-        runtime: Runtime,
-        membership: Membership,
-        log: Audit,
-        sealer: Sealer,
-    ) -> None:
+    def __init__(self, node: NodeId, store: Store, runtime: Runtime, log: Audit) -> None:
         self._node = node
         self._store = store
         self._runtime = runtime
-        self._membership = membership
         self._log = log
-        self._sealer = sealer
 
     async def show(self, limit: int) -> Shown:
         """Return the newest entries, with all that was noted so far. Raises: StoreError."""
@@ -110,7 +103,9 @@ class Auditing:
         )
         return _verified(log, known)
 
-    async def export(self, path: Path, recipients: Mapping[NodeId, PrekeyRecord]) -> int:
+    async def export(
+        self, path: Path, recipients: Mapping[NodeId, PrekeyRecord], sealer: Sealer
+    ) -> int:
         """Write the log into a file that only `recipients` can open; return how many entries.
 
         Raises: StickError, WeakKeyError, StoreError.
@@ -120,16 +115,14 @@ class Auditing:
         self._log.note("audit_exported")
         await self._log.flush()
         log = await self._store.read(self._whole)
-        writer = StickWriter(list(recipients.values()), self._sealer, self._runtime.entropy)
+        writer = StickWriter(list(recipients.values()), sealer, self._runtime.entropy)
         try:
             await self._runtime.run_blocking(_write, path, writer, log, self._runtime.entropy(8))
         except OSError as error:
             raise StickError(f"cannot write {path}: {error.strerror}") from error
         return len(log.entries)
 
-    async def verify_file(
-        self, path: Path, find_prekey: Callable[[Connection, bytes], PrekeySecret | None]
-    ) -> Verified:
+    async def verify_file(self, path: Path, find_prekey: FindPrekey, sealer: Sealer) -> Verified:
         """Check a log that was exported for this device, against the head held of its device.
 
         Raises: NoKeyError if it is for others; MalformedError, LimitExceededError or TamperedError
@@ -139,12 +132,12 @@ class Auditing:
             raw = await self._runtime.run_blocking(_read_bounded, path)
         except OSError as error:
             raise StickError(f"cannot read {path}: {error.strerror}") from error
-        log = await self._opened_untrusted(raw, find_prekey)
+        log = await self._opened_untrusted(raw, find_prekey, sealer)
         known = await self._store.read(lambda conn: self._known(conn, NodeId(log.node)))
         return _verified(log, known)
 
     async def _opened_untrusted(
-        self, raw: bytes, find_prekey: Callable[[Connection, bytes], PrekeySecret | None]
+        self, raw: bytes, find_prekey: FindPrekey, sealer: Sealer
     ) -> AuditLog:
         length = header_bytes_untrusted(raw[:PREAMBLE_BYTES])
         header = decode_header_untrusted(raw[PREAMBLE_BYTES : PREAMBLE_BYTES + length])
@@ -156,7 +149,7 @@ class Auditing:
         secret = await self._store.read(find)
         if secret is None:
             raise NoKeyError("this file is not sealed to this device, or its key was erased")
-        chunks = StickReader(header, open_file_key(header, secret, self._sealer))
+        chunks = StickReader(header, open_file_key(header, secret, sealer))
         log = AuditReader()
         for plain in chunks.feed_untrusted(raw[PREAMBLE_BYTES + length :]):
             log.feed_untrusted(plain)

@@ -5,7 +5,7 @@ Both give the same calls, so a command neither knows nor cares which it is. Sour
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -67,6 +67,18 @@ class NodeApi(Protocol):
 
     async def status(self) -> Json:
         """See `Api.status`."""
+        ...
+
+    async def lock(self) -> bool:
+        """See `Api.lock`."""
+        ...
+
+    async def unlock(self, secret: str) -> bool:
+        """See `Api.unlock`."""
+        ...
+
+    async def keys(self) -> Json:
+        """See `Api.keys`."""
         ...
 
     async def sync(self, address: str, progress: Progress | None = None) -> Json:
@@ -179,6 +191,19 @@ class RemoteApi:
         found: Json = await self._call("status")
         return found
 
+    async def lock(self) -> bool:
+        """See `Api.lock`."""
+        return bool(await self._call("lock"))
+
+    async def unlock(self, secret: str) -> bool:
+        """See `Api.unlock`."""
+        return bool(await self._call("unlock", secret=secret))
+
+    async def keys(self) -> Json:
+        """See `Api.keys`."""
+        found: Json = await self._call("keys")
+        return found
+
     async def sync(self, address: str, progress: Progress | None = None) -> Json:
         """See `Api.sync`."""
         found: Json = await self._call("sync", progress, address=address)
@@ -224,27 +249,43 @@ class LocalApi(Api):
 
     is_running: bool = False
 
+    async def lock(self) -> bool:
+        """Nothing stays open behind a command. Raises: ControlError."""
+        raise _not_running()
+
+    async def unlock(self, secret: str) -> bool:
+        """Nothing would stay open behind a command. Raises: ControlError."""
+        raise _not_running()
+
     async def follow(self) -> AsyncGenerator[Json, None]:
         """Nothing happens in a node that does not run. Raises: ControlError."""
         if not self.is_running:
-            raise ControlError(
-                "not_running", "no node runs in this home: start it by 'meshnode run'"
-            )
+            raise _not_running()
         async for event in super().follow():
             yield event
 
 
+def _not_running() -> ControlError:
+    return ControlError("not_running", "no node runs in this home: start it by 'meshnode run'")
+
+
 @asynccontextmanager
 async def open_api(
-    home: Path, runtime: Runtime, settings: Settings | None = None
+    home: Path,
+    runtime: Runtime,
+    settings: Settings | None = None,
+    secret: Callable[[], str | None] | None = None,
 ) -> AsyncIterator[RemoteApi | LocalApi]:
     """Give the calls of the node in `home`, running or not.
 
+    `secret` gives the agent's secret; it is asked where no node runs and the device needs one.
     Raises: HomeBusyError if another command keeps it busy; HomeError, ConfigError,
-    EnrolmentError, StoreError.
+    EnrolmentError, StoreError, KeystoreError.
     """
     # Imported here: a command that talks to a running node needs no store and no links.
-    from meshnode.running import open_home
+    from meshnode.running import Access, open_guarded
+
+    access = Access() if secret is None else Access(secret)
 
     deadline_s = trio.current_time() + BUSY_S_MAX
     async with AsyncExitStack() as stack:
@@ -256,13 +297,13 @@ async def open_api(
                 return
             chosen = load_settings(home) if settings is None else settings
             try:
-                node = await stack.enter_async_context(open_home(home, chosen, runtime))
+                guard = await stack.enter_async_context(open_guarded(home, chosen, runtime, access))
             except HomeBusyError:
                 if trio.current_time() > deadline_s:
                     raise
                 await trio.sleep(BUSY_STEP_S)
                 continue
-            yield LocalApi(node)
+            yield LocalApi(guard.node, guard)
             return
 
 

@@ -19,6 +19,7 @@ from protocol.routing import ROUTERS
 __all__ = [
     "DiscoverySettings",
     "LinkSettings",
+    "SecuritySettings",
     "Setting",
     "Settings",
     "StoreSettings",
@@ -110,6 +111,20 @@ class TraceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SecuritySettings:
+    """Section `[security]`."""
+
+    auto_lock_s: int = _setting(
+        900,
+        "Seconds without a command after which a device with a secret locks; 0 for never. "
+        "An unattended device does not lock by this.",
+        minimum=0,
+        maximum=86_400,
+    )
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -121,6 +136,8 @@ class Settings:
     """What is kept."""
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     """Who gets what first."""
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    """When the agent's keys lock."""
     trace: TraceSettings = field(default_factory=TraceSettings)
     """What is written down for those who look for a fault."""
 

@@ -36,6 +36,8 @@ _METHODS: Final = frozenset(
         "export_file",
         "import_file",
         "inbox",
+        "keys",
+        "lock",
         "mark_read",
         "message",
         "outgoing",
@@ -43,8 +45,11 @@ _METHODS: Final = frozenset(
         "send",
         "status",
         "sync",
+        "unlock",
     }
 )
+_UNATTENDED: Final = frozenset({"follow", "inbox", "keys", "mark_read", "peers", "status"})
+"""What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144
 """A request holds one text of 16 kB, at most six times as long in JSON."""
 _SEND_S_MAX: Final = 30.0
@@ -183,8 +188,12 @@ async def _serve_client(
     stream: trio.SocketStream, api: Api, runtime: Runtime, limiter: trio.Semaphore
 ) -> None:
     lines = LineStream(stream, _REQUEST_BYTES_MAX)
+    is_first = True
     try:
         while (request := await lines.receive()) is not None:
+            if _is_personal(request.get("method"), is_first=is_first):
+                api.touch()
+            is_first = False
             await _answer(lines, api, request)
     except ControlError as error:
         runtime.trace("control_ended", reason=error.kind)
@@ -192,6 +201,13 @@ async def _serve_client(
         with trio.CancelScope(shield=True):
             await lines.aclose()
         limiter.release()
+
+
+def _is_personal(method: object, *, is_first: bool) -> bool:
+    """Tell whether a request shows that somebody is there: `inbox` does when it is typed."""
+    if not isinstance(method, str) or method not in _METHODS:
+        return False
+    return method not in _UNATTENDED or (method == "inbox" and is_first)
 
 
 async def _answer(lines: LineStream, api: Api, request: Json) -> None:
@@ -212,7 +228,9 @@ async def _answer(lines: LineStream, api: Api, request: Json) -> None:
         told = {"kind": kind, "reason": str(reason), "message": str(error)}
         await lines.send({"id": number, "error": told})
         return
-    await lines.send({"id": number, "result": result})
+    # Whoever locked hears so, although the process may be about to end for it.
+    with trio.CancelScope(shield=method == "lock"):
+        await lines.send({"id": number, "result": result})
 
 
 def _check_params(method: str, call: Callable[..., Awaitable[Any]], params: Json) -> None:

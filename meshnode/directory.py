@@ -6,6 +6,7 @@ what, and nothing of links, stores or content. Source: wire-format 7.3-7.5.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,8 +15,9 @@ from protocol.bundle import PublicKey, Scope, ScopeKind, load_public_key
 from protocol.errors import MalformedError, MeshError
 from protocol.identity import DeviceClass, Role
 from protocol.ids import NodeId, SquadId, parse_node_id_untrusted, print_node_id
+from protocol.orders import Revocation
 
-__all__ = ["Directory", "DirectoryEntry", "UnknownNameError"]
+__all__ = ["Directory", "DirectoryEntry", "Guest", "UnknownNameError"]
 
 
 class UnknownNameError(MeshError):
@@ -50,6 +52,36 @@ class DirectoryEntry:
         return self._key[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A device that a leader enrolled in the field, until a roster names it."""
+
+    member: Member
+    """Key, role, kind and name, as a roster would show them."""
+    zone: int
+    """1-65535."""
+    squads: tuple[SquadId, ...]
+    """Squads that it is a guest of, ascending."""
+    ends_ms: int
+    """When its pass is over, Unix milliseconds."""
+    issuer: bytes
+    """Id of the unit authority that gave it, as revocations name it; 16 bytes."""
+
+    @property
+    def entry(self) -> DirectoryEntry:
+        """The guest as a device of the directory."""
+        member = self.member
+        return DirectoryEntry(
+            member.node,
+            member.public_key,
+            member.name,
+            member.role,
+            self.zone,
+            member.device_class,
+            self.squads,
+        )
+
+
 class Directory:
     """Devices and units of all zones whose rosters are held here."""
 
@@ -66,16 +98,53 @@ class Directory:
         for entry in entries.values():
             self._by_name.setdefault(entry.name.casefold(), []).append(entry)
         self._readers = {scope: roster.readers for scope, roster in rosters.items()}
+        self.revoked: Mapping[bytes, Revocation] = {}
+        """What is trusted no longer, by node id or issuer id."""
 
     @classmethod
-    def from_documents(cls, root: RootBody, rosters: Iterable[RosterBody]) -> Directory:
-        """Return the view that these documents make. Cost: about 5 µs per member."""
+    def from_documents(
+        cls,
+        root: RootBody,
+        rosters: Iterable[RosterBody],
+        guests: Iterable[Guest] = (),
+    ) -> Directory:
+        """Return the view that these documents make. Cost: about 5 µs per member.
+
+        A guest that some roster names is what the roster says.
+        """
         by_scope = {roster.scope: roster for roster in sorted(rosters, key=lambda r: r.scope)}
         entries: dict[NodeId, DirectoryEntry] = {}
         for roster in by_scope.values():
             for member in roster.members:
                 entries[member.node] = _merged(entries.get(member.node), member, roster)
-        return cls(root.network_name, entries, by_scope)
+        fresh = [guest for guest in guests if guest.member.node not in entries]
+        entries |= {guest.member.node: guest.entry for guest in fresh}
+        found = cls(root.network_name, entries, by_scope)
+        found._seat(fresh)
+        return found
+
+    def _seat(self, guests: Iterable[Guest]) -> None:
+        for guest in guests:
+            if guest.member.role is Role.RELAY:
+                continue
+            for squad in guest.squads:
+                scope = roster_scope(Unit.SQUAD, guest.zone, squad)
+                self._readers[scope] = self._readers.get(scope, frozenset()) | {guest.member.node}
+
+    def with_revoked(self, revoked: Mapping[bytes, Revocation]) -> Directory:
+        """Return this view without the right to read of `revoked`. Cost: 1 µs per unit.
+
+        They keep their names and keys: what they wrote before is theirs.
+        """
+        found = copy.copy(self)
+        found.revoked = revoked
+        found._readers = {scope: nodes - revoked.keys() for scope, nodes in self._readers.items()}
+        return found
+
+    def is_astray(self, author: NodeId, incarnation: int, seq: int) -> bool:
+        """True for a bundle that its author wrote after the last one that can be trusted."""
+        entry = self.revoked.get(author)
+        return entry is not None and not entry.is_good(incarnation, seq)
 
     # --- devices ---------------------------------------------------------------------------
 
@@ -114,18 +183,19 @@ class Directory:
     def recipients(self, scope: Scope, author: NodeId) -> frozenset[NodeId]:
         """Return the devices that may read what `author` sends to `scope`, without the author.
 
-        Relays never read. Empty where the unit or the device is not known here.
+        Relays and revoked devices never read. Empty where the unit or device is not known here.
         """
         if scope.kind is ScopeKind.DEVICE:
             entry = self._entries.get(scope.target)
             known = entry is not None and entry.zone == scope.zone
-            return frozenset({scope.target} if known else ()) - {author}
+            return frozenset({scope.target} if known else ()) - {author} - self.revoked.keys()
         if scope.kind is ScopeKind.ZONE:
-            return frozenset(
+            found = frozenset(
                 entry.node
                 for entry in self._entries.values()
                 if entry.zone == scope.zone and entry.role is not Role.RELAY
-            ) - {author}
+            )
+            return found - {author} - self.revoked.keys()
         return self._readers.get(_roster_scope(scope), frozenset()) - {author}
 
     def is_recipient(self, node: NodeId, scope: Scope, author: NodeId) -> bool:

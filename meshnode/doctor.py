@@ -34,6 +34,7 @@ __all__ = ["CHECKS", "Check", "Facts", "Finding", "Level", "examine", "gather"]
 _PYTHON: Final = (3, 11)
 _PACKAGES: Final = ("cryptography", "msgpack", "sqlmodel", "trio", "typer", "zeroconf")
 _DAY_MS: Final = 86_400_000
+_HOUR_MS: Final = 3_600_000
 _BADGE_DAYS_WARN: Final = 14
 """Time to see an authority again before the badge ends."""
 _CLOCK_BACK_MS: Final = 600_000
@@ -335,6 +336,40 @@ def check_node(facts: Facts) -> Finding:
     return Finding("node", Level.OK, "The node is running")
 
 
+def check_lock(facts: Facts) -> Finding:
+    """The agent's keys are open, and something protects them."""
+    if not isinstance(facts.status, dict):
+        return Finding("lock", Level.OK, "The agent's keys cannot be looked at yet")
+    lock = facts.status["lock"]
+    words = "The agent's keys open by themselves when the device starts"
+    if lock["protection"] == "hardware":
+        words = "The agent's keys open by a secret that is bound to this machine"
+    elif lock["protection"] == "words":
+        words = "The agent's keys open by a secret alone: its length is the only wall"
+    if facts.is_running and lock["is_locked"]:
+        fix = "Run 'meshnode unlock' to read and write; it carries for others all the same"
+        return Finding("lock", Level.WARN, f"The device is locked. {words}", fix)
+    return Finding("lock", Level.OK, words)
+
+
+def check_lease(facts: Facts) -> Finding:
+    """The centre was heard of lately."""
+    lock = facts.status["lock"] if isinstance(facts.status, dict) else {}
+    standing = lock.get("lease", "none")
+    if standing == "none":
+        return Finding("lease", Level.OK, "No lease is counted here")
+    hours = lock["beacon_age_ms"] // _HOUR_MS
+    fix = "Come near a device that has met the centre lately"
+    if standing == "ended":
+        words = f"The newest beacon is {hours} hours old: the agent's keys stay locked"
+        return Finding("lease", Level.FAIL, words, fix)
+    left = lock["lease_left_ms"] // _HOUR_MS
+    words = f"The newest beacon is {hours} hours old; the agent's keys lock in {left} hours"
+    if standing == "amber":
+        return Finding("lease", Level.WARN, words, fix)
+    return Finding("lease", Level.OK, words)
+
+
 def check_messages(facts: Facts) -> Finding:
     """Nothing waits for a key."""
     if not isinstance(facts.status, dict):
@@ -442,6 +477,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_badge,
     check_store,
     check_node,
+    check_lock,
+    check_lease,
     check_port,
     check_addresses,
     check_multicast,

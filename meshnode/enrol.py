@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from meshnode.binding import bind
 from meshnode.files import make_private_folder, sync_folder, write_private
 from protocol import bundle as bundles
 from protocol import hlc
@@ -301,6 +302,7 @@ def finish(home: Path, accepted: Accepted) -> None:
     write_private(keys / "link.pem", _private_pem(accepted.pending.keys.link))
     write_private(identity / "badge-chain.pem", _chain_pem(accepted.enrolled.badge.chain))
     write_private(identity / "link-chain.pem", _chain_pem(accepted.enrolled.link_chain))
+    bind(home, accepted.enrolled.link_chain[0], accepted.pending.keys.badge.sign)
     root_hash = accepted.pending.invitation.root_hash
     write_private(identity / "root", f"{root_hash.hex()}\n".encode())
     (home / "enrolment" / "pending").unlink(missing_ok=True)

@@ -1,12 +1,14 @@
 """Errors of the node, beside those of the protocol: what failed, and whose business it is.
 
 MeshError
-├── StoreError       StoreFullError (QuotaError), StoreCorruptError, SchemaTooNewError
+├── StoreError       StoreFullError (QuotaError), SchemaTooNewError,
+│                    StoreCorruptError (SealBrokenError)
 ├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
-├── KeystoreError    keys at rest cannot be used; LockedError, WrongSecretError, WipedError
+├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
+│                    WrongSecretError, SecretDelayedError
 └── ControlError     the running node did not answer, or refused
 
 Source: STYLE 17-20, architecture section 8.
@@ -23,12 +25,15 @@ __all__ = [
     "HomeBusyError",
     "HomeError",
     "KeystoreError",
+    "LeaseEndedError",
     "LinkClosedError",
     "LinkError",
     "LinkTimeoutError",
     "LockedError",
     "QuotaError",
     "SchemaTooNewError",
+    "SealBrokenError",
+    "SecretDelayedError",
     "SendError",
     "StoreCorruptError",
     "StoreError",
@@ -52,6 +57,10 @@ class QuotaError(StoreFullError):
 
 class StoreCorruptError(StoreError):
     """The database is damaged, or lacks what it must hold."""
+
+
+class SealBrokenError(StoreCorruptError):
+    """A sealed row was changed, moved to another place, or its key is gone."""
 
 
 class SchemaTooNewError(StoreError):
@@ -107,8 +116,21 @@ class LockedError(KeystoreError):
     """The agent's secret is needed for this: the device is locked."""
 
 
+class LeaseEndedError(KeystoreError):
+    """No beacon of the centre came in time; no secret opens the keys until one does."""
+
+
 class WrongSecretError(KeystoreError):
     """The secret does not open the keys of this device."""
+
+
+class SecretDelayedError(KeystoreError):
+    """Too many wrong secrets: the next one may be tried in `wait_ms` milliseconds."""
+
+    def __init__(self, wait_ms: int) -> None:
+        seconds = -(-wait_ms // 1000)
+        super().__init__(f"too many wrong secrets: try again in {seconds} s")
+        self.wait_ms = wait_ms
 
 
 class WipedError(KeystoreError):

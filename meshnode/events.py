@@ -22,6 +22,7 @@ __all__ = [
     "Equivocated",
     "Event",
     "Events",
+    "LockChanged",
     "MessageArrived",
     "MessageChanged",
     "PeerDown",
@@ -97,6 +98,14 @@ class Equivocated:
     """The name that both bear."""
 
 
+@dataclass(frozen=True, slots=True)
+class LockChanged:
+    """The agent's keys opened or locked."""
+
+    is_locked: bool
+    """True if they are locked now."""
+
+
 Event: TypeAlias = (
     BundlesStored
     | MessageArrived
@@ -105,6 +114,7 @@ Event: TypeAlias = (
     | PeerDown
     | DocumentsChanged
     | Equivocated
+    | LockChanged
 )
 
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["make_private_folder", "sync_folder", "write_private"]
+__all__ = [
+    "erase",
+    "finish_replacing",
+    "make_private_folder",
+    "replace_erasing",
+    "sync_folder",
+    "write_private",
+]
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -37,3 +44,52 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def erase(path: Path) -> None:
+    """Overwrite what `path` holds, then take its name away; nothing to do if it is not there.
+
+    Flash memory may keep the old blocks all the same: what is erased so must be worth nothing
+    without a further key. Raises: OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    with open(descriptor, "wb", buffering=0) as file:
+        file.write(bytes(os.fstat(descriptor).st_size))
+        os.fsync(descriptor)
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def replace_erasing(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` as `write_private` does, and overwrite what it held before.
+
+    A power cut at any moment leaves the old or the new content under `path`; `finish_replacing`
+    then does what was left to do. Raises: OSError.
+    """
+    finish_replacing(path)
+    old = _old_name(path)
+    if path.exists():
+        os.link(path, old)
+        sync_folder(path.parent)
+    write_private(path, data)
+    erase(old)
+
+
+def finish_replacing(path: Path) -> None:
+    """Finish a `replace_erasing` that a power cut ended. Raises: OSError."""
+    old = _old_name(path)
+    if old.exists():
+        if path.exists() and old.samefile(path):
+            # The new content never came: the second name goes, what it names stays.
+            old.unlink()
+            sync_folder(path.parent)
+        else:
+            erase(old)
+    erase(path.with_name(f".{path.name}.new"))
+
+
+def _old_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")

@@ -41,6 +41,11 @@ class Home:
         return self.folder / "lock"
 
     @property
+    def lease(self) -> Path:
+        """What time it is at least, for the lease."""
+        return self.folder / "lease"
+
+    @property
     def control_socket(self) -> Path:
         """Where a running node takes commands."""
         return self.folder / "control.sock"

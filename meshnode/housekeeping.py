@@ -1,4 +1,4 @@
-"""What time alone brings about: expiry, fresh prekeys, forgetting, asking again.
+"""What time alone brings about: expiry, forgetting, asking again; it needs no agent's keys.
 
 Nothing is destroyed on the word of a clock that jumped: see `meshnode.clock`.
 
@@ -8,8 +8,8 @@ times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final
 
 import trio
 
@@ -18,17 +18,13 @@ from meshnode.clock import TrustedClock
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
-from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.store import bundles, keyring, messages, quotas, residence, retention
 from meshnode.store.engine import Store, Transaction
 from protocol.limits import HOUSEKEEPING_MS_MAX
 
-__all__ = ["Housekeeping", "Renewal"]
-
-Renewal: TypeAlias = Callable[[], Awaitable[Sequence[Checked]]]
-"""Makes what this device tells everybody anew, where it is time: a prekey, the head of its log."""
+__all__ = ["Housekeeping"]
 
 _SLICE: Final = 500
 """Rows dropped in one transaction, so that messages never wait long for the writer."""
@@ -42,7 +38,6 @@ class Housekeeping:
         self,
         store: Store,
         runtime: Runtime,
-        renewals: Sequence[Renewal],
         relay: Relay,
         events: Events,
         metrics: Metrics,
@@ -51,7 +46,6 @@ class Housekeeping:
     ) -> None:
         self._store = store
         self._runtime = runtime
-        self._renewals = renewals
         self._relay = relay
         self._events = events
         self._metrics = metrics
@@ -59,6 +53,8 @@ class Housekeeping:
         self._audit = audit
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
+        self.on_look: list[Callable[[], None]] = []
+        """Told at every look: rooms that look at the clock too need not wake the machine again."""
 
     async def run(self) -> None:
         """Look after the store until cancelled. Raises: StoreError."""
@@ -69,8 +65,8 @@ class Housekeeping:
 
     async def look(self) -> None:
         """Do everything that is due now. Raises: StoreError."""
-        for renew in self._renewals:
-            await self._relay.announce(await renew(), None)
+        for tell in self.on_look:
+            tell()
         self._relay.ask_again()
         await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()

@@ -1,16 +1,15 @@
-"""Which authority documents hold here, and the directory of people and devices they make.
+"""Which authority documents hold here, and what they amount to.
 
 Documents come from enrolment, from peers on each contact, and from sealed files; all enter
-through `accept`, which checks and saves in one transaction and then replaces the directory.
+through `accept`, which checks and saves in one transaction and then replaces the view of trust.
 Source: security 2.9, wire-format 7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from meshnode.directory import Directory
-from meshnode.errors import StoreCorruptError
 from meshnode.events import DocumentsChanged, Events
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
@@ -18,17 +17,41 @@ from meshnode.store import documents
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import DocumentRecord, EvidenceRecord
+from meshnode.trust import Trust, WipeOrder, is_over, key_of
 from protocol import authority
 from protocol.authority import DocumentClass, RootBody, SignedDocument
-from protocol.errors import DocumentError, EquivocationError, MeshError, RemoteProtocolError
+from protocol.errors import (
+    DocumentError,
+    EquivocationError,
+    IdentityError,
+    MeshError,
+    RemoteProtocolError,
+    StaleDocumentError,
+)
+from protocol.guards import (
+    BEACON_JUMP_MS_MAX,
+    ERASURES_HELD_MAX,
+    PASSES_HELD_MAX,
+    WIPES_HELD_MAX,
+)
+from protocol.identity import Badge
 from protocol.ids import NodeId
+from protocol.orders import ORDER_ID_BYTES, Revocation, decode_wipe_untrusted
+from protocol.reports import Standing
 from protocol.session import DocumentKey
 
 __all__ = ["Membership", "record_of_document"]
 
+_HELD_MAX = {
+    DocumentClass.WIPE: WIPES_HELD_MAX,
+    DocumentClass.ERASURE: ERASURES_HELD_MAX,
+    DocumentClass.PASS: PASSES_HELD_MAX,
+}
+"""Classes of which anybody may cause many have a bound of their own."""
+
 
 class Membership:
-    """The current root document, the rosters, and the directory built from them."""
+    """The documents in force, and the view that they make."""
 
     def __init__(
         self,
@@ -37,43 +60,77 @@ class Membership:
         events: Events,
         metrics: Metrics,
         held: Sequence[SignedDocument],
+        *,
+        zone: int = 0,
+        time_floor_ms: int = 0,
     ) -> None:
+        """`zone` is the own one, whose beacons count here. Raises: StoreCorruptError."""
         self._store = store
         self._runtime = runtime
+        self._zone = zone
         self.events = events
         self.metrics = metrics
         self.on_change: list[Callable[[Sequence[bytes], NodeId | None], None]] = []
         """Called on the trio thread with documents that came into force, and who brought them."""
-        self._install(held)
+        self.trust = Trust.of(held)
+        self.time_floor_ms = time_floor_ms
+        """It is surely later than this, Unix milliseconds: authority documents say so."""
 
     @classmethod
     async def load(
-        cls, store: Store, runtime: Runtime, events: Events, metrics: Metrics
+        cls, store: Store, runtime: Runtime, events: Events, metrics: Metrics, zone: int = 0
     ) -> Membership:
         """Read the documents that the store holds. Raises: StoreCorruptError."""
-        raws = await store.read(documents.all_raw)
+        raws, floor_ms = await store.read(
+            lambda conn: (documents.all_raw(conn), documents.time_floor_ms(conn))
+        )
         held = [authority.decode_untrusted(raw) for raw in raws]
-        return cls(store, runtime, events, metrics, held)
+        return cls(store, runtime, events, metrics, held, zone=zone, time_floor_ms=floor_ms)
 
-    def _install(self, held: Sequence[SignedDocument]) -> None:
-        roots = [document for document in held if document.cls is DocumentClass.ROOT]
-        if len(roots) != 1:
-            raise StoreCorruptError("the store holds no root document: enrol this device again")
-        self.root: RootBody = authority.decode_root_untrusted(roots[0].body)
-        rosters = [
-            authority.decode_roster_untrusted(document.body)
-            for document in held
-            if document.cls is DocumentClass.ROSTER
-        ]
-        self.directory: Directory = Directory.from_documents(self.root, rosters)
-        self.versions: dict[DocumentKey, tuple[int, int]] = {
-            (int(document.cls), document.scope): (document.epoch, document.version)
-            for document in held
-        }
+    # --- what holds ------------------------------------------------------------------------
+
+    @property
+    def root(self) -> RootBody:
+        """The root in force."""
+        return self.trust.root
+
+    @property
+    def directory(self) -> Directory:
+        """Who is who."""
+        return self.trust.directory
+
+    @property
+    def versions(self) -> Mapping[DocumentKey, tuple[int, int]]:
+        """(epoch, version) of every document that is shown to peers."""
+        return self.trust.versions(self._runtime.now_ms())
+
+    @property
+    def has_beacons(self) -> bool:
+        """True if the root names somebody who signs beacons: then there are leases."""
+        return self.trust.has_beacons
+
+    @property
+    def beacon_ms(self) -> int:
+        """Time of the newest beacon of the own zone, Unix milliseconds; 0 if none came."""
+        return self.trust.beacon_ms(self._zone)
+
+    def standing(self, badge: Badge) -> Standing:
+        """Return how a peer stands whose badge is right."""
+        return self.trust.standing(badge)
+
+    def revocation_of(self, node: NodeId) -> Revocation | None:
+        """Return why a device is trusted no longer, None if it is trusted."""
+        return self.trust.revoked.get(node)
+
+    def wipe_orders_for(self, node: NodeId) -> tuple[WipeOrder, ...]:
+        """Return the orders that name a device, in the order in which they were issued."""
+        return tuple(order for order in self.trust.wipe_orders() if node in order.body.devices)
 
     async def read(self, keys: Sequence[DocumentKey]) -> list[bytes]:
         """Return the raw documents of `keys` that we hold, roots first."""
         return await self._store.read(lambda conn: documents.raw_many(conn, keys))
+
+    # --- change ----------------------------------------------------------------------------
 
     async def accept(self, raws: Sequence[bytes], source: NodeId | None = None) -> int:
         """Check and save the documents that are new here; return how many took effect.
@@ -88,7 +145,7 @@ class Membership:
                 candidates.append(authority.decode_untrusted(raw))
             except RemoteProtocolError as error:
                 self._refused(error)
-        # A new root may name the signers of the rosters beside it, so roots go first.
+        # A new root may name the signers of the documents beside it, so roots go first.
         candidates.sort(key=lambda document: document.cls)
         if not candidates:
             return 0
@@ -99,18 +156,32 @@ class Membership:
             self._refused(refusal)
         if not promising:
             return 0
-        # What holds now is read in the same transaction: a second one could fail, and nobody would
-        # bring the documents again, because they are held.
-        taken, refusals, in_force = await self._store.write(lambda tx: self._save(tx, promising))
+        taken, refusals = await self._store.write(lambda tx: self._save(tx, promising))
         for refusal in refusals:
             self._refused(refusal)
         if taken:
-            self._install([authority.decode_untrusted(raw) for raw in in_force])
-            self.metrics.count("documents_accepted", len(taken))
-            for tell in self.on_change:
-                tell(taken, source)
-            self.events.publish(DocumentsChanged(count=len(taken)))
+            self._install(taken, source)
         return len(taken)
+
+    def _install(self, taken: Sequence[SignedDocument], source: NodeId | None) -> None:
+        """Let documents that are on the disk take effect, and tell."""
+        self.trust = self.trust.with_documents(taken)
+        self.time_floor_ms = max(self.time_floor_ms, *map(self._proven_ms, taken))
+        self.metrics.count("documents_accepted", len(taken))
+        for tell in self.on_change:
+            tell([document.raw for document in taken], source)
+        self.events.publish(DocumentsChanged(count=len(taken)))
+
+    async def forget_over(self) -> int:
+        """Forget orders, proofs and passes whose time is over; return how many there were.
+
+        Raises: StoreError.
+        """
+        over = self.trust.over(self._runtime.now_ms())
+        if over:
+            await self._store.write(lambda tx: documents.drop(tx, over))
+            self.trust = self.trust.without(over)
+        return len(over)
 
     def _judge(
         self, conn: Connection, candidates: Sequence[SignedDocument]
@@ -118,15 +189,15 @@ class Membership:
         """Return those worth a transaction: new ones and contradictions; and why others are not."""
         root, promising, refusals = self.root, list[SignedDocument](), list[MeshError]()
         for candidate in candidates:
-            held = _held(documents.get(conn, (int(candidate.cls), candidate.scope)))
+            held = _held(documents.get(conn, key_of(candidate)))
             # The view of the database ends here: signatures must not keep its log from shrinking.
             conn.rollback()
             try:
-                is_new = authority.decide(held, candidate, root)
+                is_new = self._decide(held, candidate, root)
             except EquivocationError:
                 promising.append(candidate)
                 continue
-            except (DocumentError, RemoteProtocolError) as error:
+            except (DocumentError, IdentityError, RemoteProtocolError) as error:
                 refusals.append(error)
                 continue
             if is_new:
@@ -135,36 +206,88 @@ class Membership:
                     root = authority.decode_root_untrusted(candidate.body)
         return promising, refusals
 
+    def _decide(
+        self, held: SignedDocument | None, candidate: SignedDocument, root: RootBody
+    ) -> bool:
+        """True if `candidate` shall replace `held`. Raises: as `authority.decide`."""
+        now_ms = self._runtime.now_ms()
+        if held is None and is_over(candidate, now_ms):
+            raise StaleDocumentError("this document is no longer carried")
+        is_new = authority.decide(held, candidate, root)
+        is_ahead = candidate.issued_ms > now_ms + BEACON_JUMP_MS_MAX
+        is_beacon = candidate.cls is DocumentClass.BEACON
+        if is_new and is_beacon and is_ahead and authority.count_signers(candidate, root) < 2:
+            raise DocumentError("a beacon so far ahead of the clock needs two signers")
+        return is_new
+
+    def _proven_ms(self, document: SignedDocument) -> int:
+        """Return the time that a document in force proves, 0 if it proves none.
+
+        A date far ahead counts only with a second signer: else one stolen key would age the
+        whole fleet at once (security 2.12).
+        """
+        if document.cls.is_witnessed:
+            return 0
+        is_near = document.issued_ms <= self._runtime.now_ms() + BEACON_JUMP_MS_MAX
+        is_sure = is_near or authority.count_signers(document, self.root) >= 2
+        return document.issued_ms if is_sure else 0
+
     def _save(
         self, tx: Transaction, candidates: Sequence[SignedDocument]
-    ) -> tuple[list[bytes], list[MeshError], list[bytes]]:
-        root, taken, refusals = self.root, list[bytes](), list[MeshError]()
+    ) -> tuple[list[SignedDocument], list[MeshError]]:
+        root, taken, refusals = self.root, list[SignedDocument](), list[MeshError]()
         now_ms = self._runtime.now_ms()
         for candidate in candidates:
-            record = documents.get(tx.connection, (int(candidate.cls), candidate.scope))
+            record = documents.get(tx.connection, key_of(candidate))
             try:
-                is_new = authority.decide(_held(record), candidate, root)
+                is_new = self._decide(_held(record), candidate, root)
             except EquivocationError as error:
                 assert record is not None, "only a second document can contradict a first"
                 _keep_evidence(tx, record, candidate, now_ms)
                 refusals.append(error)
                 continue
-            except (DocumentError, RemoteProtocolError) as error:
+            except (DocumentError, IdentityError, RemoteProtocolError) as error:
                 refusals.append(error)
                 continue
-            if is_new and record is None and not documents.has_room(tx.connection):
+            if is_new and record is None and (reason := _unwanted(tx, candidate)):
                 is_new = False
-                refusals.append(DocumentError("this node holds as many documents as it can"))
+                refusals.append(DocumentError(reason))
             if is_new:
                 if candidate.cls is DocumentClass.ROOT:
                     root = authority.decode_root_untrusted(candidate.body)
                 documents.put(tx, record_of_document(candidate, now_ms))
-                taken.append(candidate.raw)
-        return taken, refusals, documents.all_raw(tx.connection) if taken else []
+                documents.raise_time_floor(tx, self._proven_ms(candidate))
+                taken.append(candidate)
+        return taken, refusals
 
     def _refused(self, error: MeshError) -> None:
         self.metrics.count("documents_refused")
+        if isinstance(error, EquivocationError):
+            self.metrics.count("documents_equivocal")
         self._runtime.trace("document_refused", reason=type(error).__name__)
+
+
+def _unwanted(tx: Transaction, candidate: SignedDocument) -> str:
+    """Return why a good document finds no place here; empty if it does."""
+    conn, cls = tx.connection, candidate.cls
+    if cls is DocumentClass.ERASURE and not _was_ordered(conn, candidate.scope):
+        # Any device could prove that it erased itself, a thousand times.
+        return "nobody ordered what this document says was done"
+    bound = _HELD_MAX.get(cls)
+    is_full = bound is not None and documents.count_of_class(conn, int(cls)) >= bound
+    if is_full or not documents.has_room(conn):
+        return "this node holds as many documents as it can"
+    return ""
+
+
+def _was_ordered(conn: Connection, scope: bytes) -> bool:
+    """True if the order is held here and names the device of this scope of an erasure."""
+    order_id, node = scope[:ORDER_ID_BYTES], scope[ORDER_ID_BYTES:]
+    record = documents.get(conn, (int(DocumentClass.WIPE), order_id))
+    if record is None:
+        return False
+    order = authority.decode_untrusted(record.raw)
+    return node in decode_wipe_untrusted(order.body).devices
 
 
 def _held(record: DocumentRecord | None) -> SignedDocument | None:

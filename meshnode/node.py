@@ -1,12 +1,15 @@
 """Builds the rooms of a node and opens the one nursery; decides nothing.
 
-`open_node` joins the rooms over an open store, which is all that a single command needs;
-`Node.run` adds links and discovery until it is cancelled. Source: architecture section 5.
+The node is the carrier: it relays, keeps house and talks to peers with the keys of the device
+alone. All that reads, writes and signs is its `Desk`, which is there only while the agent's keys
+are open. `open_node` joins the rooms over an open store, which is all that a single command needs;
+`Node.run` adds links and discovery until it is cancelled. Source: architecture section 5,
+security 2.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,18 +17,16 @@ from functools import partial
 import trio
 
 from meshnode.audit import Audit
-from meshnode.audit_head import AuditHeads
 from meshnode.auditing import Auditing
-from meshnode.author import Author
-from meshnode.chain_keeper import ChainKeeper
 from meshnode.clock import TrustedClock
 from meshnode.contact_log import ContactLog
+from meshnode.desk import Carrier, Desk, DeskParts
 from meshnode.discovery.base import Discovery
-from meshnode.errors import StoreCorruptError
-from meshnode.events import Events
+from meshnode.errors import LockedError, StoreCorruptError, StoreError
+from meshnode.events import Events, LockChanged
 from meshnode.housekeeping import Housekeeping
-from meshnode.inbox import Inbox, InboxParts
-from meshnode.key_requests import KeyRequests
+from meshnode.inbox import Inbox
+from meshnode.knock_keys import KnockKeyring
 from meshnode.ledger import Ledger
 from meshnode.links.base import Address, Bearer, Link
 from meshnode.links.contacts import Hint
@@ -34,11 +35,9 @@ from meshnode.links.manager import LinkManager
 from meshnode.links.session_handle import SessionReport
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
-from meshnode.opening import Opener
 from meshnode.outbox import Outbox
-from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
-from meshnode.reception import Examiner, allowance_of
+from meshnode.reception import Examiner
 from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
 from meshnode.store import keyring
@@ -50,17 +49,14 @@ from protocol.errors import MeshError
 from protocol.identity import binding_message
 from protocol.ids import NodeId
 from protocol.limits import HINTS_WAITING_MAX
-from protocol.quota import AGENT, Allowance
 from protocol.routing.base import Router
 
-__all__ = ["Node", "NodeIdentity", "NodeParts", "Surroundings", "open_node"]
-
-_SEAL_AGAIN_S = 1_800.0
+__all__ = ["DeskParts", "Node", "NodeIdentity", "NodeParts", "Surroundings", "open_node"]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeIdentity:
-    """Who a node is, without its files."""
+    """Who a node is, without its files and without a key: a locked device shows all of this."""
 
     node: NodeId
     """16 bytes."""
@@ -68,8 +64,8 @@ class NodeIdentity:
     """Its own zone, 1-65535."""
     badge_chain: tuple[bytes, ...]
     """DER, badge first; shown in HELLO."""
-    sign: Callable[[bytes], bytes] = field(repr=False)
-    """Signs with the badge's private key."""
+    binding: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Link certificate (DER) to the badge's signature over it, made once; shown in HELLO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +78,14 @@ class NodeParts:
     """Open, and saved into by an enrolment."""
     runtime: Runtime
     """The seams."""
-    sealer: Sealer
-    """Public-key sealing; given to the rooms that write and read content, to no relay."""
     router: Router
     """In which order a peer gets what it lacks."""
     bearer: Bearer
     """How links are made."""
+    desk: DeskParts | None = None
+    """What the agent's secret opens; None starts the node locked."""
+    knock_keys: KnockKeyring | None = None
+    """Where links get their knock keys; None for bearers that knock nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,50 +112,36 @@ class Node:
         self.identity = identity
         self.store = store
         self.runtime = runtime
-        self.sealer = parts.sealer
         self.bearer = parts.bearer
+        self.knock_keys = parts.knock_keys
         self.membership = membership
         self.events = membership.events
         self.metrics = membership.metrics
         self.clock = clock
         self.audit = Audit(store, runtime)
         self.metrics.listeners.append(self.audit.heard)
-        self.auditing = Auditing(
-            identity.node, store, runtime, membership, self.audit, parts.sealer
-        )
+        self.auditing = Auditing(identity.node, store, runtime, self.audit)
         self.contact_log = ContactLog(store, runtime)
         self._is_working = False
-        self._bindings: dict[bytes, bytes] = {}
-        self._seal_waiting = Level()
+        self.bindings = dict(identity.binding)
+        """Link certificate (DER) to the badge's signature over it; what is missing a desk makes."""
         self._rosters_changed = Level()
-        author = Author(
-            identity.node, identity.sign, runtime, network_key, partial(_allowance, self)
-        )
+        self._desk: Desk | None = None
+        self._desk_changed = Level()
         self.relay = self._make_relay(parts, network_key)
-        keeper = ChainKeeper(author, runtime, membership, parts.sealer, self.metrics)
-        self.outbox = Outbox(
-            author,
-            store,
-            runtime,
-            membership,
-            keeper,
-            parts.sealer,
-            self.relay,
-            self.events,
+        self._carrier = Carrier(
+            node=identity.node,
+            zone=identity.zone,
+            network_key=network_key,
+            store=store,
+            runtime=runtime,
+            membership=membership,
+            relay=self.relay,
         )
-        self.receipting = Receipting(author, store, membership, self.relay, self.metrics, runtime)
-        self.inbox = self._make_inbox(parts, author, keeper)
-        prekeys = Prekeys(author, store, runtime, parts.sealer, identity.zone)
         self.housekeeping = Housekeeping(
-            store,
-            runtime,
-            (prekeys.renew, AuditHeads(author, store, runtime, identity.zone).renew),
-            self.relay,
-            self.events,
-            self.metrics,
-            clock,
-            self.audit,
+            store, runtime, self.relay, self.events, self.metrics, clock, self.audit
         )
+        self.housekeeping.on_look.append(self._on_look)
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
         self.manager = LinkManager(
             identity.node,
@@ -185,48 +169,103 @@ class Node:
                 metrics=self.metrics,
                 local_hello=self._local_hello,
                 contact_log=self.contact_log,
-                on_unopened=self._wake_inbox,
+                on_unopened=self._on_unopened,
             )
         )
 
-    def _make_inbox(self, parts: NodeParts, author: Author, keeper: ChainKeeper) -> Inbox:
-        store, runtime = parts.store, parts.runtime
-        opener = Opener(
-            parts.identity.node,
-            parts.identity.zone,
-            parts.sealer,
-            lambda: self.membership.directory,
-        )
-        return Inbox(
-            InboxParts(
-                store=store,
-                runtime=runtime,
-                membership=self.membership,
-                opener=opener,
-                keeper=keeper,
-                requests=KeyRequests(author, store, runtime, self.membership, self.metrics),
-                relay=self.relay,
-                events=self.events,
-                metrics=self.metrics,
-                on_prekey=self._seal_waiting.set,
-                on_received=self.receipting.wake.set,
-            )
-        )
+    # --- the desk ---------------------------------------------------------------------------
 
-    def _wake_inbox(self) -> None:
-        self.inbox.wake.set()
+    @property
+    def desk(self) -> Desk | None:
+        """What needs the agent's keys; None while the device is locked."""
+        return self._desk
+
+    def require_desk(self) -> Desk:
+        """Return the desk. Raises: LockedError while there is none."""
+        if self._desk is None:
+            raise LockedError("the device is locked: run 'meshnode unlock'")
+        return self._desk
+
+    @property
+    def outbox(self) -> Outbox:
+        """Takes messages. Raises: LockedError."""
+        return self.require_desk().outbox
+
+    @property
+    def inbox(self) -> Inbox:
+        """Opens messages. Raises: LockedError."""
+        return self.require_desk().inbox
+
+    @property
+    def receipting(self) -> Receipting:
+        """Writes receipts. Raises: LockedError."""
+        return self.require_desk().receipting
+
+    @property
+    def sealer(self) -> Sealer:
+        """Public-key sealing. Raises: LockedError."""
+        return self.require_desk().sealer
+
+    def open_desk(self, parts: DeskParts) -> Desk:
+        """Sit down at the desk: the agent's keys are open. The one that is there stays."""
+        if self._desk is None:
+            self._desk = Desk(self._carrier, parts)
+            self._desk_changed.set()
+            self.runtime.trace("unlocked")
+            self.events.publish(LockChanged(is_locked=False))
+        return self._desk
+
+    async def lock(self) -> bool:
+        """Drop the desk; False if there was none. Its rooms end at once.
+
+        Nothing is half done: on return every transaction that had begun is through, and one that
+        begins later hears LockedError. A disk that fails keeps nothing unlocked.
+        """
+        desk, self._desk = self._desk, None
+        if desk is None:
+            return False
+        desk.stop()
+        self._desk_changed.set()
+        try:
+            with trio.CancelScope(shield=True):
+                # Whoever waited for the writer before this has had it afterwards.
+                await self.store.write(lambda _tx: None)
+        except StoreError as error:
+            self.runtime.trace("locked_over_failure", reason=type(error).__name__)
+        finally:
+            desk.put_away()
+        self.runtime.trace("locked")
+        self.events.publish(LockChanged(is_locked=True))
+        return True
+
+    async def _keep_desk(self) -> None:
+        """Run the rooms of the desk whenever there is one."""
+        while True:
+            if self._desk is not None:
+                await self._desk.run()
+            await self._desk_changed.wait()
+
+    def _on_unopened(self) -> None:
+        # While locked it waits in the queue, which every desk works through first.
+        if self._desk is not None:
+            self._desk.inbox.wake.set()
+
+    def _on_look(self) -> None:
+        if self._desk is not None:
+            self._desk.look_due.set()
 
     def _on_documents(self, _raws: Sequence[bytes], _source: NodeId | None) -> None:
-        self._seal_waiting.set()
+        if self._desk is not None:
+            self._desk.seal_waiting.set()
         self._rosters_changed.set()
 
     def _local_hello(self, link: Link) -> tuple[tuple[bytes, ...], bytes]:
         """Return badge chain and binding for a link; a certificate is bound once."""
         certificate = link.local_certificate
-        signature = self._bindings.get(certificate)
+        signature = self.bindings.get(certificate)
         if signature is None:
-            signature = self.identity.sign(binding_message(certificate))
-            self._bindings = {certificate: signature}
+            signature = self.require_desk().sign(binding_message(certificate))
+            self.bindings = {**self.identity.binding, certificate: signature}
         return self.identity.badge_chain, signature
 
     async def _contained(self, run: Callable[[], Awaitable[SessionReport]]) -> SessionReport | None:
@@ -242,11 +281,8 @@ class Node:
         if self._is_working:
             return
         await self.relay.requeue_held()
-        while await self.inbox.open_some():
-            pass
-        await self.outbox.seal_waiting()
-        while await self.receipting.write_due():
-            pass
+        if self._desk is not None:
+            await self._desk.settle()
         await self.contact_log.flush()
         await self.audit.flush()
 
@@ -259,10 +295,8 @@ class Node:
         failure: MeshError | None = None
         async with trio.open_nursery() as nursery:
             rooms = (
-                ("inbox", self.inbox.run),
-                ("receipting", self.receipting.run),
+                ("desk", self._keep_desk),
                 ("housekeeping", self.housekeeping.run),
-                ("sealing", self._keep_sealing),
                 ("rosters", self._keep_requeueing),
                 ("contact log", self.contact_log.run),
                 ("audit", self.audit.run),
@@ -321,22 +355,10 @@ class Node:
             name = type(discovery).__name__
             nursery.start_soon(keep_running, name, room, self.runtime, self.metrics)
 
-    async def _keep_sealing(self) -> None:
-        while True:
-            await self.outbox.seal_waiting()
-            # Now and then anyway: what this hour's quota held back is due in the next one.
-            with trio.move_on_after(_SEAL_AGAIN_S):
-                await self._seal_waiting.wait()
-
     async def _keep_requeueing(self) -> None:
         while True:
             await self.relay.requeue_held()
             await self._rosters_changed.wait()
-
-
-def _allowance(node: Node) -> Allowance:
-    """Return what others take of this node; that of an agent until a roster names it."""
-    return allowance_of(node.membership.directory, node.identity.node) or AGENT
 
 
 async def _serve(
@@ -356,10 +378,14 @@ async def open_node(parts: NodeParts) -> AsyncIterator[Node]:
     keys = await parts.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
     if not keys:
         raise StoreCorruptError("the store holds no network key: enrol this device again")
-    membership = await Membership.load(parts.store, parts.runtime, Events(), Metrics())
-    clock = TrustedClock(parts.runtime, lambda: 0)
+    membership = await Membership.load(
+        parts.store, parts.runtime, Events(), Metrics(), parts.identity.zone
+    )
+    clock = TrustedClock(parts.runtime, lambda: membership.time_floor_ms)
     await clock.load(parts.store)
     parts = replace(parts, runtime=clock.runtime)
     node = Node(parts, membership, next(iter(keys.values())), clock)
+    if parts.desk is not None:
+        node.open_desk(parts.desk)
     await node.relay.load()
     yield node

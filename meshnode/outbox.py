@@ -283,8 +283,12 @@ class Outbox:
         ends_ms: int | None = None,
     ) -> Draft:
         """The bundle ends with the message, and never after the key it is sealed to."""
-        end_ms = record.expires_ms if ends_ms is None else min(record.expires_ms, ends_ms)
-        lifetime_s = max(1, (end_ms - self._runtime.now_ms()) // 1000)
+        now_ms = self._runtime.now_ms()
+        # Upwards, so that a moment spent before sealing does not make a lifetime unusual.
+        lifetime_s = -((now_ms - record.expires_ms) // 1000)
+        if ends_ms is not None:
+            lifetime_s = min(lifetime_s, (ends_ms - now_ms) // 1000)
+        lifetime_s = max(1, lifetime_s)
         return Draft(record.kind, suite, scope, keyref, index, lifetime_s, record.id.seq)
 
     # --- later ------------------------------------------------------------------------------

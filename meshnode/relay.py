@@ -22,6 +22,7 @@ from meshnode.immunity import Covered, Immunity
 from meshnode.ledger import Ledger
 from meshnode.links.base import Link
 from meshnode.links.session_handle import SessionHandle
+from meshnode.links.session_host import Admitted
 from meshnode.membership import Membership
 from meshnode.metrics import QUIET_FATES, Metrics
 from meshnode.planning import Planning
@@ -35,11 +36,12 @@ from meshnode.strangers import Stranger, Strangers
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Header, Scope, ScopeKind
 from protocol.errors import CloseCode
+from protocol.identity import Badge
 from protocol.ids import NodeId, ShortId, print_bundle_id, print_node_id
 from protocol.limits import Kind
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.routing.base import Router
 from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
@@ -99,7 +101,8 @@ class Relay:
         self._local_hello = parts.local_hello
         self._on_unopened = parts.on_unopened
         self._contact_log = parts.contact_log
-        self._admission = Admission(parts.runtime, parts.metrics)
+        self._admission = Admission(parts.runtime, parts.metrics, parts.membership.standing)
+        self._badges: WeakKeyDictionary[Link, Badge] = WeakKeyDictionary()
         self._planning = Planning(parts.store, parts.runtime, parts.router)
         self._immunity = Immunity()
         self._strangers = Strangers()
@@ -132,12 +135,25 @@ class Relay:
         nonce = self._runtime.entropy(16)
         return LocalHello(chain, signature, dict(self._membership.versions), nonce)
 
-    async def admit(self, link: Link, hello: HelloReceived) -> NodeId:
-        """Return who the peer is. Raises: AuthenticationError."""
+    async def admit(self, link: Link, hello: HelloReceived) -> Admitted:
+        """Return who the peer is and how it stands. Raises: AuthenticationError."""
         anchors = self._membership.root.anchors
         admit = self._admission.admit
-        badge = await self._runtime.run_blocking(admit, link, hello, anchors)
-        return badge.node
+        badge, standing = await self._runtime.run_blocking(admit, link, hello, anchors)
+        self._badges[link] = badge
+        return Admitted(badge.node, standing)
+
+    def standing(self, link: Link) -> Standing:
+        """Return how the peer admitted on `link` stands now; counted where it is not in full."""
+        standing = self._admission.standing(link, self._badges[link], self._membership.root.anchors)
+        if standing is not Standing.FULL:
+            self._metrics.count("peers_restricted")
+            self._runtime.trace(
+                "peer_restricted",
+                peer=self._badges[link].node.hex(),
+                standing=standing.name.lower(),
+            )
+        return standing
 
     async def read_documents(self, keys: Sequence[DocumentKey]) -> list[bytes]:
         """Return the raw documents of `keys` that we hold."""
@@ -155,6 +171,10 @@ class Relay:
         for peer, handle in list(self._sessions.items()):
             if peer != source:
                 handle.tell_documents(raws)
+                # They may be about this very peer. The one that brought them is judged by its
+                # session, once they are applied.
+                if self.standing(handle.link) is not Standing.FULL:
+                    handle.restrict()
 
     def sketches(self, peer: NodeId) -> Mapping[Interest, SketchSnapshot]:
         """Return one consistent snapshot per interest that holds anything."""

@@ -197,6 +197,7 @@ class Header:
 
     def encode(self) -> bytes:
         """Return the canonical header bytes."""
+        is_usual = self.lifetime_s == KINDS[self.kind].lifetime_s
         return canonical.encode(
             (
                 int(self.suite),
@@ -205,7 +206,7 @@ class Header:
                 self.incarnation,
                 self.seq,
                 self.hlc,
-                self.lifetime_s,
+                0 if is_usual else self.lifetime_s,
                 self.scope.encode(),
                 self.keyref,
                 self.index,
@@ -318,7 +319,6 @@ def _header_untrusted(header_bytes: bytes) -> Header:
     known_suite, known_kind = _SUITES.get(suite), _KINDS.get(kind)
     if known_suite is None or known_kind is None:
         raise MalformedError("the suite or the kind is unknown")
-    rule = CLASS_RULES[KINDS[known_kind].traffic_class]
     header = Header(
         known_suite,
         known_kind,
@@ -326,7 +326,7 @@ def _header_untrusted(header_bytes: bytes) -> Header:
         canonical.as_uint(incarnation, "incarnation", 2**32 - 1),
         canonical.as_uint(seq, "seq", minimum=1),
         canonical.as_uint(hlc, "hlc"),
-        canonical.as_uint(lifetime_s, "lifetime_s", rule.lifetime_s_max, 1),
+        _lifetime_s_untrusted(lifetime_s, known_kind),
         Scope.decode_untrusted(canonical.as_bytes(scope, "scope", 19, 3)),
         canonical.as_bytes(keyref, "keyref", 8, 0),
         canonical.as_uint(index, "index", 2**32 - 1),
@@ -338,6 +338,15 @@ def _header_untrusted(header_bytes: bytes) -> Header:
     if header.index and known_suite not in _INDEXED:
         raise MalformedError("this suite has no index but 0")
     return header
+
+
+def _lifetime_s_untrusted(value: canonical.Value, kind: Kind) -> int:
+    """Return the lifetime that a header states; 0 stands for the usual one of its kind."""
+    usual_s, bounds = KINDS[kind].lifetime_s, CLASS_RULES[KINDS[kind].traffic_class]
+    stated_s = canonical.as_uint(value, "lifetime_s", bounds.lifetime_s_max)
+    if stated_s == usual_s:
+        raise MalformedError("the usual lifetime of a kind is written as 0")
+    return stated_s or usual_s
 
 
 def load_public_key(raw: bytes) -> PublicKey:

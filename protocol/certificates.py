@@ -1,4 +1,4 @@
-"""What a single certificate says of itself, for people who look at a file.
+"""What a single certificate says of itself: for people who look at a file, and for look-ups.
 
 Nothing is proven here: no signature, no chain and no date is judged. Whoever lets a device in
 asks `protocol.identity`. Source: wire-format 10.
@@ -12,8 +12,9 @@ from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from protocol.errors import LimitExceededError
+from protocol.errors import LimitExceededError, MalformedError
 from protocol.identity import (
     AUTHORITY_RIGHTS_OID,
     BADGE_USES,
@@ -28,7 +29,13 @@ from protocol.identity import (
 from protocol.ids import NodeId, node_id_of
 from protocol.limits import CERTIFICATE_BYTES_MAX
 
-__all__ = ["CertificateFacts", "CertificateKind", "read_certificate_untrusted"]
+__all__ = [
+    "CertificateFacts",
+    "CertificateKind",
+    "badge_key_untrusted",
+    "issuer_key_untrusted",
+    "read_certificate_untrusted",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,10 +71,8 @@ class CertificateFacts:
 
 def read_certificate_untrusted(der: bytes) -> CertificateFacts:
     """Return what this certificate claims. Raises: MalformedError, LimitExceededError."""
-    if len(der) > CERTIFICATE_BYTES_MAX:
-        raise LimitExceededError("certificate bytes", CERTIFICATE_BYTES_MAX, len(der))
+    parsed = _parsed_untrusted(der)
     with certificate_errors():
-        parsed = x509.load_der_x509_certificate(der)
         kind, key = _kind(parsed), parsed.public_key()
         start, end = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     node = None
@@ -83,6 +88,35 @@ def read_certificate_untrusted(der: bytes) -> CertificateFacts:
             authority_rights_untrusted(der) if kind is CertificateKind.BADGE_ISSUER else None
         ),
     )
+
+
+def issuer_key_untrusted(issuer: bytes) -> bytes:
+    """Return the public key (DER) of an issuer's certificate (DER), by which it is revoked.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    key = _parsed_untrusted(issuer).public_key()
+    with certificate_errors():
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def badge_key_untrusted(badge: bytes) -> bytes:
+    """Return the raw public key in a badge (DER); nothing is checked but its form.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    with certificate_errors():
+        key = _parsed_untrusted(badge).public_key()
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise MalformedError("a device has an Ed25519 key")
+    return key.public_bytes_raw()
+
+
+def _parsed_untrusted(der: bytes) -> x509.Certificate:
+    if len(der) > CERTIFICATE_BYTES_MAX:
+        raise LimitExceededError("certificate bytes", CERTIFICATE_BYTES_MAX, len(der))
+    with certificate_errors():
+        return x509.load_der_x509_certificate(der)
 
 
 def _kind(parsed: x509.Certificate) -> CertificateKind:

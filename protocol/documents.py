@@ -26,6 +26,7 @@ from protocol.canonical import (
     encode,
 )
 from protocol.errors import MalformedError, WeakKeyError
+from protocol.guards import PQ_KEY_BYTES
 from protocol.identity import (
     DeviceClass,
     Role,
@@ -68,6 +69,13 @@ class DocumentClass(IntEnum):
     REVOCATION = 3
     WIPE = 4
     BEACON = 5
+    ERASURE = 6
+    PASS = 7
+
+    @property
+    def is_witnessed(self) -> bool:
+        """True if a certificate chain inside proves it, and no rule of the root does."""
+        return self in (DocumentClass.ERASURE, DocumentClass.PASS)
 
 
 class Unit(IntEnum):
@@ -87,6 +95,9 @@ class SignerRule:
     """So many of them must sign, at least 1."""
     keys: tuple[bytes, ...]
     """Raw Ed25519 keys, ascending. Empty for the root itself, which its root keys sign."""
+    pq_keys: tuple[bytes, ...] = ()
+    """Raw ML-DSA-65 keys, one beside each key in its order, or none at all; those of the root
+    stand beside its root keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +114,18 @@ class RootBody:
     """DER certificates to which every badge and link certificate must lead."""
     rules: tuple[SignerRule, ...]
     """One per class, ascending; the first is that of the root."""
+    is_classical_on_narrow: bool = False
+    """On narrow links a document with the Ed25519 half of its signatures is enough."""
+
+    def rule(self, cls: DocumentClass) -> SignerRule | None:
+        """Return who signs documents of one class, if anybody may."""
+        return next((rule for rule in self.rules if rule.cls is cls), None)
 
     def encode(self) -> bytes:
         """Return the canonical body."""
-        rules = [[rule.cls.value, rule.threshold, rule.keys] for rule in self.rules]
-        name = self.network_name.encode()
-        return encode([name, self.epoch, self.root_keys, self.anchors, rules])
+        rules = [[rule.cls.value, rule.threshold, rule.keys, rule.pq_keys] for rule in self.rules]
+        name, narrow = self.network_name.encode(), int(self.is_classical_on_narrow)
+        return encode([name, self.epoch, self.root_keys, self.anchors, rules, narrow])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +198,7 @@ def decode_root_untrusted(body: bytes) -> RootBody:
 
     Raises: MalformedError, LimitExceededError.
     """
-    record = as_array(decode_untrusted(body, max_bytes=DOCUMENT_BYTES_MAX), "root", 5)
+    record = as_array(decode_untrusted(body, max_bytes=DOCUMENT_BYTES_MAX), "root", 6)
     keys = as_array(record[2], "root keys", SIGNERS_MAX, 1)
     anchors = as_array(record[3], "anchors", ANCHORS_MAX, 1)
     rules = as_array(record[4], "rules", len(DocumentClass), 1)
@@ -191,6 +208,7 @@ def decode_root_untrusted(body: bytes) -> RootBody:
         root_keys=tuple(as_bytes(key, "root key", 256, 1) for key in keys),
         anchors=tuple(as_bytes(der, "anchor", CERTIFICATE_BYTES_MAX, 1) for der in anchors),
         rules=tuple(_rule_untrusted(rule) for rule in rules),
+        is_classical_on_narrow=bool(as_uint(record[5], "rule for narrow links", 1)),
     )
     for key in root.root_keys:
         load_root_key_untrusted(key)
@@ -201,18 +219,28 @@ def decode_root_untrusted(body: bytes) -> RootBody:
     first = root.rules[0]
     if first.cls is not DocumentClass.ROOT or not 1 <= first.threshold <= len(root.root_keys):
         raise MalformedError("the first rule says how many root keys sign the root")
+    if len(first.pq_keys) not in (0, len(root.root_keys)):
+        raise MalformedError("each root key has its ML-DSA key, or none has")
     return root
 
 
 def _rule_untrusted(value: Value) -> SignerRule:
-    record = as_array(value, "rule", 3)
+    record = as_array(value, "rule", 4)
     cls = decode_class(record[0])
+    if cls.is_witnessed:
+        raise MalformedError("no rule of the root proves documents of this class")
     is_root = cls is DocumentClass.ROOT
     items = as_array(record[2], "signers", 0 if is_root else SIGNERS_MAX, 0 if is_root else 1)
     keys = tuple(_device_key_untrusted(item) for item in items)
     _check_ascending(keys, "signers")
     threshold = as_uint(record[1], "threshold", SIGNERS_MAX if is_root else len(keys), 1)
-    return SignerRule(cls, threshold, keys)
+    if cls is DocumentClass.REVOCATION and threshold != 1:
+        raise MalformedError("each signer of revocations has a list of its own")
+    pq_items = as_array(record[3], "ML-DSA signers", SIGNERS_MAX, 0)
+    pq_keys = tuple(as_bytes(item, "ML-DSA key", PQ_KEY_BYTES) for item in pq_items)
+    if len(set(pq_keys)) != len(pq_keys) or not (is_root or len(pq_keys) in (0, len(keys))):
+        raise MalformedError("each signer has its own ML-DSA key, or none has")
+    return SignerRule(cls, threshold, keys, pq_keys)
 
 
 def decode_roster_untrusted(body: bytes) -> RosterBody:

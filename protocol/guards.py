@@ -9,9 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "AGENT_ITERATIONS",
+    "AGENT_ITERATIONS_MAX",
+    "AGENT_LANES",
+    "AGENT_LANES_MAX",
+    "AGENT_MEMORY_KIB",
+    "AGENT_MEMORY_KIB_MAX",
+    "ALARM_KEEP_MS",
     "AUDIT_EXPORT_ROWS_MAX",
     "AUDIT_FLUSH_MS",
     "AUDIT_HEAD_MS",
+    "AUDIT_KEEP_MS",
     "AUDIT_NODES_MAX",
     "AUDIT_ROWS_MAX",
     "AUDIT_STEP_MS",
@@ -22,9 +30,24 @@ __all__ = [
     "CLOCK_LAG_MS_MAX",
     "CLOCK_MARKS_MAX",
     "CLOCK_MARK_MS",
+    "CONTACT_KEEP_MS",
     "CONTROL_GRACE_MS",
+    "DATA_KEYS_CACHED_MAX",
+    "EPOCH_MS",
+    "ERASURES_HELD_MAX",
+    "EVIDENCE_KEEP_MS",
+    "KNOCKS_KEPT_MAX",
+    "KNOCK_EPOCHS_OLD",
+    "KNOCK_KEYS_MAX",
+    "KNOCK_MS_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
+    "PASSES_HELD_MAX",
+    "PASS_MS_MAX",
+    "POSITION_KEEP_MS",
+    "PQ_KEY_BYTES",
+    "PQ_SIGNATURE_BYTES",
+    "PURGE_PERIOD_MS",
     "QUOTA_AHEAD_MAX",
     "QUOTA_CENTRE_FACTOR",
     "QUOTA_CENTRE_SHARE_BYTES",
@@ -38,17 +61,36 @@ __all__ = [
     "QUOTA_SHARE_BYTES",
     "QUOTA_SOS_BYTES",
     "REVOCATIONS_MAX",
+    "SECRET_CHARACTERS_MAX",
+    "SECRET_CHARACTERS_MIN",
+    "SECRET_DELAY_MS",
+    "SECRET_DELAY_MS_MAX",
+    "SECRET_TRIES_FREE",
     "SHIFT_MS_MAX",
     "STRANGERS_BYTES_MAX",
     "STRANGERS_LINKS_MAX",
     "STRANGERS_PER_LINK_MAX",
+    "TEXT_KEEP_MS",
     "UNIT_LIFE_MS",
+    "WIPES_HELD_MAX",
     "WIPE_CARRY_MS",
     "WIPE_DEVICES_MAX",
 ]
 
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
+
+# --- knocks ------------------------------------------------------------------------------------
+EPOCH_MS: Final = 7 * _DAY_MS
+"""Knock keys are renewed weekly: a leaked one shows presence for no longer than they are kept."""
+KNOCK_EPOCHS_OLD: Final = 3
+"""Weeks before the present one whose key still opens: a node away for three weeks can return."""
+KNOCK_KEYS_MAX: Final = 4
+"""Keys of one week that are tried: one per centre that made some while they were out of touch."""
+KNOCK_MS_MAX: Final = 2_000
+"""From the connection to the last byte of its knock: one round trip and a slow radio."""
+KNOCKS_KEPT_MAX: Final = 131_072
+"""Knocks remembered against replay, 16 bytes each: 13 a minute through a whole week."""
 
 # --- standing ----------------------------------------------------------------------------------
 CONTROL_GRACE_MS: Final = 14 * _DAY_MS
@@ -69,6 +111,18 @@ WIPE_DEVICES_MAX: Final = 10
 """Devices of one wipe order: nobody erases a fleet with one document."""
 WIPE_CARRY_MS: Final = 90 * _DAY_MS
 """A wipe order and its proofs are carried this long: as long as a badge lives."""
+PQ_KEY_BYTES: Final = 1_952
+"""Raw ML-DSA-65 public key (FIPS 204)."""
+PQ_SIGNATURE_BYTES: Final = 3_309
+"""ML-DSA-65 signature (FIPS 204)."""
+WIPES_HELD_MAX: Final = 100
+"""Wipe orders that a node holds: a thousand devices in 90 days, far more than are ever lost."""
+ERASURES_HELD_MAX: Final = 1_000
+"""Proofs of erasure that a node holds: one for each device of all those orders."""
+PASSES_HELD_MAX: Final = 500
+"""Passes that a node holds: newcomers of half a day in six zones."""
+PASS_MS_MAX: Final = 12 * _HOUR_MS
+"""A pass makes a device a member for one shift; after it the roster must name it."""
 UNIT_LIFE_MS: Final = 30 * _DAY_MS
 """A unit authority, which a leader holds in the field, is valid this long."""
 
@@ -141,5 +195,51 @@ assert QUOTA_HOUR_POSITIONS + QUOTA_HOUR_STATES + QUOTA_HOUR_TEXTS == QUOTA_HOUR
 assert QUOTA_HOUR_BYTES < QUOTA_SHARE_BYTES < QUOTA_CENTRE_SHARE_BYTES
 assert QUOTA_SOS_BYTES < QUOTA_SHARE_BYTES
 assert CLOCK_AGREE_MS < CLOCK_JUMP_MS_MAX
+# --- keys at rest ------------------------------------------------------------------------------
+SECRET_CHARACTERS_MIN: Final = 12
+"""Five short words. Without a hardware value the length of the secret is the only wall."""
+SECRET_CHARACTERS_MAX: Final = 1_024
+"""Longer is no secret that a person types."""
+AGENT_MEMORY_KIB: Final = 65_536
+"""Memory of one guess at the secret: 64 MiB is what a cheap phone can spare."""
+AGENT_ITERATIONS: Final = 3
+"""Passes over that memory: about 0.2 s of one core for each guess."""
+AGENT_LANES: Final = 4
+"""Lanes of one guess; phones have four cores."""
+AGENT_MEMORY_KIB_MAX: Final = 1_048_576
+"""A file of keys that asks for more than 1 GiB is refused: it would end the process."""
+AGENT_ITERATIONS_MAX: Final = 16
+"""A file of keys that asks for more passes is refused: nobody waits so long."""
+AGENT_LANES_MAX: Final = 16
+"""A file of keys that asks for more lanes is refused."""
+SECRET_TRIES_FREE: Final = 5
+"""Wrong secrets in a row before the next one has to wait."""
+SECRET_DELAY_MS: Final = 1_000
+"""First wait; it doubles with each further wrong secret."""
+SECRET_DELAY_MS_MAX: Final = _HOUR_MS
+"""Longest wait: an agent who comes back after a shift can always try."""
+DATA_KEYS_CACHED_MAX: Final = 512
+"""Data keys kept ready in memory: fifty days of every kind."""
+
+# --- how long things are kept ------------------------------------------------------------------
+TEXT_KEEP_MS: Final = 30 * _DAY_MS
+"""A message stays readable this long after the day on which its life ended: one month's work."""
+ALARM_KEEP_MS: Final = 180 * _DAY_MS
+"""An SOS stays longer: what happened is asked about for months."""
+POSITION_KEEP_MS: Final = 60 * _DAY_MS
+"""Two months is the usual limit for the location of people at work."""
+CONTACT_KEEP_MS: Final = 60 * _DAY_MS
+"""Who was met where tells where the agent was: as long as a position, and no longer."""
+EVIDENCE_KEEP_MS: Final = 365 * _DAY_MS
+"""Proof of a double signature is needed by an inquiry, which begins within a year."""
+AUDIT_KEEP_MS: Final = 365 * _DAY_MS
+"""The audit log answers the same inquiries."""
+PURGE_PERIOD_MS: Final = _HOUR_MS
+"""Time between two purges of a running node: a day's key goes within the hour after its time."""
+
+assert KNOCK_EPOCHS_OLD * EPOCH_MS < LEASE_BOX_MS
 assert LEASE_MS < LEASE_BOX_MS < WIPE_CARRY_MS
 assert BEACON_AMBER_MS < LEASE_MS
+assert SECRET_DELAY_MS < SECRET_DELAY_MS_MAX
+assert AGENT_MEMORY_KIB <= AGENT_MEMORY_KIB_MAX
+assert TEXT_KEEP_MS < POSITION_KEEP_MS < ALARM_KEEP_MS

@@ -56,9 +56,11 @@ __all__ = [
     "binding_message",
     "certificate_errors",
     "check_anchor_untrusted",
-    "check_link_dates_untrusted",
+    "check_dates",
     "decode_device_class",
     "decode_role",
+    "link_dates_untrusted",
+    "read_badge_untrusted",
     "rights_untrusted",
     "verify_badge_untrusted",
     "verify_binding",
@@ -175,6 +177,16 @@ def verify_badge_untrusted(chain: Sequence[bytes], anchors: Sequence[bytes], now
     ExpiredError only if everything but the date is right.
     Cost: 2-5 ms with a P-384 root: callers remember the result.
     """
+    badge = read_badge_untrusted(chain, anchors)
+    check_dates(badge.not_before_ms, badge.not_after_ms, now_ms)
+    return badge
+
+
+def read_badge_untrusted(chain: Sequence[bytes], anchors: Sequence[bytes]) -> Badge:
+    """Return the identity that `chain` proves, whatever the date; the caller judges its dates.
+
+    Raises: as `verify_badge_untrusted`, without ExpiredError. Cost: the same.
+    """
     path = _verify_path(chain, anchors, BADGE_USES)
     leaf = path.certificates[0]
     with certificate_errors():
@@ -187,7 +199,6 @@ def verify_badge_untrusted(chain: Sequence[bytes], anchors: Sequence[bytes], now
     node = node_id_of(public_key)
     _check_name(leaf, node)
     _check_narrowing(rights, issuers)
-    _check_dates(path, now_ms)
     return Badge(
         node=node,
         public_key=public_key,
@@ -231,17 +242,26 @@ def verify_link_chain_untrusted(
     path = _verify_path(chain, anchors, LINK_USES)
     with certificate_errors():
         public_key = _device_key(path.certificates[0])
-    _check_dates(path, now_ms)
+    check_dates(path.not_before_ms, path.not_after_ms, now_ms)
     return public_key
 
 
-def check_link_dates_untrusted(certificate: bytes, now_ms: int) -> None:
-    """Check the dates of one link certificate (DER) that TLS has traced to an anchor.
+def link_dates_untrusted(certificate: bytes) -> tuple[int, int]:
+    """Return from when until when a link certificate (DER) is valid, Unix milliseconds.
 
     OpenSSL is told not to look at dates, because only our clock counts (security 2.3).
-    Raises: MalformedError, LimitExceededError, ExpiredError.
+    Raises: MalformedError, LimitExceededError.
     """
-    _check_dates(_path([_parse_untrusted(certificate)]), now_ms)
+    path = _path([_parse_untrusted(certificate)])
+    return path.not_before_ms, path.not_after_ms
+
+
+def check_dates(not_before_ms: int, not_after_ms: int, now_ms: int) -> None:
+    """Check that a certificate valid between two times is valid now. Raises: ExpiredError."""
+    if now_ms < not_before_ms:
+        raise ExpiredError("this certificate is not valid yet: check the clock")
+    if now_ms > not_after_ms:
+        raise ExpiredError("this certificate is no longer valid: enrol the device again")
 
 
 def check_anchor_untrusted(certificate: bytes) -> None:
@@ -406,13 +426,6 @@ def _check_uses(certificate: x509.Certificate, uses: Sequence[x509.ObjectIdentif
     shown = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     if sorted(use.dotted_string for use in shown) != sorted(use.dotted_string for use in uses):
         raise RightsError("this certificate is for another use")
-
-
-def _check_dates(path: _Path, now_ms: int) -> None:
-    if now_ms < path.not_before_ms:
-        raise ExpiredError("this certificate is not valid yet: check the clock")
-    if now_ms > path.not_after_ms:
-        raise ExpiredError("this certificate is no longer valid: enrol the device again")
 
 
 # --- the badge's own content -------------------------------------------------------------------

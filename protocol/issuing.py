@@ -18,17 +18,19 @@ from cryptography.x509.oid import AttributeOID, NameOID
 
 from protocol.bundle import load_public_key
 from protocol.errors import AuthenticationError, LimitExceededError, MalformedError
+from protocol.guards import UNIT_LIFE_MS
 from protocol.identity import (
     AUTHORITY_RIGHTS_OID,
     BADGE_USES,
     LINK_USES,
     REGIONAL_RANK,
     RIGHTS_OID,
+    UNIT_RANK,
     AuthorityRights,
     Rights,
     certificate_errors,
 )
-from protocol.ids import node_id_of
+from protocol.ids import SquadId, node_id_of
 from protocol.limits import (
     BADGE_LIFE_MS,
     CERTIFICATE_BYTES_MAX,
@@ -40,11 +42,13 @@ from protocol.limits import (
 __all__ = [
     "RegionalAuthority",
     "RootAuthority",
+    "UnitAuthority",
     "issue_badge",
     "issue_link",
     "make_regional",
     "make_request",
     "make_root",
+    "make_unit",
     "public_key_der",
     "read_request_untrusted",
 ]
@@ -75,6 +79,14 @@ class RegionalAuthority:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class UnitAuthority(RegionalAuthority):
+    """Issues badges and link certificates of some squads, in a leader's hands."""
+
+    regional: tuple[bytes, bytes]
+    """DER of the badge and the link issuer above it, which complete the chains."""
+
+
 def make_root(now_ms: int) -> RootAuthority:
     """Return a new root, valid for ten years."""
     key = ec.generate_private_key(ec.SECP384R1())
@@ -95,10 +107,36 @@ def make_regional(root: RootAuthority, zone: int, now_ms: int) -> RegionalAuthor
     return RegionalAuthority(key, _finish(badge_issuer, root.key), _finish(link_issuer, root.key))
 
 
+def make_unit(
+    regional: RegionalAuthority,
+    zone: int,
+    squads: Sequence[SquadId],
+    now_ms: int,
+    key: ec.EllipticCurvePrivateKey | None = None,
+) -> UnitAuthority:
+    """Return a unit authority for `squads` of `zone` below `regional`, valid for thirty days.
+
+    `squads` are 1 to 8; with `key` (P-256) the holder renews what it has. It gives the roles of
+    agents and relays only, to these squads only, and certifies no further authority.
+    """
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    rights = AuthorityRights(UNIT_RANK, zone, tuple(sorted(squads))).encode()
+    badge_issuer = _unit(regional, regional.badge_issuer, key, BADGE_USES, now_ms).add_extension(
+        x509.UnrecognizedExtension(AUTHORITY_RIGHTS_OID, rights), critical=False
+    )
+    link_issuer = _unit(regional, regional.link_issuer, key, LINK_USES, now_ms)
+    return UnitAuthority(
+        key,
+        _finish(badge_issuer, regional.key),
+        _finish(link_issuer, regional.key),
+        (regional.badge_issuer, regional.link_issuer),
+    )
+
+
 def issue_badge(
     regional: RegionalAuthority, public_key: bytes, rights: Rights, now_ms: int
 ) -> tuple[bytes, ...]:
-    """Return a badge for a raw key and the certificate of its issuer, valid for 90 days.
+    """Return a badge for a raw key and the certificates of its issuers, valid for 90 days.
 
     Raises: WeakKeyError, MalformedError for an unfit key. Whether the rights are within those of
     the issuer is judged by those who verify; the caller asks for nothing else.
@@ -111,11 +149,11 @@ def issue_badge(
         .add_extension(x509.ExtendedKeyUsage(BADGE_USES), critical=False)
         .add_extension(x509.UnrecognizedExtension(RIGHTS_OID, rights.encode()), critical=False)
     )
-    return _finish(builder, regional.key), regional.badge_issuer
+    return (_finish(builder, regional.key), *_issuers(regional)[0])
 
 
 def issue_link(regional: RegionalAuthority, public_key: bytes, now_ms: int) -> tuple[bytes, ...]:
-    """Return an opaque link certificate for a raw key and its issuer's, valid for 90 days.
+    """Return an opaque link certificate for a raw key and its issuers', valid for 90 days.
 
     Raises: WeakKeyError, MalformedError for an unfit key.
     """
@@ -126,7 +164,13 @@ def issue_link(regional: RegionalAuthority, public_key: bytes, now_ms: int) -> t
     builder = builder.add_extension(
         x509.SubjectAlternativeName([x509.DNSName(label)]), critical=False
     ).add_extension(x509.ExtendedKeyUsage(LINK_USES), critical=False)
-    return _finish(builder, regional.key), regional.link_issuer
+    return (_finish(builder, regional.key), *_issuers(regional)[1])
+
+
+def _issuers(authority: RegionalAuthority) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return the issuers of badges and of link certificates, the nearest first."""
+    above = authority.regional if isinstance(authority, UnitAuthority) else ()
+    return (authority.badge_issuer, *above[:1]), (authority.link_issuer, *above[1:])
 
 
 def make_request(key: ed25519.Ed25519PrivateKey, challenge: bytes) -> bytes:
@@ -227,6 +271,23 @@ def _intermediate(
     builder = _as_issuer(builder, key, path_length=1)
     return builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False
+    )
+
+
+def _unit(
+    regional: RegionalAuthority,
+    issuer_certificate: bytes,
+    key: ec.EllipticCurvePrivateKey,
+    uses: Sequence[x509.ObjectIdentifier],
+    now_ms: int,
+) -> x509.CertificateBuilder:
+    """Begin the certificate of a unit authority; nothing may stand below it but devices."""
+    issuer = x509.load_der_x509_certificate(issuer_certificate)
+    builder = _builder(key.public_key(), _opaque_name(), issuer.subject, now_ms, UNIT_LIFE_MS)
+    builder = _as_issuer(builder, key.public_key(), path_length=0)
+    return builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False).add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(regional.key.public_key()),
+        critical=False,
     )
 
 

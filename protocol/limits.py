@@ -205,8 +205,8 @@ DOCUMENT_SCOPE_BYTES_MAX: Final = 32
 """Scope of a document; that of a roster has at most 11 bytes."""
 DOCUMENT_SIGNATURES_MAX: Final = 16
 """Signatures of one document: each costs a verification."""
-DOCUMENT_SIGNATURE_BYTES_MAX: Final = 128
-"""One signature: 64 bytes for Ed25519, at most 104 for ECDSA P-384."""
+DOCUMENT_SIGNATURE_BYTES_MAX: Final = 3_309
+"""One signature: 64 bytes for Ed25519, at most 104 for ECDSA P-384, 3,309 for ML-DSA-65."""
 SIGNERS_MAX: Final = 16
 """Keys that the root names for one class, and root keys: a quorum of people, not of machines."""
 DOCUMENTS_HELD_MAX: Final = 3_000

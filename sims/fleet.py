@@ -7,6 +7,7 @@ drawn again until they have one size, so that even the time they take on a link 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from meshnode.desk import DeskParts
 from meshnode.enrol import DeviceKeys, FirstPrekey, first_prekey
 from meshnode.enrolled import save_enrolled
 from meshnode.links.tls import TLSFiles
@@ -37,7 +39,14 @@ from protocol.authority import (
 )
 from protocol.enrolment import Enrolled, Secrets
 from protocol.envelope import Sealer
-from protocol.identity import Badge, DeviceClass, Rights, Role, verify_badge_untrusted
+from protocol.identity import (
+    Badge,
+    DeviceClass,
+    Rights,
+    Role,
+    binding_message,
+    verify_badge_untrusted,
+)
 from protocol.ids import NodeId, squad_id_of
 from protocol.issuing import (
     RegionalAuthority,
@@ -49,7 +58,7 @@ from protocol.issuing import (
     public_key_der,
 )
 
-__all__ = ["Device", "DevicePlan", "Fleet", "make_fleet"]
+__all__ = ["Cards", "Device", "DevicePlan", "Fleet", "make_fleet", "memory_certificate"]
 
 ZONE = 1
 _SIGNATURE_BYTES = {"device": 71, "authority": 103}
@@ -90,7 +99,13 @@ class Device:
     @property
     def identity(self) -> NodeIdentity:
         """Who it is, as a node needs it."""
-        return NodeIdentity(self.node, ZONE, self.badge.chain, self.keys.badge.sign)
+        certificates = (memory_certificate(self.plan.name), *self.link_chain[:1])
+        binding = {each: self.keys.badge.sign(binding_message(each)) for each in certificates}
+        return NodeIdentity(self.node, ZONE, self.badge.chain, binding)
+
+    def desk(self, sealer: Sealer) -> DeskParts:
+        """What its agent's secret opens."""
+        return DeskParts(sealer, self.keys.badge.sign)
 
     def write_link_files(self, folder: Path) -> TLSFiles:
         """Write link key and certificates to `folder`, as TLS takes them from files only."""
@@ -101,6 +116,18 @@ class Device:
         files.key.write_bytes(key)
         files.chain.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in chain))
         return files
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The keys that operators hold on cards."""
+
+    revocation: Signer
+    """Revokes, alone."""
+    beacon: Signer
+    """Gives signs of life of the centre."""
+    wipe: tuple[Signer, Signer, Signer]
+    """Order wipes, any two together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +142,10 @@ class Fleet:
     """DER; the root certificate that everybody trusts."""
     secrets: Secrets = field(repr=False)
     """Keys of the network."""
+    cards: Cards = field(repr=False)
+    """Who revokes, wipes and gives signs of life."""
+    regional: RegionalAuthority = field(repr=False)
+    """Issues badges of this zone."""
     document_signer: Signer = field(repr=False)
     """Signs rosters."""
 
@@ -135,12 +166,27 @@ class Fleet:
         return prekey
 
 
-def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now_ms: int) -> Fleet:
-    """Return the enrolled fleet of `plans`. Cost: about 5 ms per device."""
+def memory_certificate(name: str) -> bytes:
+    """Return what stands for the link certificate of a device on links in memory."""
+    return f"link certificate of {name}".encode()
+
+
+def make_fleet(
+    plans: Sequence[DevicePlan],
+    entropy: Callable[[int], bytes],
+    now_ms: int,
+    *,
+    has_beacons: bool = False,
+) -> Fleet:
+    """Return the enrolled fleet of `plans`. Cost: about 5 ms per device.
+
+    With `has_beacons` the root names who signs them, so that devices have leases.
+    """
     root = make_root(now_ms)
     regional = _regional(root, now_ms)
     documents_key = _key(entropy)
     devices = tuple(_device(plan, regional, root.certificate, entropy, now_ms) for plan in plans)
+    cards, rules = _cards(documents_key)
     body = RootBody(
         network_name="Simulation",
         epoch=1,
@@ -148,7 +194,8 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
         anchors=(root.certificate,),
         rules=(
             SignerRule(DocumentClass.ROOT, 1, ()),
-            SignerRule(DocumentClass.ROSTER, 1, (documents_key.public_key().public_bytes_raw(),)),
+            SignerRule(DocumentClass.ROSTER, 1, (_raw(documents_key),)),
+            *(rule for rule in rules if has_beacons or rule.cls is not DocumentClass.BEACON),
         ),
     )
     signed = [
@@ -160,8 +207,37 @@ def make_fleet(plans: Sequence[DevicePlan], entropy: Callable[[int], bytes], now
         for roster in _rosters(devices)
     ]
     return Fleet(
-        devices, tuple(signed), root.certificate, Secrets(entropy(16), entropy(32)), signer
+        devices,
+        tuple(signed),
+        root.certificate,
+        Secrets(entropy(16), entropy(32)),
+        cards,
+        regional,
+        signer,
     )
+
+
+def _cards(documents_key: ed25519.Ed25519PrivateKey) -> tuple[Cards, tuple[SignerRule, ...]]:
+    """Return keys that follow from the documents key, and the rules that name them."""
+    seed = documents_key.private_bytes_raw()
+    keys = [
+        ed25519.Ed25519PrivateKey.from_private_bytes(
+            hashlib.sha256(b"card" + bytes([number]) + seed).digest()
+        )
+        for number in range(5)
+    ]
+    revocation, beacon, *wipers = keys
+    first, second, third = (document_signer(key) for key in wipers)
+    cards = Cards(document_signer(revocation), document_signer(beacon), (first, second, third))
+    return cards, (
+        SignerRule(DocumentClass.REVOCATION, 1, (_raw(revocation),)),
+        SignerRule(DocumentClass.WIPE, 2, tuple(sorted(_raw(key) for key in wipers))),
+        SignerRule(DocumentClass.BEACON, 1, (_raw(beacon),)),
+    )
+
+
+def _raw(key: ed25519.Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
 
 
 def _key(entropy: Callable[[int], bytes]) -> ed25519.Ed25519PrivateKey:

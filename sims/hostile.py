@@ -15,7 +15,7 @@ import trio
 from meshnode.errors import SendError, StoreError
 from meshnode.links.base import Address, Bearer, Link, LinkHandler
 from meshnode.links.session_handle import SessionHandle
-from meshnode.node import Node, NodeIdentity
+from meshnode.node import Node
 from meshnode.outbox import Writing
 from meshnode.relay import Relay
 from protocol import bundle as bundles
@@ -28,6 +28,7 @@ from protocol.session import Item
 from protocol.session.frames import FrameReader, FrameType, encode_frame
 from sims.draws import Draw
 from sims.fault_plan import Behaviour
+from sims.fleet import Device
 
 __all__ = ["HostileBearer", "HostileHost", "flood"]
 
@@ -46,12 +47,10 @@ _GARBAGE: Final = 0.05
 class HostileHost:
     """The relay of a hostile device, as its sessions see it; all else is the relay's own."""
 
-    def __init__(
-        self, relay: Relay, behaviour: Behaviour, identity: NodeIdentity, draw: Draw
-    ) -> None:
+    def __init__(self, relay: Relay, behaviour: Behaviour, device: Device, draw: Draw) -> None:
         self._relay = relay
         self._behaviour = behaviour
-        self._identity = identity
+        self._device = device
         self._draw = draw
         self._archive: dict[ShortId, tuple[Item, bytes]] = {}
 
@@ -109,7 +108,7 @@ class HostileHost:
     def _forged(self, raw: bytes, hops: int) -> tuple[bytes, int]:
         """Return one of many lies about a bundle; now and then the truth, to stay in business."""
         draw, bundle = self._draw, bundles.decode_untrusted(raw)
-        header, node = bundle.header, self._identity.node
+        header, node = bundle.header, self._device.node
         lie = draw.whole(0, 7)
         if lie == 0:
             # A bit is turned somewhere; whoever signed did not sign that.
@@ -134,7 +133,7 @@ class HostileHost:
         return raw, hops
 
     def _signed(self, bundle: Bundle, body: bytes) -> bytes:
-        return bundles.build(bundle.header, body, self._identity.sign).raw
+        return bundles.build(bundle.header, body, self._device.keys.badge.sign).raw
 
 
 class HostileBearer(Bearer):

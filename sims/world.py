@@ -30,7 +30,7 @@ from sims.bounds import Peaks
 from sims.disk import freeze, thaw
 from sims.draws import Draw
 from sims.fault_plan import Behaviour, draw_plan
-from sims.fleet import ZONE, Device, Fleet, make_fleet
+from sims.fleet import ZONE, Device, Fleet, make_fleet, memory_certificate
 from sims.happenings import conduct
 from sims.hostile import HostileBearer, HostileHost, flood
 from sims.network import ContactNetwork, address_of
@@ -254,9 +254,9 @@ class World:
             identity=place.device.identity,
             store=store,
             runtime=runtime,
-            sealer=place.sealer,
             router=Gain(),
             bearer=self._bearer(place),
+            desk=place.device.desk(place.sealer),
         )
         try:
             with place.stop:
@@ -270,8 +270,7 @@ class World:
 
     def _bearer(self, place: Place) -> Bearer:
         name = place.name
-        certificate = f"link certificate of {name}".encode()
-        bearer: Bearer = self.network.bearer(address_of(name), certificate)
+        bearer: Bearer = self.network.bearer(address_of(name), memory_certificate(name))
         if name in self._contexts:
             bearer = SecuredBearer(bearer, self._contexts[name], place.machine.runtime)
         if place.behaviour is not None:
@@ -284,7 +283,7 @@ class World:
         """Run `node` and trace what it announces, until the block is left."""
         if place.behaviour is not None:
             draw = Draw(self.seed, f"host {place.name} {trio.current_time()!r}")
-            host = HostileHost(node.relay, place.behaviour, node.identity, draw)
+            host = HostileHost(node.relay, place.behaviour, place.device, draw)
             node.relay = cast("Relay", host)
         async with trio.open_nursery() as nursery:
             try:

@@ -126,7 +126,7 @@ async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ..
         began_ms = runtime.now_ms() - messages * _STEP_MS
         at = count(began_ms, _STEP_MS)
         earlier = replace(runtime, now_ms=lambda: next(at))
-        author = Author(node.identity.node, node.identity.sign, earlier, network_key)
+        author = Author(node.identity.node, node.require_desk().sign, earlier, network_key)
 
         def write(tx: Transaction, numbers: range) -> None:
             for number in numbers:

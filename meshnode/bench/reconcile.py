@@ -18,6 +18,7 @@ from protocol.ids import ShortId
 from protocol.limits import IDS_PER_LIST_MAX, TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch, SketchSnapshot
+from protocol.reports import Standing
 from protocol.session import (
     DocumentsReceived,
     Event,
@@ -183,5 +184,5 @@ def _opened() -> tuple[SyncSession, SyncSession]:
                 if isinstance(event, HelloReceived):
                     other.admit(bytes(16))
                 elif isinstance(event, DocumentsReceived):
-                    other.documents_applied()
+                    other.documents_applied(Standing.FULL)
     return ends

@@ -15,18 +15,27 @@ __all__ = ["with_node"]
 T = TypeVar("T")
 
 
-def with_node(ctx: typer.Context, action: Callable[[NodeApi], Awaitable[T]]) -> T:
-    """Return what `action` gives over the node of `--home`. Raises: MeshError."""
+def with_node(
+    ctx: typer.Context, action: Callable[[NodeApi], Awaitable[T]], *, needs_keys: bool = False
+) -> T:
+    """Return what `action` gives over the node of `--home`; `needs_keys` asks for the secret.
+
+    It is asked only where no node runs and the device has one. Raises: MeshError.
+    """
+    from functools import cache, partial
+
     import trio
 
-    from meshnode.cli.texts import home_of
+    from meshnode.cli.texts import home_of, offered_secret
     from meshnode.client import open_api
     from meshnode.runtime import system_runtime
 
     home, runtime = home_of(ctx), system_runtime()
+    # Remembered, because a home that is busy is tried again.
+    secret = cache(partial(offered_secret, None, is_asked=needs_keys))
 
     async def reach() -> T:
-        async with open_api(home, runtime) as api:
+        async with open_api(home, runtime, secret=secret) as api:
             return await action(api)
 
     return trio.run(reach)

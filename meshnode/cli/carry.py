@@ -48,7 +48,7 @@ def export_file(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.export_file(path, list(to or ()))
 
-    written = with_node(ctx, action)
+    written = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**written)
         return
@@ -80,7 +80,7 @@ def import_file(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.import_file(path)
 
-    taken = with_node(ctx, action)
+    taken = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**taken)
         return

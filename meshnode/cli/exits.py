@@ -20,6 +20,7 @@ from meshnode.errors import (
     ControlError,
     HomeError,
     KeystoreError,
+    LeaseEndedError,
     LinkError,
     LinkTimeoutError,
     LockedError,
@@ -118,6 +119,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         StoreError: Exit(6, "the store could not do what was asked", "see 'meshnode doctor'"),
         SendError: Exit(7, "the message was refused; nothing was stored"),
         LockedError: Exit(10, "the device is locked", "run 'meshnode unlock'"),
+        LeaseEndedError: Exit(10, "the lease of the device has ended"),
         WrongSecretError: Exit(10, "the secret is wrong", "type it again"),
         WipedError: Exit(10, "the device was wiped", "enrol it again in a new home"),
         KeystoreError: Exit(

@@ -25,6 +25,7 @@ from meshnode.cli import (
     doctor,
     dump,
     enrol,
+    locking,
     message,
     network,
     run,
@@ -44,7 +45,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, message, network, carry, audit, authority, dump, doctor, demo, bench):
+for each in (
+    enrol,
+    run,
+    locking,
+    message,
+    network,
+    carry,
+    audit,
+    authority,
+    dump,
+    doctor,
+    demo,
+    bench,
+):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)

@@ -74,7 +74,7 @@ def send(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.send(to, words, sos=sos, priority=priority.value, lifetime_s=lifetime_s)
 
-    sent = with_node(ctx, action)
+    sent = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**sent)
         return
@@ -98,7 +98,7 @@ def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
         found = await find_message(api, which)
         return found, await api.cancel(found)
 
-    found, is_cancelled = with_node(ctx, action)
+    found, is_cancelled = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(message=found, is_cancelled=is_cancelled)
     elif is_cancelled:
@@ -142,7 +142,7 @@ def inbox(
                 await api.mark_read(each["key"])
         return found
 
-    found = with_node(ctx, action)
+    found = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(messages=found)
     else:
@@ -171,7 +171,7 @@ def outbox(ctx: typer.Context, limit: Limit = 100, as_json: AsJson = False) -> N
     async def action(api: NodeApi) -> list[dict[str, Any]]:
         return await newest(api.outgoing, limit)
 
-    found = with_node(ctx, action)
+    found = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(messages=found)
     else:
@@ -191,7 +191,7 @@ def message(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.message(await find_message(api, which))
 
-    found = with_node(ctx, action)
+    found = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**found)
     else:

@@ -84,6 +84,7 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _print_status(found: dict[str, Any]) -> None:
+    from meshnode.cli.locking import lease_words, lock_words
     from meshnode.cli.show import print_facts, size, state_words
 
     store, alarms = found["store"], found["evidence"]
@@ -98,6 +99,8 @@ def _print_status(found: dict[str, Any]) -> None:
         say("network"): found["network"],
         say("squads"): ", ".join(found["squads"]),
         say("running"): say("yes") if found["is_running"] else say("no: 'meshnode run' starts it"),
+        say("agent's keys"): lock_words(found["lock"]),
+        say("lease"): lease_words(found["lock"]),
         say("listening"): ", ".join(found["listening"]),
         say("in reach"): ", ".join(found["neighbours"]) or say("nobody"),
         say("gateway"): say("in reach") if found["is_online"] else say("out of reach"),

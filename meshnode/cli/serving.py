@@ -5,12 +5,13 @@ No line holds the text of a message: the screen of a box on a boat is read by wh
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import trio
 import typer
@@ -18,19 +19,41 @@ import typer
 from meshnode.api import Api
 from meshnode.cli.language import say
 from meshnode.cli.show import local_time, safe
+from meshnode.cli.texts import SECRET_VARIABLE
 from meshnode.config import Settings, load_settings
-from meshnode.running import run_home
+from meshnode.errors import LockedError
+from meshnode.running import Access, run_home
 from meshnode.runtime import Runtime, Trace, silent, system_runtime
 from meshnode.trace import trace_to_file, trace_to_stream
 
 __all__ = ["run_until_told"]
 
+_LOCKED: Final = "--locked"
 
-def run_until_told(home: Path, trace_to: str | None) -> None:
-    """Run the node of `home` until SIGINT or SIGTERM. Raises: MeshError where it cannot start."""
+
+def run_until_told(home: Path, trace_to: str | None, access: Access) -> None:
+    """Run the node of `home` until SIGINT or SIGTERM. Raises: MeshError where it cannot start.
+
+    Once the agent's keys have locked, this process becomes a fresh one of the same command: the
+    interpreter cannot erase from its memory what it held. It keeps its number, and makes its
+    sockets anew.
+    """
     settings = load_settings(home)
     with _trace(home, trace_to if trace_to is not None else settings.trace.file) as trace:
-        trio.run(_serve, home, settings, system_runtime(trace))
+        is_held = trio.run(_serve, home, settings, system_runtime(trace), access)
+    if is_held is not None:
+        _begin_anew(is_held)
+
+
+def _begin_anew(is_held: bool) -> NoReturn:
+    """Replace this process by the command that it was started with, without any secret."""
+    command = [*sys.orig_argv]
+    if is_held and _LOCKED not in command:
+        command.append(_LOCKED)
+    kept = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *command[1:]], kept)  # noqa: S606 - ourselves
 
 
 @contextmanager
@@ -46,17 +69,34 @@ def _trace(home: Path, target: str) -> Iterator[Trace]:
             yield trace
 
 
-async def _serve(home: Path, settings: Settings, runtime: Runtime) -> None:
+async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Access) -> bool | None:
+    """Return at the end by signal None; after a locking whether it stays until somebody opens."""
+    locked: list[bool] = []
+    has_locked = trio.Event()
+
+    def on_lock(is_held: bool) -> None:
+        locked.append(is_held)
+        has_locked.set()
+
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
-            node = await nursery.start(run_home, home, settings, runtime)
+            nursery.start_soon(_stop_when_locked, has_locked, nursery.cancel_scope)
+            node = await nursery.start(run_home, home, settings, runtime, access, on_lock)
             listening = ", ".join(str(address) for address in node.manager.listening)
             name = node.membership.directory.name_of(node.identity.node)
             _tell(runtime, say("'{name}' is running", name=name))
             if listening:
                 _tell(runtime, say("listening on {addresses}", addresses=listening))
+            if node.desk is None:
+                _tell(runtime, say("the device is locked: 'meshnode unlock' opens it"))
             await _tell_events(Api(node), runtime)
+    return locked[-1] if locked else None
+
+
+async def _stop_when_locked(has_locked: trio.Event, scope: trio.CancelScope) -> None:
+    await has_locked.wait()
+    scope.cancel()
 
 
 async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -67,9 +107,11 @@ async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) 
 
 async def _tell_events(api: Api, runtime: Runtime) -> None:
     async for event in api.follow():
-        words = await _words(api, event)
-        if words:
-            _tell(runtime, words)
+        # The device may lock between an event and the look at what it was about.
+        with suppress(LockedError):
+            words = await _words(api, event)
+            if words:
+                _tell(runtime, words)
 
 
 async def _words(api: Api, event: dict[str, Any]) -> str:
@@ -80,6 +122,8 @@ async def _words(api: Api, event: dict[str, Any]) -> str:
         return say("{name} is out of reach", name=event["name"])
     if event["event"] == "documents_changed":
         return say("new documents of the authority: {count}", count=event["count"])
+    if event["event"] == "lock_changed" and not event["is_locked"]:
+        return say("the device is unlocked")
     if event["event"] != "message_arrived":
         return ""
     for each in await api.inbox(event["key"] - 1, 1):

@@ -15,11 +15,14 @@ from protocol.armour import TextForm
 from protocol.errors import LimitExceededError, MeshError
 
 __all__ = [
+    "SECRET_VARIABLE",
     "TextError",
     "draw_qr",
     "home_of",
     "is_terminal",
     "message_text",
+    "needed_secret",
+    "offered_secret",
     "parse_duration_s",
     "passphrase",
     "read_text",
@@ -28,6 +31,8 @@ __all__ = [
 ]
 
 _VARIABLE = "MESHNODE_PASSPHRASE"
+SECRET_VARIABLE = "MESHNODE_SECRET"  # noqa: S105 - the name of a variable
+"""Where the environment may hold the agent's secret."""
 _CHARACTERS_MAX = 1_024
 _MESSAGE_CHARACTERS_MAX = 65_536
 """More than any message may hold; the node states the bound that counts, in bytes."""
@@ -116,6 +121,43 @@ def passphrase(file: Path | None, *, is_new: bool) -> str:
     if not found or len(found) > _CHARACTERS_MAX:
         raise TextError("the passphrase is empty or longer than 1,024 characters")
     return found
+
+
+def offered_secret(file: Path | None, *, is_asked: bool) -> str | None:
+    """Return the agent's secret from `file`, else the environment, else, if asked, the keyboard.
+
+    None where there is none, or nothing was typed: the device stays locked then. Raises: TextError.
+    """
+    if file is not None:
+        return _secret_in(file)
+    if SECRET_VARIABLE in os.environ:
+        return _fit(os.environ[SECRET_VARIABLE])
+    if not is_asked or not sys.stdin.isatty():
+        return None
+    words = say("Secret of this device (nothing: stay locked)")
+    typed = str(typer.prompt(words, default="", show_default=False, hide_input=True, err=True))
+    return _fit(typed) if typed else None
+
+
+def needed_secret(file: Path | None) -> str:
+    """Return the agent's secret from where `offered_secret` finds it. Raises: TextError."""
+    found = offered_secret(file, is_asked=True)
+    if found is None:
+        raise TextError(f"no secret: use --secret-file or {SECRET_VARIABLE}")
+    return found
+
+
+def _secret_in(file: Path) -> str:
+    try:
+        return _fit(file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"the secret file {file} cannot be read") from error
+
+
+def _fit(secret: str) -> str:
+    if not secret or len(secret) > _CHARACTERS_MAX:
+        raise TextError("the secret is empty or longer than 1,024 characters")
+    return secret
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,9 +2,10 @@
 
 The only file that knows zeroconf. zeroconf keeps its own thread and asyncio loop; what it sees
 crosses into trio through a bounded queue. An announcement tells addresses and a port under a
-random name that lives as long as this start; it never tells who the node is. Nothing here says
-that a peer is gone: a forged goodbye would be believed, and a killed peer sends none.
-Source: DESIGN D5, ecosystem 3.3, security 2.3.
+random name that lives as long as this start; it never tells who the node is. A tag under the knock
+key of the week lets members know members; what carries no such tag is ignored where the node holds
+knock keys. Nothing here says that a peer is gone: a forged goodbye would be believed, and a killed
+peer sends none. Source: DESIGN D5, ecosystem 3.3, security 2.3, wire-format 6.14.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ from meshnode.discovery.addresses import AddressWatch, Surroundings
 from meshnode.discovery.base import Discovery, HintSink
 from meshnode.links.base import Address
 from meshnode.links.contacts import Backoff, Hint
+from meshnode.links.knocking import Knocks
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
+from protocol.errors import MalformedError
+from protocol.knock import announcement_tag, is_tagged_untrusted, keys_to_dial
 from protocol.limits import (
     ADDRESSES_PER_CONTACT_MAX,
     HINTS_WAITING_MAX,
@@ -45,7 +49,8 @@ __all__ = ["MulticastDiscovery", "Sighting"]
 _SERVICE: Final = "_meshnode._tcp.local."
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 """What our own names look like; other names are nobody's we know, or an attack on a screen."""
-_NAME_BYTES: Final = 8
+_TAG: Final = b"t"
+"""Key of the tag among the properties of an announcement (TXT record)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Sighting:
     """IP addresses, the newest first; link-local IPv6 ones with zone."""
     port: int
     """TCP port."""
+    tag: bytes = b""
+    """What should show that a member made it; empty where there was none."""
 
 
 class MulticastDiscovery(Discovery):
@@ -71,14 +78,16 @@ class MulticastDiscovery(Discovery):
         metrics: Metrics,
         *,
         only: Sequence[str] = (),
+        knocks: Knocks | None = None,
     ) -> None:
         """`only` names own IP addresses to announce, and to announce on; all if it is empty."""
+        self._knocks = knocks or Knocks(runtime)
         self._only = tuple(only)
         self._port = port
         self._watch = watch
         self._runtime = runtime
         self._metrics = metrics
-        self.name = runtime.entropy(_NAME_BYTES).hex()
+        self.name = self._knocks.instance
 
     async def run(
         self,
@@ -101,7 +110,8 @@ class MulticastDiscovery(Discovery):
     async def _until_broken(self, sink: HintSink, backoff: Backoff) -> tuple[int, str]:
         """Announce and browse; return the last generation that was announced, and what broke."""
         inbox = _Inbox(trio.lowlevel.current_trio_token())
-        responder = _Responder(self.name, self._port, self._only, inbox)
+        seal = _Seal(self._knocks, self._runtime)
+        responder = _Responder(self.name, self._port, self._only, inbox, seal)
         seen = self._watch.generation
         responder.announce(self._watch.surroundings)
         responder.start()
@@ -127,8 +137,11 @@ class MulticastDiscovery(Discovery):
 
     async def _take(self, inbox: _Inbox, sink: HintSink) -> None:
         while True:
-            sightings, ignored = await inbox.take()
+            sightings, ignored, untagged = await inbox.take()
             self._metrics.count("mdns_ignored", ignored)
+            self._metrics.count("mdns_untagged", untagged)
+            if untagged:
+                self._runtime.trace("mdns_untagged", count=untagged)
             for sighting in sightings:
                 hint = _hint(sighting, self._watch.surroundings)
                 if hint is None:
@@ -152,8 +165,34 @@ def _hint(sighting: Sighting, surroundings: Surroundings) -> Hint | None:
     hosts = [host for host in sighting.hosts if surroundings.is_on_link(host)]
     if not hosts or not 1 <= sighting.port <= 65_535:
         return None
-    addresses = tuple(Address(host, sighting.port) for host in hosts[:ADDRESSES_PER_CONTACT_MAX])
+    addresses = tuple(
+        Address(host, sighting.port, sighting.name) for host in hosts[:ADDRESSES_PER_CONTACT_MAX]
+    )
     return Hint(f"mdns {sighting.name}", addresses)
+
+
+class _Seal:
+    """Makes and judges tags; called in zeroconf's thread."""
+
+    def __init__(self, knocks: Knocks, runtime: Runtime) -> None:
+        self._knocks = knocks
+        self._runtime = runtime
+
+    def tag(self, name: str, port: int) -> bytes:
+        """Return the tag for an announcement of now; empty without a key of these weeks."""
+        keys = keys_to_dial(self._knocks.keys, self._runtime.now_ms())
+        return announcement_tag(keys[0], name.encode("ascii"), port) if keys else b""
+
+    def fits(self, sighting: Sighting) -> bool:
+        """Tell whether a member announced this, or nobody here can tell."""
+        keys = self._knocks.keys
+        if not keys:
+            return True
+        name, now_ms = sighting.name.encode("ascii"), self._runtime.now_ms()
+        try:
+            return is_tagged_untrusted(sighting.tag, name, sighting.port, keys, now_ms)
+        except MalformedError:
+            return False
 
 
 class _Inbox:
@@ -162,22 +201,23 @@ class _Inbox:
     def __init__(self, token: trio.lowlevel.TrioToken) -> None:
         self._token = token
         self._sightings: deque[Sighting] = deque()
-        # Only the other thread writes the first, only trio the second.
-        self._ignored = 0
-        self._reported = 0
+        # Only the other thread writes the first two, only trio the others.
+        self._ignored = self._untagged = 0
+        self._ignored_reported = self._untagged_reported = 0
         self._arrived = trio.Event()
         self.started = trio.Event()
         self.ended = trio.Event()
         self.has_worked = False
         self.reason = ""
 
-    async def take(self) -> tuple[list[Sighting], int]:
-        """Wait for sightings; return them with the number of announcements that were ignored."""
+    async def take(self) -> tuple[list[Sighting], int, int]:
+        """Wait for sightings; return them and how many were of no use, and how many untagged."""
         await self._arrived.wait()
         self._arrived = trio.Event()
-        count, ignored = len(self._sightings), self._ignored
-        fresh, self._reported = ignored - self._reported, ignored
-        return [self._sightings.popleft() for _ in range(count)], fresh
+        count, ignored, untagged = len(self._sightings), self._ignored, self._untagged
+        fresh = ignored - self._ignored_reported, untagged - self._untagged_reported
+        self._ignored_reported, self._untagged_reported = ignored, untagged
+        return [self._sightings.popleft() for _ in range(count)], *fresh
 
     # The rest is called in the other thread.
 
@@ -192,6 +232,11 @@ class _Inbox:
     def ignore(self) -> None:
         """Count one announcement that names nothing of use."""
         self._ignored += 1
+        self._in_trio(self._arrive)
+
+    def mistrust(self) -> None:
+        """Count one announcement that no member made."""
+        self._untagged += 1
         self._in_trio(self._arrive)
 
     def post_started(self) -> None:
@@ -217,12 +262,15 @@ class _Inbox:
 class _Responder(threading.Thread):
     """zeroconf and its loop; all but `announce` and `stop` runs in this thread."""
 
-    def __init__(self, name: str, port: int, only: Sequence[str], inbox: _Inbox) -> None:
+    def __init__(
+        self, name: str, port: int, only: Sequence[str], inbox: _Inbox, seal: _Seal
+    ) -> None:
         super().__init__(name="meshnode-mdns", daemon=True)
         self._only = only
         self._instance = name
         self._port = port
         self._inbox = inbox
+        self._seal = seal
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
         self._surroundings = Surroundings()
@@ -271,46 +319,53 @@ class _Responder(threading.Thread):
 
     async def _serve(self, zeroconf: AsyncZeroconf) -> None:
         assert self._changed is not None
-        announced: tuple[bytes, ...] = ()
+        announced: tuple[tuple[bytes, ...], bytes] | None = None
         info: AsyncServiceInfo | None = None
         browser: AsyncServiceBrowser | None = None
         while not self._is_stopping:
             self._changed.clear()
             surroundings = self._surroundings
             packed = _to_announce(surroundings, self._only)
+            tag = self._seal.tag(self._instance, self._port)
             if info is None:
-                info = self._info(packed)
+                info = self._info(packed, tag)
                 # The name is random, so it is not asked for first (RFC 6762, 8.1): that takes a
                 # second and a half and lets a neighbour forbid every name.
                 await zeroconf.async_register_service(info, cooperating_responders=True)
-            else:
-                info.addresses = list(packed)
+            elif (packed, tag) != announced:
+                info = self._info(packed, tag)
                 await zeroconf.async_update_interfaces()
-                if packed != announced:
-                    await zeroconf.async_update_service(info)
-            announced = packed
+                await zeroconf.async_update_service(info)
+            else:
+                await zeroconf.async_update_interfaces()
+            announced = packed, tag
             if browser is not None:
                 await browser.async_cancel()
             browser = self._browse(zeroconf.zeroconf)
             self._inbox.post_started()
-            await self._until_changed(zeroconf.zeroconf, surroundings)
+            await self._until_changed(zeroconf.zeroconf, surroundings, tag)
 
-    async def _until_changed(self, zeroconf: Zeroconf, announced: Surroundings) -> None:
+    async def _until_changed(self, zeroconf: Zeroconf, announced: Surroundings, tag: bytes) -> None:
         assert self._changed is not None
-        while not self._is_stopping and self._surroundings is announced:
+        while (
+            not self._is_stopping
+            and self._surroundings is announced
+            and self._seal.tag(self._instance, self._port) == tag
+        ):
             _tidy(zeroconf)
             with suppress(TimeoutError):
                 async with asyncio.timeout(MDNS_TIDY_MS / 1000):
                     await self._changed.wait()
                     self._changed.clear()
 
-    def _info(self, packed: Sequence[bytes]) -> AsyncServiceInfo:
+    def _info(self, packed: Sequence[bytes], tag: bytes) -> AsyncServiceInfo:
         return AsyncServiceInfo(
             _SERVICE,
             f"{self._instance}.{_SERVICE}",
             port=self._port,
             server=f"{self._instance}.local.",
             addresses=list(packed),
+            properties={_TAG: tag} if tag else {},
         )
 
     def _browse(self, zeroconf: Zeroconf) -> AsyncServiceBrowser:
@@ -328,7 +383,7 @@ class _Responder(threading.Thread):
             return
         info = AsyncServiceInfo(_SERVICE, name)
         if info.load_from_cache(zeroconf):
-            self._inbox.post(_sighting(instance, info))
+            self._post(_sighting(instance, info))
         elif instance not in self._lookups and len(self._lookups) < MDNS_LOOKUPS_MAX:
             task = asyncio.get_running_loop().create_task(self._look_up(zeroconf, instance, info))
             self._lookups[instance] = task
@@ -338,11 +393,18 @@ class _Responder(threading.Thread):
     async def _look_up(self, zeroconf: Zeroconf, instance: str, info: AsyncServiceInfo) -> None:
         try:
             if await info.async_request(zeroconf, MDNS_LOOKUP_MS_MAX):
-                self._inbox.post(_sighting(instance, info))
+                self._post(_sighting(instance, info))
             else:
                 self._inbox.ignore()
         finally:
             del self._lookups[instance]
+
+    def _post(self, sighting: Sighting) -> None:
+        """Pass on what a member announced: a flood of others' must not take up the queue."""
+        if self._seal.fits(sighting):
+            self._inbox.post(sighting)
+        else:
+            self._inbox.mistrust()
 
     def _note_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # A packet that zeroconf stumbles over is dropped; it must not fill the screen either.
@@ -385,4 +447,4 @@ def _to_announce(surroundings: Surroundings, only: Sequence[str]) -> tuple[bytes
 
 def _sighting(instance: str, info: AsyncServiceInfo) -> Sighting:
     hosts = info.parsed_scoped_addresses()[:MDNS_ADDRESSES_MAX]
-    return Sighting(instance, tuple(hosts), info.port or 0)
+    return Sighting(instance, tuple(hosts), info.port or 0, info.properties.get(_TAG) or b"")

@@ -191,7 +191,7 @@ class Answers:
 
     async def _admit(self, hello: HelloReceived) -> None:
         try:
-            peer = await self._host.admit(self._link, hello)
+            peer = (await self._host.admit(self._link, hello)).node
         except (IdentityError, RemoteProtocolError) as error:
             code = getattr(error, "close_code", CloseCode.NOT_AUTHENTICATED)
             if not self._control.is_over:
@@ -226,7 +226,8 @@ class Answers:
         if raws:
             await self._host.apply_documents(self._known_peer, raws)
         if not self._control.is_over:
-            self._session.documents_applied()
+            # Judged after the documents: they may have revoked the peer, or cleared it.
+            self._session.documents_applied(self._host.standing(self._link))
             self._control.step()
 
     async def _give_ids(self, interest: Interest) -> None:

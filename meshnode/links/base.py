@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import trio
@@ -29,6 +29,8 @@ class Address:
     """IP address or name; an IPv6 address may carry a zone, `fe80::1%wlan0`."""
     port: int
     """1-65535; 0 only where any free port will do."""
+    instance: str = field(default="", compare=False)
+    """Name under which a listener announced itself here, for its knock; empty if nobody did."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -69,6 +71,8 @@ class Link(ABC):
     """Our link certificate, DER."""
     peer_certificate: bytes
     """The peer's link certificate, DER, as the bearer authenticated it."""
+    peer_not_after_ms: int | None = None
+    """Until when it is valid, Unix milliseconds; None where the bearer knows no dates."""
 
     @abstractmethod
     async def send(self, data: bytes) -> None:

@@ -305,8 +305,9 @@ class LinkManager:
         return False
 
     def _learn(self, contact: Contact, address: Address, report: SessionReport) -> bool:
-        if report.peer == self._node or report.code is CloseCode.REFUSED:
-            # Refused is said only to a node that shows the receiver's own identity.
+        is_unheard = report.peer is None and report.code is CloseCode.REFUSED
+        if report.peer == self._node or is_unheard:
+            # Before its own HELLO a node says so only to one that shows that very identity.
             self._own.add(address)
             return False
         if report.peer is not None:

@@ -109,6 +109,10 @@ class SessionHandle:
         """Send authority documents that came into force here; nothing if the session is over."""
         self._runner.tell_documents(raws)
 
+    def restrict(self) -> None:
+        """Give the peer the documents that wait for it, and nothing more; then the session ends."""
+        self._runner.restrict()
+
     def ask(self, short_ids: Sequence[ShortId]) -> None:
         """Ask the peer for those of these bundles that are still missing here."""
         self._runner.ask(short_ids)

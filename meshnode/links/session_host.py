@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from meshnode.links.base import Link
@@ -11,10 +12,20 @@ from meshnode.links.session_handle import SessionHandle
 from protocol.ids import NodeId, ShortId
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
-__all__ = ["SessionHost"]
+__all__ = ["Admitted", "SessionHost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who is at the far end of a link."""
+
+    node: NodeId
+    """16 bytes, proven by its badge."""
+    standing: Standing
+    """What it may get as long as no further document is known; never REFUSED."""
 
 
 class SessionHost(Protocol):
@@ -28,8 +39,12 @@ class SessionHost(Protocol):
         """Return what we show of ourselves on `link`."""
         ...
 
-    async def admit(self, link: Link, hello: HelloReceived) -> NodeId:
+    async def admit(self, link: Link, hello: HelloReceived) -> Admitted:
         """Return who the peer is. Raises: AuthenticationError, IdentityError."""
+        ...
+
+    def standing(self, link: Link) -> Standing:
+        """Return how the peer admitted on `link` stands now, after whatever was learned."""
         ...
 
     async def read_documents(self, keys: Sequence[DocumentKey]) -> list[bytes]:

@@ -150,6 +150,12 @@ class SessionRunner:
             self._session.tell_documents(raws)
             self.step()
 
+    def restrict(self) -> None:
+        """See `SessionHandle.restrict`."""
+        if self._closed is None:
+            self._session.restrict()
+            self.step()
+
     def ask(self, short_ids: Sequence[ShortId]) -> None:
         """See `SessionHandle.ask`."""
         if self._closed is None and short_ids:
@@ -290,6 +296,9 @@ class SessionRunner:
             while not self.is_over:
                 data = self._session.data_to_send(LINK_READ_BYTES, _now_ms())
                 if not data:
+                    if self._session.has_ended:
+                        # It parted with what it had to send; the BYE goes at the end.
+                        self.step()
                     await self._writable.wait()
                     continue
                 await trio.lowlevel.checkpoint_if_cancelled()

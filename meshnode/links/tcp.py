@@ -1,14 +1,14 @@
 """Links over TCP and TLS 1.3: dialling, listening, and bounds on whoever connects.
 
-An outsider costs one socket for five seconds and gets nothing but a certificate that tells
-nothing. Source: security 2.3, 2.13 and case S07.
+An outsider costs one socket for two seconds and gets nothing, not even a certificate; where the
+network has no knock keys, it costs five seconds and gets a certificate that tells nothing.
+Source: security 2.3, 2.13 and cases S03, S07.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -16,17 +16,14 @@ import trio
 
 from meshnode.errors import HandshakeError, LinkClosedError, LinkError, LinkTimeoutError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
+from meshnode.links.gate import HandshakeGate
+from meshnode.links.knocking import Knocks
 from meshnode.links.tls import Secured, TLSContexts, secure
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
-from protocol.limits import (
-    DIAL_MS_MAX,
-    HANDSHAKES_MAX,
-    HANDSHAKES_PER_ADDRESS_MAX,
-    LINK_BUFFER_BYTES,
-)
+from protocol.limits import DIAL_MS_MAX, HANDSHAKE_MS_MAX, LINK_BUFFER_BYTES
 
-__all__ = ["HandshakeGate", "TCPBearer", "TCPLink"]
+__all__ = ["TCPBearer", "TCPLink"]
 
 _MTU_BYTES = 65_536
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
@@ -50,6 +47,7 @@ class TCPLink(Link):
     ) -> None:
         self._stream = secured.stream
         self.peer_certificate = secured.peer_certificate
+        self.peer_not_after_ms = secured.peer_not_after_ms
         self.local_certificate = local_certificate
         self.remote = remote
         self.local = local
@@ -88,37 +86,6 @@ def _link_errors() -> Iterator[None]:
         raise LinkClosedError("the link broke") from error
 
 
-class HandshakeGate:
-    """Counts unfinished handshakes, in all and by IP address."""
-
-    def __init__(self) -> None:
-        self._by_host: Counter[str] = Counter()
-        self.refused = 0
-
-    @property
-    def unfinished(self) -> int:
-        """Handshakes under way."""
-        return self._by_host.total()
-
-    @contextmanager
-    def enter(self, host: str) -> Iterator[bool]:
-        """Give True and hold a place, or give False if there is none."""
-        is_full = (
-            self.unfinished >= HANDSHAKES_MAX or self._by_host[host] >= HANDSHAKES_PER_ADDRESS_MAX
-        )
-        if is_full:
-            self.refused += 1
-            yield False
-            return
-        self._by_host[host] += 1
-        try:
-            yield True
-        finally:
-            self._by_host[host] -= 1
-            if not self._by_host[host]:
-                del self._by_host[host]
-
-
 class TCPBearer(Bearer):
     """Dials and listens; `contexts` may be replaced when the authority's roots change."""
 
@@ -131,11 +98,14 @@ class TCPBearer(Bearer):
         listen: Sequence[Address] = (),
         *,
         wrap: Callable[[trio.SocketStream], trio.abc.Stream] = lambda stream: stream,
+        knocks: Knocks | None = None,
     ) -> None:
         """`wrap` may put something between TCP and TLS that counts bytes."""
         self.contexts = contexts
         self.metrics = Metrics()
         """Counters; those of the node once it is open."""
+        self.knocks = knocks or Knocks(runtime)
+        """How this node knocks, and whom it lets pass."""
         self._wrap = wrap
         self.gate = HandshakeGate()
         self._runtime = runtime
@@ -149,14 +119,32 @@ class TCPBearer(Bearer):
                 stream = await trio.open_tcp_stream(address.host, address.port)
                 local = _own_host(stream)
                 _tune(stream)
-                secured = await secure(
-                    self._wrap(stream), contexts, server_side=False, now_ms=self._runtime.now_ms()
-                )
+                secured = await self._knock_and_secure(stream, address, contexts)
         except trio.TooSlowError as error:
             raise LinkTimeoutError(f"{address} does not answer") from error
         except (OSError, ValueError) as error:
             raise LinkError(f"{address} cannot be reached: {error}") from error
         return TCPLink(secured, contexts.certificate, str(address), local=local, is_initiator=True)
+
+    async def _knock_and_secure(
+        self, stream: trio.SocketStream, address: Address, contexts: TLSContexts
+    ) -> Secured:
+        try:
+            name = await self.knocks.knock(stream, address)
+        except (OSError, trio.BrokenResourceError) as error:
+            await trio.aclose_forcefully(stream)
+            raise HandshakeError("the peer closed the connection before TLS") from error
+        except trio.Cancelled:
+            await trio.aclose_forcefully(stream)
+            raise
+        try:
+            return await secure(
+                self._wrap(stream), contexts, server_side=False, now_ms=self._runtime.now_ms()
+            )
+        except HandshakeError:
+            # A listener that does not know our knock says nothing else.
+            self.knocks.missed(name)
+            raise
 
     async def serve(
         self,
@@ -185,21 +173,43 @@ class TCPBearer(Bearer):
             await trio.aclose_forcefully(stream)
             return None
         contexts = self.contexts
-        with self.gate.enter(host) as is_admitted:
-            if not is_admitted:
-                self.metrics.count("links_refused")
-                await trio.aclose_forcefully(stream)
-                return None
-            try:
-                secured = await secure(
-                    self._wrap(stream), contexts, server_side=True, now_ms=self._runtime.now_ms()
-                )
-            except HandshakeError as error:
-                self.metrics.count("links_refused")
-                self._runtime.trace("handshake_failed", remote=host, reason=str(error))
-                return None
+        with self.gate.enter(host) as place:
+            if place is None:
+                self._refuse("links_refused", host, "too many unfinished handshakes")
+                secured = None
+            else:
+                secured = await self._shake(stream, host, place, contexts)
+        if secured is None:
+            await trio.aclose_forcefully(stream)
+            return None
         remote = str(Address(host, port))
         return TCPLink(secured, contexts.certificate, remote, local=local, is_initiator=False)
+
+    async def _shake(
+        self, stream: trio.SocketStream, host: str, place: trio.CancelScope, contexts: TLSContexts
+    ) -> Secured | None:
+        """Return the stream under TLS; None, counted, for a stranger or one who took too long."""
+        counter, reason = "links_refused", "no handshake within 5 s, or its place was needed"
+        place.deadline = trio.current_time() + HANDSHAKE_MS_MAX / 1000
+        with place:
+            if refusal := await self.knocks.judge(stream):
+                counter, reason = "knocks_refused", refusal
+            else:
+                try:
+                    return await secure(
+                        self._wrap(stream),
+                        contexts,
+                        server_side=True,
+                        now_ms=self._runtime.now_ms(),
+                    )
+                except HandshakeError as error:
+                    reason = str(error)
+        self._refuse(counter, host, reason)
+        return None
+
+    def _refuse(self, counter: str, host: str, reason: str) -> None:
+        self.metrics.count(counter)
+        self._runtime.trace("handshake_failed", remote=host, reason=reason)
 
 
 def _own_host(stream: trio.SocketStream) -> str:

@@ -15,7 +15,8 @@ import trio
 
 from meshnode.errors import HandshakeError, LinkError
 from protocol.errors import IdentityError, RemoteProtocolError
-from protocol.identity import check_link_dates_untrusted
+from protocol.guards import CONTROL_GRACE_MS
+from protocol.identity import check_dates, link_dates_untrusted
 from protocol.limits import HANDSHAKE_MS_MAX
 
 __all__ = ["Secured", "TLSContexts", "TLSFiles", "make_contexts", "secure"]
@@ -73,7 +74,9 @@ class Secured:
     stream: trio.SSLStream[trio.abc.Stream]
     """Carries data only; identity is proven."""
     peer_certificate: bytes
-    """DER; traced to an anchor, and within its dates."""
+    """DER; traced to an anchor, and ended so lately at most that documents may still go to it."""
+    peer_not_after_ms: int
+    """Until when it is valid, Unix milliseconds."""
 
 
 def make_contexts(files: TLSFiles, anchors: Sequence[bytes] = ()) -> TLSContexts:
@@ -130,7 +133,7 @@ async def secure(
     try:
         with trio.fail_after(HANDSHAKE_MS_MAX / 1000):
             await tls.do_handshake()
-        return Secured(tls, _peer_certificate_untrusted(tls, now_ms))
+        return Secured(tls, *_peer_certificate_untrusted(tls, now_ms))
     except trio.TooSlowError as error:
         raise await _refused(stream, "no handshake within 5 s") from error
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -157,13 +160,17 @@ def _reason(error: Exception) -> str:
     return "the peer closed the connection"
 
 
-def _peer_certificate_untrusted(tls: trio.SSLStream[trio.abc.Stream], now_ms: int) -> bytes:
-    """Return the leaf that TLS authenticated, after a look at its dates.
+def _peer_certificate_untrusted(
+    tls: trio.SSLStream[trio.abc.Stream], now_ms: int
+) -> tuple[bytes, int]:
+    """Return the leaf that TLS authenticated, and its end, after a look at its dates.
 
-    The dates of its issuers are judged with the badge, which comes from the same authority.
+    The dates of its issuers are judged with the badge, which comes from the same authority; so is
+    one that ended lately, whose peer still gets authority documents.
     Raises: MalformedError, LimitExceededError, ExpiredError.
     """
     certificate = tls.getpeercert(binary_form=True)
     assert isinstance(certificate, bytes), "CERT_REQUIRED lets nobody through without one"
-    check_link_dates_untrusted(certificate, now_ms)
-    return certificate
+    start_ms, end_ms = link_dates_untrusted(certificate)
+    check_dates(start_ms, end_ms + CONTROL_GRACE_MS, now_ms)
+    return certificate, end_ms

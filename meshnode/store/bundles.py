@@ -30,6 +30,7 @@ from meshnode.store.records import BundleRecord, BundleSummary, Cursor, Evidence
 from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
 from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, ReceivedRow, table
+from meshnode.store.sealing import Seals, bundle_seat
 from meshnode.store.statements import (
     INSERT_AUTHOR,
     INSERT_BUNDLE,
@@ -248,7 +249,8 @@ def _insert(
     tx: Transaction, fresh: dict[int, BundleRecord], authors: dict[NodeId, int]
 ) -> list[int]:
     """Insert rows; return the positions of those whose name another bundle bears already."""
-    rows = [_row(record, authors[record.author]) for record in fresh.values()]
+    seals = Seals(tx.connection)
+    rows = [_row(record, authors[record.author], seals) for record in fresh.values()]
     refused: list[int] = []
     if run_many(tx.connection, INSERT_BUNDLE, rows) != len(rows):
         held = has_many(tx.connection, [record.short_id for record in fresh.values()])
@@ -262,10 +264,11 @@ def _insert(
     return refused
 
 
-def _row(record: BundleRecord, author: int) -> tuple[Any, ...]:
+def _row(record: BundleRecord, author: int, seals: Seals) -> tuple[Any, ...]:
     """Return the values of `BUNDLE_COLUMNS`. Plain ints: the driver is slow with subclasses."""
+    key = signed64(record.short_id)
     return (
-        signed64(record.short_id),
+        key,
         record.digest,
         author,
         record.incarnation,
@@ -283,7 +286,7 @@ def _row(record: BundleRecord, author: int) -> tuple[Any, ...]:
         int(record.is_own),
         size_class_of(record.size_bytes),
         int(record.kind in _SUPERSEDING),
-        record.raw,
+        seals.seal(bundle_seat(key, record.expires_ms), record.raw),
     )
 
 
@@ -346,9 +349,13 @@ def known_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
 
 
 def raw_many(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, tuple[bytes, int]]:
-    """Return container and hop count of those of `ids` that are held."""
+    """Return container and hop count of those of `ids` that are held. Raises: SealBrokenError."""
     keys = [signed64(short_id) for short_id in ids]
-    return {unsigned64(key): (raw, hops) for key, raw, hops in select_many(conn, SELECT_RAW, keys)}
+    seals = Seals(conn)
+    return {
+        unsigned64(key): (seals.open(bundle_seat(key, expires_ms), raw), hops)
+        for key, raw, hops, expires_ms in select_many(conn, SELECT_RAW, keys)
+    }
 
 
 def summaries(conn: Connection, ids: Sequence[ShortId]) -> list[BundleSummary]:
@@ -417,9 +424,17 @@ def unreceived(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[Bun
 
 
 def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[bytes]:
-    """Return the containers of one kind in the order in which they came; cost as `by_kind`."""
-    query = _of_kind(select(_BUNDLE.c.raw), kind).order_by(_BUNDLE.c.key).limit(limit)
-    return list(conn.execute(query).scalars())
+    """Return the containers of one kind in the order in which they came; cost as `by_kind`.
+
+    Raises: SealBrokenError.
+    """
+    columns = select(_BUNDLE.c.short_id, _BUNDLE.c.expires_ms, _BUNDLE.c.raw)
+    query = _of_kind(columns, kind).order_by(_BUNDLE.c.key).limit(limit)
+    seals = Seals(conn)
+    return [
+        seals.open(bundle_seat(key, expires_ms), raw)
+        for key, expires_ms, raw in conn.execute(query)
+    ]
 
 
 def by_slot(conn: Connection, kind: Kind, scope: bytes, index: int) -> list[BundleSummary]:

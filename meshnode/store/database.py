@@ -28,6 +28,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from meshnode.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
 from meshnode.store.schema import METADATA
+from meshnode.store.sealing import VAULT, is_unsealed, seal_store
+from meshnode.vault.vault import Vault
 from protocol.limits import STORE_READERS_MAX
 
 __all__ = [
@@ -39,7 +41,7 @@ __all__ = [
     "translated",
 ]
 
-SCHEMA_VERSIONS: Final = ("0001", "0003")
+SCHEMA_VERSIONS: Final = ("0001", "0002", "0003", "0004")
 """Every schema this build can open, oldest first; the last is the one it works with."""
 
 # auto_vacuum must come before anything is written, journal_mode included, or it stays off.
@@ -74,12 +76,17 @@ class Database:
         """True where reads and writes go over one connection and must take turns."""
         return self.reader is self.writer
 
-    def compact(self) -> None:
-        """Give freed pages back to the disk and empty the log. Raises: StoreError."""
+    def compact(self) -> bool:
+        """Give freed pages back to the disk and empty the log; False if a reader kept it.
+
+        Raises: StoreError.
+        """
         with translated(), self.writer.connect() as connection:
             driver: Any = connection.connection.dbapi_connection
             # `execute` would free a single page: the pragma returns a row for each one.
-            driver.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+            driver.executescript("PRAGMA incremental_vacuum;")
+            is_busy, *_pages = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not is_busy
 
     def close(self) -> None:
         """Close every connection; the last one copies the log into the file."""
@@ -87,28 +94,38 @@ class Database:
         self.writer.dispose()
 
 
-def open_database(path: Path | None) -> Database:
+def open_database(path: Path | None, vault: Vault | None = None) -> Database:
     """Open or create the database, at the schema of this build; None is one in memory.
 
-    Raises: SchemaTooNewError, StoreCorruptError, StoreError.
+    With a vault, what lies there unsealed is sealed before anything else is done.
+    Raises: SchemaTooNewError, StoreCorruptError, StoreError; LockedError where rows are to be
+    sealed for an agent whose vault is locked.
     """
     with translated():
         if path is None:
-            writer = _engine("", StaticPool, _WRITER_PRAGMAS)
+            writer = _engine("", StaticPool, _WRITER_PRAGMAS, vault)
             with writer.begin() as connection:
                 _create(connection)
             return Database(writer, writer)
         _create_private(path)
-        writer = _engine(str(path), QueuePool, _WRITER_PRAGMAS, pool_size=1, max_overflow=0)
-        try:
-            _upgrade(writer)
-        except BaseException:
-            writer.dispose()
-            raise
+        writer = _engine(str(path), QueuePool, _WRITER_PRAGMAS, vault, pool_size=1, max_overflow=0)
         reader = _engine(
-            str(path), QueuePool, _READER_PRAGMAS, pool_size=STORE_READERS_MAX, max_overflow=0
+            str(path),
+            QueuePool,
+            _READER_PRAGMAS,
+            vault,
+            pool_size=STORE_READERS_MAX,
+            max_overflow=0,
         )
-        return Database(writer, reader)
+        database = Database(writer, reader)
+        try:
+            if _upgrade(writer, vault):
+                # What was in clear still lies in the log, and in pages that are free now.
+                database.compact()
+        except BaseException:
+            database.close()
+            raise
+        return database
 
 
 def _create_private(path: Path) -> None:
@@ -119,7 +136,9 @@ def _create_private(path: Path) -> None:
         raise StoreError(f"cannot open {path}: {error.strerror}") from error
 
 
-def _engine(name: str, pool: type[Pool], pragmas: tuple[str, ...], **options: Any) -> Engine:
+def _engine(
+    name: str, pool: type[Pool], pragmas: tuple[str, ...], vault: Vault | None, **options: Any
+) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=name),
         poolclass=pool,
@@ -131,7 +150,9 @@ def _engine(name: str, pool: type[Pool], pragmas: tuple[str, ...], **options: An
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
+        # Found again by whoever reads or writes a sealed column on this connection.
+        record.info[VAULT] = vault
         # The driver's own transactions begin too late and end before a savepoint.
         connection.isolation_level = None
         for pragma in pragmas:
@@ -156,19 +177,23 @@ def _create(connection: Connection) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": SCHEMA_VERSIONS[-1]})
 
 
-def _upgrade(writer: Engine) -> None:
+def _upgrade(writer: Engine, vault: Vault | None) -> bool:
+    """Bring schema and seals up to this build in one transaction; True if rows were sealed."""
     with writer.begin() as connection:
         version = _version(connection)
-        if version == SCHEMA_VERSIONS[-1]:
-            return
         if version is not None and version not in SCHEMA_VERSIONS:
             raise SchemaTooNewError(
                 f"the store has schema {version}; this build knows {SCHEMA_VERSIONS[-1]}"
             )
-        # Imported here: most starts find the schema current and need no alembic.
-        from meshnode.store.upgrade import upgrade
+        if version != SCHEMA_VERSIONS[-1]:
+            # Imported here: most starts find the schema current and need no alembic.
+            from meshnode.store.upgrade import upgrade
 
-        upgrade(connection)
+            upgrade(connection)
+        if vault is None or not is_unsealed(connection):
+            return False
+        seal_store(connection)
+        return True
 
 
 def _version(connection: Connection) -> str | None:

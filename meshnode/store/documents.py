@@ -1,4 +1,6 @@
-"""Authority documents in force, one per class and scope. What may be put here is not judged here.
+"""Authority documents in force, one per class and scope, and the time that they prove.
+
+What may be put here is not judged here.
 
 Source: wire-format 7, security 2.9.
 """
@@ -8,21 +10,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import DocumentRecord
-from meshnode.store.schema import DocumentRow, table
+from meshnode.store.schema import DocumentRow, TimeFloorRow, table
+from meshnode.store.sealing import Seals, document_seat
 from protocol.limits import DOCUMENTS_HELD_MAX
 
 __all__ = [
     "DocumentKey",
     "all_documents",
     "all_raw",
+    "count_of_class",
+    "drop",
     "get",
     "has_room",
     "put",
+    "raise_time_floor",
     "raw_many",
+    "time_floor_ms",
     "versions",
 ]
 
@@ -30,6 +37,7 @@ DocumentKey: TypeAlias = tuple[int, bytes]
 """Class and scope."""
 
 _DOCUMENT = table(DocumentRow)
+_FLOOR = table(TimeFloorRow)
 
 
 def put(tx: Transaction, document: DocumentRecord) -> None:
@@ -38,6 +46,7 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
     The caller has checked it in this transaction (wire-format 7.6).
     """
     key = (document.document_class, document.scope)
+    seat = document_seat(*key, document.received_ms)
     tx.connection.execute(delete(_DOCUMENT).where(*_is(key)))
     tx.connection.execute(
         insert(_DOCUMENT).values(
@@ -46,7 +55,7 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
             epoch=document.epoch,
             version=document.version,
             digest=document.digest,
-            raw=document.raw,
+            raw=Seals(tx.connection).seal(seat, document.raw),
             received_ms=document.received_ms,
         )
     )
@@ -55,7 +64,7 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
 def get(conn: Connection, key: DocumentKey) -> DocumentRecord | None:
     """Return the document in force for one class and scope."""
     row = conn.execute(select(_DOCUMENT).where(*_is(key))).first()
-    return None if row is None else _document(row)
+    return None if row is None else _document(row, Seals(conn))
 
 
 def versions(conn: Connection) -> dict[DocumentKey, tuple[int, int]]:
@@ -75,6 +84,34 @@ def has_room(conn: Connection) -> bool:
     return int(count) < DOCUMENTS_HELD_MAX
 
 
+def count_of_class(conn: Connection, document_class: int) -> int:
+    """Return how many documents of one class are held."""
+    query = select(func.count()).select_from(_DOCUMENT)
+    query = query.where(_DOCUMENT.c.document_class == document_class)
+    return int(conn.execute(query).scalar_one())
+
+
+def drop(tx: Transaction, keys: Collection[DocumentKey]) -> None:
+    """Forget documents whose time is over."""
+    for key in keys:
+        tx.connection.execute(delete(_DOCUMENT).where(*_is(key)))
+
+
+def time_floor_ms(conn: Connection) -> int:
+    """Return the time than which it is surely later, Unix milliseconds; 0 if none was proven."""
+    found = conn.execute(select(_FLOOR.c.floor_ms)).scalar()
+    return 0 if found is None else int(found)
+
+
+def raise_time_floor(tx: Transaction, floor_ms: int) -> None:
+    """Keep a signed time; one that is not later than that held changes nothing."""
+    held = tx.connection.execute(select(_FLOOR.c.floor_ms)).scalar()
+    if held is None:
+        tx.connection.execute(insert(_FLOOR).values(key=1, floor_ms=floor_ms))
+    elif floor_ms > held:
+        tx.connection.execute(update(_FLOOR).values(floor_ms=floor_ms))
+
+
 def raw_many(conn: Connection, keys: Collection[DocumentKey]) -> list[bytes]:
     """Return the documents of `keys` as received, roots first."""
     wanted = set(keys)
@@ -89,7 +126,8 @@ def all_raw(conn: Connection) -> list[bytes]:
 def all_documents(conn: Connection) -> list[DocumentRecord]:
     """Return every document in force by class and scope."""
     query = select(_DOCUMENT).order_by(_DOCUMENT.c.document_class, _DOCUMENT.c.scope)
-    return [_document(row) for row in conn.execute(query)]
+    seals = Seals(conn)
+    return [_document(row, seals) for row in conn.execute(query)]
 
 
 def _key(document: DocumentRecord) -> DocumentKey:
@@ -100,13 +138,14 @@ def _is(key: DocumentKey) -> tuple[Any, ...]:
     return (_DOCUMENT.c.document_class == int(key[0]), _DOCUMENT.c.scope == key[1])
 
 
-def _document(row: Row[Any]) -> DocumentRecord:
+def _document(row: Row[Any], seals: Seals) -> DocumentRecord:
+    seat = document_seat(row.document_class, row.scope, row.received_ms)
     return DocumentRecord(
         document_class=row.document_class,
         scope=row.scope,
         epoch=row.epoch,
         version=row.version,
         digest=row.digest,
-        raw=row.raw,
+        raw=seals.open(seat, row.raw),
         received_ms=row.received_ms,
     )

@@ -29,6 +29,7 @@ from meshnode.store.index import Changes, Index
 from meshnode.store.records import BundleSummary
 from meshnode.store.schema import NodeRow, table
 from meshnode.store.statements import signed64, unsigned64
+from meshnode.vault.vault import Vault
 from protocol.limits import (
     STORE_BYTES_DEFAULT,
     STORE_READERS_MAX,
@@ -127,7 +128,11 @@ class _Job(Generic[T]):
 class Store:
     """One open store; made by `open_store`."""
 
-    def __init__(self, database: Database, runtime: Runtime, bytes_max: int) -> None:
+    def __init__(
+        self, database: Database, runtime: Runtime, bytes_max: int, vault: Vault | None = None
+    ) -> None:
+        self.vault = vault
+        """Seals and opens columns; None in tests and simulations, whose rows lie open."""
         self.bytes_max = bytes_max
         """Bytes that bundles may be charged with, containers and `STORE_ROW_BYTES` each."""
         self.incarnation = 0
@@ -196,10 +201,13 @@ class Store:
                 return await self._runtime.run_blocking(self._read, work)
         return await self._runtime.run_blocking(self._read, work, limiter=self._readers)
 
-    async def compact(self) -> None:
-        """Give freed pages back to the disk and empty the log. Raises: StoreError."""
+    async def compact(self) -> bool:
+        """Give freed pages back to the disk and empty the log; False if a reader kept it.
+
+        Raises: StoreError.
+        """
         async with self._turn:
-            await self._runtime.run_blocking(self._database.compact)
+            return await self._runtime.run_blocking(self._database.compact)
 
     async def close(self) -> None:
         """Finish what waits and close the files; further calls raise StoreError."""
@@ -216,8 +224,10 @@ class Store:
             self.index.load(connection)
 
     def _identity(self, connection: Connection) -> int:
-        row = connection.execute(select(_NODE.c.incarnation)).first()
+        row = connection.execute(select(_NODE.c.incarnation, _NODE.c.is_sealed)).first()
         if row is not None:
+            if row[1] and self.vault is None:
+                raise StoreError("the store is sealed: it opens with the keys of its home only")
             return int(row[0])
         incarnation = int.from_bytes(self._runtime.entropy(4), "big")
         connection.execute(
@@ -227,6 +237,7 @@ class Store:
                 seq=0,
                 hlc=0,
                 created_ms=self._runtime.now_ms(),
+                is_sealed=int(self.vault is not None),
             )
         )
         return incarnation
@@ -275,14 +286,20 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    path: Path | None, runtime: Runtime, *, bytes_max: int = STORE_BYTES_DEFAULT
+    path: Path | None,
+    runtime: Runtime,
+    *,
+    bytes_max: int = STORE_BYTES_DEFAULT,
+    vault: Vault | None = None,
 ) -> AsyncIterator[Store]:
     """Open the store at `path`, or one in memory; on leaving, finish what waits and close it.
 
-    Raises: SchemaTooNewError, StoreCorruptError, StoreError.
+    With a vault its rows are sealed, those of an older store before anything else is done.
+    Raises: SchemaTooNewError, StoreCorruptError, StoreError; LockedError where an older store is
+    to be sealed and the vault is locked.
     """
-    database = await runtime.run_blocking(open_database, path)
-    store = Store(database, runtime, bytes_max)
+    database = await runtime.run_blocking(open_database, path, vault)
+    store = Store(database, runtime, bytes_max, vault)
     try:
         await runtime.run_blocking(store._open)
         yield store

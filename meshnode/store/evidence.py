@@ -12,9 +12,10 @@ from sqlalchemy import Connection, func, insert, select
 from meshnode.store.engine import Transaction
 from meshnode.store.records import EvidenceRecord
 from meshnode.store.schema import EvidenceRow, table
+from meshnode.store.sealing import Seals, evidence_seat
 from protocol.limits import EVIDENCE_MAX
 
-__all__ = ["list_evidence", "note_equivocation"]
+__all__ = ["evidence_count", "list_evidence", "note_equivocation"]
 
 _EVIDENCE = table(EvidenceRow)
 
@@ -28,6 +29,7 @@ def note_equivocation(tx: Transaction, found: EvidenceRecord) -> bool:
     count = tx.connection.execute(select(func.count()).select_from(_EVIDENCE)).scalar_one()
     if count >= EVIDENCE_MAX or tx.connection.execute(held).first() is not None:
         return False
+    seat = evidence_seat(found.subject, raw_hash, found.at_ms)
     tx.connection.execute(
         insert(_EVIDENCE).values(
             at_ms=found.at_ms,
@@ -35,16 +37,28 @@ def note_equivocation(tx: Transaction, found: EvidenceRecord) -> bool:
             subject=found.subject,
             first_digest=found.first_digest,
             raw_hash=raw_hash,
-            raw=found.raw,
+            raw=Seals(tx.connection).seal(seat, found.raw),
         )
     )
     return True
 
 
+def evidence_count(conn: Connection) -> int:
+    """Return how many proofs are held."""
+    return int(conn.execute(select(func.count()).select_from(_EVIDENCE)).scalar_one())
+
+
 def list_evidence(conn: Connection, limit: int = EVIDENCE_MAX) -> list[EvidenceRecord]:
     """Return the proofs held, oldest first."""
     query = select(_EVIDENCE).order_by(_EVIDENCE.c.key).limit(limit)
+    seals = Seals(conn)
     return [
-        EvidenceRecord(row.at_ms, row.node, row.subject, row.first_digest, row.raw)
+        EvidenceRecord(
+            row.at_ms,
+            row.node,
+            row.subject,
+            row.first_digest,
+            seals.open(evidence_seat(row.subject, row.raw_hash, row.at_ms), row.raw),
+        )
         for row in conn.execute(query)
     ]

@@ -35,6 +35,13 @@ from meshnode.store.schema import (
     SendingChainRow,
     table,
 )
+from meshnode.store.sealing import (
+    Seals,
+    network_key_seat,
+    prekey_seat,
+    receiving_seat,
+    sending_seat,
+)
 from protocol.chains import (
     ReceivingChain,
     SendingChain,
@@ -115,7 +122,9 @@ class KeyPurpose(IntEnum):
     NETWORK = 1
     """Keys the short ids of the whole network."""
     ZONE_SOS = 2
-    """Opens the SOS of a zone."""
+    """Opens the SOS of a zone; the only one that needs the agent (`sealing.network_key_seat`)."""
+    KNOCK = 3
+    """Lets a dial through to TLS, for a week; its id begins with the number of the week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +154,30 @@ def put_network_key(
         _NETWORK_KEY.c.purpose == int(purpose), _NETWORK_KEY.c.key_id == key_id
     )
     if tx.connection.execute(is_held).first() is None:
+        seat = network_key_seat(int(purpose), key_id, now_ms)
+        sealed = Seals(tx.connection).seal(seat, key)
         tx.connection.execute(
             insert(_NETWORK_KEY).values(
-                purpose=int(purpose), key_id=key_id, key=key, since_ms=now_ms
+                purpose=int(purpose), key_id=key_id, key=sealed, since_ms=now_ms
             )
         )
 
 
 def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:
-    """Return {key id: key} of one purpose, the newest first."""
+    """Return {key id: key} of one purpose, the newest first.
+
+    Raises: LockedError for the SOS keys of a locked device; SealBrokenError.
+    """
     query = (
-        select(_NETWORK_KEY.c.key_id, _NETWORK_KEY.c.key)
+        select(_NETWORK_KEY)
         .where(_NETWORK_KEY.c.purpose == int(purpose))
         .order_by(_NETWORK_KEY.c.since_ms.desc(), _NETWORK_KEY.c.key_id)
     )
-    return {row[0]: row[1] for row in conn.execute(query)}
+    seals = Seals(conn)
+    return {
+        row.key_id: seals.open(network_key_seat(row.purpose, row.key_id, row.since_ms), row.key)
+        for row in conn.execute(query)
+    }
 
 
 # --- prekeys ---------------------------------------------------------------------------------
@@ -173,26 +191,29 @@ def put_own_prekey(tx: Transaction, secret: PrekeySecret, record: PrekeyRecord) 
     assert secret.prekey_id == record.prekey_id, "both halves are of one prekey"
     if own_prekey(tx.connection, record.prekey_id) is not None:
         return
+    erase_ms = record.issued_ms + PREKEY_ERASE_MS
+    seat = prekey_seat(record.prekey_id, erase_ms)
     tx.connection.execute(
         insert(_OWN_PREKEY).values(
             prekey_id=record.prekey_id,
             issued_ms=record.issued_ms,
             ends_ms=record.ends_ms,
-            erase_ms=record.issued_ms + PREKEY_ERASE_MS,
+            erase_ms=erase_ms,
             suites=record.suites,
             public=record.public,
-            secret=secret.private,
+            secret=Seals(tx.connection).seal(seat, secret.private),
         )
     )
 
 
 def own_prekey(conn: Connection, prekey_id: bytes) -> PrekeySecret | None:
     """Return the private half of a prekey; None if it is not ours or was erased."""
-    query = select(_OWN_PREKEY.c.ends_ms, _OWN_PREKEY.c.secret).where(
-        _OWN_PREKEY.c.prekey_id == prekey_id
-    )
+    query = select(_OWN_PREKEY).where(_OWN_PREKEY.c.prekey_id == prekey_id)
     row = conn.execute(query).first()
-    return None if row is None else PrekeySecret(prekey_id, row[0], row[1])
+    if row is None:
+        return None
+    private = Seals(conn).open(prekey_seat(prekey_id, row.erase_ms), row.secret)
+    return PrekeySecret(prekey_id, row.ends_ms, private)
 
 
 def newest_own_prekey(conn: Connection, at_ms: int | None = None) -> PrekeyRecord | None:
@@ -251,7 +272,7 @@ def start_chain(
     tx: Transaction, chain: SendingChain, scope: bytes, now_ms: int, ends_ms: int
 ) -> None:
     """Keep a new chain; its first state stays, so that keys can be given from any index."""
-    state = encode_sending(chain)
+    state, seals = encode_sending(chain), Seals(tx.connection)
     tx.connection.execute(
         insert(_SENDING).values(
             chain_id=chain.chain_id,
@@ -259,8 +280,8 @@ def start_chain(
             started_ms=now_ms,
             ends_ms=ends_ms,
             is_closed=0,
-            first=state,
-            state=state,
+            first=seals.seal(sending_seat("first", chain.chain_id, ends_ms), state),
+            state=seals.seal(sending_seat("state", chain.chain_id, ends_ms), state),
         )
     )
 
@@ -278,16 +299,16 @@ def open_chains(conn: Connection, now_ms: int) -> list[SendingChainRecord]:
 def sending_chain(conn: Connection, chain_id: bytes) -> SendingChainRecord | None:
     """Return one chain of this node, in whatever state it is."""
     row = conn.execute(select(_SENDING).where(_SENDING.c.chain_id == chain_id)).first()
-    return None if row is None else _sending(row)
+    return None if row is None else _sending(row, Seals(conn))
 
 
 def advance_chain(tx: Transaction, chain: SendingChain) -> None:
     """Keep the state after a message; its key must not be used again."""
-    tx.connection.execute(
-        update(_SENDING)
-        .where(_SENDING.c.chain_id == chain.chain_id)
-        .values(state=encode_sending(chain))
-    )
+    here = _SENDING.c.chain_id == chain.chain_id
+    ends_ms = tx.connection.execute(select(_SENDING.c.ends_ms).where(here)).scalar_one()
+    seat = sending_seat("state", chain.chain_id, ends_ms)
+    state = Seals(tx.connection).seal(seat, encode_sending(chain))
+    tx.connection.execute(update(_SENDING).where(here).values(state=state))
 
 
 def close_chain(tx: Transaction, chain_id: bytes) -> None:
@@ -302,9 +323,12 @@ def secret_at(conn: Connection, chain_id: bytes, index: int) -> bytes | None:
 
     Cost: about 5 µs per index.
     """
-    query = select(_SENDING.c.first).where(_SENDING.c.chain_id == chain_id)
-    first = conn.execute(query).scalar()
-    return None if first is None else seed_at(decode_sending(first), index)
+    query = select(_SENDING.c.first, _SENDING.c.ends_ms).where(_SENDING.c.chain_id == chain_id)
+    row = conn.execute(query).first()
+    if row is None:
+        return None
+    first = Seals(conn).open(sending_seat("first", chain_id, row.ends_ms), row.first)
+    return seed_at(decode_sending(first), index)
 
 
 def _chains(
@@ -315,13 +339,15 @@ def _chains(
         .where(_SENDING.c.is_closed == 0, _SENDING.c.ends_ms > now_ms, *conditions)
         .order_by(_SENDING.c.started_ms.desc(), _SENDING.c.chain_id)
     )
-    found = [_sending(row) for row in conn.execute(query)]
+    seals = Seals(conn)
+    found = [_sending(row, seals) for row in conn.execute(query)]
     return [record for record in found if record.chain.index < CHAIN_MESSAGES_MAX]
 
 
-def _sending(row: Row[Any]) -> SendingChainRecord:
+def _sending(row: Row[Any], seals: Seals) -> SendingChainRecord:
+    state = seals.open(sending_seat("state", row.chain_id, row.ends_ms), row.state)
     return SendingChainRecord(
-        decode_sending(row.state), row.scope, row.started_ms, row.ends_ms, bool(row.is_closed)
+        decode_sending(state), row.scope, row.started_ms, row.ends_ms, bool(row.is_closed)
     )
 
 
@@ -380,11 +406,14 @@ def receiving_chain(
     conn: Connection, chain_id: bytes, author: NodeId
 ) -> tuple[ReceivingChain, bytes] | None:
     """Return a chain of `author` and the scope it is for, None if its keys are not here."""
-    query = select(_RECEIVING.c.state, _RECEIVING.c.scope).where(
+    query = select(_RECEIVING).where(
         _RECEIVING.c.chain_id == chain_id, _RECEIVING.c.author == author
     )
     row = conn.execute(query).first()
-    return None if row is None else (decode_receiving(row[0]), row[1])
+    if row is None:
+        return None
+    state = Seals(conn).open(receiving_seat(chain_id, author, row.ends_ms), row.state)
+    return decode_receiving(state), row.scope
 
 
 def put_receiving_chain(
@@ -392,7 +421,9 @@ def put_receiving_chain(
 ) -> None:
     """Keep the state of a chain of `author` in the place of the one before."""
     here = (_RECEIVING.c.chain_id == chain.chain_id, _RECEIVING.c.author == author)
-    values = {"scope": scope, "ends_ms": ends_ms, "state": encode_receiving(chain)}
+    seat = receiving_seat(chain.chain_id, author, ends_ms)
+    state = Seals(tx.connection).seal(seat, encode_receiving(chain))
+    values = {"scope": scope, "ends_ms": ends_ms, "state": state}
     changed = tx.connection.execute(update(_RECEIVING).where(*here).values(values)).rowcount
     if not changed:
         tx.connection.execute(

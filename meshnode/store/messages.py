@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import (
@@ -24,6 +34,7 @@ from meshnode.store.records import (
     RecipientState,
 )
 from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, UnopenedRow, table
+from meshnode.store.sealing import Seals, ledger_seat, message_seat
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import BundleId, NodeId, ShortId
 from protocol.limits import Kind
@@ -101,12 +112,11 @@ def add_outgoing(
 
 def note_waiting(tx: Transaction, key: MessageKey, now_ms: int, detail: str) -> None:
     """Write down, once per reason, that a recipient's key is missing."""
-    query = select(_LEDGER.c.key).where(
-        _LEDGER.c.message == key,
-        _LEDGER.c.event == LedgerEvent.WAITING.value,
-        _LEDGER.c.detail == detail,
+    query = select(_LEDGER).where(
+        _LEDGER.c.message == key, _LEDGER.c.event == LedgerEvent.WAITING.value
     )
-    if tx.connection.execute(query).first() is None:
+    seals = Seals(tx.connection)
+    if detail not in [_entry(row, seals).detail for row in tx.connection.execute(query)]:
         note(tx, key, now_ms, LedgerEvent.WAITING, detail=detail)
 
 
@@ -118,7 +128,7 @@ def waiting(conn: Connection, limit: int) -> list[MessageRecord]:
         .order_by(_MESSAGE.c.key)
         .limit(limit)
     )
-    return [_message(row) for row in conn.execute(query)]
+    return _messages(conn, query)
 
 
 def set_bundle(
@@ -309,7 +319,14 @@ def note(
     detail: str = "",
 ) -> None:
     """Add a line to the ledger of a message."""
-    line = {"message": key, "at_ms": at_ms, "event": event.value, "node": node, "detail": detail}
+    seat = ledger_seat(key, at_ms, event.value, node)
+    line = {
+        "message": key,
+        "at_ms": at_ms,
+        "event": event.value,
+        "node": node,
+        "detail": Seals(tx.connection).seal(seat, detail.encode()),
+    }
     tx.connection.execute(_ADD_LINE, line)
 
 
@@ -359,10 +376,8 @@ def recipients(conn: Connection, key: MessageKey) -> list[RecipientRecord]:
 def ledger(conn: Connection, key: MessageKey) -> list[LedgerEntry]:
     """Return the story of a message in the order in which it became known."""
     query = select(_LEDGER).where(_LEDGER.c.message == key).order_by(_LEDGER.c.key)
-    return [
-        LedgerEntry(row.at_ms, LedgerEvent(row.event), row.node, row.detail)
-        for row in conn.execute(query)
-    ]
+    seals = Seals(conn)
+    return [_entry(row, seals) for row in conn.execute(query)]
 
 
 def counts(conn: Connection) -> dict[MessageState, int]:
@@ -384,15 +399,19 @@ def _add(
     short_id: ShortId | None = None,
     digest: bytes | None = None,
 ) -> MessageKey:
+    kind, seq = int(new.kind), signed64(new.id.seq)
+    seat = message_seat(
+        new.id.author, new.id.incarnation, seq, direction.value, kind, new.expires_ms
+    )
     made = tx.connection.execute(
         insert(_MESSAGE).values(
             author=new.id.author,
             incarnation=new.id.incarnation,
-            seq=signed64(new.id.seq),
+            seq=seq,
             direction=direction.value,
             scope=new.scope,
-            kind=int(new.kind),
-            text=new.text,
+            kind=kind,
+            text=Seals(tx.connection).seal(seat, new.text.encode()),
             created_ms=new.created_ms,
             expires_ms=new.expires_ms,
             received_ms=new.received_ms,
@@ -424,8 +443,7 @@ def _pending(conn: Connection, key: MessageKey) -> int:
 
 
 def _one(conn: Connection, condition: ColumnElement[bool]) -> MessageRecord | None:
-    row = conn.execute(select(_MESSAGE).where(condition)).first()
-    return None if row is None else _message(row)
+    return next(iter(_messages(conn, select(_MESSAGE).where(condition).limit(1))), None)
 
 
 def _list(
@@ -437,17 +455,32 @@ def _list(
         .order_by(_MESSAGE.c.key)
         .limit(limit)
     )
-    return [_message(row) for row in conn.execute(query)]
+    return _messages(conn, query)
 
 
-def _message(row: Row[Any]) -> MessageRecord:
+def _messages(conn: Connection, query: Select[Any]) -> list[MessageRecord]:
+    """Raises: LockedError, SealBrokenError."""
+    seals = Seals(conn)
+    return [_message(row, seals) for row in conn.execute(query)]
+
+
+def _entry(row: Row[Any], seals: Seals) -> LedgerEntry:
+    seat = ledger_seat(row.message, row.at_ms, row.event, row.node)
+    detail = seals.open(seat, row.detail).decode()
+    return LedgerEntry(row.at_ms, LedgerEvent(row.event), row.node, detail)
+
+
+def _message(row: Row[Any], seals: Seals) -> MessageRecord:
+    seat = message_seat(
+        row.author, row.incarnation, row.seq, row.direction, row.kind, row.expires_ms
+    )
     return MessageRecord(
         key=row.key,
         id=BundleId(row.author, row.incarnation, unsigned64(row.seq)),
         direction=Direction(row.direction),
         scope=row.scope,
         kind=Kind(row.kind),
-        text=row.text,
+        text=seals.open(seat, row.text).decode(),
         created_ms=row.created_ms,
         expires_ms=row.expires_ms,
         received_ms=row.received_ms,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from meshnode.store.engine import Transaction
 from meshnode.store.records import PeerRecord
 from meshnode.store.schema import CopyRow, PeerRow, table
+from meshnode.store.sealing import Seals, peer_seat
 from meshnode.store.statements import SELECT_HELD, select_many, signed64, unsigned64
 from protocol.ids import NodeId, ShortId
 from protocol.limits import COPIES_PER_BUNDLE_MAX
@@ -31,8 +32,9 @@ _COPY = table(CopyRow)
 def contact_up(tx: Transaction, node: NodeId, address: str, at_ms: int) -> None:
     """Note that a session with `node` began; an empty address leaves the last known one."""
     values: dict[str, Any] = {"is_up": 1, "last_ms": at_ms, "contacts": _PEER.c.contacts + 1}
+    sealed = Seals(tx.connection).seal(peer_seat(node, at_ms), address.encode())
     if address:
-        values["address"] = address
+        values |= {"address": sealed, "address_ms": at_ms}
     changed = tx.connection.execute(
         update(_PEER).where(_PEER.c.node == node).values(values)
     ).rowcount
@@ -40,7 +42,8 @@ def contact_up(tx: Transaction, node: NodeId, address: str, at_ms: int) -> None:
         tx.connection.execute(
             insert(_PEER).values(
                 node=node,
-                address=address,
+                address=sealed,
+                address_ms=at_ms,
                 is_up=1,
                 first_ms=at_ms,
                 last_ms=at_ms,
@@ -75,13 +78,14 @@ def all_down(tx: Transaction) -> None:
 def list_peers(conn: Connection) -> list[PeerRecord]:
     """Return everybody who was ever met, the last met first."""
     query = select(_PEER).order_by(_PEER.c.is_up.desc(), _PEER.c.last_ms.desc(), _PEER.c.node)
-    return [_peer(row) for row in conn.execute(query)]
+    seals = Seals(conn)
+    return [_peer(row, seals) for row in conn.execute(query)]
 
 
 def get(conn: Connection, node: NodeId) -> PeerRecord | None:
     """Return what is remembered of one node."""
     row = conn.execute(select(_PEER).where(_PEER.c.node == node)).first()
-    return None if row is None else _peer(row)
+    return None if row is None else _peer(row, Seals(conn))
 
 
 def note_copies(
@@ -124,10 +128,10 @@ def copies(conn: Connection, short_ids: Sequence[ShortId]) -> dict[ShortId, set[
     return carriers
 
 
-def _peer(row: Row[Any]) -> PeerRecord:
+def _peer(row: Row[Any], seals: Seals) -> PeerRecord:
     return PeerRecord(
         node=row.node,
-        address=row.address,
+        address=seals.open(peer_seat(row.node, row.address_ms), row.address).decode(),
         is_up=bool(row.is_up),
         first_ms=row.first_ms,
         last_ms=row.last_ms,

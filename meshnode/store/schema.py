@@ -2,8 +2,8 @@
 
 Work is done by Core statements on `Row.__table__`, never through the ORM: it costs five times the
 CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in `statements.py`).
-Columns of `bundle` stand in the order in which they are read; the container comes last so that
-reading the others never touches its overflow pages.
+Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
+they are read; the container comes last so that reading the others never touches its overflow pages.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "BundleRow",
     "ClockRow",
     "CopyRow",
+    "DataKeyRow",
     "DocumentRow",
     "EvidenceRow",
     "GivenRow",
@@ -34,6 +35,7 @@ __all__ = [
     "OwnPrekeyRow",
     "PeerPrekeyRow",
     "PeerRow",
+    "PurgeRow",
     "QuotaRow",
     "ReceiptDueRow",
     "ReceivedRow",
@@ -41,6 +43,7 @@ __all__ = [
     "RecipientRow",
     "ResidenceRow",
     "SendingChainRow",
+    "TimeFloorRow",
     "TombstoneRow",
     "UnopenedRow",
     "table",
@@ -83,6 +86,26 @@ class NodeRow(_Base, table=True):
     seq: int = Field(sa_column=_whole())
     hlc: int = Field(sa_column=_whole())
     created_ms: int = Field(sa_column=_whole())
+    is_sealed: int
+
+
+class DataKeyRow(_Base, table=True):
+    """The wrapped key of one kind of data and one day; its rows are lost with it."""
+
+    __tablename__ = "data_key"
+    kind: int = Field(primary_key=True)
+    day: int = Field(primary_key=True)
+    wrapped: bytes = Field(sa_column=_bytes())
+
+
+class PurgeRow(_Base, table=True):
+    """When a kind of data was purged last, and what went then."""
+
+    __tablename__ = "purge"
+    kind: int = Field(primary_key=True)
+    at_ms: int = Field(sa_column=_whole())
+    row_count: int
+    key_count: int
 
 
 class AuthorRow(_Base, table=True):
@@ -210,6 +233,8 @@ class MessageRow(_Base, table=True):
     """One message for people, either way."""
 
     __tablename__ = "message"
+    # A number is never given twice: it is the cursor of whoever reads on after a purge.
+    __table_args__ = {"sqlite_autoincrement": True}
     key: int | None = Field(default=None, sa_column=_key())
     author: bytes = Field(sa_column=_bytes())
     incarnation: int = Field(sa_column=_whole())
@@ -217,7 +242,7 @@ class MessageRow(_Base, table=True):
     direction: str
     scope: bytes = Field(sa_column=_bytes())
     kind: int
-    text: str
+    text: bytes = Field(sa_column=_bytes())
     created_ms: int = Field(sa_column=_whole())
     expires_ms: int = Field(sa_column=_whole())
     received_ms: int = Field(sa_column=_whole())
@@ -257,7 +282,7 @@ class LedgerRow(_Base, table=True):
     at_ms: int = Field(sa_column=_whole())
     event: str
     node: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    detail: str
+    detail: bytes = Field(sa_column=_bytes())
 
 
 class UnopenedRow(_Base, table=True):
@@ -296,7 +321,8 @@ class PeerRow(_Base, table=True):
 
     __tablename__ = "peer"
     node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    address: str
+    address: bytes = Field(sa_column=_bytes())
+    address_ms: int = Field(sa_column=_whole())
     is_up: int
     first_ms: int = Field(sa_column=_whole())
     last_ms: int = Field(sa_column=_whole())
@@ -316,6 +342,14 @@ class DocumentRow(_Base, table=True):
     digest: bytes = Field(sa_column=_bytes())
     raw: bytes = Field(sa_column=_bytes())
     received_ms: int = Field(sa_column=_whole())
+
+
+class TimeFloorRow(_Base, table=True):
+    """The one row about signed time: it is surely later than this."""
+
+    __tablename__ = "time_floor"
+    key: int = Field(primary_key=True)
+    floor_ms: int = Field(sa_column=_whole())
 
 
 class OwnPrekeyRow(_Base, table=True):

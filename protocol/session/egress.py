@@ -22,6 +22,13 @@ __all__ = ["Egress", "is_reconciliation"]
 _HEAD_BYTES = 3
 _PAGE_BYTES_MAX = IDS_PER_FRAME_MAX * 8 + 64
 _WANTS_BEFORE = TrafficClass.MESSAGE
+_OF_DOCUMENTS = (
+    FrameType.HELLO,
+    FrameType.DOCUMENT_VERSIONS,
+    FrameType.DOCUMENT,
+    FrameType.DOCUMENTS_END,
+)
+"""What every admitted peer may get, however it stands."""
 _SMALL_TALK = (FrameType.PING, FrameType.PONG)
 
 
@@ -85,6 +92,15 @@ class Egress:
         self.outflow = Outflow()
         for frame_type, payload in last:
             self.put(frame_type, payload)
+
+    def keep_documents(self) -> None:
+        """Drop everything but authority documents and the frames around them."""
+        kept = [frame for frame in self._control if frame[0] in _OF_DOCUMENTS]
+        exempt_bytes = self._exempt_bytes
+        self.close([])
+        self._control.extend(kept)
+        self._control_bytes = sum(len(frame) for frame in kept)
+        self._exempt_bytes = exempt_bytes
 
     def take(self, max_bytes: int, now_ms: int) -> bytes:
         """Return whole frames, at most `max_bytes` in all unless the first alone is larger.

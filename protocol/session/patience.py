@@ -67,7 +67,7 @@ class Patience:
         """Return when `due` must be asked next; None while only our own shell can go on."""
         if state in (State.OPENING, State.ADMITTING):
             return self._started_ms + SESSION_HELLO_MS_MAX
-        if state is State.DOCUMENTS:
+        if state in (State.DOCUMENTS, State.PARTING):
             return self._progress_ms + SESSION_STEP_MS_MAX
         if state is not State.LIVE:
             return None

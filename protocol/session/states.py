@@ -28,6 +28,8 @@ class State(Enum):
     """A document that came while live is being saved; frames wait."""
     LIVE = "live"
     """Reconciliation and bundles, until somebody leaves."""
+    PARTING = "parting"
+    """The peer may have documents only: what waits of them is sent, then the BYE."""
     CLOSED = "closed"
     """Nothing more is read; only a BYE is still sent, if it is ours to say."""
 
@@ -39,6 +41,7 @@ class Answer(Enum):
     REFUSE = "refuse"
     ALL_DOCUMENTS = "all documents"
     APPLIED = "applied"
+    RESTRICT = "restrict"
     CLOSE = "close"
     TIMEOUT = "timeout"
     END = "end of link"
@@ -73,8 +76,11 @@ TABLE: dict[tuple[State, Input], State] = {
     (State.DOCUMENTS, FrameType.PONG): State.DOCUMENTS,
     (State.DOCUMENTS, Answer.ALL_DOCUMENTS): State.APPLYING,
     (State.APPLYING, Answer.APPLIED): State.LIVE,
+    (State.APPLYING, Answer.RESTRICT): State.PARTING,
     (State.LIVE, FrameType.DOCUMENT): State.REFRESHING,
     (State.REFRESHING, Answer.APPLIED): State.LIVE,
+    (State.REFRESHING, Answer.RESTRICT): State.PARTING,
+    (State.LIVE, Answer.RESTRICT): State.PARTING,
     **{(State.LIVE, frame): State.LIVE for frame in _LIVE_FRAMES},
     **{(state, end): State.CLOSED for state in State if state is not State.CLOSED for end in _ENDS},
 }
@@ -118,6 +124,8 @@ def render() -> str:
             *staying,
             "",
             "While the session is *admitting*, *applying* or *refreshing*, frames wait unread.",
+            "While it is *parting* they are dropped: the peer is revoked or its badge has expired,",
+            "and only authority documents that wait still go to it.",
             "",
         ]
     )

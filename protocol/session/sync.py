@@ -28,7 +28,7 @@ from protocol.limits import (
     SESSION_DOCUMENTS_MAX,
 )
 from protocol.reconcile.interest import Interest
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import messages
 from protocol.session.egress import Egress, is_reconciliation
 from protocol.session.events import (
@@ -47,6 +47,7 @@ from protocol.session.events import (
     Wanted,
 )
 from protocol.session.exchange import Exchange
+from protocol.session.figures import SessionFigures
 from protocol.session.frames import FrameReader, FrameType
 from protocol.session.patience import Due, Patience
 from protocol.session.reconciliation import Reconciliation
@@ -58,13 +59,15 @@ __all__ = ["SyncSession"]
 
 _READING = (State.OPENING, State.DOCUMENTS, State.LIVE)
 """States in which frames are taken; in the others they wait for the shell."""
+_OVER = (State.PARTING, State.CLOSED)
+"""States in which the peer gets and gives nothing more, but documents that wait."""
 _SIGN_BYTES = 8
 """Payload of PING and PONG."""
 
 assert TABLE[State.LIVE, FrameType.BUNDLE] is State.LIVE
 
 
-class SyncSession:
+class SyncSession(SessionFigures):
     """The session of one link, seen from one end."""
 
     def __init__(self, role: SessionRole, hello: LocalHello, now_ms: int) -> None:
@@ -80,11 +83,8 @@ class SyncSession:
         self._patience = Patience(now_ms, is_initiator=self._is_initiator)
         self._exchange = Exchange(hello.documents)
         self._rounds = Reconciliation(is_initiator=self._is_initiator)
-        self._reconcile_bytes_received = 0
         self._pings = 0
         self._news: list[bytes] = []
-        self.bytes_sent = 0
-        self.bytes_received = 0
         self._handlers = {
             FrameType.HELLO: self._on_hello_untrusted,
             FrameType.DOCUMENT_VERSIONS: self._on_versions_untrusted,
@@ -109,39 +109,9 @@ class SyncSession:
         return self._state in _READING and self._inflow.has_room
 
     @property
-    def is_idle(self) -> bool:
-        """True if no round runs and nothing waits to be sent or acknowledged, either way."""
-        return (
-            self._rounds.is_idle
-            and self._outflow.is_idle
-            and not self._inflow.pending
-            and not self._egress.has_waiting
-        )
-
-    @property
-    def bundles_waiting(self) -> int:
-        """Bundles offered to the session and not yet on the wire."""
-        return self._outflow.waiting
-
-    @property
-    def bundles_sent(self) -> int:
-        """BUNDLE frames sent."""
-        return self._outflow.sent
-
-    @property
-    def bundles_received(self) -> int:
-        """BUNDLE frames received."""
-        return self._inflow.received
-
-    @property
-    def reconcile_bytes(self) -> int:
-        """Bytes of frames that found the difference, both ways, heads counted."""
-        return self._egress.reconcile_bytes + self._reconcile_bytes_received
-
-    @property
-    def round_trips(self) -> int:
-        """Flights of reconciliation, all rounds together."""
-        return self._rounds.round_trips
+    def has_ended(self) -> bool:
+        """True once only a BYE is still to be sent, if it is ours to say."""
+        return self._state is State.CLOSED
 
     def next_event(self) -> Event | None:
         """Return the next thing to act upon, or None."""
@@ -170,6 +140,8 @@ class SyncSession:
             return
         self._now_ms = now_ms
         self.bytes_received += len(data)
+        if self._state is State.PARTING:
+            return
         self._reader.feed(data)
         self._patience.heard(now_ms, self._reader.buffered_bytes)
         self._pump()
@@ -187,6 +159,8 @@ class SyncSession:
         """
         now_ms = self._now_ms if now_ms is None else now_ms
         data = self._egress.take(max_bytes, now_ms)
+        if not data and self._state is State.PARTING:
+            self._end(Answer.CLOSE, CloseCode.REFUSED, "the peer may have documents only")
         if data:
             self.bytes_sent += len(data)
             if self._egress.is_fruitful:
@@ -245,18 +219,43 @@ class SyncSession:
         self._exchange.is_ours_given = True
         self._maybe_apply()
 
-    def documents_applied(self) -> None:
-        """The peer's documents are checked and saved; reconciliation may begin."""
-        if self._state is State.CLOSED:
+    def documents_applied(self, standing: Standing) -> None:
+        """The peer's documents are checked and saved, and it stands so with us now.
+
+        Reconciliation may begin with a peer in full standing; any other gets no further.
+        """
+        if self._state in _OVER:
+            return
+        if standing is not Standing.FULL:
+            self._part()
             return
         self._state = self._after(Answer.APPLIED)
         self._patience.excuse()
-        news, self._news = self._news, []
-        for raw in news:
-            self._egress.put_document(raw)
+        self._give_news()
         # After a change of rosters, what was refused before may be welcome now.
         self._maybe_begin_round()
         self._pump()
+
+    def restrict(self) -> None:
+        """The peer may have documents only: send those that wait, then part with code *refused*.
+
+        Before the session is live nothing changes: `documents_applied` judges anew.
+        """
+        if self._state in (State.LIVE, State.REFRESHING):
+            self._part()
+
+    def _part(self) -> None:
+        self._give_news()
+        self._state = self._after(Answer.RESTRICT)
+        self._rounds.stop()
+        self._egress.keep_documents()
+        self._reader.clear()
+        self._patience.progressed(self._now_ms)
+
+    def _give_news(self) -> None:
+        news, self._news = self._news, []
+        for raw in news:
+            self._egress.put_document(raw)
 
     def tell_documents(self, raws: Sequence[bytes]) -> None:
         """Send documents that came into force here while the session runs.
@@ -265,7 +264,7 @@ class SyncSession:
         """
         if self._state is State.CLOSED:
             return
-        if self._state not in (State.LIVE, State.REFRESHING):
+        if self._state not in (State.LIVE, State.REFRESHING, State.PARTING):
             self._news += raws[: SESSION_DOCUMENTS_MAX - len(self._news)]
             return
         for raw in raws:
@@ -278,7 +277,7 @@ class SyncSession:
 
     def start_round(self) -> None:
         """Reconcile again. Raises: LocalProtocolError at the responder, or if a round runs."""
-        if self._state is State.CLOSED:
+        if self._state in _OVER:
             return
         if self._state not in (State.LIVE, State.REFRESHING) or not self._rounds.may_begin:
             raise LocalProtocolError("only the initiator starts a round, one at a time")
@@ -287,29 +286,29 @@ class SyncSession:
 
     def reconcile(self, sketches: Sketches) -> None:
         """Go on with the round that ReconcileStarting announced, from this snapshot."""
-        if self._state is not State.CLOSED:
+        if self._state not in _OVER:
             self._patience.progressed(self._now_ms)
             self._put_out(self._rounds.start(sketches))
 
     def supply_ids(self, interest: Interest, ids: array[int]) -> None:
         """Give every id of an interest that IdsNeeded named; ignored if none is asked now."""
-        if self._state is not State.CLOSED:
+        if self._state not in _OVER:
             self._put_out(self._rounds.supply_ids(interest, ids))
 
     def offer(self, items: Iterable[Item]) -> None:
         """Queue bundles that the peer lacks, in the order given within each class."""
-        if self._state is not State.CLOSED:
+        if self._state not in _OVER:
             self._outflow.offer(items)
 
     def want(self, ids: Sequence[ShortId]) -> None:
         """Ask the peer for bundles that it holds."""
-        if self._state is not State.CLOSED and not self._egress.put_wants(ids):
+        if self._state not in _OVER and not self._egress.put_wants(ids):
             # A peer that offers without end and reads nothing.
             self.close(CloseCode.LIMIT_EXCEEDED)
 
     def announce(self, items: Iterable[Item]) -> None:
         """Push new small bundles, offer large ones by id; those the peer holds are left out."""
-        if self._state is State.CLOSED:
+        if self._state in _OVER:
             return
         large = self._outflow.announce(items)
         for start in range(0, len(large), IDS_PER_FRAME_MAX):
@@ -325,12 +324,12 @@ class SyncSession:
 
     def supply(self, short_id: ShortId, raw: bytes | None, hops: int) -> None:
         """Give a container that `next_to_supply` named; None if it is no longer held."""
-        if self._state is not State.CLOSED:
+        if self._state not in _OVER:
             self._outflow.supply(short_id, raw, hops)
 
     def acknowledge(self, upto: int, refusals: Sequence[tuple[int, Reception]]) -> None:
         """Tell the peer that everything below `upto` is on disk, or refused as named."""
-        if self._state is State.CLOSED:
+        if self._state in _OVER:
             return
         try:
             ack = self._inflow.acknowledge(upto, refusals)
@@ -359,7 +358,7 @@ class SyncSession:
         raise LocalProtocolError(f"{item.value!r} is no answer while {self._state.value}")
 
     def _send(self, frame_type: FrameType, payload: bytes) -> None:
-        if self._state is State.CLOSED:
+        if self._state in _OVER:
             return
         self._egress.put(frame_type, payload)
         waiting_bytes = self._egress.control_bytes
@@ -414,7 +413,7 @@ class SyncSession:
             self._send(frame_type, payload)
         for traffic_class, pages in output.lists:
             self._egress.put_list(traffic_class, pages)
-        if self._state is not State.CLOSED:
+        if self._state not in _OVER:
             self._events.extend(output.events)
 
     def _maybe_apply(self) -> None:

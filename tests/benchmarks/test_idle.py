@@ -64,7 +64,7 @@ async def test_an_idle_node_wakes_seldom_in_an_hour(
         (device,) = fleet.devices
         await fleet.furnish(device, store, runtime, sealer)
         bearer = MemoryNetwork().bearer(address_of("alone"), b"alone")
-        parts = NodeParts(device.identity, store, runtime, sealer, Gain(), bearer)
+        parts = NodeParts(device.identity, store, runtime, Gain(), bearer, device.desk(sealer))
         async with open_node(parts) as node, trio.open_nursery() as nursery:
             await nursery.start(node.run, Surroundings())
             await trio.sleep(60)

@@ -129,7 +129,7 @@ class _Network:
             if is_new:
                 await self.fleet.furnish(device, store, runtime, sealer)
             bearer = MemoryNetwork().bearer(address_of(name), name.encode())
-            parts = NodeParts(device.identity, store, runtime, sealer, Gain(), bearer)
+            parts = NodeParts(device.identity, store, runtime, Gain(), bearer, device.desk(sealer))
             async with open_node(parts) as node:
                 yield node
 

@@ -26,7 +26,7 @@ from protocol.ids import BundleId, NodeId, ShortId, squad_id_of
 from protocol.limits import KINDS, Kind
 from protocol.reports import Reception
 from protocol.routing.gain import Gain
-from sims.fleet import ZONE, Device, DevicePlan, Fleet, make_fleet
+from sims.fleet import ZONE, Device, DevicePlan, Fleet, make_fleet, memory_certificate
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
 from sims.sealer import StandInSealer
 
@@ -197,10 +197,14 @@ ZONE_SCOPE = Scope.for_zone(ZONE)
 
 @asynccontextmanager
 async def open_rig(
-    plans: Sequence[DevicePlan] = USUAL, *, seed: int = 1, sealing: str = "stand-in"
+    plans: Sequence[DevicePlan] = USUAL,
+    *,
+    seed: int = 1,
+    sealing: str = "stand-in",
+    has_beacons: bool = False,
 ) -> AsyncIterator[Rig]:
     """Give enrolled nodes over fresh stores."""
-    rig = Rig(_fleet(tuple(plans), seed), Tracer(), MemoryNetwork(), {})
+    rig = Rig(_fleet(tuple(plans), seed, has_beacons), Tracer(), MemoryNetwork(), {})
     async with AsyncExitStack() as stack:
         for device in rig.fleet.devices:
             member = await _member(stack, rig, device, seed, sealing)
@@ -209,8 +213,9 @@ async def open_rig(
 
 
 @cache
-def _fleet(plans: tuple[DevicePlan, ...], seed: int) -> Fleet:
-    return make_fleet(plans, seeded_entropy(seed, "authority"), START_MS)
+def _fleet(plans: tuple[DevicePlan, ...], seed: int, has_beacons: bool) -> Fleet:
+    entropy = seeded_entropy(seed, "authority")
+    return make_fleet(plans, entropy, START_MS, has_beacons=has_beacons)
 
 
 async def _member(
@@ -227,9 +232,9 @@ async def _member(
         identity=device.identity,
         store=store,
         runtime=machine.runtime,
-        sealer=sealer,
         router=Gain(),
-        bearer=rig.network.bearer(Address(name, 1), f"link certificate of {name}".encode()),
+        bearer=rig.network.bearer(Address(name, 1), memory_certificate(name)),
+        desk=device.desk(sealer),
     )
     node = await stack.enter_async_context(open_node(parts))
     return Member(device, machine, store, parts, node)

@@ -13,8 +13,10 @@ from meshnode.links.base import Link
 from meshnode.links.memory import memory_link_pair
 from meshnode.metrics import Metrics
 from protocol.errors import AuthenticationError
-from protocol.identity import binding_message
+from protocol.guards import CONTROL_GRACE_MS
+from protocol.identity import Badge, binding_message
 from protocol.limits import BADGE_LIFE_MS
+from protocol.reports import Standing
 from protocol.session import HelloReceived
 from tests.meshnode.rig import Member, Rig, open_rig
 
@@ -42,8 +44,11 @@ def anchors(rig: Rig) -> Sequence[bytes]:
 async def test_a_member_is_admitted_as_who_it_is(autojump_clock: MockClock, rig: Rig) -> None:
     room = Admission(rig["box"].machine.runtime, Metrics())
     for _ in range(2):
-        badge = room.admit(link_to(b"anna's"), hello(rig["anna"], b"anna's"), anchors(rig))
+        badge, standing = room.admit(
+            link_to(b"anna's"), hello(rig["anna"], b"anna's"), anchors(rig)
+        )
         assert badge.node == rig["anna"].id
+        assert standing is Standing.FULL
 
 
 async def test_a_recorded_hello_is_worth_nothing_on_another_link(
@@ -90,7 +95,7 @@ async def test_a_badge_that_was_remembered_still_ends(autojump_clock: MockClock,
     room = Admission(box.machine.runtime, Metrics())
     shown = hello(rig["anna"], b"c")
     room.admit(link_to(b"c"), shown, anchors(rig))
-    box.machine.clock_ahead_ms += BADGE_LIFE_MS + 1
+    box.machine.clock_ahead_ms += BADGE_LIFE_MS + CONTROL_GRACE_MS + 1
     with pytest.raises(AuthenticationError):
         room.admit(link_to(b"c"), shown, anchors(rig))
 
@@ -116,3 +121,66 @@ async def test_memory_is_bounded(
         for name in ("anna", "bruno", "gateway"):
             room.admit(link_to(b"c"), hello(rig[name], b"c"), anchors(rig))
     assert len(room._verified) == 2
+
+
+async def test_a_badge_that_ended_lately_gets_documents_only(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    box, anna = rig["box"], rig["anna"]
+    room = Admission(box.machine.runtime, Metrics())
+    badge, _ = room.admit(link_to(b"c"), hello(anna, b"c"), anchors(rig))
+    ahead_ms = badge.not_after_ms - box.machine.runtime.now_ms()
+    for late_ms, expected in (
+        (0, Standing.FULL),
+        (1, Standing.CONTROL_ONLY),
+        (CONTROL_GRACE_MS, Standing.CONTROL_ONLY),
+        (CONTROL_GRACE_MS + 1, Standing.REFUSED),
+    ):
+        box.machine.clock_ahead_ms = ahead_ms + late_ms
+        assert room.standing(link_to(b"c"), badge, anchors(rig)) is expected
+        if expected is not Standing.REFUSED:
+            assert room.admit(link_to(b"c"), hello(anna, b"c"), anchors(rig))[1] is expected
+
+
+async def test_a_link_certificate_that_ended_lately_does_the_same(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    box, link = rig["box"], link_to(b"c")
+    room = Admission(box.machine.runtime, Metrics())
+    link.peer_not_after_ms = box.machine.runtime.now_ms() - 1
+    badge, standing = room.admit(link, hello(rig["anna"], b"c"), anchors(rig))
+    assert standing is Standing.CONTROL_ONLY
+    link.peer_not_after_ms -= CONTROL_GRACE_MS
+    assert room.standing(link, badge, anchors(rig)) is Standing.REFUSED
+
+
+async def test_documents_have_the_last_word_and_the_worst_one_counts(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    judged, metrics = Standing.REVOKED, Metrics()
+
+    def judge(badge: Badge) -> Standing:
+        assert badge.node == rig["anna"].id
+        return judged
+
+    box, link = rig["box"], link_to(b"c")
+    room = Admission(box.machine.runtime, metrics, judge)
+    badge, standing = room.admit(link, hello(rig["anna"], b"c"), anchors(rig))
+    assert standing is Standing.REVOKED
+    link.peer_not_after_ms = box.machine.runtime.now_ms() - 1
+    assert room.standing(link, badge, anchors(rig)) is Standing.REVOKED
+    judged = Standing.FULL
+    assert room.standing(link, badge, anchors(rig)) is Standing.CONTROL_ONLY
+    judged = Standing.REFUSED
+    with pytest.raises(AuthenticationError):
+        room.admit(link, hello(rig["anna"], b"c"), anchors(rig))
+    assert metrics.value("peers_refused") == 1
+
+
+async def test_an_admitted_badge_is_judged_by_the_roots_of_now(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    room = Admission(rig["box"].machine.runtime, Metrics())
+    badge, _ = room.admit(link_to(b"c"), hello(rig["anna"], b"c"), anchors(rig))
+    async with open_rig(seed=2) as elsewhere:
+        assert room.standing(link_to(b"c"), badge, anchors(elsewhere)) is Standing.REFUSED

@@ -38,6 +38,8 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     bytes_max = 1_000_000
     [routing]
     policy = "epidemic"
+    [security]
+    auto_lock_s = 60
     [trace]
     file = "trace.jsonl"
     """
@@ -47,6 +49,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert (found.discovery.mdns, found.discovery.probe) == (False, False)
     assert (found.store.bytes_max, found.trace.file) == (1_000_000, "trace.jsonl")
     assert found.routing.policy == "epidemic"
+    assert found.security.auto_lock_s == 60
     written = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
     assert {row.key.split(".")[1] for row in settings_table()} == written
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from meshnode.files import make_private_folder, write_private
+from meshnode.files import (
+    erase,
+    finish_replacing,
+    make_private_folder,
+    replace_erasing,
+    write_private,
+)
 
 
 def mode(path: Path) -> int:
@@ -59,3 +65,47 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_private(tmp_path / "key", b"new")
     assert (tmp_path / "victim").read_bytes() == b"safe"
+
+
+def test_what_is_erased_is_overwritten_first(tmp_path: Path) -> None:
+    path, same_blocks = tmp_path / "key", tmp_path / "same blocks"
+    path.write_bytes(b"secret")
+    same_blocks.hardlink_to(path)
+    erase(path)
+    erase(path)
+    assert not path.exists()
+    assert same_blocks.read_bytes() == bytes(6)
+
+
+def test_a_link_is_not_followed_to_erase_something_else(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    (tmp_path / "key").symlink_to(other)
+    with pytest.raises(OSError, match="key"):
+        erase(tmp_path / "key")
+    assert other.read_bytes() == b"precious"
+
+
+def test_what_is_replaced_is_overwritten(tmp_path: Path) -> None:
+    path, same_blocks = tmp_path / "key", tmp_path / "same blocks"
+    replace_erasing(path, b"old")
+    same_blocks.hardlink_to(path)
+    replace_erasing(path, b"new")
+    finish_replacing(path)
+    assert path.read_bytes() == b"new"
+    assert same_blocks.read_bytes() == bytes(3)
+    assert mode(path) == 0o600
+    assert {each.name for each in tmp_path.iterdir()} == {"key", "same blocks"}
+
+
+def test_a_replacement_that_was_cut_off_is_finished(tmp_path: Path) -> None:
+    path, old = tmp_path / "key", tmp_path / ".key.old"
+    path.write_bytes(b"old")
+    old.hardlink_to(path)
+    finish_replacing(path)
+    assert path.read_bytes() == b"old"
+    assert not old.exists()
+    old.write_bytes(b"older")
+    (tmp_path / ".key.new").write_bytes(b"half")
+    finish_replacing(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]

@@ -124,7 +124,9 @@ async def pair(fleet: Fleet, shape: Shape) -> AsyncIterator[Pair]:
         async with open_store(None, machine.runtime) as store:
             await fleet.furnish(device, store, machine.runtime, sealer)
             bearer = network.bearer(address_of(name), f"certificate of {name}".encode())
-            parts = NodeParts(device.identity, store, machine.runtime, sealer, Gain(), bearer)
+            parts = NodeParts(
+                device.identity, store, machine.runtime, Gain(), bearer, device.desk(sealer)
+            )
             async with open_node(parts) as node, trio.open_nursery() as nursery:
                 await nursery.start(node.run, Surroundings())
                 nodes[name] = node

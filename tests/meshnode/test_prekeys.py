@@ -23,10 +23,10 @@ async def test_a_prekey_is_renewed_after_a_day_and_not_before(
     anna = rig["anna"]
     first = await own(anna)
     anna.machine.clock_ahead_ms += PREKEY_RENEW_MS - 1
-    await anna.node.housekeeping.look()
+    await anna.node.require_desk().look()
     assert (await own(anna)).digest == first.digest
     anna.machine.clock_ahead_ms += 1
-    await anna.node.housekeeping.look()
+    await anna.node.require_desk().look()
     second = await own(anna)
     assert second.digest != first.digest
     assert second.header.scope == ZONE_SCOPE
@@ -42,7 +42,7 @@ async def test_others_seal_to_the_newest_and_the_old_one_still_opens(
     early_bundle = bundle_of(await bruno.held(), early.id)
     for member in met.members.values():
         member.machine.clock_ahead_ms += PREKEY_RENEW_MS
-    await anna.node.housekeeping.look()
+    await anna.node.require_desk().look()
     await met.carry("anna", "bruno", Kind.PREKEY)
     late = await bruno.send(anna.scope, "under the new key")
     late_bundle = bundle_of(await bruno.held(), late.id)
@@ -58,12 +58,12 @@ async def test_a_clock_that_was_set_back_makes_one_new_prekey_and_not_more(
     anna = rig["anna"]
     first = await own(anna)
     anna.machine.clock_ahead_ms -= 3_600_000
-    await anna.node.housekeeping.look()
+    await anna.node.require_desk().look()
     second = await own(anna)
     assert second.digest != first.digest, "the newest that travels was made last"
     for _ in range(5):
         anna.machine.clock_ahead_ms += 300_000
-        await anna.node.housekeeping.look()
+        await anna.node.require_desk().look()
         assert (await own(anna)).digest == second.digest
     secret = decode_prekey_untrusted(first.body).prekey_id
     assert await anna.store.read(lambda conn: keyring.own_prekey(conn, secret)) is not None

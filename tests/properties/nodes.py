@@ -16,7 +16,7 @@ from protocol.ids import ShortId
 from protocol.limits import PUSH_BYTES_MAX, SESSION_HELLO_MS_MAX, TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch, SketchSnapshot
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import (
     BundleReceived,
     BundlesAcked,
@@ -39,6 +39,7 @@ from protocol.session import (
     Wanted,
 )
 from protocol.session.frames import FrameReader, FrameType
+from protocol.session.states import State
 
 __all__ = ["IDS_MAX", "ROSTERS_MAX", "Node"]
 
@@ -48,6 +49,14 @@ SYMBOLS = 128
 """Symbols of a sketch here: few, so that a decode fails now and then and lists are used."""
 ROSTER_KEY = (2, b"roster")
 CLASSES = (TrafficClass.SOS, TrafficClass.MESSAGE, TrafficClass.BULK)
+FOR_EVERYBODY = {
+    FrameType.HELLO,
+    FrameType.DOCUMENT_VERSIONS,
+    FrameType.DOCUMENT,
+    FrameType.DOCUMENTS_END,
+    FrameType.BYE,
+}
+"""What may go to a peer that is revoked, or whose badge has expired."""
 ENDS_OF_OUR_OWN = (CloseCode.NORMAL, CloseCode.GOING_AWAY)
 
 
@@ -85,6 +94,7 @@ class Node:
         self.evicted: set[ShortId] = set()
         self.roster = 0
         self.now_ms = 0
+        self.peers_stand = Standing.FULL
         self.dial(self, SessionRole.INITIATOR)
 
     def dial(self, peer: Node, role: SessionRole) -> None:
@@ -93,7 +103,7 @@ class Node:
         self.session = SyncSession(role, hello, self.now_ms)
         self.peer = peer
         self.dialled_ms = self.now_ms
-        self.is_live = False
+        self.is_live = self.is_restricting = False
         self.closed: SessionClosed | None = None
         self.questions: list[Event] = []
         self.documents: list[bytes] = []
@@ -128,6 +138,14 @@ class Node:
             self.session.tell_documents([bytes([self.roster])])
             self.look()
 
+    def doubt(self, standing: Standing) -> None:
+        """Learn that the peer stands otherwise now."""
+        self.peers_stand = standing
+        if standing is not Standing.FULL:
+            self.session.restrict()
+            self.is_restricting |= self.session._state is State.PARTING
+            self.look()
+
     def items(self, ids: Iterable[ShortId]) -> list[Item]:
         held = (each for each in ids if each in self.held)
         return [Item(each, interest_of(each).traffic_class, size_of(each)) for each in held]
@@ -155,7 +173,9 @@ class Node:
                 case SessionClosed(code):
                     is_late = self.now_ms >= self.dialled_ms + SESSION_HELLO_MS_MAX
                     is_timeout = code is CloseCode.TIMEOUT and is_late
-                    assert code in ENDS_OF_OUR_OWN or is_timeout, event
+                    is_doubted = self.is_restricting or self.peer.is_restricting
+                    is_refusal = code is CloseCode.REFUSED and is_doubted
+                    assert code in ENDS_OF_OUR_OWN or is_timeout or is_refusal, event
                     self.closed = event
                     self.is_live = False
                 case _:
@@ -190,7 +210,8 @@ class Node:
             case DocumentsReceived():
                 self.roster = max([self.roster, *(raw[0] for raw in self.documents)])
                 self.documents = []
-                session.documents_applied()
+                self.is_restricting |= self.peers_stand is not Standing.FULL
+                session.documents_applied(self.peers_stand)
             case IdsNeeded(interest):
                 ids = [each for each in self.held if interest_of(each) == interest]
                 session.supply_ids(interest, array("Q", ids))
@@ -248,6 +269,9 @@ class Node:
         while (frame := reader.next_untrusted()) is not None:
             frames.append(frame)
         assert reader.buffered_bytes == 0, "whole frames"
+        if self.is_restricting:
+            assert {frame_type for frame_type, _payload in frames} <= FOR_EVERYBODY
+            self.look()
         assert len(data) <= max_bytes or len(frames) == 1
         self.sent_bytes += len(data)
         self.reconcile_bytes += sum(
@@ -286,4 +310,7 @@ class Node:
             self.store(len(self.unsettled))
         before_bytes = self.sent_bytes
         self.send(1 << 16)
+        if self.is_restricting:
+            # The goodbye comes after everything else has gone.
+            self.send(1 << 16)
         return was_busy or self.sent_bytes > before_bytes

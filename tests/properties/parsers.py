@@ -29,7 +29,6 @@ from protocol.armour import TextForm
 from protocol.canonical import Value, encode
 from protocol.errors import (
     AuthenticationError,
-    ExpiredError,
     IdentityError,
     LimitExceededError,
     MalformedError,
@@ -38,6 +37,7 @@ from protocol.errors import (
 )
 from protocol.limits import ANSWER_BYTES_MAX, FRAME_BYTES_MAX, Kind
 from protocol.reconcile import symbols
+from tests.properties.orders import ORDER_PARSERS
 from tests.properties.sessions import SESSION_PARSERS
 from tests.properties.table import Parser, value_of
 from tests.protocol.enrolling import (
@@ -64,7 +64,6 @@ ANSWER = make_answer()
 ANCHORS = [ROOT.certificate]
 BADGE_CHAIN, LINK_CHAIN = ANSWER.badge_chain, ANSWER.link_chain
 CERTIFICATES = (BADGE_CHAIN[0], BADGE_CHAIN[1], LINK_CHAIN[0], ROOT.certificate)
-DATES = (MalformedError, LimitExceededError, ExpiredError)
 IDENTITY = (MalformedError, LimitExceededError, IdentityError)
 SCOPE = bundle.Scope.for_squad(ZONE, b"squad-id").encode()
 NODE = bytes(range(16))
@@ -235,7 +234,7 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "documents._rule_untrusted",
         of_value(documents._rule_untrusted),
-        (encode([2, 1, [KEYS[0]]]), encode([1, 1, []])),
+        (encode([2, 1, [KEYS[0]], []]), encode([1, 1, [], [bytes(1_952)]])),
     ),
     Parser(
         "documents._member_untrusted",
@@ -323,16 +322,21 @@ PARSERS: tuple[Parser, ...] = (
         IDENTITY,
     ),
     Parser(
+        "identity.read_badge_untrusted",
+        of_chain(lambda chain: identity.read_badge_untrusted(chain, ANCHORS)),
+        (encode(BADGE_CHAIN), encode(LINK_CHAIN)),
+        IDENTITY,
+    ),
+    Parser(
         "identity.verify_link_chain_untrusted",
         of_chain(lambda chain: identity.verify_link_chain_untrusted(chain, ANCHORS, NOW_MS)),
         (encode(LINK_CHAIN), encode(BADGE_CHAIN)),
         IDENTITY,
     ),
     Parser(
-        "identity.check_link_dates_untrusted",
-        lambda data: identity.check_link_dates_untrusted(data, NOW_MS),
+        "identity.link_dates_untrusted",
+        identity.link_dates_untrusted,
         CERTIFICATES,
-        DATES,
     ),
     Parser("identity.check_anchor_untrusted", identity.check_anchor_untrusted, CERTIFICATES[::-1]),
     Parser(
@@ -444,6 +448,7 @@ PARSERS: tuple[Parser, ...] = (
         of_value(audit._entry_untrusted),
         (encode([1, NOW_MS, b"wipe", NODE, 1, bytes(32)]),),
     ),
+    *ORDER_PARSERS,
     *SESSION_PARSERS,
 )
 

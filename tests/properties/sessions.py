@@ -9,7 +9,7 @@ from protocol.errors import LimitExceededError, MalformedError, RemoteProtocolEr
 from protocol.limits import TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import messages
 from protocol.session.egress import is_reconciliation
 from protocol.session.events import (
@@ -54,7 +54,7 @@ def _talk(ends: tuple[SyncSession, SyncSession], rounds: int) -> None:
                 elif isinstance(event, DocumentsWanted):
                     end.supply_documents([b"document"])
                 elif isinstance(event, DocumentsReceived):
-                    end.documents_applied()
+                    end.documents_applied(Standing.FULL)
             other.receive_data(end.data_to_send(1 << 20, 0), 0)
 
 
@@ -221,7 +221,7 @@ def _whole_session(data: bytes) -> object:
         if isinstance(event, HelloReceived):
             session.admit(bytes(16))
         elif isinstance(event, DocumentsReceived):
-            session.documents_applied()
+            session.documents_applied(Standing.FULL)
         elif isinstance(event, SessionClosed):
             break
     return session.data_to_send(1 << 20, 0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from meshnode.bench.reconcile import Held, meet
 from protocol.reconcile.sketch import Sketch
+from protocol.reports import Standing
 from protocol.session import (
     DocumentsReceived,
     HelloReceived,
@@ -95,7 +96,7 @@ def asking(ids: list[int]) -> SyncSession:
     session.admit(bytes(16))
     session.receive_data(encode_frame(FrameType.DOCUMENTS_END, b""), 0)
     assert isinstance(session.next_event(), DocumentsReceived)
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert isinstance(session.next_event(), ReconcileStarting)
     session.reconcile({TEXTS: Sketch.build(ids).snapshot()})
     session.data_to_send(1 << 16, 0)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from protocol.errors import CloseCode
+from protocol.reports import Standing
 from protocol.session import SessionRole
 from tests.properties.nodes import IDS_MAX, Node
 
@@ -208,3 +209,54 @@ Meeting.TestCase.settings = settings(
 )
 
 TestMeeting = pytest.mark.slow(Meeting.TestCase)
+
+
+class Doubting(Meeting):
+    """The same two nodes, who learn at any moment that the other is revoked, or is not.
+
+    What goes to a doubted peer from then on is judged frame by frame in `Node.send`.
+    """
+
+    @rule(side=SIDES, standing=st.sampled_from(Standing))
+    def doubt(self, side: int, standing: Standing) -> None:
+        self.node(side).doubt(standing)
+
+    @rule(side=SIDES, ids=st.sets(IDS, min_size=1, max_size=6))
+    def doubt_with_bundles_at_hand(self, side: int, ids: set[int]) -> None:
+        """Learn it at the worst moment: bundles are read and ready, and none has gone out yet."""
+        node = self.node(side)
+        node.write(ids)
+        node.read_store(1 << 20)
+        node.supply(len(node.given_out))
+        node.doubt(Standing.REVOKED)
+
+    @precondition(lambda self: self.is_linked)
+    @rule(side=SIDES)
+    def leave(self, side: int) -> None:
+        if not self.is_over_or_parting():
+            super().leave(side)
+
+    def all_is_said(self) -> None:
+        """A peer that is doubted is parted with; both then know what each held of documents."""
+        doubted = [node for node in self.nodes if node.is_restricting]
+        if not self.is_over_or_parting():
+            assert all(node.peers_stand is Standing.FULL for node in self.nodes if node.is_live)
+            super().all_is_said()
+        for node in doubted:
+            assert node.closed is not None
+            assert node.peer.closed is not None
+        if any(node.closed for node in self.nodes):
+            self.cut((1 << 20, 1 << 20))
+
+    def is_over_or_parting(self) -> bool:
+        return any(node.closed or node.is_restricting for node in self.nodes)
+
+    def teardown(self) -> None:
+        for node in self.nodes:
+            node.doubt(Standing.FULL)
+        super().teardown()
+
+
+Doubting.TestCase.settings = Meeting.TestCase.settings
+
+TestDoubting = pytest.mark.slow(Doubting.TestCase)

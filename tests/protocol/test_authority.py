@@ -35,7 +35,7 @@ from protocol.errors import (
     ThresholdError,
 )
 from protocol.identity import DeviceClass, Role
-from protocol.ids import squad_id_of
+from protocol.ids import node_id_of, squad_id_of
 from protocol.issuing import make_root, public_key_der
 from protocol.limits import (
     DOCUMENT_BYTES_MAX,
@@ -44,6 +44,7 @@ from protocol.limits import (
     DOCUMENT_SIGNATURES_MAX,
     DOCUMENT_VERSION_JUMP_MAX,
 )
+from protocol.orders import BeaconBody, WipeBody, WipeLevel
 
 NOW_MS = 1_800_000_000_000
 ANCHOR = make_root(NOW_MS).certificate
@@ -85,6 +86,8 @@ ROSTER = RosterBody(
     members=(Member(raw(DEVICE), Role.AGENT, DeviceClass.PHONE, "alice"),),
 )
 
+BEACON = BeaconBody(7, bytes(8))
+
 
 def roster(
     version: int = 1,
@@ -109,7 +112,8 @@ def root_document(
 
 
 def wipe(signers: Sequence[Signer]) -> SignedDocument:
-    return build(DocumentClass.WIPE, b"zone 7", (1, 1), NOW_MS, b"order", signers)
+    body = WipeBody(WipeLevel.ALL, (node_id_of(raw(DEVICE)),))
+    return build(DocumentClass.WIPE, b"order-01", (1, 1), NOW_MS, body.encode(), signers)
 
 
 # --- form --------------------------------------------------------------------------------------
@@ -145,7 +149,7 @@ def record(**changes: object) -> bytes:
         {"format": 0},
         {"format": 2},
         {"cls": 0},
-        {"cls": 6},
+        {"cls": 8},
         {"cls": b"x"},
         {"epoch": 0},
         {"version": 0},
@@ -287,7 +291,14 @@ def test_a_quorum_is_of_distinct_signers() -> None:
 
 
 def test_a_class_that_the_root_does_not_name_is_refused() -> None:
-    beacon = build(DocumentClass.BEACON, b"", (1, 1), NOW_MS, b"", [document_signer(ROSTER_KEY)])
+    beacon = build(
+        DocumentClass.BEACON,
+        b"\0\7",
+        (1, 1),
+        NOW_MS,
+        BEACON.encode(),
+        [document_signer(ROSTER_KEY)],
+    )
     with pytest.raises(ThresholdError):
         decide(None, beacon, ROOT)
 

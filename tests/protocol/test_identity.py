@@ -35,8 +35,10 @@ from protocol.identity import (
     Role,
     binding_message,
     check_anchor_untrusted,
-    check_link_dates_untrusted,
+    check_dates,
     decode_role,
+    link_dates_untrusted,
+    read_badge_untrusted,
     verify_badge_untrusted,
     verify_binding,
     verify_link_chain_untrusted,
@@ -152,14 +154,15 @@ def test_dates_are_those_of_the_whole_chain_to_the_millisecond() -> None:
     for now_ms in (first, last):
         verify_badge_untrusted(BADGE, ANCHORS, now_ms)
         verify_link_chain_untrusted(LINK, ANCHORS, now_ms)
-        check_link_dates_untrusted(LINK[0], now_ms)
+        check_dates(*link_dates_untrusted(LINK[0]), now_ms)
     for now_ms in (0, first - 1, last + 1, 2**63):
         with pytest.raises(ExpiredError):
             verify_badge_untrusted(BADGE, ANCHORS, now_ms)
+        assert read_badge_untrusted(BADGE, ANCHORS).not_after_ms == last
         with pytest.raises(ExpiredError):
             verify_link_chain_untrusted(LINK, ANCHORS, now_ms)
         with pytest.raises(ExpiredError):
-            check_link_dates_untrusted(LINK[0], now_ms)
+            check_dates(*link_dates_untrusted(LINK[0]), now_ms)
 
 
 def test_an_expired_issuer_ends_its_badges() -> None:
@@ -389,7 +392,7 @@ def test_certificate_length_at_the_limit_and_above() -> None:
     with pytest.raises(LimitExceededError):
         check_anchor_untrusted(bytes(CERTIFICATE_BYTES_MAX + 1))
     with pytest.raises(LimitExceededError):
-        check_link_dates_untrusted(bytes(CERTIFICATE_BYTES_MAX + 1), NOW_MS)
+        link_dates_untrusted(bytes(CERTIFICATE_BYTES_MAX + 1))
 
 
 def test_anchors_are_elliptic_curve_authorities() -> None:
@@ -412,7 +415,7 @@ def test_any_bytes_are_refused_by_name(chain: list[bytes]) -> None:
         with pytest.raises(MalformedError):
             check_anchor_untrusted(der)
         with pytest.raises(MalformedError):
-            check_link_dates_untrusted(der, NOW_MS)
+            link_dates_untrusted(der)
 
 
 def flipped(raw: bytes, bit: int) -> bytes:

@@ -151,6 +151,14 @@ CLASS_OF_KIND = {
     10: "bulk",
     11: "bulk",
 } | dict.fromkeys((2, 3, 4, 5, 6), "message")
+USUAL_LIFETIME_S = dict(
+    zip(
+        range(1, 12),
+        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14)],
+        strict=True,
+    )
+)
+"""Half days."""
 LIFETIME_DAYS_MAX = {"sos": 7, "message": 90, "state": 7, "bulk": 30}
 
 
@@ -161,6 +169,12 @@ def read_scope(data: bytes) -> dict[str, object]:
     zone = data[1] * 256 + data[2]
     demand(zone >= 1, "3.2 zone")
     return {"type": data[0], "zone": zone, "target": data[3:]}
+
+
+def _lifetime_s(field: Record, kind: int, longest_s: int) -> int:
+    stated_s, usual_s = _uint(field, 0, longest_s, "4.3 lifetime"), USUAL_LIFETIME_S[kind]
+    demand(stated_s != usual_s, "4.2 the usual lifetime is 0")
+    return stated_s or usual_s
 
 
 def read_bundle(data: bytes) -> dict[str, object]:
@@ -181,7 +195,7 @@ def read_bundle(data: bytes) -> dict[str, object]:
         "incarnation": _uint(fields[3], 0, 2**32 - 1, "3.3 incarnation"),
         "seq": _uint(fields[4], 1, 2**64 - 1, "3.3 seq"),
         "hlc": _uint(fields[5], 0, 2**64 - 1, "4.2 hlc"),
-        "lifetime_s": _uint(fields[6], 1, lifetime_s_max, "4.3 lifetime"),
+        "lifetime_s": _lifetime_s(fields[6], kind, lifetime_s_max),
         "scope": _bin(fields[7], 3, 19, "3.4 length"),
         "keyref": _bin(fields[8], 0, 8, "4.2 keyref"),
         "index": _uint(fields[9], 0, {1: 2_047, 4: 2**32 - 1}.get(suite, 0), "4.2 index"),
@@ -338,8 +352,8 @@ def read_document(data: bytes) -> dict[str, Record]:
     for signature in _many(outer[1], 1, 16, "7.1 signatures"):
         signer, mark = _fields(signature, 2, "7.1 a signature")
         _bin(signer, 8, 8, "7.2 signer")
-        _bin(mark, 0, 128, "7.1 signature bytes")
-    _uint(signed[1], 1, 5, "7.1 class")
+        _bin(mark, 0, 3_309, "7.1 signature bytes")
+    _uint(signed[1], 1, 7, "7.1 class")
     _bin(signed[2], 0, 32, "7.1 scope")
     _uint(signed[3], 1, 2**64 - 1, "7.1 epoch")
     _uint(signed[4], 1, 2**64 - 1, "7.1 version")

@@ -125,7 +125,7 @@ async def test_of_two_documents_of_one_version_the_first_stays(
     first, second = (twins[place] for place in order)
     async with running(town.home(BOX)) as node:
         async with (
-            rising(node, "documents_accepted", "documents_refused"),
+            rising(node, "documents_accepted", "documents_refused", "documents_equivocal"),
             Peer.dialled(town, "mallory", node) as peer,
         ):
             await way(peer, node, [first.raw, second.raw])

@@ -13,7 +13,7 @@ from meshnode.store.engine import open_store
 from meshnode.store.keyring import KeyPurpose
 from protocol.authority import DocumentClass, decode_root_untrusted, decode_roster_untrusted
 from protocol.bundle import Scope
-from protocol.identity import Role, verify_badge_untrusted
+from protocol.identity import Role, verify_badge_untrusted, verify_binding
 from protocol.ids import squad_id_of
 from protocol.limits import Kind
 from sims.fleet import ZONE, DevicePlan, Fleet, make_fleet
@@ -70,7 +70,9 @@ def test_badges_hold_under_the_root() -> None:
         badge = verify_badge_untrusted(device.badge.chain, root.anchors, START_MS)
         assert badge.node == device.node
         assert badge.role is device.plan.role
-        assert device.identity.sign(b"x")
+        assert len(device.identity.binding) == 2
+        for certificate, signature in device.identity.binding.items():
+            verify_binding(badge.public_key, certificate, signature)
 
 
 def test_no_secret_stands_in_a_repr() -> None:

@@ -130,11 +130,11 @@ def document_cases() -> Iterator[Case]:
     for clause, what, raw in (
         ("7.1", "no signature", encode([roster.signed, []])),
         ("7.1", "17 signatures", encode([roster.signed, [[signer, signature]] * 17])),
-        ("7.1", "a long signature", encode([roster.signed, [[signer, bytes(129)]]])),
+        ("7.1", "a long signature", encode([roster.signed, [[signer, bytes(3_310)]]])),
         ("7.2", "a signature of something else", encode([roster.signed, [[signer, bytes(64)]]])),
         ("1.2", "version 2 of the form", signed(2, *inner[1:])),
         ("7.1", "class 0", signed(1, 0, *inner[2:])),
-        ("7.1", "class 6", signed(1, 6, *inner[2:])),
+        ("7.1", "class 8", signed(1, 8, *inner[2:])),
         ("7.1", "epoch 0", signed(*inner[:3], 0, *inner[4:])),
         ("7.1", "version 0", signed(*inner[:4], 0, *inner[5:])),
         ("7.1", "a field too many", signed(*inner, 0)),

@@ -26,6 +26,7 @@ _FAILURES = (
     "HomeBusyError",
     "HomeError",
     "KeystoreError",
+    "LeaseEndedError",
     "LockedError",
     "SendError",
     "StickError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,8 +20,10 @@ from meshnode.discovery.addresses import AddressWatch, LocalAddress, Surrounding
 from meshnode.discovery.mdns import MulticastDiscovery
 from meshnode.links.base import Address
 from meshnode.links.contacts import Hint
+from meshnode.links.knocking import Knocks
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
+from protocol.knock import KnockKeys, announcement_tag
 from tests.meshnode.discovery.parts import Machine
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -33,7 +36,8 @@ NUMBERS = count(1)
 class Finder:
     """One node's discovery and what it hinted at."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, keys: KnockKeys | None = None) -> None:
+        self.keys = keys or {}
         self.machine = Machine(LOOPBACK)
         self.metrics = Metrics()
         number = next(NUMBERS)
@@ -47,7 +51,12 @@ class Finder:
         )
         self.watch = AddressWatch(self.runtime)
         self.discovery = MulticastDiscovery(
-            port, self.watch, self.runtime, self.metrics, only=["127.0.0.1"]
+            port,
+            self.watch,
+            self.runtime,
+            self.metrics,
+            only=["127.0.0.1"],
+            knocks=Knocks(self.runtime, lambda: self.keys),
         )
         self._send, self._receive = trio.open_memory_channel[Hint](10_000)
 
@@ -98,6 +107,50 @@ async def test_it_does_not_find_itself_and_ends_with_its_thread() -> None:
     )
 
 
+def key_of(week: int) -> bytes:
+    return bytes([100 + week]) * 32
+
+
+async def test_members_know_members_by_their_tags() -> None:
+    here, member, outsider, stranger = (
+        Finder(41_021, {0: [key_of(0)], 1: [key_of(1)]}),
+        Finder(41_022, {0: [key_of(0)]}),
+        Finder(41_023),
+        Finder(41_024, {0: [key_of(9)]}),
+    )
+    async with here.running():
+        await trio.sleep(0.3)
+        async with outsider.running(), stranger.running(), member.running():
+            seen = await here.hint(41_022)
+            (address,) = seen.addresses
+            assert address.instance == member.discovery.name
+            await here.until(lambda: here.metrics.value("mdns_untagged") >= 2)
+            # Whoever holds no key can judge no tag, and sees everybody.
+            assert (await outsider.hint(41_021)).addresses
+    assert here.metrics.value("hints") == 1
+    assert here.metrics.value("mdns_ignored") == 0
+    assert "mdns_untagged" in here.machine.traced
+
+
+async def test_a_tag_is_for_its_name_and_port() -> None:
+    finder = Finder(41_031, {0: [key_of(0)]})
+    name = "000000000000aaba"
+    tag = announcement_tag(key_of(0), name.encode(), 41_032)
+    fakes = [
+        info("000000000000aabb", "127.0.0.1", 41_032, tag),
+        info("000000000000aabc", "127.0.0.1", 41_033, tag),
+        info("000000000000aabd", "127.0.0.1", 41_034, tag[:7]),
+        info("000000000000aabe", "127.0.0.1", 41_035, b""),
+        info("000000000000aabf", "127.0.0.1", 0, tag),
+    ]
+    async with finder.running():
+        await announce([*fakes, info(name, "127.0.0.1", 41_032, tag)])
+        hint = await finder.hint(41_032)
+        assert hint.name == f"mdns {name}"
+        await finder.until(lambda: finder.metrics.value("mdns_untagged") >= len(fakes))
+    assert finder.metrics.value("hints") == 1
+
+
 async def test_a_goodbye_changes_nothing() -> None:
     # Only a session tells who is there: a goodbye may be forged.
     stays, leaves = Finder(41_004), Finder(41_005)
@@ -124,9 +177,14 @@ async def announce(infos: list[AsyncServiceInfo]) -> None:
     await trio.to_thread.run_sync(asyncio.run, in_asyncio())
 
 
-def info(name: str, address: str, port: int) -> AsyncServiceInfo:
+def info(name: str, address: str, port: int, tag: bytes | None = None) -> AsyncServiceInfo:
     return AsyncServiceInfo(
-        SERVICE, f"{name}.{SERVICE}", port=port, server=f"x{port}.local.", addresses=[address]
+        SERVICE,
+        f"{name}.{SERVICE}",
+        port=port,
+        server=f"x{name[-4:]}.local.",
+        addresses=[socket.inet_aton(address)],
+        properties={} if tag is None else {b"t": tag},
     )
 
 

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from meshnode.links.base import Link
+from meshnode.links.session_host import Admitted
 from meshnode.links.session_runner import SessionHandle
 from protocol.errors import AuthenticationError
 from protocol.ids import NodeId, ShortId
 from protocol.limits import KINDS, Kind, TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch, SketchSnapshot
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
 ZONE = 7
@@ -61,6 +62,7 @@ class FakeHost:
         self.fault: Exception | None = None
         self.fault_in = ""
         self.page = 100
+        self.peers_stand = Standing.FULL
 
     def _maybe_fail(self, where: str) -> None:
         if self.fault is not None and self.fault_in == where:
@@ -93,13 +95,16 @@ class FakeHost:
         versions = {key: (1, version) for key, (version, _raw) in self.documents.items()}
         return LocalHello((b"badge " + self.node,), bytes(64), versions)
 
-    async def admit(self, link: Link, hello: HelloReceived) -> NodeId:
+    async def admit(self, link: Link, hello: HelloReceived) -> Admitted:
         await trio.lowlevel.checkpoint()
         self._maybe_fail("admit")
         badge = hello.badge_chain[0]
         if not badge.startswith(b"badge "):
             raise AuthenticationError("no badge")
-        return badge.removeprefix(b"badge ")
+        return Admitted(badge.removeprefix(b"badge "), self.peers_stand)
+
+    def standing(self, link: Link) -> Standing:
+        return self.peers_stand
 
     async def read_documents(self, keys: Sequence[DocumentKey]) -> list[bytes]:
         await trio.lowlevel.checkpoint()

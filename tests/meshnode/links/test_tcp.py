@@ -12,9 +12,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from meshnode.errors import HandshakeError, LinkError, LinkTimeoutError
 from meshnode.links.base import Address, Link
-from meshnode.links.tcp import HandshakeGate, TCPBearer
+from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import secure
-from protocol.limits import HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX
+from protocol.limits import HANDSHAKES_PER_ADDRESS_MAX
 from tests.meshnode.links.parts import network, outsiders, runtime, serving, tcp_pair
 
 ANYWHERE = [Address("127.0.0.1", 0)]
@@ -58,33 +58,6 @@ async def answering() -> AsyncIterator[Answering]:
         answers = Answering(server, address)
         answers.failures = failures
         yield answers
-
-
-def test_gate_counts_in_all_and_by_address() -> None:
-    gate = HandshakeGate()
-    with gate.enter("a") as first, gate.enter("b") as second:
-        assert first
-        assert second
-        assert gate.unfinished == 2
-    assert gate.unfinished == 0
-
-
-def test_gate_refuses_the_fifth_of_one_address_and_the_33rd_of_all() -> None:
-    gate = HandshakeGate()
-    held = [gate.enter("one") for _ in range(HANDSHAKES_PER_ADDRESS_MAX)]
-    assert all(each.__enter__() for each in held)
-    with gate.enter("one") as fifth:
-        assert not fifth
-    others = [gate.enter(f"host {number}") for number in range(HANDSHAKES_MAX - len(held))]
-    assert all(each.__enter__() for each in others)
-    with gate.enter("another") as one_too_many:
-        assert not one_too_many
-    assert gate.refused == 2
-    for each in held + others:
-        each.__exit__(None, None, None)
-    assert gate.unfinished == 0
-    with gate.enter("another") as admitted:
-        assert admitted
 
 
 @real

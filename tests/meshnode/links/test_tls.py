@@ -11,6 +11,7 @@ from trio.testing import memory_stream_pair
 
 from meshnode.errors import HandshakeError, LinkError
 from meshnode.links.tls import Secured, TLSContexts, TLSFiles, make_contexts, secure
+from protocol.guards import CONTROL_GRACE_MS
 from protocol.limits import BADGE_LIFE_MS
 from tests.meshnode.links.parts import DAY_MS, NOW_MS, Authority, network, outsiders, pem
 
@@ -94,12 +95,21 @@ async def test_tls_12_is_refused() -> None:
     assert isinstance(server, HandshakeError)
 
 
-@pytest.mark.parametrize("days", [-2, BADGE_LIFE_MS // DAY_MS + 1])
+@pytest.mark.parametrize("days", [-2, (BADGE_LIFE_MS + CONTROL_GRACE_MS) // DAY_MS + 1])
 async def test_our_clock_judges_dates(days: int) -> None:
     ours, theirs = network().contexts(), network().contexts()
     client, _server = await handshake(ours, theirs, now_ms=NOW_MS + days * DAY_MS)
     assert isinstance(client, HandshakeError)
     assert "valid" in str(client)
+
+
+async def test_a_certificate_that_ended_lately_is_let_through_and_tells_its_end() -> None:
+    ours, theirs = network().contexts(), network().contexts()
+    late_ms = NOW_MS + BADGE_LIFE_MS + CONTROL_GRACE_MS - DAY_MS
+    client, server = await handshake(ours, theirs, now_ms=late_ms)
+    for end in (client, server):
+        assert isinstance(end, Secured)
+        assert end.peer_not_after_ms == NOW_MS + BADGE_LIFE_MS
 
 
 async def test_a_date_in_range_is_fine_whatever_the_machine_says() -> None:

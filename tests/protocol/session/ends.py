@@ -11,7 +11,7 @@ from protocol.ids import ShortId
 from protocol.limits import TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import (
     BundleReceived,
     BundlesAcked,
@@ -149,7 +149,7 @@ class End:
             case DocumentReceived(raw):
                 self.brought.append(raw)
             case DocumentsReceived():
-                session.documents_applied()
+                session.documents_applied(Standing.FULL)
             case ReconcileStarting():
                 interests = set(self.held.values())
                 session.reconcile(

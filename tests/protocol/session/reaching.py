@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from protocol.limits import BUNDLE_BYTES_MAX
+from protocol.reports import Standing
 from protocol.session import (
     DocumentKey,
     DocumentsReceived,
@@ -102,7 +103,7 @@ def live(role: SessionRole) -> SyncSession:
     The clock stands at 0, and all that was to be sent was sent.
     """
     session = applying(role)
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     if role is RESPONDER:
         session.receive_data(EMPTY_SUMMARY_FRAME, 0)
     assert session.next_event() == ReconcileStarting(1)
@@ -124,6 +125,12 @@ def refreshing(role: SessionRole) -> SyncSession:
     return session
 
 
+def parting(role: SessionRole) -> SyncSession:
+    session = live(role)
+    session.restrict()
+    return session
+
+
 REACH = {
     State.OPENING: fresh,
     State.ADMITTING: admitting,
@@ -131,6 +138,7 @@ REACH = {
     State.APPLYING: applying,
     State.LIVE: live,
     State.REFRESHING: refreshing,
+    State.PARTING: parting,
 }
 
 

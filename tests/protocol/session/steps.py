@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from protocol.errors import CloseCode
+from protocol.reports import Standing
 from protocol.session import (
     DocumentReceived,
     DocumentsReceived,
@@ -48,7 +49,7 @@ def applying() -> SyncSession:
 
 def live() -> SyncSession:
     session = applying()
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     return session
 
 
@@ -57,6 +58,12 @@ def refreshing() -> SyncSession:
     session.receive_data(frame(FrameType.DOCUMENT, b"document"), 0)
     assert isinstance(session.next_event(), DocumentReceived)
     assert isinstance(session.next_event(), DocumentsReceived)
+    return session
+
+
+def parting() -> SyncSession:
+    session = live()
+    session.restrict()
     return session
 
 
@@ -74,5 +81,6 @@ SCRIPT_STATES: dict[State, Callable[[], SyncSession]] = {
     State.APPLYING: applying,
     State.LIVE: live,
     State.REFRESHING: refreshing,
+    State.PARTING: parting,
     State.CLOSED: closed,
 }

@@ -31,14 +31,15 @@ def test_the_hello_has_five_seconds_whatever_comes(state: State) -> None:
     assert each.due(state, START_MS + SESSION_HELLO_MS_MAX, is_owed=False) is Due.GIVE_UP
 
 
-def test_documents_must_go_on() -> None:
+@pytest.mark.parametrize("state", [State.DOCUMENTS, State.PARTING])
+def test_documents_must_go_on(state: State) -> None:
     each = patience()
     each.heard(START_MS + 20_000)
-    assert each.next_ms(State.DOCUMENTS, is_owed=False) == START_MS + SESSION_STEP_MS_MAX
+    assert each.next_ms(state, is_owed=False) == START_MS + SESSION_STEP_MS_MAX
     each.progressed(START_MS + 10_000)
     late_ms = START_MS + 10_000 + SESSION_STEP_MS_MAX
-    assert each.due(State.DOCUMENTS, late_ms - 1, is_owed=False) is Due.NOTHING
-    assert each.due(State.DOCUMENTS, late_ms, is_owed=False) is Due.GIVE_UP
+    assert each.due(state, late_ms - 1, is_owed=False) is Due.NOTHING
+    assert each.due(state, late_ms, is_owed=False) is Due.GIVE_UP
 
 
 @pytest.mark.parametrize("state", [State.APPLYING, State.REFRESHING, State.CLOSED])

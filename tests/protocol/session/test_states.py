@@ -32,9 +32,15 @@ def test_nothing_of_bundles_is_taken_before_documents_are_applied(frame_type: Fr
 
 
 def test_no_frame_is_taken_while_the_shell_is_asked() -> None:
-    for state in (State.ADMITTING, State.APPLYING, State.REFRESHING):
+    for state in (State.ADMITTING, State.APPLYING, State.REFRESHING, State.PARTING):
         frames = {item for source, item in TABLE if source is state and item in FrameType}
         assert frames == {FrameType.BYE}
+
+
+def test_nothing_leads_out_of_parting_but_the_end() -> None:
+    assert {target for (source, _), target in TABLE.items() if source is State.PARTING} == {
+        State.CLOSED
+    }
 
 
 def test_every_frame_has_a_place() -> None:

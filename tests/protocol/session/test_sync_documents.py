@@ -11,7 +11,7 @@ from protocol.errors import LocalProtocolError
 from protocol.limits import SESSION_DOCUMENTS_MAX, TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import (
     BundleReceived,
     DocumentReceived,
@@ -106,7 +106,7 @@ def test_no_frame_of_bundles_goes_before_the_documents_are_through(role: Session
     session.receive_data(END_FRAME, 0)
     offer()
     assert early == [FrameType.HELLO, FrameType.DOCUMENTS_END]
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert len(session.next_to_supply(1 << 20)) == 29
 
 
@@ -117,7 +117,7 @@ def test_bundles_that_came_with_the_documents_wait_until_these_are_saved(
     session = exchanging(role)
     session.receive_data(END_FRAME + BUNDLE_FRAME, 0)
     assert events(session) == [DocumentsReceived()]
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert [event for event in events(session) if isinstance(event, BundleReceived)] == [
         BundleReceived(0, 1, b"container")
     ]
@@ -129,7 +129,7 @@ def test_news_of_the_time_before_go_out_first_once_it_is_live(role: SessionRole)
     session.tell_documents([b"one"])
     session.tell_documents([b"two"])
     assert sent(session) == []
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert sent(session) == [(FrameType.DOCUMENT, b"one"), (FrameType.DOCUMENT, b"two")]
 
 
@@ -138,7 +138,7 @@ def test_news_that_wait_have_a_bound() -> None:
     session.tell_documents([b"a"] * (SESSION_DOCUMENTS_MAX - 1))
     session.tell_documents([b"b", b"c"])
     session.tell_documents([b"d"])
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     frames = sent(session, 1 << 24)
     assert len(frames) == SESSION_DOCUMENTS_MAX
     assert frames[-1] == (FrameType.DOCUMENT, b"b")
@@ -158,11 +158,11 @@ def test_what_follows_a_document_is_not_read_before_it_is_saved(role: SessionRol
     ]
     assert not session.wants_read
     assert session.next_deadline_ms() is None
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert not session.wants_read
     starts = [ReconcileStarting(2)] if role is INITIATOR else []
     assert events(session) == [*starts, DocumentReceived(b"document"), DocumentsReceived()]
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert events(session) == [BundleReceived(1, 1, b"container")]
     assert session.wants_read
 
@@ -176,7 +176,7 @@ def test_bundles_are_acknowledged_while_a_document_is_being_saved() -> None:
 
 def test_the_initiator_starts_a_round_for_documents_that_came_and_that_it_told() -> None:
     session = refreshing(INITIATOR)
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert events(session) == [ReconcileStarting(2)]
     session = live(INITIATOR)
     session.tell_documents([b"new"])
@@ -187,7 +187,7 @@ def test_the_initiator_starts_a_round_for_documents_that_came_and_that_it_told()
 
 def test_the_responder_waits_for_the_round_of_the_initiator() -> None:
     session = refreshing(RESPONDER)
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     session.tell_documents([b"new"])
     assert events(session) == []
     assert types(sent(session)) == [FrameType.DOCUMENT]
@@ -198,7 +198,7 @@ def test_a_document_told_while_one_is_being_saved_goes_out_at_once() -> None:
     session.tell_documents([b"new"])
     assert events(session) == []
     assert sent(session) == [(FrameType.DOCUMENT, b"new")]
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert events(session) == [ReconcileStarting(2)]
 
 
@@ -207,7 +207,7 @@ def test_a_round_asked_for_while_a_document_is_being_saved_is_the_one_that_follo
     session = refreshing(INITIATOR)
     session.start_round()
     assert events(session) == []
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert events(session) == [ReconcileStarting(2)]
     session = refreshing(RESPONDER)
     with pytest.raises(LocalProtocolError):
@@ -227,7 +227,7 @@ def test_a_document_during_a_round_has_a_round_of_its_own(is_told: bool) -> None
     else:
         session.receive_data(DOCUMENT_FRAME, 0)
         assert len(events(session)) == 2
-        session.documents_applied()
+        session.documents_applied(Standing.FULL)
     assert events(session) == []
     session.receive_data(encode_frame(FrameType.EQUAL, wire.encode_equal(2, ())), 0)
     assert events(session) == [RoundFinished(2), ReconcileStarting(3)]
@@ -255,7 +255,7 @@ def test_the_responder_answers_a_round_after_it_has_saved_the_document_before_it
     summary = encode_frame(FrameType.SUMMARY, wire.encode_summary(Summary(2, (line,))))
     session.receive_data(DOCUMENT_FRAME + summary, 0)
     assert events(session) == [DocumentReceived(b"document"), DocumentsReceived()]
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     assert events(session) == [ReconcileStarting(2)]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protocol.errors import CloseCode, LocalProtocolError
 from protocol.limits import TrafficClass
 from protocol.reconcile.interest import Interest
-from protocol.reports import Reception
+from protocol.reports import Reception, Standing
 from protocol.session import (
     BundleReceived,
     DocumentsReceived,
@@ -54,8 +54,8 @@ MISSING = [
 ]
 ADVANCE: dict[State, Callable[[SyncSession], None]] = {
     State.ADMITTING: lambda session: session.admit(PEER),
-    State.APPLYING: lambda session: session.documents_applied(),
-    State.REFRESHING: lambda session: session.documents_applied(),
+    State.APPLYING: lambda session: session.documents_applied(Standing.FULL),
+    State.REFRESHING: lambda session: session.documents_applied(Standing.FULL),
 }
 AFTER = {
     State.ADMITTING: State.DOCUMENTS,
@@ -278,7 +278,7 @@ def hear(data: bytes, piece_bytes: int) -> tuple[list[object], SyncSession]:
                 case HelloReceived():
                     session.admit(PEER)
                 case DocumentsReceived():
-                    session.documents_applied()
+                    session.documents_applied(Standing.FULL)
                 case ReconcileStarting():
                     session.reconcile({})
                 case BundleReceived():

@@ -23,6 +23,7 @@ from protocol.limits import (
 )
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import Sketch
+from protocol.reports import Standing
 from protocol.session import (
     IdsNeeded,
     Item,
@@ -207,7 +208,7 @@ def test_the_time_in_which_we_saved_documents_is_no_silence_of_the_peer(
     session = REACH[State.REFRESHING](role)
     assert session.next_deadline_ms() is None
     session.handle_timeout(100_000)
-    session.documents_applied()
+    session.documents_applied(Standing.FULL)
     events(session)
     session.handle_timeout(100_000)
     assert events(session) == []

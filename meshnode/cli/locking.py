@@ -1,0 +1,150 @@
+"""`meshnode lock`, `unlock` and `keys`: the agent's keys of a device, opened, shut and looked at.
+
+Arguments and screens only; `meshnode.locking` decides. Imports of the node stand inside the
+commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meshnode.cli.language import say
+
+if TYPE_CHECKING:
+    from meshnode.client import NodeApi
+
+__all__ = ["lease_words", "lock_words", "register"]
+
+_BY_ITSELF = "unattended"
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands into the program."""
+    for command in (lock, unlock, keys):
+        parent.command()(command)
+
+
+def lock(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Lock the agent's keys of the running node.
+
+    It goes on carrying for others, and takes revocations and orders; it reads and writes nothing.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> bool:
+        return await api.lock()
+
+    was_open = with_node(ctx, action)
+    if as_json:
+        print_json(was_open=was_open)
+    elif was_open:
+        typer.echo(say("The device is locked."))
+    else:
+        typer.echo(say("The device was locked before."))
+
+
+def unlock(
+    ctx: typer.Context,
+    secret_file: Annotated[
+        Path | None, typer.Option(help="Read the agent's secret from this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open the agent's keys of the running node by the agent's secret.
+
+    Without a file the secret comes from MESHNODE_SECRET, or else is asked for.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import needed_secret
+
+    async def action(api: NodeApi) -> bool:
+        state = (await api.status())["lock"] if api.is_running else {}
+        needs_secret = state.get("is_locked", False) and state["protection"] != _BY_ITSELF
+        return await api.unlock(needed_secret(secret_file) if needs_secret else "")
+
+    was_locked = with_node(ctx, action)
+    if as_json:
+        print_json(was_locked=was_locked)
+    elif was_locked:
+        typer.echo(say("The device is unlocked."))
+    else:
+        typer.echo(say("The device was unlocked before."))
+
+
+def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show which keys are here, how old they are and what opens them; never a key itself."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_facts, print_json
+    from meshnode.runtime import system_runtime
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.keys()
+
+    found, now_ms = with_node(ctx, action), system_runtime().now_ms()
+    if as_json:
+        print_json(**found)
+        return
+    facts = {
+        say("keys of the device"): say("open"),
+        say("keys of the agent"): lock_words(found["lock"]),
+        say("prekey"): _prekey_words(found["prekey"], now_ms),
+        say("open chains"): "" if found["chains"] is None else str(found["chains"]),
+        say("network keys"): ", ".join(map(_network_words, found["network"])),
+        say("lease"): lease_words(found["lock"]),
+    }
+    print_facts({name: value for name, value in facts.items() if value})
+
+
+def _prekey_words(prekey: dict[str, int] | None, now_ms: int) -> str:
+    from meshnode.cli.show import ago, duration
+
+    if prekey is None:
+        return ""
+    left_s = max(0, prekey["ends_ms"] - now_ms) / 1000
+    return say(
+        "made {age}, ends in {left}", age=ago(prekey["issued_ms"], now_ms), left=duration(left_s)
+    )
+
+
+def _network_words(key: dict[str, Any]) -> str:
+    purpose = key["purpose"].replace("_", " ")
+    if key["epoch"] is None:
+        return str(purpose)
+    return say("{purpose} of week {week}", purpose=purpose, week=key["epoch"])
+
+
+def lock_words(state: dict[str, Any]) -> str:
+    """Return in words whether the agent's keys are open, and what protects them."""
+    is_open = say("locked") if state["is_locked"] else say("unlocked")
+    protected = {
+        "hardware": say("a secret bound to this machine"),
+        "words": say("a secret"),
+        _BY_ITSELF: say("opens by itself"),
+    }
+    return f"{is_open} ({protected[state['protection']]})"
+
+
+def lease_words(state: dict[str, Any]) -> str:
+    """Return in words how old the newest beacon is and when the lease ends; empty without one."""
+    from meshnode.cli.show import duration
+
+    standing = state.get("lease", "none")
+    if standing == "none":
+        return ""
+    age = duration(state["beacon_age_ms"] / 1000)
+    last = (
+        say("beacon {age} old", age=age)
+        if state["has_beacon"]
+        else say("no beacon since the enrolment {age} ago", age=age)
+    )
+    if standing == "ended":
+        return say("{beacon}; the lease has ended", beacon=last)
+    left = duration(state["lease_left_ms"] / 1000)
+    return say("{beacon}; the lease ends in {left}", beacon=last, left=left)

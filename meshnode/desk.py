@@ -1,0 +1,193 @@
+"""The desk of a node: all that reads, writes and signs, there only while the device is unlocked.
+
+The carrier (`meshnode.node`) works without it and does not know what it does; it makes a desk when
+the agent's keys open and drops it when they lock. What the desk began and did not commit is found
+again in the store by the next one. Source: security 2.1 and 2.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import trio
+
+from meshnode.audit_head import AuditHeads
+from meshnode.author import Author
+from meshnode.chain_keeper import ChainKeeper
+from meshnode.errors import LockedError
+from meshnode.inbox import Inbox, InboxParts
+from meshnode.key_requests import KeyRequests
+from meshnode.links.level import Level
+from meshnode.membership import Membership
+from meshnode.opening import Opener
+from meshnode.outbox import Outbox
+from meshnode.prekeys import Prekeys
+from meshnode.receipting import Receipting
+from meshnode.reception import allowance_of
+from meshnode.relay import Relay
+from meshnode.runtime import Runtime
+from meshnode.store.engine import Store
+from meshnode.supervisor import keep_running
+from protocol.envelope import Sealer
+from protocol.ids import NodeId
+from protocol.quota import AGENT, Allowance
+
+__all__ = ["Carrier", "Desk", "DeskParts"]
+
+_SEAL_AGAIN_S: Final = 1_800.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeskParts:
+    """What the agent's secret opens."""
+
+    sealer: Sealer
+    """Public-key sealing; given to the rooms of the desk, to no relay."""
+    sign: Callable[[bytes], bytes] = field(repr=False)
+    """Signs with the badge's private key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """What a desk finds in the node that it belongs to."""
+
+    node: NodeId
+    """16 bytes."""
+    zone: int
+    """Our own zone, 1-65535."""
+    network_key: bytes = field(repr=False)
+    """Makes short ids; every enrolled device has it."""
+    store: Store
+    """Where bundles, messages and keys lie."""
+    runtime: Runtime
+    """The seams."""
+    membership: Membership
+    """Who is who; it knows who watches, and the counters."""
+    relay: Relay
+    """Carries what is made here."""
+
+
+class Desk:
+    """The rooms that need the agent's keys. Made by `Node.open_desk`, ended by `Node.lock`."""
+
+    def __init__(self, carrier: Carrier, parts: DeskParts) -> None:
+        store, runtime, membership = carrier.store, carrier.runtime, carrier.membership
+        relay, metrics = carrier.relay, membership.metrics
+        self._runtime, self._relay, self._metrics = runtime, relay, metrics
+        self._pen = _Pen(parts.sign)
+        self._scope = trio.CancelScope()
+        self._is_stopped = False
+        self.sealer = parts.sealer
+        self.seal_waiting = Level()
+        """Set when a key may have come that a message waits for."""
+        self.look_due = Level()
+        """Set when it is time to see whether a prekey is old."""
+        author = Author(
+            carrier.node, self._pen, runtime, carrier.network_key, partial(_allowance, carrier)
+        )
+        keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
+        self.outbox = Outbox(
+            author, store, runtime, membership, keeper, parts.sealer, relay, membership.events
+        )
+        self.receipting = Receipting(author, store, membership, relay, metrics, runtime)
+        self.inbox = Inbox(
+            InboxParts(
+                store=store,
+                runtime=runtime,
+                membership=membership,
+                opener=Opener(
+                    carrier.node, carrier.zone, parts.sealer, lambda: membership.directory
+                ),
+                keeper=keeper,
+                requests=KeyRequests(author, store, runtime, membership, metrics),
+                relay=relay,
+                events=membership.events,
+                metrics=metrics,
+                on_prekey=self.seal_waiting.set,
+                on_received=self.receipting.wake.set,
+            )
+        )
+        self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
+        self._audit_heads = AuditHeads(author, store, runtime, carrier.zone)
+
+    @property
+    def sign(self) -> Callable[[bytes], bytes]:
+        """Signs as this device. The function raises LockedError once the desk is put away."""
+        return self._pen
+
+    async def look(self) -> None:
+        """Renew the prekey and tell the head of the audit log, where they are a day old.
+
+        Raises: StoreError, LockedError.
+        """
+        await self._relay.announce(await self._prekeys.renew(), None)
+        await self._relay.announce(await self._audit_heads.renew(), None)
+
+    async def settle(self) -> None:
+        """Do once what the rooms do all the time. Raises: StoreError, LockedError."""
+        while await self.inbox.open_some():
+            pass
+        await self.outbox.seal_waiting()
+        while await self.receipting.write_due():
+            pass
+
+    async def run(self) -> None:
+        """Keep the rooms at work until cancelled, or until the desk is stopped."""
+        rooms: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+            ("inbox", self.inbox.run),
+            ("receipting", self.receipting.run),
+            ("prekeys", self._keep_looking),
+            ("sealing", self._keep_sealing),
+        )
+        if self._is_stopped:
+            return
+        with trio.CancelScope() as self._scope:
+            async with trio.open_nursery() as nursery:
+                for name, room in rooms:
+                    nursery.start_soon(keep_running, name, room, self._runtime, self._metrics)
+
+    def stop(self) -> None:
+        """End the rooms at once; a transaction that has begun is finished by the store."""
+        self._is_stopped = True
+        self._scope.cancel()
+
+    def put_away(self) -> None:
+        """Give the keys back: whoever still holds a part of the desk hears that it is locked."""
+        self._pen.put_away()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await self.look()
+            await self.look_due.wait()
+
+    async def _keep_sealing(self) -> None:
+        while True:
+            await self.outbox.seal_waiting()
+            # Now and then anyway: what this hour's quota held back is due in the next one.
+            with trio.move_on_after(_SEAL_AGAIN_S):
+                await self.seal_waiting.wait()
+
+
+def _allowance(carrier: Carrier) -> Allowance:
+    """Return what others take of this node; that of an agent until a roster names it."""
+    return allowance_of(carrier.membership.directory, carrier.node) or AGENT
+
+
+class _Pen:
+    """The badge's signature until it is put away, for whoever kept hold of it too."""
+
+    def __init__(self, sign: Callable[[bytes], bytes]) -> None:
+        self._sign: Callable[[bytes], bytes] | None = sign
+
+    def __call__(self, message: bytes) -> bytes:
+        """Return the signature. Raises: LockedError."""
+        if self._sign is None:
+            raise LockedError("the device is locked: run 'meshnode unlock'")
+        return self._sign(message)
+
+    def put_away(self) -> None:
+        """Sign nothing any more."""
+        self._sign = None

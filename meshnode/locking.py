@@ -1,0 +1,251 @@
+"""Opens and shuts the desk of a node: by the agent's secret, by idleness, and by the lease.
+
+A device with a secret opens when a person gives it and locks by command or after some minutes
+without one. An unattended device opens by itself. For both the lease has the last word: at its
+end the desk shuts, and only a newer beacon lets it open again. Source: security 2.1, 2.9, 2.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import trio
+
+from meshnode.errors import KeystoreError, LeaseEndedError, StoreError
+from meshnode.lease import (
+    KEPT_EACH_MS,
+    BeaconView,
+    BoundFile,
+    Lease,
+    LeaseState,
+    LowerBound,
+    judge,
+    lease_ms_of,
+)
+from meshnode.links.level import Level
+from meshnode.node import DeskParts, Node
+from protocol.envelope import Sealer
+from protocol.identity import DeviceClass
+
+__all__ = ["AgentKeys", "Guard", "GuardParts", "LockReason", "SecretCase"]
+
+
+class SecretCase(StrEnum):
+    """What stands between a thief and the agent's keys."""
+
+    HARDWARE = "hardware"
+    """A secret, bound to this machine: it cannot be tried elsewhere."""
+    WORDS = "words"
+    """A secret alone: its length is the only wall."""
+    UNATTENDED = "unattended"
+    """Nothing: the device opens by itself when it starts."""
+
+
+class AgentKeys(Protocol):
+    """The keys that need the agent's secret; their calls may block for a second."""
+
+    @property
+    def case(self) -> SecretCase:
+        """What protects them."""
+        ...
+
+    def unlock(self, secret: str) -> Callable[[bytes], bytes]:
+        """Open them and return what signs with the badge; an unattended device takes any secret.
+
+        Raises: WrongSecretError, WipedError, KeystoreError, EnrolmentError.
+        """
+        ...
+
+    def lock(self) -> None:
+        """Forget them."""
+        ...
+
+
+class LockReason(StrEnum):
+    """Why a desk shuts."""
+
+    PERSON = "person"
+    """Somebody said so."""
+    IDLE = "idle"
+    """Nobody gave a command for some time."""
+    LEASE = "lease"
+    """No beacon came in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardParts:
+    """What a guard is built from."""
+
+    node: Node
+    """Whose desk it opens and shuts."""
+    sealer: Sealer
+    """For the desk."""
+    keys: AgentKeys = field(repr=False)
+    """What the secret opens."""
+    view: BeaconView
+    """What the documents say of beacons."""
+    device_class: DeviceClass
+    """Boxes have longer leases."""
+    enrolled_ms: int
+    """When this device was enrolled, Unix milliseconds."""
+    auto_lock_s: int
+    """Seconds without a command after which a device with a secret locks; 0 for never."""
+    bound_file: BoundFile | None = None
+    """Where the lower bound of time is kept; None keeps it in memory."""
+
+
+class Guard:
+    """Decides whether the desk of a node is open."""
+
+    def __init__(self, parts: GuardParts) -> None:
+        self.node = parts.node
+        self._parts = parts
+        self._kept_ms = 0 if parts.bound_file is None else parts.bound_file.read()
+        self._bound = LowerBound(parts.view.floor_ms, self._kept_ms, trio.current_time)
+        self._lease_ms = lease_ms_of(parts.device_class)
+        self._turn = trio.Lock()
+        self._touched_s = trio.current_time()
+        self._is_held = False
+        self.on_lock: list[Callable[[bool], None]] = []
+        """Told after every locking whether the device stays locked until somebody opens it."""
+        self.wake = Level()
+        """Set when the lease may have changed."""
+        self.node.housekeeping.on_look.append(self.wake.set)
+        self.node.membership.on_change.append(lambda _raws, _source: self.wake.set())
+
+    # --- state ------------------------------------------------------------------------------
+
+    @property
+    def case(self) -> SecretCase:
+        """What protects the agent's keys here."""
+        return self._parts.keys.case
+
+    def lease(self) -> Lease:
+        """Return how the device stands with the centre now."""
+        now_ms = max(self.node.runtime.now_ms(), self._bound.now_ms())
+        return judge(self._parts.view, self._parts.enrolled_ms, self._lease_ms, now_ms)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the state in plain values, for screens."""
+        lease = self.lease()
+        return {
+            "is_locked": self.node.desk is None,
+            "protection": self.case.value,
+            "auto_lock_s": self._auto_lock_s,
+            "lease": lease.state.value,
+            "has_beacon": lease.has_beacon,
+            "beacon_age_ms": lease.age_ms,
+            "lease_left_ms": lease.left_ms,
+        }
+
+    @property
+    def _auto_lock_s(self) -> int:
+        return 0 if self.case is SecretCase.UNATTENDED else self._parts.auto_lock_s
+
+    # --- opening and shutting ---------------------------------------------------------------
+
+    async def start(self, secret: str | None, *, is_held: bool = False) -> None:
+        """Open the desk at the start of a process, where that is possible.
+
+        An unattended device needs no secret; `is_held` keeps it shut as well. A lease that has
+        ended shuts every device, which is no error here. Raises: WrongSecretError, WipedError.
+        """
+        self._is_held = is_held or (secret is None and self.case is not SecretCase.UNATTENDED)
+        if not self._is_held and self.lease().state is not LeaseState.ENDED:
+            await self.unlock(secret or "")
+
+    async def unlock(self, secret: str) -> bool:
+        """Open the desk; False if it was open.
+
+        Raises: LeaseEndedError, WrongSecretError, WipedError, KeystoreError.
+        """
+        async with self._turn:
+            self.touch()
+            if self.node.desk is not None:
+                return False
+            try:
+                if self.lease().state is LeaseState.ENDED:
+                    raise LeaseEndedError(
+                        "no beacon of the centre came in time: the device opens again "
+                        "once it has met one with news"
+                    )
+                sign = await self.node.runtime.run_blocking(self._parts.keys.unlock, secret)
+            except KeystoreError as error:
+                self.node.metrics.count("unlocks_refused")
+                self.node.runtime.trace("unlock_refused", reason=type(error).__name__)
+                raise
+            self._is_held = False
+            self.node.open_desk(DeskParts(self._parts.sealer, sign))
+        self.wake.set()
+        return True
+
+    async def lock(self, reason: LockReason = LockReason.PERSON) -> bool:
+        """Shut the desk and forget the agent's keys; False if it was shut."""
+        async with self._turn:
+            is_lease = reason is LockReason.LEASE
+            self._is_held = self._is_held or not is_lease or self.case is not SecretCase.UNATTENDED
+            was_open = await self.node.lock()
+            self._parts.keys.lock()
+            if not was_open:
+                return False
+            self.node.metrics.count("leases_ended" if is_lease else "locks")
+            self.node.runtime.trace("shut", reason=reason.value)
+        for tell in self.on_lock:
+            tell(self._is_held)
+        return True
+
+    def touch(self) -> None:
+        """Somebody is there: the time without a command starts anew."""
+        self._touched_s = trio.current_time()
+
+    # --- what time brings -------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Watch lease and idleness until cancelled. Raises: StoreError, KeystoreError."""
+        try:
+            while True:
+                await self._look()
+                with trio.move_on_after(self._wait_s()):
+                    await self.wake.wait()
+        finally:
+            # What was written down ahead and has not passed is not owed.
+            if self._kept_ms:
+                with trio.CancelScope(shield=True):
+                    await self._keep(self._bound.now_ms())
+
+    async def _look(self) -> None:
+        """Open or shut as lease and idleness have it now."""
+        if self.lease().state is LeaseState.ENDED:
+            await self.lock(LockReason.LEASE)
+        elif self.node.desk is None and not self._is_held:
+            await self.unlock("")
+        elif self.node.desk is not None and self._idle_left_s() <= 0:
+            await self.lock(LockReason.IDLE)
+        now_ms = self._bound.now_ms()
+        if self._parts.view.has_beacons() and now_ms >= self._kept_ms:
+            await self._keep(now_ms + KEPT_EACH_MS)
+
+    async def _keep(self, bound_ms: int) -> None:
+        if self._parts.bound_file is not None:
+            try:
+                await self.node.runtime.run_blocking(self._parts.bound_file.write, bound_ms)
+            except OSError as error:
+                raise StoreError(f"the lease cannot be written down: {error.strerror}") from error
+        self._kept_ms = bound_ms
+
+    def _idle_left_s(self) -> float:
+        if not self._auto_lock_s:
+            return float("inf")
+        return self._touched_s + self._auto_lock_s - trio.current_time()
+
+    def _wait_s(self) -> float:
+        """Return how long nothing can change by itself."""
+        lease, waits = self.lease(), list[float]()
+        if self.node.desk is not None:
+            waits.append(self._idle_left_s())
+        if lease.state in (LeaseState.VALID, LeaseState.AMBER):
+            waits += [lease.left_ms / 1000, (self._kept_ms - self._bound.now_ms()) / 1000]
+        return max(0.0, min(waits, default=float("inf")))

@@ -1,0 +1,277 @@
+"""Which columns are sealed, each at its seat: kind of data, day, table and place in it.
+
+The day of a row is that of the date in its table which says when it is over, or where there is
+none, when it came; so a purge of a day takes one key. With another date, kind or name beside it a
+sealed value does not open. A connection without a vault (tests, simulations) keeps what it is
+given. Source: security 2.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from meshnode.store.records import LedgerEvent
+from meshnode.store.schema import METADATA, DataKeyRow, NodeRow, table
+from meshnode.vault.kinds import DataKind, day_of
+from meshnode.vault.vault import DataKey, Vault
+from protocol.canonical import encode
+from protocol.limits import Kind
+
+__all__ = [
+    "SEALED",
+    "VAULT",
+    "SealedColumn",
+    "Seals",
+    "Seat",
+    "bundle_seat",
+    "document_seat",
+    "evidence_seat",
+    "is_unsealed",
+    "ledger_seat",
+    "message_seat",
+    "network_key_seat",
+    "peer_seat",
+    "prekey_seat",
+    "receiving_seat",
+    "seal_store",
+    "sending_seat",
+]
+
+VAULT: Final = "vault"
+"""Where a connection of the driver keeps its vault."""
+
+_NODE = table(NodeRow)
+_DATA_KEY = table(DataKeyRow)
+_SELECT_KEY: Final = "SELECT wrapped FROM data_key WHERE kind = ? AND day = ?"
+_SLICE: Final = 500
+"""Rows sealed at a time when an older store is sealed."""
+_ZONE_SOS: Final = 2
+"""`KeyPurpose.ZONE_SOS`; the keyring stands above this file."""
+_TOLD_BY_AGENT: Final = frozenset({LedgerEvent.CREATED.value, LedgerEvent.WAITING.value})
+"""Lines that only an unlocked device writes; they name recipients."""
+
+
+class Seat(NamedTuple):
+    """Where a sealed value stands. Two values never have the same."""
+
+    kind: DataKind
+    """Says which tier opens it."""
+    day: int
+    """Days since 1970."""
+    table: bytes
+    """Table, and column where more than one is sealed."""
+    place: bytes
+    """Place in the table."""
+
+
+class Seals:
+    """Seals and opens values on one connection, with each data key looked up once.
+
+    Made anew for each call of the store: a data key may be new, undone or purged by then.
+    """
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._vault: Vault | None = conn.info.get(VAULT)
+        self._keys: dict[tuple[DataKind, int], DataKey] = {}
+
+    def seal(self, seat: Seat, plaintext: bytes) -> bytes:
+        """Return what the column keeps; a new day's key is kept in this transaction.
+
+        Raises: LockedError.
+        """
+        if self._vault is None:
+            return plaintext
+        key = self._key(seat) or self._new_key(self._vault, seat)
+        return self._vault.seal(key, seat.table, seat.place, plaintext)
+
+    def open(self, seat: Seat, sealed: bytes) -> bytes:
+        """Return what the column was given. Raises: LockedError, SealBrokenError."""
+        if self._vault is None:
+            return sealed
+        key = self._key(seat)
+        if key is None:
+            self._vault.require(seat.kind)
+            raise self._vault.broken(seat.kind)
+        return self._vault.open(key, seat.table, seat.place, sealed)
+
+    def _key(self, seat: Seat) -> DataKey | None:
+        name = seat[:2]
+        found = self._keys.get(name)
+        if found is None:
+            result = self._conn.exec_driver_sql(_SELECT_KEY, (int(seat.kind), seat.day))
+            row = result.cursor.fetchone()
+            result.close()
+            if row is None:
+                return None
+            found = self._keys[name] = DataKey(*name, row[0])
+        return found
+
+    def _new_key(self, vault: Vault, seat: Seat) -> DataKey:
+        made = self._keys[seat[:2]] = vault.make_key(seat.kind, seat.day)
+        values = {"kind": int(made.kind), "day": made.day, "wrapped": made.wrapped}
+        self._conn.execute(insert(_DATA_KEY).values(values))
+        return made
+
+
+# --- seats -----------------------------------------------------------------------------------
+
+
+def bundle_seat(short_id: int, expires_ms: int) -> Seat:
+    """Seat of a container; `short_id` as the signed number the table holds."""
+    place = short_id.to_bytes(8, "big", signed=True)
+    return Seat(DataKind.BUNDLE, day_of(expires_ms), b"bundle", place)
+
+
+def document_seat(document_class: int, scope: bytes, received_ms: int) -> Seat:
+    """Seat of a document of the authority."""
+    place = encode([int(document_class), scope])
+    return Seat(DataKind.DOCUMENT, day_of(received_ms), b"document", place)
+
+
+def evidence_seat(subject: str, raw_hash: bytes, at_ms: int) -> Seat:
+    """Seat of the second version of something."""
+    place = encode([subject.encode(), raw_hash])
+    return Seat(DataKind.EVIDENCE, day_of(at_ms), b"evidence", place)
+
+
+def network_key_seat(purpose: int, key_id: bytes, since_ms: int) -> Seat:
+    """Seat of a key that many share; only those of the SOS need the agent."""
+    kind = DataKind.SOS_KEY if purpose == _ZONE_SOS else DataKind.NETWORK_KEY
+    return Seat(kind, day_of(since_ms), b"network_key", encode([purpose, key_id]))
+
+
+def peer_seat(node: bytes, address_ms: int) -> Seat:
+    """Seat of the address at which a node was met."""
+    return Seat(DataKind.CONTACT, day_of(address_ms), b"peer", node)
+
+
+def message_seat(
+    author: bytes, incarnation: int, seq: int, direction: str, kind: int, expires_ms: int
+) -> Seat:
+    """Seat of a text; `seq` as the signed number the table holds."""
+    what = DataKind.ALARM if kind == int(Kind.SOS) else DataKind.MESSAGE
+    number = seq.to_bytes(8, "big", signed=True)
+    place = encode([author, incarnation, number, direction.encode()])
+    return Seat(what, day_of(expires_ms), b"message", place)
+
+
+def ledger_seat(message: int, at_ms: int, event: str, node: bytes | None) -> Seat:
+    """Seat of what a line of the ledger adds to its event."""
+    kind = DataKind.MESSAGE if event in _TOLD_BY_AGENT else DataKind.LEDGER
+    place = encode([message, at_ms, event.encode(), node or b""])
+    return Seat(kind, day_of(at_ms), b"ledger", place)
+
+
+def prekey_seat(prekey_id: bytes, erase_ms: int) -> Seat:
+    """Seat of the private half of a prekey."""
+    return Seat(DataKind.PREKEY, day_of(erase_ms), b"own_prekey", prekey_id)
+
+
+def sending_seat(column: str, chain_id: bytes, ends_ms: int) -> Seat:
+    """Seat of a state of a chain this node sends on: its `first`, or its present `state`."""
+    name = f"sending_chain.{column}".encode()
+    return Seat(DataKind.CHAIN, day_of(ends_ms), name, chain_id)
+
+
+def receiving_seat(chain_id: bytes, author: bytes, ends_ms: int) -> Seat:
+    """Seat of the state of a chain of another author."""
+    return Seat(DataKind.CHAIN, day_of(ends_ms), b"receiving_chain", encode([chain_id, author]))
+
+
+def _first_seat(chain_id: bytes, ends_ms: int) -> Seat:
+    return sending_seat("first", chain_id, ends_ms)
+
+
+def _state_seat(chain_id: bytes, ends_ms: int) -> Seat:
+    return sending_seat("state", chain_id, ends_ms)
+
+
+# --- all of them -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column whose values are sealed."""
+
+    table: str
+    """Its table."""
+    column: str
+    """Its name."""
+    time: str
+    """The column whose day is the day of the seat."""
+    seat: Callable[..., Seat]
+    """Gives the seat of a row."""
+    named_by: tuple[str, ...]
+    """Columns that `seat` takes, in order."""
+
+
+SEALED: Final = (
+    SealedColumn("bundle", "raw", "expires_ms", bundle_seat, ("short_id", "expires_ms")),
+    SealedColumn(
+        "document",
+        "raw",
+        "received_ms",
+        document_seat,
+        ("document_class", "scope", "received_ms"),
+    ),
+    SealedColumn("evidence", "raw", "at_ms", evidence_seat, ("subject", "raw_hash", "at_ms")),
+    SealedColumn(
+        "network_key", "key", "since_ms", network_key_seat, ("purpose", "key_id", "since_ms")
+    ),
+    SealedColumn("peer", "address", "address_ms", peer_seat, ("node", "address_ms")),
+    SealedColumn(
+        "message",
+        "text",
+        "expires_ms",
+        message_seat,
+        ("author", "incarnation", "seq", "direction", "kind", "expires_ms"),
+    ),
+    SealedColumn("ledger", "detail", "at_ms", ledger_seat, ("message", "at_ms", "event", "node")),
+    SealedColumn("own_prekey", "secret", "erase_ms", prekey_seat, ("prekey_id", "erase_ms")),
+    SealedColumn("sending_chain", "first", "ends_ms", _first_seat, ("chain_id", "ends_ms")),
+    SealedColumn("sending_chain", "state", "ends_ms", _state_seat, ("chain_id", "ends_ms")),
+    SealedColumn(
+        "receiving_chain", "state", "ends_ms", receiving_seat, ("chain_id", "author", "ends_ms")
+    ),
+)
+"""Every sealed column of the store."""
+
+
+def is_unsealed(conn: Connection) -> bool:
+    """True for a store that was made without a vault."""
+    return conn.execute(select(_NODE.c.is_sealed)).scalar() == 0
+
+
+def seal_store(conn: Connection) -> None:
+    """Seal every value of a store that was made without a vault, in the caller's transaction.
+
+    Raises: LockedError. Cost: about 40 µs per value.
+    """
+    seals = Seals(conn)
+    for each in SEALED:
+        _seal_column(conn, seals, each)
+    conn.execute(update(_NODE).values(is_sealed=1))
+
+
+def _seal_column(conn: Connection, seals: Seals, column: SealedColumn) -> None:
+    rows, name = METADATA.tables[column.table], column.column
+    keys = list(rows.primary_key.columns)
+    wanted = [*keys, *(rows.c[each] for each in column.named_by), rows.c[name]]
+    change = update(rows).where(*(key == bindparam(f"at_{key.name}") for key in keys))
+    change = change.values({name: bindparam("sealed")})
+    found = conn.execute(select(*wanted))
+    while part := found.fetchmany(_SLICE):
+        conn.execute(change, [_change(seals, column, keys, row) for row in part])
+
+
+def _change(
+    seals: Seals, column: SealedColumn, keys: Sequence[Any], row: Sequence[Any]
+) -> dict[str, Any]:
+    seat = column.seat(*row[len(keys) : -1])
+    at = {f"at_{key.name}": value for key, value in zip(keys, row, strict=False)}
+    return at | {"sealed": seals.seal(seat, row[-1])}

@@ -1,0 +1,215 @@
+"""Seals and opens what lies in the store; the only holder of master keys while a node runs.
+
+Each kind and day has a random data key, wrapped by the master key of its tier. The wrapped keys
+lie in the store and go with their day; here they are unwrapped, and forgotten on `lock`. Rows are
+AES-256-GCM-SIV with their place as additional data: a row that was moved does not open. GCM-SIV
+because a repeated nonce after a restored snapshot tells no more than that two texts are equal.
+Source: security 2.10, RFC 8452.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from meshnode.errors import KeystoreError, LockedError, SealBrokenError
+from meshnode.vault.kinds import DataKind, Tier
+from protocol.canonical import encode
+from protocol.guards import DATA_KEYS_CACHED_MAX
+
+__all__ = ["MASTER_BYTES", "SEAL_BYTES", "DataKey", "Vault"]
+
+MASTER_BYTES: Final = 32
+_VERSION: Final = b"\x01"
+_NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
+SEAL_BYTES: Final = len(_VERSION) + _NONCE_BYTES + _TAG_BYTES
+"""A sealed row is longer than its plaintext by this much."""
+_HEAD: Final = len(_VERSION) + _NONCE_BYTES
+_WRAP_DOMAIN: Final = b"meshnode data key 1\0"
+_FILE_DOMAIN: Final = b"meshnode sealed file 1\0"
+
+
+class DataKey(NamedTuple):
+    """The wrapped key of one kind and day, as the store keeps it."""
+
+    kind: DataKind
+    """What it seals."""
+    day: int
+    """Days since 1970."""
+    wrapped: bytes
+    """Useless without the master key of its tier."""
+
+
+class Vault:
+    """Master keys in memory, and what they open. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        device_master: bytes,
+        entropy: Callable[[int], bytes],
+        agent_master: bytes | None = None,
+    ) -> None:
+        self._entropy = entropy
+        self._guard = threading.Lock()
+        self._masters: dict[Tier, bytes] = {Tier.DEVICE: device_master}
+        self._ciphers: dict[bytes, AESGCMSIV] = {}
+        self.on_broken: Callable[[DataKind], None] | None = None
+        """Called, from whatever thread, for each row that does not open."""
+        if agent_master is not None:
+            self.unlock(agent_master)
+
+    def __repr__(self) -> str:
+        return f"<Vault {'locked' if self.is_locked else 'unlocked'}>"
+
+    # --- tiers ------------------------------------------------------------------------------
+
+    @property
+    def is_locked(self) -> bool:
+        """True as long as the agent's tier cannot be opened."""
+        return Tier.AGENT not in self._masters
+
+    def unlock(self, agent_master: bytes) -> None:
+        """Open the agent's tier with the key that `KeyStore.agent_master` gives."""
+        if len(agent_master) != MASTER_BYTES:
+            raise KeystoreError("a master key has 32 bytes")
+        with self._guard:
+            self._masters[Tier.AGENT] = agent_master
+
+    def lock(self) -> None:
+        """Drop every key of the agent's tier. CPython cannot promise to overwrite them."""
+        with self._guard:
+            self._masters.pop(Tier.AGENT, None)
+            # All of them: an unwrapped key does not say its tier, and the others come back alone.
+            self._ciphers.clear()
+
+    def require(self, kind: DataKind) -> None:
+        """Raises: LockedError if rows of `kind` cannot be opened now."""
+        self._master(kind.tier)
+
+    def _master(self, tier: Tier) -> bytes:
+        try:
+            return self._masters[tier]
+        except KeyError:
+            raise LockedError("this device is locked: unlock it with the agent's secret") from None
+
+    def derive(self, tier: Tier, label: bytes) -> bytes:
+        """Return 32 bytes that only this device, and for tier 1 only its agent, can make again.
+
+        Raises: LockedError.
+        """
+        domain = b"meshnode derived 1\0" + label
+        return HKDFExpand(hashes.SHA256(), 32, domain).derive(self._master(tier))
+
+    # --- data keys --------------------------------------------------------------------------
+
+    def make_key(self, kind: DataKind, day: int) -> DataKey:
+        """Return a fresh data key, wrapped; the caller keeps it with the first row it seals.
+
+        Raises: LockedError.
+        """
+        wrapper = AESGCMSIV(self._master(kind.tier))
+        key = self._entropy(MASTER_BYTES)
+        return DataKey(kind, day, self._encrypt(wrapper, key, _wrap_place(kind, day)))
+
+    def _cipher(self, key: DataKey) -> AESGCMSIV:
+        """Return the unwrapped key. Raises: LockedError, SealBrokenError."""
+        master = self._master(key.kind.tier)
+        found = self._ciphers.get(key.wrapped)
+        if found is not None:
+            return found
+        plain = self._decrypt(
+            AESGCMSIV(master), key.wrapped, _wrap_place(key.kind, key.day), key.kind
+        )
+        cipher = AESGCMSIV(plain)
+        with self._guard:
+            if key.kind.tier not in self._masters:
+                raise LockedError("this device is locked: unlock it with the agent's secret")
+            while len(self._ciphers) >= DATA_KEYS_CACHED_MAX:
+                del self._ciphers[next(iter(self._ciphers))]
+            self._ciphers[key.wrapped] = cipher
+        return cipher
+
+    def forget(self, wrapped: Iterable[bytes]) -> None:
+        """Drop the unwrapped form of data keys that a purge took from the store."""
+        with self._guard:
+            for each in wrapped:
+                self._ciphers.pop(each, None)
+
+    # --- rows -------------------------------------------------------------------------------
+
+    def seal(self, key: DataKey, table: bytes, place: bytes, plaintext: bytes) -> bytes:
+        """Return `plaintext` sealed for one place of one table. Raises: LockedError.
+
+        Cost: 4 µs for 250 bytes.
+        """
+        return self._encrypt(self._cipher(key), plaintext, _row_place(key, table, place))
+
+    def open(self, key: DataKey, table: bytes, place: bytes, sealed: bytes) -> bytes:
+        """Return what `seal` sealed for this very place.
+
+        Raises: LockedError; SealBrokenError for a changed row and for one from another place.
+        """
+        return self._decrypt(self._cipher(key), sealed, _row_place(key, table, place), key.kind)
+
+    # --- files ------------------------------------------------------------------------------
+
+    def seal_file(self, tier: Tier, name: bytes, plaintext: bytes) -> bytes:
+        """Return `plaintext` sealed under a key of this name that lasts. Raises: LockedError."""
+        cipher = AESGCMSIV(self.derive(tier, _FILE_DOMAIN + name))
+        return self._encrypt(cipher, plaintext, _FILE_DOMAIN + name)
+
+    def open_file(self, tier: Tier, name: bytes, sealed: bytes) -> bytes:
+        """Return what `seal_file` sealed under this name. Raises: LockedError, KeystoreError."""
+        cipher = AESGCMSIV(self.derive(tier, _FILE_DOMAIN + name))
+        try:
+            return _decrypt(cipher, sealed, _FILE_DOMAIN + name)
+        except ValueError as error:
+            raise KeystoreError(
+                f"the sealed file '{name.decode()}' is damaged or of another device"
+            ) from error
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _encrypt(self, cipher: AESGCMSIV, plaintext: bytes, place: bytes) -> bytes:
+        nonce = self._entropy(_NONCE_BYTES)
+        return _VERSION + nonce + cipher.encrypt(nonce, plaintext, place)
+
+    def _decrypt(self, cipher: AESGCMSIV, sealed: bytes, place: bytes, kind: DataKind) -> bytes:
+        try:
+            return _decrypt(cipher, sealed, place)
+        except ValueError as error:
+            raise self.broken(kind) from error
+
+    def broken(self, kind: DataKind) -> SealBrokenError:
+        """Tell of a row that does not open, and return the error to raise."""
+        if self.on_broken is not None:
+            self.on_broken(kind)
+        return SealBrokenError(
+            f"a row of kind {kind.name} is damaged or was moved: restore the store, "
+            "or enrol this device again"
+        )
+
+
+def _decrypt(cipher: AESGCMSIV, sealed: bytes, place: bytes) -> bytes:
+    """Raises: ValueError for anything that was not sealed for `place`."""
+    if len(sealed) < SEAL_BYTES or sealed[:1] != _VERSION:
+        raise ValueError("not a sealed text of this version")
+    try:
+        return cipher.decrypt(sealed[1:_HEAD], sealed[_HEAD:], place)
+    except InvalidTag as error:
+        raise ValueError("the seal is broken") from error
+
+
+def _wrap_place(kind: DataKind, day: int) -> bytes:
+    return encode([_WRAP_DOMAIN, int(kind), day])
+
+
+def _row_place(key: DataKey, table: bytes, place: bytes) -> bytes:
+    return encode([table, place, int(key.kind), key.day])

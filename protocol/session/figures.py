@@ -1,0 +1,58 @@
+"""What a session counts of itself for its shell: bytes, bundles, flights; whether it is idle."""
+
+from __future__ import annotations
+
+from protocol.session.egress import Egress
+from protocol.session.reconciliation import Reconciliation
+from protocol.session.transfer import Inflow, Outflow
+
+__all__ = ["SessionFigures"]
+
+
+class SessionFigures:
+    """The figures of one session; `SyncSession` moves them."""
+
+    _rounds: Reconciliation
+    _outflow: Outflow
+    _inflow: Inflow
+    _egress: Egress
+    _reconcile_bytes_received = 0
+    bytes_sent = 0
+    """Given to the link."""
+    bytes_received = 0
+    """Taken from the link."""
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no round runs and nothing waits to be sent or acknowledged, either way."""
+        return (
+            self._rounds.is_idle
+            and self._outflow.is_idle
+            and not self._inflow.pending
+            and not self._egress.has_waiting
+        )
+
+    @property
+    def bundles_waiting(self) -> int:
+        """Bundles offered to the session and not yet on the wire."""
+        return self._outflow.waiting
+
+    @property
+    def bundles_sent(self) -> int:
+        """BUNDLE frames sent."""
+        return self._outflow.sent
+
+    @property
+    def bundles_received(self) -> int:
+        """BUNDLE frames received."""
+        return self._inflow.received
+
+    @property
+    def reconcile_bytes(self) -> int:
+        """Bytes of frames that found the difference, both ways, heads counted."""
+        return self._egress.reconcile_bytes + self._reconcile_bytes_received
+
+    @property
+    def round_trips(self) -> int:
+        """Flights of reconciliation, all rounds together."""
+        return self._rounds.round_trips

@@ -1,0 +1,69 @@
+"""Runs work in a child that kills itself before its n-th change of the disk.
+
+Counted are files opened to be written, flushes to the disk, and names given, changed or taken
+away; `also` adds moments of other kinds. What is left is what a power cut leaves, as far as one
+process can tell.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Moment", "is_finished"]
+
+Moment = Callable[..., None]
+"""Call it before each change that counts; its arguments do not matter."""
+
+_NAMES = frozenset({"os.rename", "os.link", "os.remove", "os.truncate"})
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def is_finished(
+    step: int, work: Callable[[], object], also: Callable[[Moment], None] | None = None
+) -> bool:
+    """Run `work` in a child that dies at its `step`-th change; False if it did."""
+    child = os.fork()
+    if child == 0:
+        _live_and_die(step, work, also)
+    _child, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, -signal.SIGKILL), f"the child ended with {code}"
+    return code == 0
+
+
+def _live_and_die(
+    step: int, work: Callable[[], object], also: Callable[[Moment], None] | None
+) -> None:
+    taken = 0
+
+    def moment(*_arguments: Any, **_named: Any) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _NAMES or (event == "open" and (arguments[2] or 0) & _WRITING):
+            moment()
+
+    flush = os.fsync
+
+    def fsync(descriptor: Any) -> None:
+        moment()
+        flush(descriptor)
+
+    try:
+        sys.addaudithook(hook)
+        os.fsync = fsync  # type: ignore[assignment]
+        if also is not None:
+            also(moment)
+        work()
+    except BaseException:  # noqa: BLE001 - a child ends here, whatever happened
+        traceback.print_exc()
+        os._exit(3)
+    os._exit(0)

@@ -1,0 +1,248 @@
+"""Knocks over real sockets: who is let through to TLS, and that nobody else hears a byte."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+import trio
+
+from meshnode.errors import HandshakeError
+from meshnode.links.base import Address, Link
+from meshnode.links.knocking import Knocks
+from meshnode.links.tcp import TCPBearer
+from protocol.guards import EPOCH_MS, KNOCK_EPOCHS_OLD, KNOCK_MS_MAX
+from protocol.knock import KnockKeys, address_name, epoch_at, make_knock
+from tests.meshnode.links.parts import NOW_MS, network, runtime, serving
+
+pytestmark = pytest.mark.real
+
+WEEK = epoch_at(NOW_MS)
+KEY, OLD_KEY, FOREIGN_KEY = (bytes([number]) * 32 for number in (1, 2, 3))
+KEYS = {WEEK: [KEY], WEEK - 1: [OLD_KEY]}
+TLS_HELLO = b"\x16\x03\x01"
+
+
+@dataclass
+class Listener:
+    """A bearer that listens, and what it traced."""
+
+    bearer: TCPBearer
+    address: Address
+    keys: dict[int, list[bytes]]
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> int:
+        return self.bearer.metrics.value("knocks_refused")
+
+    @property
+    def name(self) -> bytes:
+        return address_name(self.address.host, self.address.port)
+
+    async def answer_to(self, data: bytes, *, is_patient: bool = False) -> bytes:
+        """Send bytes and return all that comes until the socket is closed."""
+        async with await trio.open_tcp_stream(self.address.host, self.address.port) as stream:
+            await stream.send_all(data)
+            answer = bytearray()
+            with trio.fail_after(KNOCK_MS_MAX / 1000 + 0.5 if is_patient else 1):
+                try:
+                    async for some in stream:
+                        answer += some
+                except trio.BrokenResourceError:
+                    pass
+            return bytes(answer)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(1):
+        while not condition():  # noqa: ASYNC110  # The kernel makes it true.
+            await trio.sleep(0.005)
+
+
+def bearer_of(
+    keys: KnockKeys,
+    listen: tuple[Address, ...] = (),
+    *,
+    is_gateway: bool = False,
+    trace: Callable[..., None] = lambda event, **fields: None,
+) -> TCPBearer:
+    plain = replace(runtime(trace=trace), entropy=os.urandom)
+    knocks = Knocks(plain, lambda: keys, is_gateway=is_gateway)
+    return TCPBearer(network().contexts(), plain, listen, knocks=knocks)
+
+
+@asynccontextmanager
+async def listening(
+    keys: dict[int, list[bytes]] | None = None, *, is_gateway: bool = False
+) -> AsyncIterator[Listener]:
+    keys = dict(KEYS) if keys is None else keys
+    reasons: list[str] = []
+    bearer = bearer_of(
+        keys,
+        (Address("127.0.0.1", 0),),
+        is_gateway=is_gateway,
+        trace=lambda event, **fields: reasons.append(fields["reason"]),
+    )
+
+    async def echo(link: Link) -> None:
+        while data := await link.receive(100):
+            await link.send(data)
+        await link.aclose()
+
+    async with serving(bearer, echo) as (address,):
+        yield Listener(bearer, address, keys, reasons)
+
+
+async def reaches(listener: Listener, keys: KnockKeys, instance: str = "") -> bool:
+    """Dial once and say whether the other end was reached."""
+    return await tries(bearer_of(keys), replace(listener.address, instance=instance))
+
+
+async def tries(bearer: TCPBearer, address: Address) -> bool:
+    try:
+        link = await bearer.dial(address)
+    except HandshakeError:
+        return False
+    await link.send(b"hello")
+    assert await link.receive(100) == b"hello"
+    await link.aclose()
+    return True
+
+
+async def test_members_reach_each_other_by_address_and_by_name() -> None:
+    async with listening() as listener:
+        assert await reaches(listener, KEYS)
+        assert await reaches(listener, {WEEK - 1: [OLD_KEY]})
+        assert await reaches(listener, KEYS, listener.bearer.knocks.instance)
+        assert listener.refused == 0
+
+
+async def test_names_of_others_and_keys_of_others_open_nothing() -> None:
+    async with listening() as listener:
+        assert not await reaches(listener, KEYS, "00112233445566aa")
+        assert not await reaches(listener, {WEEK: [FOREIGN_KEY]})
+        assert not await reaches(listener, {})
+        assert listener.refused == 3
+        assert await reaches(listener, KEYS)
+
+
+def strangers(listener: Listener) -> dict[str, bytes]:
+    """Return what must stay unanswered."""
+    nonce = b"\1" * 16
+    return {
+        "random": os.urandom(32),
+        "tls": TLS_HELLO + bytes(300),
+        "another instance": make_knock(KEY, b"00112233445566aa", nonce),
+        "another port": make_knock(KEY, address_name("127.0.0.1", 1), nonce),
+        "another key": make_knock(FOREIGN_KEY, listener.name, nonce),
+    }
+
+
+async def test_strangers_hear_not_one_byte_and_are_closed_at_once() -> None:
+    async with listening() as listener:
+        for number, data in enumerate(strangers(listener).values(), 1):
+            assert await listener.answer_to(data) == b""
+            assert listener.refused == number
+        assert set(listener.reasons) == {"no key of an accepted week made this knock"}
+        assert await reaches(listener, KEYS)
+        assert listener.bearer.metrics.value("links_refused") == 0
+
+
+async def test_a_knock_of_four_weeks_ago_or_used_twice_is_refused() -> None:
+    week = WEEK - KNOCK_EPOCHS_OLD - 1
+    async with listening({**KEYS, week: [FOREIGN_KEY]}) as listener:
+        old = make_knock(FOREIGN_KEY, listener.name, b"\1" * 16)
+        assert await listener.answer_to(old) == b""
+        good = make_knock(KEY, listener.name, b"\1" * 16)
+        # The first is let through, and then is no TLS.
+        assert await listener.answer_to(good + b"no TLS at all" * 10) == b""
+        await until(lambda: listener.bearer.metrics.value("links_refused") == 1)
+        assert await listener.answer_to(good + TLS_HELLO + bytes(300)) == b""
+        assert listener.refused == 2
+        assert listener.reasons[-1] == "this knock was used before"
+
+
+@pytest.mark.slow
+async def test_whoever_does_not_knock_is_gone_in_two_seconds() -> None:
+    async with listening() as listener, trio.open_nursery() as nursery:
+        for data in (b"", b"\1" * 31):
+
+            async def silent(data: bytes = data) -> None:
+                assert await listener.answer_to(data, is_patient=True) == b""
+
+            nursery.start_soon(silent)
+        assert await reaches(listener, KEYS)
+    assert listener.refused == 2
+    assert listener.bearer.gate.unfinished == 0
+
+
+async def test_whoever_leaves_in_the_middle_is_counted() -> None:
+    async with listening() as listener:
+        async with await trio.open_tcp_stream("127.0.0.1", listener.address.port) as stream:
+            await stream.send_all(b"\1" * 5)
+        await until(lambda: listener.refused == 1)
+
+
+async def test_a_knock_may_come_in_pieces() -> None:
+    async with listening() as listener:
+        plain = bearer_of({}).contexts
+        stream = await trio.open_tcp_stream("127.0.0.1", listener.address.port)
+        for byte in make_knock(KEY, listener.name, b"\1" * 16):
+            await stream.send_all(bytes([byte]))
+            await trio.sleep(0.001)
+        tls = trio.SSLStream(stream, plain.client, https_compatible=True)
+        await tls.do_handshake()
+        await tls.send_all(b"hello")
+        assert await tls.receive_some(10) == b"hello"
+        await trio.aclose_forcefully(stream)
+
+
+async def test_a_gateway_takes_those_whose_keys_are_all_too_old() -> None:
+    too_old = {WEEK - KNOCK_EPOCHS_OLD - 1: [OLD_KEY]}
+    async with listening(is_gateway=True) as listener:
+        assert await reaches(listener, too_old)
+        assert await reaches(listener, {})
+        assert await reaches(listener, KEYS)
+        for name, data in strangers(listener).items():
+            if name != "tls":
+                assert await listener.answer_to(data) == b""
+        assert listener.refused == 4
+    async with listening() as listener:
+        assert not await reaches(listener, too_old)
+
+
+async def test_a_network_without_keys_knocks_and_demands_nothing() -> None:
+    async with listening({}) as listener:
+        assert await reaches(listener, {})
+        # Keys may come later: from then on they count.
+        listener.keys[WEEK] = [KEY]
+        assert not await reaches(listener, {})
+        assert await reaches(listener, KEYS)
+
+
+async def test_a_dial_that_fails_tries_the_next_key_and_at_last_none() -> None:
+    """The peer may not have got the newest key, or may be a gateway that holds no key of ours."""
+    newer = {WEEK: [FOREIGN_KEY], WEEK - 1: [OLD_KEY]}
+    async with listening({WEEK - 1: [OLD_KEY]}) as listener:
+        bearer = bearer_of(newer)
+        assert [await tries(bearer, listener.address) for _ in range(3)] == [False, True, True]
+    async with listening({WEEK: [KEY]}, is_gateway=True) as listener:
+        bearer = bearer_of(newer)
+        assert [await tries(bearer, listener.address) for _ in range(3)] == [False, False, True]
+    async with listening({WEEK: [KEY]}) as listener:
+        bearer = bearer_of(newer)
+        assert [await tries(bearer, listener.address) for _ in range(4)] == [False] * 4
+
+
+async def test_every_start_has_another_name() -> None:
+    names = {bearer_of(KEYS).knocks.instance for _ in range(20)}
+    assert len(names) == 20
+    assert all(len(name) == 16 and int(name, 16) >= 0 for name in names)
+
+
+def test_the_weeks_of_these_tests_are_as_the_guards_say() -> None:
+    assert WEEK * EPOCH_MS <= NOW_MS < (WEEK + 1) * EPOCH_MS

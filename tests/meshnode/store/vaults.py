@@ -1,0 +1,118 @@
+"""Stores with a vault, and one value in every sealed column."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from meshnode.runtime import system_runtime
+from meshnode.store import bundles, documents, evidence, keyring, messages, peers
+from meshnode.store.engine import Store, Transaction
+from meshnode.store.keyring import KeyPurpose
+from meshnode.store.records import (
+    DocumentRecord,
+    EvidenceRecord,
+    LedgerEvent,
+    NewMessage,
+)
+from meshnode.vault.vault import Vault
+from protocol.chains import new_chain, receiving_chain
+from protocol.envelope import PrekeyRecord, PrekeySecret
+from protocol.ids import BundleId
+from protocol.limits import Kind
+from tests.meshnode.store.parts import NOW_MS, inline_runtime, node, record
+
+RUNTIME = replace(inline_runtime(), entropy=system_runtime().entropy)
+DEVICE, AGENT = b"d" * 32, b"a" * 32
+
+RECORD = record(1)._replace(raw=hashlib.sha256(b"container").digest() * 9)
+RAW = RECORD.raw
+TEXT, ALARM = "two people at the hut", "help at the col"
+DETAIL = "no key of Giulia is known here yet"
+ADDRESS = "192.0.2.77:7400"
+DOCUMENT = b"the roster with Giulia and Marco"
+EVIDENCE = b"the second version of what was signed"
+NETWORK_KEY, SOS_KEY = b"network key 0123456789 0123456789", b"sos key 0123456789 0123456789"
+PREKEY = hashlib.sha256(b"prekey").digest() * 3
+SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
+SECRETS = (
+    RAW,
+    *(each.encode() for each in (TEXT, ALARM, DETAIL, ADDRESS)),
+    DOCUMENT,
+    EVIDENCE,
+    NETWORK_KEY,
+    SOS_KEY,
+    PREKEY,
+    SEED,
+    OTHER_SEED,
+)
+"""What must stand nowhere in the files."""
+
+
+def vault(*, is_locked: bool = False) -> Vault:
+    return Vault(DEVICE, RUNTIME.entropy, None if is_locked else AGENT)
+
+
+def message(seq: int, text: str, kind: Kind = Kind.TEXT, expires_ms: int = NOW_MS) -> NewMessage:
+    return NewMessage(BundleId(node(2), 7, seq), b"\x01\x00\x01", kind, text, NOW_MS, expires_ms)
+
+
+def fill_device(tx: Transaction) -> None:
+    """Write what a locked device may write."""
+    bundles.add_many(tx, [RECORD])
+    documents.put(tx, DocumentRecord(2, b"scope", 1, 1, b"d" * 32, DOCUMENT, NOW_MS))
+    evidence.note_equivocation(tx, EvidenceRecord(NOW_MS, node(3), "bundle 1", b"d" * 32, EVIDENCE))
+    keyring.put_network_key(tx, KeyPurpose.NETWORK, b"", NETWORK_KEY, NOW_MS)
+    peers.contact_up(tx, node(4), ADDRESS, NOW_MS)
+
+
+def fill_agent(tx: Transaction) -> None:
+    """Write what needs the agent."""
+    key = messages.add_outgoing(tx, message(1, TEXT), [node(5)], NOW_MS)
+    messages.note_waiting(tx, key, NOW_MS, DETAIL)
+    messages.add_incoming(tx, message(2, ALARM, Kind.SOS), 77, b"d" * 32, NOW_MS)
+    keyring.put_network_key(tx, KeyPurpose.ZONE_SOS, b"sos", SOS_KEY, NOW_MS)
+    secret = PrekeySecret(b"prekeyid", NOW_MS + 9, PREKEY)
+    public = PrekeyRecord(b"prekeyid", NOW_MS, NOW_MS + 9, 1, b"public")
+    keyring.put_own_prekey(tx, secret, public)
+    keyring.start_chain(tx, new_chain(SEED), b"scope", NOW_MS, NOW_MS + 9)
+    chain = receiving_chain(new_chain(OTHER_SEED).chain_id, 0, OTHER_SEED)
+    keyring.put_receiving_chain(tx, chain, node(6), b"scope", NOW_MS + 9)
+
+
+async def read_device(store: Store) -> list[object]:
+    """Return what is read of the device's tier, by public names."""
+    return await store.read(
+        lambda conn: [
+            bundles.raw_many(conn, [RECORD.short_id]),
+            bundles.raws_of_kind(conn, Kind.TEXT),
+            documents.all_documents(conn),
+            evidence.list_evidence(conn),
+            keyring.network_keys(conn, KeyPurpose.NETWORK),
+            peers.list_peers(conn),
+            peers.get(conn, node(4)),
+        ]
+    )
+
+
+async def read_agent(store: Store) -> list[object]:
+    """Return what is read of the agent's tier, by public names."""
+    chain_id, other_id = new_chain(SEED).chain_id, new_chain(OTHER_SEED).chain_id
+    return await store.read(
+        lambda conn: [
+            messages.list_outgoing(conn, 0, 9),
+            messages.list_inbox(conn, 0, 9),
+            messages.ledger(conn, 1),
+            keyring.network_keys(conn, KeyPurpose.ZONE_SOS),
+            keyring.own_prekey(conn, b"prekeyid"),
+            keyring.sending_chain(conn, chain_id),
+            keyring.secret_at(conn, chain_id, 3),
+            keyring.receiving_chain(conn, other_id, node(6)),
+        ]
+    )
+
+
+LOCKED_EVENTS = frozenset(
+    {LedgerEvent.HANDED, LedgerEvent.RECEIPT, LedgerEvent.DELIVERED, LedgerEvent.EXPIRED}
+)
+"""What a locked device learns of its agent's messages."""

@@ -1,0 +1,1 @@
+"""The vault room: keys at rest, and the seal over rows."""
