@@ -1,8 +1,8 @@
 """The checks a bundle passes before it may be stored, cheapest first.
 
-Size and form, already known, hop count, expiry and clock, author, quota, signature; whether
-receipts cover it is asked by the relay. A quota is looked at before the signature, the dear step,
-and charged after it, so a forged bundle costs the author whose name it bears nothing.
+Size and form, already known, hop count, expiry and clock, author, quota, revocation, signature;
+whether receipts cover it is asked by the relay. A quota is looked at before the signature, the dear
+step, and charged after it, so a forged bundle costs the author whose name it bears nothing.
 A whole batch is examined in one worker thread: the signature check, nine tenths of the cost,
 releases the interpreter lock there. Source: security 2.13, wire-format 4 and 6.8.
 """
@@ -23,7 +23,7 @@ from meshnode.store.quotas import Claim, Meter
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol import hlc
-from protocol.bundle import Bundle, Suite
+from protocol.bundle import Bundle, Header, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import NodeId, ShortId, short_id
@@ -92,8 +92,15 @@ class Examiner:
     """Decides for each bundle of a batch whether it may be stored."""
 
     def __init__(
-        self, store: Store, runtime: Runtime, membership: Membership, network_key: bytes
+        self,
+        store: Store,
+        runtime: Runtime,
+        membership: Membership,
+        network_key: bytes,
+        node: NodeId | None = None,
     ) -> None:
+        """`node` is ourselves: only an operator takes what was written after a revocation."""
+        self._node = node
         self._store = store
         self._runtime = runtime
         self._membership = membership
@@ -131,7 +138,7 @@ class Examiner:
             bundle, short = each
             fate = known.get(short)
             if fate is None:
-                fate = _judge(bundle, hops + 1, now_ms, directory, meter)
+                fate = self._judge(bundle, hops + 1, now_ms, directory, meter)
             record = None
             if fate is Reception.STORED:
                 record = record_of(bundle, short, hops + 1, now_ms, is_own=False)
@@ -146,6 +153,41 @@ class Examiner:
             return None
         return bundle, short_id(self._network_key, bundle.digest)
 
+    def _judge(
+        self, bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter
+    ) -> Reception:
+        header = bundle.header
+        if hops > HOPS_MAX:
+            return Reception.HOP_LIMIT
+        if header.suite not in _SUITES.get(header.kind, _SEALED):
+            return Reception.MALFORMED
+        if header.expires_ms <= now_ms:
+            return Reception.EXPIRED
+        if hlc.wall_ms(header.hlc) > now_ms + CLOCK_HOLD_MS_MAX:
+            return Reception.TOO_FAR_AHEAD
+        author = directory.member(header.author)
+        if author is None:
+            return Reception.UNKNOWN_AUTHOR
+        claim, allowance = _claim(bundle), allowance_of(directory, header.author)
+        if allowance is not None and not meter.has_room(claim, allowance):
+            return Reception.QUOTA
+        if self._is_revoked(header, directory):
+            return Reception.REVOKED
+        try:
+            bundles.verify(bundle, author.key)
+        except AuthenticationError:
+            return Reception.BAD_SIGNATURE
+        meter.charge(claim)
+        return Reception.STORED
+
+    def _is_revoked(self, header: Header, directory: Directory) -> bool:
+        """True for what a revoked device wrote after its last good bundle; operators take it."""
+        revocation = self._membership.revocation_of(header.author)
+        if revocation is None or revocation.is_good(header.incarnation, header.seq):
+            return False
+        own = None if self._node is None else directory.member(self._node)
+        return own is None or own.role is not Role.OPERATOR
+
 
 def _claim(bundle: Bundle) -> Claim:
     header = bundle.header
@@ -158,27 +200,3 @@ def allowance_of(directory: Directory, author: NodeId) -> Allowance | None:
     if member is None:
         return None
     return CENTRE if member.role in (Role.GATEWAY, Role.OPERATOR) else AGENT
-
-
-def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter) -> Reception:
-    header = bundle.header
-    if hops > HOPS_MAX:
-        return Reception.HOP_LIMIT
-    if header.suite not in _SUITES.get(header.kind, _SEALED):
-        return Reception.MALFORMED
-    if header.expires_ms <= now_ms:
-        return Reception.EXPIRED
-    if hlc.wall_ms(header.hlc) > now_ms + CLOCK_HOLD_MS_MAX:
-        return Reception.TOO_FAR_AHEAD
-    author = directory.member(header.author)
-    if author is None:
-        return Reception.UNKNOWN_AUTHOR
-    claim, allowance = _claim(bundle), allowance_of(directory, header.author)
-    if allowance is not None and not meter.has_room(claim, allowance):
-        return Reception.QUOTA
-    try:
-        bundles.verify(bundle, author.key)
-    except AuthenticationError:
-        return Reception.BAD_SIGNATURE
-    meter.charge(claim)
-    return Reception.STORED

@@ -16,7 +16,7 @@ from meshnode.store import audit as log
 from meshnode.store.audit import Noted, append
 from meshnode.store.engine import open_store
 from protocol import audit, hlc
-from protocol.audit import ORIGIN, AuditHead
+from protocol.audit import ORIGIN, AuditEntry, AuditHead
 from protocol.errors import NoKeyError, TamperedError
 from protocol.guards import AUDIT_HEAD_MS, AUDIT_NODES_MAX, AUDIT_STEP_MS
 from protocol.ids import NodeId
@@ -60,7 +60,7 @@ async def test_the_oldest_go_and_the_rest_stays_checkable(
 ) -> None:
     monkeypatch.setattr(log, "AUDIT_ROWS_MAX", 5)
     async with open_store(tmp_path / "store.sqlite", runtime()) as store:
-        whole = []
+        whole: list[AuditEntry] = []
         for start in range(1, 20, 3):
             head = await store.write(lambda tx, start=start: append(tx, noted(3, start)))  # type: ignore[misc]
             found = await store.read(log.audit_entries)
@@ -193,11 +193,11 @@ async def test_nothing_undeclared_is_noted(autojump_clock: MockClock, rig: Rig) 
 
 async def test_the_head_goes_to_the_centre_once_a_day(autojump_clock: MockClock, met: Rig) -> None:
     box = met["box"]
-    await box.node.housekeeping.look()
+    await box.node.require_desk().look()
     assert await box.held(Kind.AUDIT_HEAD) == [], "nothing was refused yet"
     await box.take([b"garbage"])
-    await box.node.housekeeping.look()
-    await box.node.housekeeping.look()
+    await box.node.require_desk().look()
+    await box.node.require_desk().look()
     (bundle,) = await box.held(Kind.AUDIT_HEAD)
     assert bundle.header.scope == CODT
     head = audit.decode_head_untrusted(bundle.body)
@@ -205,7 +205,7 @@ async def test_the_head_goes_to_the_centre_once_a_day(autojump_clock: MockClock,
     await met.carry("box", "gateway")
     assert [each.raw for each in await met["gateway"].held(Kind.AUDIT_HEAD)] == [bundle.raw]
     await trio.sleep(AUDIT_HEAD_MS / 1000)
-    await box.node.housekeeping.look()
+    await box.node.require_desk().look()
     (later,) = await box.held(Kind.AUDIT_HEAD)
     assert hlc.wall_ms(later.header.hlc) >= hlc.wall_ms(bundle.header.hlc) + AUDIT_HEAD_MS
 
@@ -215,7 +215,7 @@ async def test_an_exported_log_is_checked_against_the_head_at_the_centre(
 ) -> None:
     box, gateway = met["box"], Api(met["gateway"].node)
     await box.take([b"garbage"])
-    await box.node.housekeeping.look()
+    await box.node.require_desk().look()
     await met.carry("box", "gateway")
     await met.mix("box", "gateway")
     path = tmp_path / "box.audit"
