@@ -66,6 +66,7 @@ class Audit:
         self._lock = threading.Lock()
         self._token: trio.lowlevel.TrioToken | None = None
         self._wake = Level()
+        self._turn = trio.Lock()
 
     def heard(self, name: str, by: int, node: NodeId | None) -> None:
         """Hear that a counter rose; give it to `Metrics.listeners`. From any thread."""
@@ -123,16 +124,18 @@ class Audit:
         return min(waits, default=float("inf"))
 
     async def _write(self, *, is_last: bool) -> None:
-        noted = self._taken(trio.current_time(), is_last=is_last)
-        if not noted:
-            return
-        try:
-            await self._store.write(lambda tx: append(tx, noted))
-        except BaseException:
-            # Nothing of it was written: it is noted again, for the next time.
-            for each in noted:
-                self._add(each.event, each.node, each.times)
-            raise
+        # In turn: whoever flushes must not pass by entries that are on their way to the disk.
+        async with self._turn:
+            noted = self._taken(trio.current_time(), is_last=is_last)
+            if not noted:
+                return
+            try:
+                await self._store.write(lambda tx: append(tx, noted))
+            except BaseException:
+                # Nothing of it was written: it is noted again, for the next time.
+                for each in noted:
+                    self._add(each.event, each.node, each.times)
+                raise
 
     def _taken(self, now_s: float, *, is_last: bool) -> list[Noted]:
         """Take what is to be written now, and begin new windows for it."""
