@@ -26,7 +26,7 @@ from meshnode.opening import Opener
 from meshnode.outbox import Outbox
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
-from meshnode.reception import allowance_of
+from meshnode.reception import allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.store.engine import Store
@@ -173,7 +173,7 @@ class Desk:
 
 def _allowance(carrier: Carrier) -> Allowance:
     """Return what others take of this node; that of an agent until a roster names it."""
-    return allowance_of(carrier.membership.directory, carrier.node) or AGENT
+    return allowances(carrier.membership.directory, [carrier.node]).get(carrier.node, AGENT)
 
 
 class _Pen:

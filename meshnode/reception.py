@@ -9,12 +9,12 @@ releases the interpreter lock there. Source: security 2.13, wire-format 4 and 6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import trio
 
-from meshnode.directory import Directory
+from meshnode.directory import Directory, DirectoryEntry
 from meshnode.membership import Membership
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
@@ -31,7 +31,7 @@ from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
 from protocol.quota import AGENT, CENTRE, Allowance
 from protocol.reports import Reception
 
-__all__ = ["Checked", "Examiner", "allowance_of", "record_of"]
+__all__ = ["Checked", "Examiner", "allowance_for", "allowances", "record_of"]
 
 _CLEAR: Final = frozenset({Suite.CLEAR})
 _SEALED: Final = frozenset({Suite.CHAIN, Suite.HYBRID, Suite.CLASSICAL})
@@ -127,7 +127,11 @@ class Examiner:
         decoded = [self._decode_untrusted(raw) for _hops, raw in batch]
         known = rows.fates(conn, [short for _bundle, short in filter(None, decoded)])
         claims = [_claim(bundle) for bundle, short in filter(None, decoded) if short not in known]
-        meter = Meter(conn, claims, now_ms)
+        meter: Meter | None = Meter(conn, claims, now_ms)
+        authors = {claim.author for claim in claims}
+        if meter is not None and meter.is_roomy(allowances(directory, authors)):
+            # There is room for all of them, even if every signature holds.
+            meter = None
         # The view of the database ends here: signatures must not keep its log from shrinking.
         conn.rollback()
         checked = []
@@ -154,7 +158,7 @@ class Examiner:
         return bundle, short_id(self._network_key, bundle.digest)
 
     def _judge(
-        self, bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter
+        self, bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter | None
     ) -> Reception:
         header = bundle.header
         if hops > HOPS_MAX:
@@ -168,8 +172,7 @@ class Examiner:
         author = directory.member(header.author)
         if author is None:
             return Reception.UNKNOWN_AUTHOR
-        claim, allowance = _claim(bundle), allowance_of(directory, header.author)
-        if allowance is not None and not meter.has_room(claim, allowance):
+        if meter is not None and not meter.has_room(_claim(bundle), allowance_for(author)):
             return Reception.QUOTA
         if self._is_revoked(header, directory):
             return Reception.REVOKED
@@ -177,7 +180,8 @@ class Examiner:
             bundles.verify(bundle, author.key)
         except AuthenticationError:
             return Reception.BAD_SIGNATURE
-        meter.charge(claim)
+        if meter is not None:
+            meter.charge(_claim(bundle))
         return Reception.STORED
 
     def _is_revoked(self, header: Header, directory: Directory) -> bool:
@@ -194,9 +198,12 @@ def _claim(bundle: Bundle) -> Claim:
     return Claim(header.author, header.kind, header.hlc, len(bundle.raw))
 
 
-def allowance_of(directory: Directory, author: NodeId) -> Allowance | None:
-    """Return what an author may put into stores, None where nobody knows it."""
-    member = directory.member(author)
-    if member is None:
-        return None
+def allowance_for(member: DirectoryEntry) -> Allowance:
+    """Return what a member may put into stores."""
     return CENTRE if member.role in (Role.GATEWAY, Role.OPERATOR) else AGENT
+
+
+def allowances(directory: Directory, authors: Iterable[NodeId]) -> dict[NodeId, Allowance]:
+    """Return what those of `authors` may put into stores that the directory knows."""
+    members = ((author, directory.member(author)) for author in authors)
+    return {author: allowance_for(member) for author, member in members if member is not None}

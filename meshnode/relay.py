@@ -26,7 +26,7 @@ from meshnode.links.session_host import Admitted
 from meshnode.membership import Membership
 from meshnode.metrics import QUIET_FATES, Metrics
 from meshnode.planning import Planning
-from meshnode.reception import Checked, Examiner, allowance_of
+from meshnode.reception import Checked, Examiner, allowances
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, peers
@@ -338,11 +338,7 @@ class Relay:
             if each.record.kind is Kind.RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
                 receipts.append(each.bundle)
 
-        allowed = {
-            author: allowance
-            for author in {record.author for record in records}
-            if (allowance := allowance_of(directory, author)) is not None
-        }
+        allowed = allowances(directory, {record.author for record in records})
 
         def store(tx: Transaction) -> tuple[list[Reception], list[int], int]:
             receptions = rows.add_many(tx, records, allowed)

@@ -7,7 +7,7 @@ bounds those. Source: security 2.13, wire-format 4.14.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -19,7 +19,7 @@ from meshnode.store.statements import run_many, select_many
 from protocol.guards import QUOTA_AHEAD_MAX, QUOTA_HOURS_KEPT
 from protocol.ids import NodeId
 from protocol.limits import CLOCK_DRIFT_MS_MAX, STORE_ROW_BYTES, Kind
-from protocol.quota import GROUPS, Allowance, Holding, Tally, fits, hour_of, is_within
+from protocol.quota import GROUPS, Allowance, Group, Holding, Tally, fits, hour_of, is_within
 from protocol.reports import Reception
 
 __all__ = ["Claim", "Meter", "charge", "claim_of", "let_go", "prune_hours", "tally_of"]
@@ -58,6 +58,16 @@ _COUNT_AHEAD: Final = (
 _FORGET_HOURS: Final = delete(_QUOTA).where(_QUOTA.c.hour < bindparam("first_hour"))
 
 
+_SOS: Final = Kind.SOS
+_SOS_PLACE: Final = int(Group.SOS)
+_PLACES: Final = tuple(int(GROUPS[Kind(each)]) if each in GROUPS else 0 for each in range(256))
+"""Group of each kind by its number: a tuple is asked in a fifth of the time of a dictionary."""
+_BYTES: Final = len(Group)
+"""Place of the bytes behind the counts; those of SOS follow."""
+_SOS_BYTES: Final = _BYTES + 1
+_NOTHING: Final = Tally.empty()
+
+
 class Claim(NamedTuple):
     """What of a bundle its author's quota is about; cheap, because each bundle makes one."""
 
@@ -89,16 +99,21 @@ def charge(
     once it is known what of `fresh` is held: what had no room is not charged after all, and what
     was replaced or contradicted stays counted as made.
     """
-    meter = Meter(tx.connection, [claim_of(record) for record in fresh.values()], now_ms)
-    charged: dict[int, Claim] = {}
-    for position, record in list(fresh.items()):
-        claim, allowance = claim_of(record), allowed.get(record.author)
-        if allowance is None or meter.has_room(claim, allowance):
-            meter.charge(claim)
-            charged[position] = claim
-        else:
-            fates[position] = Reception.QUOTA
-            del fresh[position]
+    claims = {position: claim_of(record) for position, record in fresh.items()}
+    meter = Meter(tx.connection, claims.values(), now_ms)
+    charged = claims
+    if meter.is_roomy(allowed):
+        meter.charge_everything()
+    else:
+        charged = {}
+        for position, claim in claims.items():
+            allowance = allowed.get(claim.author)
+            if allowance is None or meter.has_room(claim, allowance):
+                meter.charge(claim)
+                charged[position] = claim
+            else:
+                fates[position] = Reception.QUOTA
+                del fresh[position]
 
     def settle() -> None:
         for position in charged.keys() - fresh.keys():
@@ -116,8 +131,11 @@ class Meter:
     forged bundle costs the author whose name it bears nothing.
     """
 
-    def __init__(self, conn: Connection, claims: Sequence[Claim], now_ms: int) -> None:
-        """Read what the batch needs. Cost: two statements, and one per author dated ahead."""
+    def __init__(self, conn: Connection, claims: Collection[Claim], now_ms: int) -> None:
+        """Read what the batch needs.
+
+        Cost: two statements, 0.5 µs per claim, and a statement per author that is dated ahead.
+        """
         self._arrival_hour = now_ms // _HOUR_MS
         self._first_hour = self._arrival_hour - QUOTA_HOURS_KEPT
         self._due = (now_ms + CLOCK_DRIFT_MS_MAX) << 16 | 0xFFFF
@@ -126,18 +144,91 @@ class Meter:
         self._ahead: dict[NodeId, int] = {}
         self._changed: set[tuple[NodeId, int]] = set()
         self._more: dict[NodeId, list[int]] = {}
-        wanted = {(claim.author, hour_of(claim.hlc)) for claim in claims}
-        authors = sorted({author for author, _hour in wanted})
-        counted = sorted(each for each in wanted if each[1] >= self._first_hour)
+        self._demand = self._demand_of(conn, claims)
+        authors = sorted({author for author, _hour in self._demand})
+        counted = sorted(each for each in self._demand if each[1] >= self._first_hour)
         for node, hour, *counts, size_bytes in select_many(conn, _SELECT_HOURS, counted):
             self._tallies[node, hour] = Tally(list(counts), size_bytes)
         for node, *figures in select_many(conn, _SELECT_HOLDINGS, authors):
             self._holdings[node] = Holding(*figures)
-        for claim in claims:
-            if claim.hlc > self._due and claim.author not in self._ahead:
-                self._ahead[claim.author] = int(
-                    conn.exec_driver_sql(_COUNT_AHEAD, (claim.author, self._due)).scalar_one()
-                )
+
+    def _demand_of(
+        self, conn: Connection, claims: Collection[Claim]
+    ) -> dict[tuple[NodeId, int], list[int]]:
+        """Return what all claims amount to: per author and hour, counts and bytes.
+
+        The loop that every bundle goes through: plain numbers, nothing called.
+        """
+        demand: dict[tuple[NodeId, int], list[int]] = {}
+        due = self._due
+        for author, kind, hlc, size_bytes in claims:
+            key = (author, (hlc >> 16) // _HOUR_MS)
+            row = demand.get(key)
+            if row is None:
+                row = demand[key] = [0] * (_SOS_BYTES + 1)
+            row[_PLACES[kind]] += 1
+            row[_BYTES if kind is not _SOS else _SOS_BYTES] += size_bytes
+            if hlc > due and author not in self._ahead:
+                found = conn.exec_driver_sql(_COUNT_AHEAD, (author, due))
+                self._ahead[author] = int(found.scalar_one())
+        return demand
+
+    def is_roomy(self, allowed: Mapping[NodeId, Allowance]) -> bool:
+        """True if there is room for the whole batch, so that nobody need ask for each bundle."""
+        if self._ahead:
+            return False
+        shares: dict[NodeId, list[int]] = {}
+        for (author, hour), row in self._demand.items():
+            allowance = allowed.get(author)
+            if allowance is None:
+                continue
+            tally = self._tallies.get((author, hour)) or _NOTHING
+            if not all(
+                made + new <= most
+                for made, new, most in zip(tally.counts, row, allowance.counts, strict=False)
+            ):
+                return False
+            others = sum(tally.counts) + sum(row[:_BYTES]) - tally.counts[_SOS_PLACE]
+            if others - row[_SOS_PLACE] > allowance.bundles:
+                return False
+            if tally.bytes + row[_BYTES] > allowance.hour_bytes:
+                return False
+            share = shares.setdefault(author, [0, 0])
+            for place, charged in enumerate(_charged(row)):
+                share[place] += charged
+        return all(
+            self._is_within(author, live_bytes, sos_bytes, allowed[author])
+            for author, (live_bytes, sos_bytes) in shares.items()
+        )
+
+    def _is_within(
+        self, author: NodeId, live_bytes: int, sos_bytes: int, allowance: Allowance
+    ) -> bool:
+        holding = self._holdings.get(author) or Holding()
+        arrived_bytes = holding.arrived_in(self._arrival_hour)
+        return (
+            max(holding.live_bytes, arrived_bytes) + live_bytes <= allowance.share_bytes
+            and holding.sos_bytes + sos_bytes <= allowance.sos_bytes
+        )
+
+    def charge_everything(self) -> None:
+        """Charge the whole batch at once; what it amounts to is known already."""
+        for (author, hour), row in self._demand.items():
+            if hour >= self._first_hour:
+                tally = self._tallies.setdefault((author, hour), Tally.empty())
+                for place in range(_BYTES):
+                    tally.counts[place] += row[place]
+                tally.bytes += row[_BYTES]
+                self._changed.add((author, hour))
+            live_bytes, sos_bytes = _charged(row)
+            holding = self._holdings.setdefault(author, Holding())
+            holding.arrived_bytes = holding.arrived_in(self._arrival_hour) + live_bytes
+            holding.hour = self._arrival_hour
+            holding.live_bytes += live_bytes
+            holding.sos_bytes += sos_bytes
+            more = self._more.setdefault(author, [0, 0])
+            more[0] += live_bytes
+            more[1] += sos_bytes
 
     def has_room(self, claim: Claim, allowance: Allowance) -> bool:
         """True if one more bundle is within the hour, the share and the ones held for later."""
@@ -209,6 +300,13 @@ class Meter:
             for node in sorted(self._more)
         ]
         run_many(tx.connection, _ADD_HOLDING, held)
+
+
+def _charged(row: Sequence[int]) -> tuple[int, int]:
+    """Return what a row of demand takes of the share, and of the share for SOS."""
+    sos = row[_SOS_PLACE]
+    others = sum(row[:_BYTES]) - sos
+    return row[_BYTES] + others * STORE_ROW_BYTES, row[_SOS_BYTES] + sos * STORE_ROW_BYTES
 
 
 def let_go(tx: Transaction, dropped: Sequence[BundleSummary]) -> None:
