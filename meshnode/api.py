@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from meshnode.audit_calls import AuditCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import ControlError, SendError
 from meshnode.events import (
@@ -36,7 +37,6 @@ from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
 from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
-from protocol.guards import AUDIT_ROWS_MAX
 from protocol.identity import Role
 from protocol.ids import (
     BundleId,
@@ -62,7 +62,7 @@ _WEEKLY_ID_BYTES: Final = 8
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api:
+class Api(AuditCalls):
     """The calls, over an open node that runs or not."""
 
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
@@ -385,58 +385,6 @@ class Api:
             "bundles_refused": imported.refused,
             "documents": imported.documents,
         }
-
-    # --- audit ------------------------------------------------------------------------------
-
-    async def audit(self, limit: int = 100) -> Json:
-        """Return the newest entries of the audit log, and who was caught saying two things."""
-        shown = await self._node.auditing.show(max(0, min(limit, AUDIT_ROWS_MAX)))
-        return {
-            "first": shown.base.number + 1,
-            "last": shown.head.number,
-            "hash": shown.head.hash.hex(),
-            "entries": [
-                {
-                    "number": each.number,
-                    "at_ms": each.at_ms,
-                    "event": each.event,
-                    **(self._who(NodeId(each.node)) if each.node else {"name": "", "node": ""}),
-                    "count": each.count,
-                }
-                for each in shown.entries
-            ],
-            "evidence": [
-                {"at_ms": each.at_ms, "signer": each.node.hex(), "subject": each.subject}
-                for each in shown.evidence
-            ],
-        }
-
-    async def audit_verify(self, path: str = "") -> Json:
-        """Check the log of this device, or one that was exported for it.
-
-        Raises: TamperedError where it was cut or changed; NoKeyError, MalformedError, StickError.
-        """
-        auditing = self._node.auditing
-        if path:
-            found = await auditing.verify_file(Path(path), keyring.own_prekey, self._node.sealer)
-        else:
-            found = await auditing.verify()
-        known = found.known
-        return {
-            **self._who(found.node),
-            "entries": found.entries,
-            "last": found.head.number,
-            "hash": found.head.hash.hex(),
-            "known_last": 0 if known is None else known.number,
-        }
-
-    async def audit_export(self, path: str, to: Sequence[str] = ()) -> Json:
-        """Write the log for the devices named, or for the centre's. Raises: StickError."""
-        recipients = await self._readers_of(to or ["codt"])
-        entries = await self._node.auditing.export(Path(path), recipients, self._node.sealer)
-        names = self._node.membership.directory.name_of
-        readers = sorted(names(node) for node in recipients)
-        return {"path": path, "entries": entries, "recipients": readers}
 
     def _stick(self) -> Stick:
         node = self._node

@@ -298,13 +298,10 @@ class Relay:
     ) -> None:
         """Keep a few bundles of unknown authors, in case a roster tells who they are."""
         for each in checked:
-            if each.reception is not Reception.UNKNOWN_AUTHOR:
-                continue
-            assert each.bundle is not None, "an author was read from it"
-            assert each.short_id is not None, "an author was read from it"
-            hops, raw = batch[each.position]
-            author = each.bundle.header.author
-            self._strangers.keep(peer, each.short_id, Stranger(author, hops, raw))
+            bundle, short_id = each.bundle, each.short_id
+            if each.reception is Reception.UNKNOWN_AUTHOR and bundle and short_id is not None:
+                hops, raw = batch[each.position]
+                self._strangers.keep(peer, short_id, Stranger(bundle.header.author, hops, raw))
 
     async def admit_strangers(self) -> None:
         """Examine again what waits of authors whom a roster names by now. Raises: StoreError."""
@@ -496,10 +493,7 @@ class Relay:
 
 
 def _named(checked: Checked, fate: Reception, peer: NodeId | None) -> NodeId | None:
-    """Return whom a fate is about: who brought the bundle, or who signed two of one name.
-
-    Any other author is only claimed: its name on a forged bundle must not accuse it.
-    """
+    """Return whom a fate is about; but for who signed twice, an author is only claimed."""
     if fate is Reception.EQUIVOCATION and checked.bundle is not None:
         return checked.bundle.header.author
     return peer

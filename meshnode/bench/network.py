@@ -1,8 +1,7 @@
 """A small network for measurements: an author, a reader elsewhere, two carriers that read nothing.
 
-The author wrote its bundles over the days before, as many per hour as its quota allows: what comes
-over at once when two carriers meet. Homes are made once, whole, by a real enrolment; each run works
-on copies of them.
+The author is a gateway, and wrote no more per hour than its quota allows: what comes over at once
+when two carriers meet. Homes are made once, whole, by a real enrolment; each run works on copies.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ WARM_UP = 250
 """Bundles of the contact before the measured one: nodes in the field have met before."""
 _PASSPHRASE = "a passphrase that protects nothing but this measurement"
 _SQUAD = "measured"
-_STEP_MS = 40_000
-"""From one bundle to the next: 90 an hour, within the quota of texts."""
+_STEP_MS = 1_000
+"""From one bundle to the next: 3,600 an hour, within a gateway's quota of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ async def make_homes(folder: Path, messages: int, runtime: Runtime) -> Homes:
     with AuthorityHome.open(hq, _PASSPHRASE, runtime.entropy) as authority:
         for name, role, squads in (
             ("reader", Role.AGENT, [_SQUAD]),
-            ("author", Role.AGENT, [_SQUAD]),
+            ("author", Role.GATEWAY, []),
             ("carrier", Role.RELAY, []),
             ("holder", Role.AGENT, ["carrying"]),
         ):

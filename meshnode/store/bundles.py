@@ -25,7 +25,7 @@ from sqlalchemy import (
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.index import ids_of
-from meshnode.store.quotas import charge
+from meshnode.store.quotas import bound_zones, charge
 from meshnode.store.records import BundleRecord, BundleSummary, Cursor, EvidenceRecord, Page
 from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
@@ -50,7 +50,7 @@ from meshnode.store.statements import (
     unsigned64,
 )
 from protocol.ids import BundleId, NodeId, ShortId
-from protocol.limits import KINDS, STORE_INTERESTS_MAX, STORE_ROW_BYTES, Kind, TrafficClass
+from protocol.limits import KINDS, STORE_ROW_BYTES, Kind
 from protocol.quota import Allowance
 from protocol.reconcile.interest import Interest
 from protocol.reports import Reception
@@ -83,8 +83,6 @@ _IS_IN_SLOT: Final = _BUNDLE.c.supersedes == literal_column("1")
 _IS_OWN: Final = _BUNDLE.c.is_own == literal_column("1")
 
 _SUPERSEDING: Final = frozenset(kind for kind, rule in KINDS.items() if rule.supersedes)
-_ZONES_MAX: Final = STORE_INTERESTS_MAX // len(TrafficClass)
-"""Zones with something in them: all classes of each find a place among the interests."""
 _LIST_MAX: Final = 100_000
 """Bundles that one listing returns at most."""
 
@@ -110,7 +108,7 @@ def add_many(
     """
     fates = [Reception.STORED] * len(records)
     fresh = _unknown(tx.connection, records, fates)
-    _bound_zones(tx, fresh, fates)
+    bound_zones(tx, fresh, fates)
     now_ms = max((record.received_ms for record in fresh.values()), default=0)
     settle = charge(tx, fresh, fates, allowed, now_ms)
     authors = _author_keys(tx.connection, {record.author for record in fresh.values()})
@@ -145,22 +143,6 @@ def _unknown(
         else:
             fates[position] = fate
     return fresh
-
-
-def _bound_zones(tx: Transaction, fresh: dict[int, BundleRecord], fates: list[Reception]) -> None:
-    """Refuse bundles of more zones than the store keeps sketches for.
-
-    By zone and not by interest: whoever writes for every zone must not keep the first SOS of a
-    zone out that this device carries for.
-    """
-    held = {interest.zone for interest in tx.interests()}
-    new = sorted({record.zone for record in fresh.values()} - held)
-    refused = set(new[max(0, _ZONES_MAX - len(held)) :])
-    if refused:
-        for position, record in list(fresh.items()):
-            if record.zone in refused:
-                fates[position] = Reception.QUOTA
-                del fresh[position]
 
 
 def _author_keys(conn: Connection, nodes: Collection[NodeId]) -> dict[NodeId, int]:

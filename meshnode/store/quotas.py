@@ -18,11 +18,26 @@ from meshnode.store.schema import QuotaRow, table
 from meshnode.store.statements import run_many, select_many
 from protocol.guards import QUOTA_AHEAD_MAX, QUOTA_HOURS_KEPT
 from protocol.ids import NodeId
-from protocol.limits import CLOCK_DRIFT_MS_MAX, STORE_ROW_BYTES, Kind
+from protocol.limits import (
+    CLOCK_DRIFT_MS_MAX,
+    STORE_INTERESTS_MAX,
+    STORE_ROW_BYTES,
+    Kind,
+    TrafficClass,
+)
 from protocol.quota import GROUPS, Allowance, Group, Holding, Tally, fits, hour_of, is_within
 from protocol.reports import Reception
 
-__all__ = ["Claim", "Meter", "charge", "claim_of", "let_go", "prune_hours", "tally_of"]
+__all__ = [
+    "Claim",
+    "Meter",
+    "bound_zones",
+    "charge",
+    "claim_of",
+    "let_go",
+    "prune_hours",
+    "tally_of",
+]
 
 _QUOTA = table(QuotaRow)
 _HOUR_MS: Final = 3_600_000
@@ -66,6 +81,8 @@ _BYTES: Final = len(Group)
 """Place of the bytes behind the counts; those of SOS follow."""
 _SOS_BYTES: Final = _BYTES + 1
 _NOTHING: Final = Tally.empty()
+_ZONES_MAX: Final = STORE_INTERESTS_MAX // len(TrafficClass)
+"""Zones with something in them: all classes of each find a place among the interests."""
 
 
 class Claim(NamedTuple):
@@ -84,6 +101,22 @@ class Claim(NamedTuple):
 def claim_of(record: BundleRecord) -> Claim:
     """Return what of a row its author's quota is about."""
     return Claim(record.author, record.kind, record.hlc, record.size_bytes)
+
+
+def bound_zones(tx: Transaction, fresh: dict[int, BundleRecord], fates: list[Reception]) -> None:
+    """Refuse bundles of more zones than the store keeps sketches for.
+
+    By zone and not by interest: whoever writes for every zone must not keep the first SOS of a
+    zone out that this device carries for.
+    """
+    held = {interest.zone for interest in tx.interests()}
+    new = sorted({record.zone for record in fresh.values()} - held)
+    refused = set(new[max(0, _ZONES_MAX - len(held)) :])
+    if refused:
+        for position, record in list(fresh.items()):
+            if record.zone in refused:
+                fates[position] = Reception.QUOTA
+                del fresh[position]
 
 
 def charge(

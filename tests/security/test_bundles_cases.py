@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -354,6 +355,15 @@ async def pour(town: Town, box: Watched, raws: Sequence[bytes], fates: list[Rece
     fates += await brought(town, box, raws)
 
 
+async def check_alice_is_served(town: Town, box: Watched, bob: Writer) -> None:
+    """A text and an SOS of another author arrive within their usual time."""
+    sos = bob.bundle(kind=Kind.SOS, suite=Suite.ZONE, scope=Scope.for_zone(ZONE), index=0)
+    async with Peer.dialled(town, "alice", box.node) as alice:
+        await alice.go_live(box.node)
+        with trio.fail_after(SERVED_S_MAX):
+            assert await alice.give([bob.bundle(), sos]) == [Reception.STORED] * 2
+
+
 async def test_s16_a_flood_is_refused_and_delays_nobody(town: Town) -> None:
     made = flood(Writer(town.identity("mallory")))
     within = QUOTA_HOUR_TEXTS + QUOTA_HOUR_POSITIONS + QUOTA_HOUR_STATES + QUOTA_HOUR_SOS
@@ -365,15 +375,7 @@ async def test_s16_a_flood_is_refused_and_delays_nobody(town: Town) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(pour, town, box, made, fates)
                 await trio.sleep(0.05)
-                async with Peer.dialled(town, "alice", box.node) as alice:
-                    await alice.go_live(box.node)
-                    with trio.fail_after(SERVED_S_MAX):
-                        help_wanted = bob.bundle(
-                            kind=Kind.SOS, suite=Suite.ZONE, scope=Scope.for_zone(ZONE), index=0
-                        )
-                        assert (
-                            await alice.give([bob.bundle(), help_wanted]) == [Reception.STORED] * 2
-                        )
+                await check_alice_is_served(town, box, bob)
             taken = Reception.DUPLICATE if start else Reception.STORED
             assert Counter(fates) == {taken: within, Reception.QUOTA: 9 * within}
             assert await carried(box) == before + 2 + (0 if start else within)
@@ -448,5 +450,6 @@ async def kinds(node: Node) -> Counter[Kind]:
     """Return how many bundles of each kind a node holds."""
     found: Counter[Kind] = Counter()
     for kind in Kind:
-        found[kind] = len(await node.store.read(lambda conn, kind=kind: rows.by_kind(conn, kind)))
+        held_ones = await node.store.read(partial(rows.by_kind, kind=kind))
+        found[kind] = len(held_ones)
     return found
