@@ -28,6 +28,7 @@ from protocol.bundle import Scope, Suite
 from protocol.identity import DeviceClass, Role
 from protocol.ids import squad_id_of
 from protocol.limits import BATCH_BUNDLES_MAX, CHAIN_MESSAGES_MAX, Kind
+from protocol.quota import CENTRE
 
 __all__ = ["BODY_BYTES", "WARM_UP", "Homes", "make_homes", "take_in"]
 
@@ -125,7 +126,9 @@ async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ..
         began_ms = runtime.now_ms() - messages * _STEP_MS
         at = count(began_ms, _STEP_MS)
         earlier = replace(runtime, now_ms=lambda: next(at))
-        author = Author(node.identity.node, node.require_desk().sign, earlier, network_key)
+        author = Author(
+            node.identity.node, node.require_desk().sign, earlier, network_key, lambda: CENTRE
+        )
 
         def write(tx: Transaction, numbers: range) -> None:
             for number in numbers:

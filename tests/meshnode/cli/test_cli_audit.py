@@ -16,7 +16,7 @@ def test_a_refusal_is_shown_checked_and_sealed_away(squad: People, tmp_path: Pat
     found = squad.json("alice", "audit", "verify")
     assert (found["entries"], found["known_last"]) == (0, 0)
     stick = tmp_path / "stick"
-    squad.reads("bob", "export", str(stick), "--to", "bob")
+    stick.write_bytes(b"MESHSTK1" + bytes(400))
     screen = squad.types("alice", "import", str(stick))
     assert screen.code != 0
     shown = squad.json("alice", "audit", "show")
@@ -24,8 +24,11 @@ def test_a_refusal_is_shown_checked_and_sealed_away(squad: People, tmp_path: Pat
     assert "sticks_refused" in squad.reads("alice", "audit", "show")
     assert "is whole: 1 entries" in squad.reads("alice", "audit", "verify")
     assert squad.json("alice", "status")["evidence"] == 0
-    screen = squad.types("alice", "audit", "export", "--to", str(tmp_path / "log"))
-    assert "no key" in screen.err, "no gateway was met yet"
+    log = tmp_path / "log"
+    assert "2 entries" in squad.reads("alice", "audit", "export", "--to", str(log))
+    found = squad.json("centre", "audit", "verify", str(log))
+    assert (found["name"], found["entries"]) == ("alice", 2)
+    assert squad.types("bob", "audit", "verify", str(log)).code == 7, "it is not for bob"
 
 
 def test_a_file_that_is_no_log_is_refused(squad: People, tmp_path: Path) -> None:
