@@ -27,7 +27,7 @@ def test_a_refusal_is_shown_checked_and_sealed_away(squad: People, tmp_path: Pat
     log = tmp_path / "log"
     assert "2 entries" in squad.reads("alice", "audit", "export", "--to", str(log))
     found = squad.json("centre", "audit", "verify", str(log))
-    assert (found["name"], found["entries"]) == ("alice", 2)
+    assert (found["node"], found["entries"]) == (squad.json("alice", "status")["node"], 2)
     assert squad.types("bob", "audit", "verify", str(log)).code == 7, "it is not for bob"
 
 
