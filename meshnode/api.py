@@ -10,12 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from meshnode.audit_calls import AuditCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import ControlError, SendError
 from meshnode.events import (
     BundlesStored,
     DocumentsChanged,
+    Equivocated,
     Event,
     LockChanged,
     MessageArrived,
@@ -32,6 +34,7 @@ from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers, purging
+from meshnode.store.evidence import evidence_count
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
@@ -62,7 +65,7 @@ _WEEKLY_ID_BYTES: Final = 8
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api:
+class Api(AuditCalls):
     """The calls, over an open node that runs or not."""
 
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
@@ -279,8 +282,12 @@ class Api:
         """Return what this node is and how it stands."""
         node, directory = self._node, self._node.membership.directory
         own = directory.member(node.identity.node)
-        states, unopened = await node.store.read(
-            lambda conn: (messages.counts(conn), messages.unopened_count(conn))
+        states, unopened, evidence = await node.store.read(
+            lambda conn: (
+                messages.counts(conn),
+                messages.unopened_count(conn),
+                evidence_count(conn),
+            )
         )
         squads = {roster.unit_id: roster.name for roster in directory.rosters() if roster.unit_id}
         sessions = node.relay.sessions
@@ -299,6 +306,8 @@ class Api:
             "messages": {state.value: count for state, count in states.items()},
             "documents": len(node.membership.versions),
             "unopened": unopened,
+            "evidence": evidence,
+            "is_clock_doubted": node.clock.is_doubted,
             "lock": self._lock_state(),
             "metrics": node.metrics.snapshot(),
         }
@@ -415,6 +424,7 @@ class Api:
         """Write a sealed file for the devices named, or for the centre's. Raises: StickError."""
         recipients = await self._readers_of(to or ["codt"])
         exported = await self._stick().export(Path(path), recipients)
+        self._node.audit.note("export")
         names = self._node.membership.directory.name_of
         return {
             "path": path,
@@ -432,7 +442,9 @@ class Api:
         except (EnvelopeError, RemoteProtocolError) as error:
             self._node.metrics.count("files_refused")
             self._node.runtime.trace("file_refused", reason=type(error).__name__)
+            await self._node.audit.flush()
             raise
+        self._node.audit.note("import")
         await self._node.settle()
         return {
             "path": path,
@@ -510,6 +522,9 @@ class Api:
                 return {"event": "bundles_stored", "count": count, **source_words}
             case DocumentsChanged(count):
                 return {"event": "documents_changed", "count": count}
+            case Equivocated(node, bundle):
+                name = print_bundle_id(bundle)
+                return {"event": "equivocation", **self._who(node), "message": name}
             case LockChanged(is_locked):
                 return {"event": "lock_changed", "is_locked": is_locked}
 

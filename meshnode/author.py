@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from meshnode.errors import StoreFullError
+from meshnode.errors import QuotaError, StoreFullError
 from meshnode.reception import Checked, record_of
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
@@ -19,9 +20,15 @@ from protocol import hlc
 from protocol.bundle import Header, Scope, Suite
 from protocol.ids import NodeId, short_id
 from protocol.limits import CLOCK_DRIFT_MS_MAX, KINDS, Kind
+from protocol.quota import AGENT, Allowance
 from protocol.reports import Reception
 
 __all__ = ["Author", "Draft"]
+
+_NEVER_HELD_BACK: Final = frozenset(
+    {Kind.SOS, Kind.RECEIPT, Kind.PREKEY, Kind.KEY_REQUEST, Kind.AUDIT_HEAD}
+)
+"""An SOS is always made. The others are rare, or paced by the room that makes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,11 @@ class Author:
         sign: Callable[[bytes], bytes],
         runtime: Runtime,
         network_key: bytes,
+        allowance: Callable[[], Allowance] = lambda: AGENT,
     ) -> None:
+        """`allowance` says what others take of this node, now."""
         self.node = node
+        self.allowance = allowance
         self._sign = sign
         self._runtime = runtime
         self._network_key = network_key
@@ -62,7 +72,8 @@ class Author:
     def make(self, tx: Transaction, draft: Draft, body: Callable[[Header], bytes]) -> Checked:
         """Number, stamp, seal, sign and store one bundle in `tx`.
 
-        `body` gets the header and returns the sealed body. Raises: StoreFullError, EnvelopeError.
+        `body` gets the header and returns the sealed body. Raises: QuotaError where others would
+        refuse the bundle for its author's quota, StoreFullError, EnvelopeError.
         The caller announces the result after the commit.
         """
         now_ms = self._runtime.now_ms()
@@ -83,7 +94,12 @@ class Author:
         bundle = bundles.build(header, body(header), self._sign)
         short = short_id(self._network_key, bundle.digest)
         record = record_of(bundle, short, 0, now_ms, is_own=True)
-        (reception,) = rows.add_many(tx, [record])
+        allowed = {} if draft.kind in _NEVER_HELD_BACK else {self.node: self.allowance()}
+        (reception,) = rows.add_many(tx, [record], allowed)
+        if reception is Reception.QUOTA and allowed:
+            raise QuotaError(
+                "this device has written as much as others take of it in an hour: wait an hour"
+            )
         if reception in (Reception.STORE_FULL, Reception.QUOTA):
             raise StoreFullError("the store has no room for what this device wants to say")
         assert reception is Reception.STORED, reception

@@ -30,7 +30,7 @@ from protocol.envelope import (
     encode_slots,
     slot_info,
 )
-from protocol.ids import NodeId
+from protocol.ids import NodeId, print_node_id
 from protocol.limits import (
     CHAIN_LIFE_MS,
     CHAIN_MESSAGES_MAX,
@@ -230,8 +230,8 @@ class ChainKeeper:
             if asker in self._membership.directory.chain_readers(record.scope, self._author.node):
                 made += self._give_again(tx, record, asker)
             else:
-                self._metrics.count("key_requests_refused")
-                self._runtime.trace("key_request_refused", asker=asker.hex())
+                self._metrics.count("key_requests_refused", node=asker)
+                self._runtime.trace("key_request_refused", peer=print_node_id(asker))
         return made
 
     def _give_again(

@@ -117,6 +117,18 @@ class NodeApi(Protocol):
         """See `Api.import_file`."""
         ...
 
+    async def audit(self, limit: int = 100) -> Json:
+        """See `Api.audit`."""
+        ...
+
+    async def audit_verify(self, path: str = "") -> Json:
+        """See `Api.audit_verify`."""
+        ...
+
+    async def audit_export(self, path: str, to: Sequence[str] = ()) -> Json:
+        """See `Api.audit_export`."""
+        ...
+
     async def export_documents(self, path: str) -> Json:
         """See `Api.export_documents`."""
         ...
@@ -269,6 +281,23 @@ class RemoteApi:
     async def import_file(self, path: str) -> Json:
         """See `Api.import_file`."""
         found: Json = await self._call("import_file", path=str(Path(path).absolute()))
+        return found
+
+    async def audit(self, limit: int = 100) -> Json:
+        """See `Api.audit`."""
+        found: Json = await self._call("audit", limit=limit)
+        return found
+
+    async def audit_verify(self, path: str = "") -> Json:
+        """See `Api.audit_verify`; the node works in another folder, so the path goes whole."""
+        whole = str(Path(path).absolute()) if path else ""
+        found: Json = await self._call("audit_verify", path=whole)
+        return found
+
+    async def audit_export(self, path: str, to: Sequence[str] = ()) -> Json:
+        """See `Api.audit_export`; the path goes whole."""
+        whole = str(Path(path).absolute())
+        found: Json = await self._call("audit_export", path=whole, to=list(to))
         return found
 
     async def export_documents(self, path: str) -> Json:

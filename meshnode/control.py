@@ -29,6 +29,9 @@ __all__ = ["LineStream", "connect", "reachable", "serve_control"]
 
 _METHODS: Final = frozenset(
     {
+        "audit",
+        "audit_export",
+        "audit_verify",
         "cancel",
         "export_documents",
         "export_file",

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 import trio
 
+from meshnode.audit_head import AuditHeads
 from meshnode.author import Author
 from meshnode.chain_keeper import ChainKeeper
 from meshnode.errors import LockedError
@@ -25,6 +28,7 @@ from meshnode.outbox import Outbox
 from meshnode.positions import Positions
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
+from meshnode.reception import allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.shift_ends import ShiftEnds
@@ -32,8 +36,11 @@ from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
 from protocol.envelope import Sealer
 from protocol.ids import NodeId
+from protocol.quota import AGENT, Allowance
 
 __all__ = ["Carrier", "Desk", "DeskParts"]
+
+_SEAL_AGAIN_S: Final = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,9 @@ class Desk:
         """Set when a key may have come that a message waits for."""
         self.look_due = Level()
         """Set when it is time to see whether a prekey is old."""
-        author = Author(carrier.node, self._pen, runtime, carrier.network_key)
+        author = Author(
+            carrier.node, self._pen, runtime, carrier.network_key, partial(_allowance, carrier)
+        )
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
         self.outbox = Outbox(
             author, store, runtime, membership, keeper, parts.sealer, relay, membership.events
@@ -92,7 +101,7 @@ class Desk:
             author, store, runtime, membership, keeper, carrier.ends, metrics
         )
         self.renewal = KeyRenewal(author, store, runtime, membership, keeper, parts.sealer, metrics)
-        self.receipting = Receipting(author, store, membership, relay, metrics)
+        self.receipting = Receipting(author, store, membership, relay, metrics, runtime)
         self.inbox = Inbox(
             InboxParts(
                 store=store,
@@ -114,6 +123,7 @@ class Desk:
             )
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
+        self._audit_heads = AuditHeads(author, store, runtime, carrier.zone)
 
     @property
     def sign(self) -> Callable[[bytes], bytes]:
@@ -121,12 +131,15 @@ class Desk:
         return self._pen
 
     async def look(self) -> None:
-        """Renew the prekey if it is a day old, and weekly keys whose turn it is.
+        """Renew the prekey and tell the head of the audit log, where they are a day old.
+
+        Weekly keys are made where it is our turn.
 
         Raises: StoreError, LockedError.
         """
         await self._relay.announce(await self._prekeys.renew(), None)
         await self._relay.announce(await self.renewal.renew(), None)
+        await self._relay.announce(await self._audit_heads.renew(), None)
 
     async def settle(self) -> None:
         """Do once what the rooms do all the time. Raises: StoreError, LockedError."""
@@ -168,7 +181,14 @@ class Desk:
     async def _keep_sealing(self) -> None:
         while True:
             await self.outbox.seal_waiting()
-            await self.seal_waiting.wait()
+            # Now and then anyway: what this hour's quota held back is due in the next one.
+            with trio.move_on_after(_SEAL_AGAIN_S):
+                await self.seal_waiting.wait()
+
+
+def _allowance(carrier: Carrier) -> Allowance:
+    """Return what others take of this node; that of an agent until a roster names it."""
+    return allowances(carrier.membership.directory, [carrier.node]).get(carrier.node, AGENT)
 
 
 class _Pen:

@@ -1,7 +1,8 @@
 """Errors of the node, beside those of the protocol: what failed, and whose business it is.
 
 MeshError
-├── StoreError       StoreFullError, SchemaTooNewError, StoreCorruptError; SealBrokenError
+├── StoreError       StoreFullError (QuotaError), SchemaTooNewError,
+│                    StoreCorruptError (SealBrokenError)
 ├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
@@ -29,6 +30,7 @@ __all__ = [
     "LinkError",
     "LinkTimeoutError",
     "LockedError",
+    "QuotaError",
     "SchemaTooNewError",
     "SealBrokenError",
     "SecretDelayedError",
@@ -47,6 +49,10 @@ class StoreError(MeshError):
 
 class StoreFullError(StoreError):
     """The disk, or the share of it that the store may use, is full."""
+
+
+class QuotaError(StoreFullError):
+    """Others would refuse what this device wants to say: it has said too much this hour."""
 
 
 class StoreCorruptError(StoreError):

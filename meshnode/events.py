@@ -19,6 +19,7 @@ from protocol.ids import BundleId, NodeId
 __all__ = [
     "BundlesStored",
     "DocumentsChanged",
+    "Equivocated",
     "Event",
     "Events",
     "LockChanged",
@@ -88,6 +89,16 @@ class DocumentsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Equivocated:
+    """Somebody signed two things under one name: a device was cloned, or lies."""
+
+    node: NodeId
+    """Who."""
+    bundle: BundleId
+    """The name that both bear."""
+
+
+@dataclass(frozen=True, slots=True)
 class LockChanged:
     """The agent's keys opened or locked."""
 
@@ -102,6 +113,7 @@ Event: TypeAlias = (
     | PeerUp
     | PeerDown
     | DocumentsChanged
+    | Equivocated
     | LockChanged
 )
 

@@ -1,5 +1,7 @@
 """What time alone brings about: expiry, forgetting, purges, asking again; needs no agent's keys.
 
+Nothing is destroyed on the word of a clock that jumped: see `meshnode.clock`.
+
 Sleeps until the next thing expires, at most `HOUSEKEEPING_MS_MAX`: an idle node wakes a dozen
 times an hour for this. Source: DESIGN D3, security 2.7 and 2.12.
 """
@@ -11,6 +13,8 @@ from typing import Final
 
 import trio
 
+from meshnode.audit import Audit
+from meshnode.clock import TrustedClock
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
@@ -18,7 +22,15 @@ from meshnode.purging import Purging
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.shift_ends import ShiftEnds
-from meshnode.store import bundles, keyring, messages, network_keys, retention
+from meshnode.store import (
+    bundles,
+    keyring,
+    messages,
+    network_keys,
+    quotas,
+    residence,
+    retention,
+)
 from meshnode.store.engine import Store, Transaction
 from protocol.limits import HOUSEKEEPING_MS_MAX
 
@@ -40,6 +52,8 @@ class Housekeeping:
         ends: ShiftEnds,
         events: Events,
         metrics: Metrics,
+        clock: TrustedClock,
+        audit: Audit,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -48,6 +62,8 @@ class Housekeeping:
         self._events = events
         self._metrics = metrics
         self._purging = Purging(store, runtime, metrics)
+        self._clock = clock
+        self._audit = audit
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
         self.on_look: list[Callable[[], None]] = []
@@ -68,21 +84,35 @@ class Housekeeping:
         self._relay.ask_again()
         await self._relay.drop_delivered()
         now_ms = self._runtime.now_ms()
-        while await self._tidy(now_ms):
-            pass
         await self._ends.empty_log()
-        await self._purging.look()
+        was_doubted = self._clock.is_doubted
+        if self._clock.may_destroy(now_ms):
+            while await self._tidy(now_ms):
+                pass
+            await self._ends.empty_log()
+            await self._purging.look()
+            return
+        if not was_doubted:
+            self._audit.note("clock_doubted")
+            self._runtime.trace("clock_doubted")
+        # Uptime goes on counting, over restarts too: a day of it settles the doubt.
+        state = self._clock.state(now_ms)
+        await self._store.write(lambda tx: residence.put_clock_state(tx, state, now_ms))
 
     async def _tidy(self, now_ms: int) -> bool:
         """Let go of what is over, at most a slice of each kind; True if there may be more.
 
         All in one transaction: each is a change of threads, and so wakes an idle machine.
         """
+        state = self._clock.state(now_ms)
 
         def tidy(tx: Transaction) -> tuple[list[int], int]:
             over = messages.expire_messages(tx, now_ms, _SLICE)
             gone = len(retention.expire(tx, now_ms, _SLICE))
+            gone += residence.expire_resident(tx, state.uptime_ms, now_ms, _SLICE - gone)
             retention.prune(tx, now_ms)
+            quotas.prune_hours(tx, now_ms)
+            residence.put_clock_state(tx, state, now_ms)
             keyring.erase_ended(tx, now_ms)
             network_keys.erase_old(tx, now_ms)
             self._ends.tidy(tx, now_ms)

@@ -41,7 +41,7 @@ from protocol.errors import EnvelopeError, IdentityError, MalformedError, Remote
 from protocol.ids import BundleId, ShortId
 from protocol.limits import CLOCK_DRIFT_MS_MAX, OPEN_BATCH_MAX, RECEIVING_CHAIN_KEEP_MS, Kind
 from protocol.payloads import Sos, Text
-from protocol.receipts import decode_key_request_untrusted
+from protocol.receipts import KeyRequest, decode_key_request_untrusted
 from protocol.shifts import split_subject
 
 __all__ = ["Inbox", "InboxParts"]
@@ -223,7 +223,7 @@ class Inbox:
             case Kind.PREKEY:
                 self._keep_prekey(tx, bundle, work)
             case Kind.KEY_REQUEST:
-                request = decode_key_request_untrusted(bundle.body)
+                request = self._request_untrusted(bundle, work)
                 work.made += self._parts.keeper.answer(tx, header.author, request)
             case Kind.SHIFT:
                 self._parts.positions.note_shift(tx, bundle)
@@ -295,6 +295,14 @@ class Inbox:
         if held is None or chain.first_index < held[0].first_index:
             keyring.put_receiving_chain(tx, chain, author, subject, ends_ms)
         delivery.requeue(tx, chain.chain_id)
+
+    @staticmethod
+    def _request_untrusted(bundle: Bundle, work: _Work) -> KeyRequest:
+        try:
+            return decode_key_request_untrusted(bundle.body)
+        except RemoteProtocolError:
+            work.count("key_requests_refused")
+            raise
 
     def _keep_prekey(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
         try:

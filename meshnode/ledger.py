@@ -53,8 +53,9 @@ class Ledger:
             receipt = decode_receipt_untrusted(bundle.body)
             ours = delivery.own_digests(tx.connection, receipt.incarnation, receipt.page)
             check(receipt, ours)
-        except (AuthenticationError, RemoteProtocolError):
-            self._metrics.count("receipts_refused")
+        except (AuthenticationError, RemoteProtocolError) as error:
+            self._metrics.count("receipts_refused", node=bundle.header.author)
+            self._runtime.trace("receipt_refused", reason=type(error).__name__)
             return []
         member = directory.member(bundle.header.author)
         is_gateway = member is not None and member.role is Role.GATEWAY

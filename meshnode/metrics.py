@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
+from protocol.ids import NodeId
 from protocol.reports import Reception
 
-__all__ = ["METRICS", "Metrics"]
+__all__ = ["AUDITED", "METRICS", "QUIET_FATES", "Listener", "Metrics"]
+
+Listener: TypeAlias = Callable[[str, int, NodeId | None], None]
+"""Hears that a counter rose: its name, by how much, and about which device, if one is known."""
 
 METRICS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -38,9 +42,9 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "messages_expired": "own messages whose lifetime ended before every receipt",
         "receipts_made": "receipts written",
         "receipts_refused": "receipts about own bundles that do not fit what was written",
+        "key_requests_refused": "requests for chain keys that were malformed or by no reader",
         "keys_given": "chain keys handed to readers",
         "keys_requested": "requests for missing chain keys written",
-        "key_requests_refused": "chains asked for by devices that may not read them",
         "chain_keys_reused": "messages under the used key of a chain, which are not opened again",
         "files_refused": "sealed files that were damaged or for others, of which nothing was taken",
         "prekeys_refused": "prekeys of others that cannot be sealed to",
@@ -70,20 +74,68 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Every counter and what it counts."""
 
+QUIET_FATES: Final = frozenset(
+    {Reception.STORED, Reception.DUPLICATE, Reception.SUPERSEDED, Reception.DELIVERED}
+)
+"""What becomes of most bundles every day: none of these is a refusal that anybody must explain."""
+AUDITED: Final = frozenset(
+    {
+        *(
+            f"bundles_{reception.name.lower()}"
+            for reception in Reception
+            if reception not in QUIET_FATES
+        ),
+        "documents_refused",
+        "documents_equivocal",
+        "documents_accepted",
+        "links_refused",
+        "knocks_refused",
+        "peers_restricted",
+        "mdns_untagged",
+        "sessions_broken",
+        "peers_refused",
+        "messages_unopenable",
+        "receipts_refused",
+        "prekeys_refused",
+        "key_requests_refused",
+        "chain_keys_reused",
+        "files_refused",
+        "unlocks_refused",
+        "locks",
+        "leases_ended",
+        "rows_purged",
+        "data_keys_dropped",
+        "purges_put_off",
+        "seals_broken",
+        "shifts_erased",
+        "positions_refused",
+        "network_keys_taken",
+        "network_keys_refused",
+        "session_defects",
+    }
+)
+"""Counters that the audit log hears: each of these is a refusal, or changes what this device does.
+"""
+
 
 class Metrics:
     """The counters of one node."""
 
     def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        """Called after each rise, on the thread that counts; they must be quick and not raise."""
         self._counts: Counter[str] = Counter()
         # Worker threads count too, and adding is a read and a write.
         self._lock = threading.Lock()
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Add `by` to a declared counter."""
+    def count(self, name: str, by: int = 1, node: NodeId | None = None) -> None:
+        """Add `by` to a declared counter; `node` is the device it is about, where one is known."""
         assert name in METRICS, f"metric {name} is not declared"
         with self._lock:
             self._counts[name] += by
+        if by:
+            for hear in self.listeners:
+                hear(name, by, node)
 
     def value(self, name: str) -> int:
         """Return one counter."""

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import trio
 
+from meshnode.audit import Audit
+from meshnode.auditing import Auditing
+from meshnode.clock import TrustedClock
 from meshnode.contact_log import ContactLog
 from meshnode.desk import Carrier, Desk, DeskParts
 from meshnode.discovery.base import Discovery
@@ -105,7 +108,9 @@ class Surroundings:
 class Node:
     """One node: its rooms, joined. Made by `open_node`."""
 
-    def __init__(self, parts: NodeParts, membership: Membership, network_key: bytes) -> None:
+    def __init__(
+        self, parts: NodeParts, membership: Membership, network_key: bytes, clock: TrustedClock
+    ) -> None:
         identity, store, runtime = parts.identity, parts.store, parts.runtime
         self.identity = identity
         self.store = store
@@ -115,6 +120,10 @@ class Node:
         self.membership = membership
         self.events = membership.events
         self.metrics = membership.metrics
+        self.clock = clock
+        self.audit = Audit(store, runtime)
+        self.metrics.listeners.append(self.audit.heard)
+        self.auditing = Auditing(identity.node, store, runtime, self.audit)
         self.contact_log = ContactLog(store, runtime)
         self._is_working = False
         self.bindings = dict(identity.binding)
@@ -135,7 +144,14 @@ class Node:
             ends=self.shift_ends,
         )
         self.housekeeping = Housekeeping(
-            store, runtime, self.relay, self.shift_ends, self.events, self.metrics
+            store,
+            runtime,
+            self.relay,
+            self.shift_ends,
+            self.events,
+            self.metrics,
+            clock,
+            self.audit,
         )
         self.housekeeping.on_look.append(self._on_look)
         if parts.knock_keys is not None:
@@ -160,7 +176,9 @@ class Node:
                 store=store,
                 runtime=runtime,
                 membership=self.membership,
-                examiner=Examiner(store, runtime, self.membership, network_key),
+                examiner=Examiner(
+                    store, runtime, self.membership, network_key, parts.identity.node
+                ),
                 router=parts.router,
                 ledger=Ledger(parts.identity.node, store, runtime, self.events, self.metrics),
                 events=self.events,
@@ -292,6 +310,7 @@ class Node:
         if self._desk is not None:
             await self._desk.settle()
         await self.contact_log.flush()
+        await self.audit.flush()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[trio.Nursery]:
@@ -306,6 +325,7 @@ class Node:
                 ("housekeeping", self.housekeeping.run),
                 ("rosters", self._keep_requeueing),
                 ("contact log", self.contact_log.run),
+                ("audit", self.audit.run),
             )
             is_first, self._is_working = not self._is_working, True
             for name, room in rooms if is_first else ():
@@ -387,7 +407,10 @@ async def open_node(parts: NodeParts) -> AsyncIterator[Node]:
     membership = await Membership.load(
         parts.store, parts.runtime, Events(), Metrics(), parts.identity.zone
     )
-    node = Node(parts, membership, next(iter(keys.values())))
+    clock = TrustedClock(parts.runtime, lambda: membership.time_floor_ms)
+    await clock.load(parts.store)
+    parts = replace(parts, runtime=clock.runtime)
+    node = Node(parts, membership, next(iter(keys.values())), clock)
     if parts.desk is not None:
         node.open_desk(parts.desk)
     await node.relay.load()

@@ -14,7 +14,7 @@ from typing import Final
 
 from meshnode.author import Author, Draft
 from meshnode.chain_keeper import ChainKeeper
-from meshnode.errors import SendError, StoreFullError
+from meshnode.errors import QuotaError, SendError, StoreFullError
 from meshnode.events import Events, MessageChanged
 from meshnode.membership import Membership
 from meshnode.reception import Checked
@@ -127,7 +127,7 @@ class Outbox:
         """Keep a message and seal it if its key is here; on return it survives any crash.
 
         Raises: SendError (`empty`, `long`, `lifetime`, `nobody`, `self`, `no_sos_key`),
-        StoreFullError, StoreError; nothing is kept then.
+        QuotaError, StoreFullError, StoreError; nothing is kept then. An SOS knows no quota here.
         """
         recipients = self._checked(writing)
 
@@ -303,8 +303,12 @@ class Outbox:
             work = _Work()
             now_ms = self._runtime.now_ms()
             for record in messages.waiting(tx.connection, _WAITING_MAX):
-                if record.expires_ms > now_ms and self._seal(tx, record, work):
-                    work.sealed.append(record.key)
+                try:
+                    if record.expires_ms > now_ms and self._seal(tx, record, work):
+                        work.sealed.append(record.key)
+                except QuotaError:
+                    # The rest waits for the next hour; nothing of this one was stored.
+                    break
             return work
 
         if not await self._store.read(lambda conn: messages.waiting(conn, 1)):

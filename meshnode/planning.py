@@ -57,9 +57,12 @@ class Planning:
         return self._ordered(peer, found), None if following is None else _packed(following)
 
     def _ordered(self, peer: NodeId, found: Sequence[Candidate]) -> list[Item]:
+        now_ms = self._runtime.now_ms()
+        # What is over is hidden at once; it is dropped when the clock is believed.
+        live = [each for each in found if each.expires_ms > now_ms]
         return [
             Item(each.short_id, each.traffic_class, each.size_bytes)
-            for each in self._router.order(found, peer, self._runtime.now_ms())
+            for each in self._router.order(live, peer, now_ms)
         ]
 
     async def unconfirmed(self, peer: NodeId) -> list[Item]:

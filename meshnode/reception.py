@@ -1,34 +1,38 @@
 """The checks a bundle passes before it may be stored, cheapest first.
 
-Size and form, already known, hop count, expiry and clock, author, signature; whether receipts
-cover it is asked by the relay. A whole batch is examined in one worker thread: the signature
-check, nine tenths of the cost, releases the interpreter lock there. Source: security 2.13,
-wire-format 4 and 6.8.
+Size and form, already known, hop count, expiry and clock, author, quota, revocation, signature;
+whether receipts cover it is asked by the relay. A quota is looked at before the signature, the dear
+step, and charged after it, so a forged bundle costs the author whose name it bears nothing.
+A whole batch is examined in one worker thread: the signature check, nine tenths of the cost,
+releases the interpreter lock there. Source: security 2.13, wire-format 4 and 6.8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import trio
 
-from meshnode.directory import Directory
+from meshnode.directory import Directory, DirectoryEntry
 from meshnode.membership import Membership
 from meshnode.runtime import Runtime
 from meshnode.shifts import is_well_formed
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Connection, Store
+from meshnode.store.quotas import Claim, Meter
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol import hlc
-from protocol.bundle import Bundle, Suite
+from protocol.bundle import Bundle, Header, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
-from protocol.ids import ShortId, short_id
+from protocol.identity import Role
+from protocol.ids import NodeId, ShortId, short_id
 from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
+from protocol.quota import AGENT, CENTRE, Allowance
 from protocol.reports import Reception
 
-__all__ = ["Checked", "Examiner", "record_of"]
+__all__ = ["Checked", "Examiner", "allowance_for", "allowances", "record_of"]
 
 _CLEAR: Final = frozenset({Suite.CLEAR})
 _SEALED: Final = frozenset({Suite.CHAIN, Suite.HYBRID, Suite.CLASSICAL})
@@ -41,6 +45,7 @@ _SUITES: Final = {
     Kind.POSITION: frozenset({Suite.CHAIN}),
     Kind.SHIFT: _CLEAR,
     Kind.NETWORK_KEYS: frozenset({Suite.CHAIN, Suite.HYBRID}),
+    Kind.AUDIT_HEAD: _CLEAR,
 }
 """How a kind may be sealed; the others as `_SEALED`. Nothing that people write goes in clear."""
 
@@ -92,8 +97,15 @@ class Examiner:
     """Decides for each bundle of a batch whether it may be stored."""
 
     def __init__(
-        self, store: Store, runtime: Runtime, membership: Membership, network_key: bytes
+        self,
+        store: Store,
+        runtime: Runtime,
+        membership: Membership,
+        network_key: bytes,
+        node: NodeId | None = None,
     ) -> None:
+        """`node` is ourselves: only an operator takes what was written after a revocation."""
+        self._node = node
         self._store = store
         self._runtime = runtime
         self._membership = membership
@@ -119,6 +131,12 @@ class Examiner:
     ) -> list[Checked]:
         decoded = [self._decode_untrusted(raw) for _hops, raw in batch]
         known = rows.fates(conn, [short for _bundle, short in filter(None, decoded)])
+        claims = [_claim(bundle) for bundle, short in filter(None, decoded) if short not in known]
+        meter: Meter | None = Meter(conn, claims, now_ms)
+        authors = {claim.author for claim in claims}
+        if meter is not None and meter.is_roomy(allowances(directory, authors)):
+            # There is room for all of them, even if every signature holds.
+            meter = None
         # The view of the database ends here: signatures must not keep its log from shrinking.
         conn.rollback()
         checked = []
@@ -129,7 +147,7 @@ class Examiner:
             bundle, short = each
             fate = known.get(short)
             if fate is None:
-                fate = _judge(bundle, hops + 1, now_ms, directory)
+                fate = self._judge(bundle, hops + 1, now_ms, directory, meter)
             record = None
             if fate is Reception.STORED:
                 record = record_of(bundle, short, hops + 1, now_ms, is_own=False)
@@ -144,22 +162,53 @@ class Examiner:
             return None
         return bundle, short_id(self._network_key, bundle.digest)
 
+    def _judge(
+        self, bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter | None
+    ) -> Reception:
+        header = bundle.header
+        if hops > HOPS_MAX:
+            return Reception.HOP_LIMIT
+        if header.suite not in _SUITES.get(header.kind, _SEALED) or not is_well_formed(bundle):
+            return Reception.MALFORMED
+        if header.expires_ms <= now_ms:
+            return Reception.EXPIRED
+        if hlc.wall_ms(header.hlc) > now_ms + CLOCK_HOLD_MS_MAX:
+            return Reception.TOO_FAR_AHEAD
+        author = directory.member(header.author)
+        if author is None:
+            return Reception.UNKNOWN_AUTHOR
+        if meter is not None and not meter.has_room(_claim(bundle), allowance_for(author)):
+            return Reception.QUOTA
+        if self._is_revoked(header, directory):
+            return Reception.REVOKED
+        try:
+            bundles.verify(bundle, author.key)
+        except AuthenticationError:
+            return Reception.BAD_SIGNATURE
+        if meter is not None:
+            meter.charge(_claim(bundle))
+        return Reception.STORED
 
-def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory) -> Reception:
+    def _is_revoked(self, header: Header, directory: Directory) -> bool:
+        """True for what a revoked device wrote after its last good bundle; operators take it."""
+        revocation = self._membership.revocation_of(header.author)
+        if revocation is None or revocation.is_good(header.incarnation, header.seq):
+            return False
+        own = None if self._node is None else directory.member(self._node)
+        return own is None or own.role is not Role.OPERATOR
+
+
+def _claim(bundle: Bundle) -> Claim:
     header = bundle.header
-    if hops > HOPS_MAX:
-        return Reception.HOP_LIMIT
-    if header.suite not in _SUITES.get(header.kind, _SEALED) or not is_well_formed(bundle):
-        return Reception.MALFORMED
-    if header.expires_ms <= now_ms:
-        return Reception.EXPIRED
-    if hlc.wall_ms(header.hlc) > now_ms + CLOCK_HOLD_MS_MAX:
-        return Reception.TOO_FAR_AHEAD
-    author = directory.member(header.author)
-    if author is None:
-        return Reception.UNKNOWN_AUTHOR
-    try:
-        bundles.verify(bundle, author.key)
-    except AuthenticationError:
-        return Reception.BAD_SIGNATURE
-    return Reception.STORED
+    return Claim(header.author, header.kind, header.hlc, len(bundle.raw))
+
+
+def allowance_for(member: DirectoryEntry) -> Allowance:
+    """Return what a member may put into stores."""
+    return CENTRE if member.role in (Role.GATEWAY, Role.OPERATOR) else AGENT
+
+
+def allowances(directory: Directory, authors: Iterable[NodeId]) -> dict[NodeId, Allowance]:
+    """Return what those of `authors` may put into stores that the directory knows."""
+    members = ((author, directory.member(author)) for author in authors)
+    return {author: allowance_for(member) for author, member in members if member is not None}

@@ -18,26 +18,27 @@ from meshnode.admission import Admission
 from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
 from meshnode.errors import StoreError, StoreFullError
-from meshnode.events import BundlesStored, Events, PeerDown, PeerUp
+from meshnode.events import BundlesStored, Equivocated, Events, PeerDown, PeerUp
 from meshnode.immunity import Covered, Immunity
 from meshnode.ledger import Ledger
 from meshnode.links.base import Link
 from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
 from meshnode.membership import Membership
-from meshnode.metrics import Metrics
+from meshnode.metrics import QUIET_FATES, Metrics
 from meshnode.planning import Planning
-from meshnode.reception import Checked, Examiner
+from meshnode.reception import Checked, Examiner, allowances
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, peers
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import BundleRecord
+from meshnode.strangers import Stranger, Strangers
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Header, Scope
 from protocol.errors import CloseCode
 from protocol.identity import Badge
-from protocol.ids import NodeId, ShortId
+from protocol.ids import NodeId, ShortId, print_bundle_id, print_node_id
 from protocol.limits import Kind
 from protocol.reconcile.interest import Interest
 from protocol.reconcile.sketch import SketchSnapshot
@@ -115,6 +116,7 @@ class Relay:
         self._badges: WeakKeyDictionary[Link, Badge] = WeakKeyDictionary()
         self._planning = Planning(parts.store, parts.runtime, parts.router)
         self._immunity = Immunity()
+        self._strangers = Strangers()
         self._sessions: dict[NodeId, SessionHandle] = {}
         self._own: set[ShortId] = set()
         self._covered: list[Covered] = []
@@ -283,11 +285,41 @@ class Relay:
         if fresh:
             for each, fate in zip(fresh, await self._commit(peer, fresh), strict=True):
                 fates[each.position] = fate
+        self._hold_strangers(peer, batch, checked)
         outcomes = [(each.short_id, fate) for each, fate in zip(checked, fates, strict=True)]
         self._planning.settled(short for short, _fate in outcomes if short is not None)
-        for fate, count in Counter(fates).items():
-            self._metrics.count(f"bundles_{fate.name.lower()}", count)
+        self._count(peer, checked, fates)
         return outcomes
+
+    def _count(
+        self, peer: NodeId | None, checked: Sequence[Checked], fates: Sequence[Reception]
+    ) -> None:
+        """Count what became of a batch; a refusal names who brought it, or who signed twice."""
+        named = Counter(
+            (fate, _named(each, fate, peer)) for each, fate in zip(checked, fates, strict=True)
+        )
+        for (fate, node), count in named.items():
+            self._metrics.count(f"bundles_{fate.name.lower()}", count, node)
+            if fate not in QUIET_FATES:
+                whose = "" if node is None else print_node_id(node)
+                self._runtime.trace("bundles_refused", reason=fate.name, count=count, peer=whose)
+
+    def _hold_strangers(
+        self, peer: NodeId | None, batch: Sequence[tuple[int, bytes]], checked: Sequence[Checked]
+    ) -> None:
+        """Keep a few bundles of unknown authors, in case a roster tells who they are."""
+        for each in checked:
+            bundle, short_id = each.bundle, each.short_id
+            if each.reception is Reception.UNKNOWN_AUTHOR and bundle and short_id is not None:
+                hops, raw = batch[each.position]
+                self._strangers.keep(peer, short_id, Stranger(bundle.header.author, hops, raw))
+
+    async def admit_strangers(self) -> None:
+        """Examine again what waits of authors whom a roster names by now. Raises: StoreError."""
+        directory = self._membership.directory
+        found = self._strangers.take_known(lambda author: directory.member(author) is not None)
+        for peer, batch in found.items():
+            await self.receive(peer, batch)
 
     def _fate(self, checked: Checked, directory: Directory) -> Reception:
         """Refuse, of what is fit to be stored, what everybody it is for has receipted."""
@@ -316,8 +348,10 @@ class Relay:
             if each.record.kind is Kind.RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
                 receipts.append(each.bundle)
 
+        allowed = allowances(directory, {record.author for record in records})
+
         def store(tx: Transaction) -> tuple[list[Reception], list[int], int]:
-            receptions = shifts.add_many(tx, records, headers)
+            receptions = shifts.add_many(tx, records, headers, allowed)
             queued = [
                 record.short_id
                 for record, reception in zip(records, receptions, strict=True)
@@ -340,11 +374,20 @@ class Relay:
             for each, reception in zip(fresh, receptions, strict=True)
             if reception is Reception.STORED
         ]
+        self._alarm(fresh, receptions)
         self._ledger.announce(changed)
         if waiting:
             self._on_unopened()
         await self.announce(kept, peer)
         return receptions
+
+    def _alarm(self, fresh: Sequence[Checked], receptions: Sequence[Reception]) -> None:
+        """After the commit: tell whoever watches that somebody signed two things as one."""
+        for each, reception in zip(fresh, receptions, strict=True):
+            if reception is Reception.EQUIVOCATION and each.bundle is not None:
+                name = each.bundle.header.id
+                self._runtime.trace("equivocation", bundle=print_bundle_id(name))
+                self._events.publish(Equivocated(name.author, name))
 
     def _is_for_us(self, header: Header, directory: Directory) -> bool:
         """Tell whether the inbox has something to do with a bundle."""
@@ -362,6 +405,7 @@ class Relay:
 
         At start because a crash may have come between the rosters and this. Raises: StoreError.
         """
+        await self.admit_strangers()
         directory, now_ms = self._membership.directory, self._runtime.now_ms()
 
         def find(conn: Connection) -> list[ShortId]:
@@ -457,3 +501,10 @@ class Relay:
         own = [short for short, fate in outcomes if fate.is_held and short in self._own]
         if own:
             await self._ledger.handed_over(peer, own)
+
+
+def _named(checked: Checked, fate: Reception, peer: NodeId | None) -> NodeId | None:
+    """Return whom a fate is about; but for who signed twice, an author is only claimed."""
+    if fate is Reception.EQUIVOCATION and checked.bundle is not None:
+        return checked.bundle.header.author
+    return peer

@@ -7,7 +7,8 @@ This room reads what is in clear and holds no key. Source: wire-format 4.14, sec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from meshnode.directory import Directory
@@ -20,6 +21,7 @@ from protocol.bundle import Bundle, Header, Scope, ScopeKind
 from protocol.errors import RemoteProtocolError
 from protocol.ids import NodeId
 from protocol.limits import KINDS, Kind
+from protocol.quota import Allowance
 from protocol.reports import Reception
 from protocol.shifts import Shift, decode_shift_untrusted
 
@@ -46,7 +48,10 @@ def is_well_formed(bundle: Bundle) -> bool:
 
 
 def add_many(
-    tx: Transaction, records: Sequence[BundleRecord], headers: Sequence[Header]
+    tx: Transaction,
+    records: Sequence[BundleRecord],
+    headers: Sequence[Header],
+    allowed: Mapping[NodeId, Allowance] = MappingProxyType({}),
 ) -> list[Reception]:
     """Store records as `bundles.add_many` does, but those that no shift covers: NO_SHIFT.
 
@@ -55,12 +60,12 @@ def add_many(
     fates = [Reception.STORED] * len(records)
     is_shift = [header.kind is Kind.SHIFT for header in headers]
     if any(is_shift):
-        _add(tx, records, [n for n, each in enumerate(is_shift) if each], fates)
+        _add(tx, records, [n for n, each in enumerate(is_shift) if each], fates, allowed)
     others = [n for n, each in enumerate(is_shift) if not each]
     for place in [n for n in others if headers[n].kind in _BOUND]:
         if not _is_covered(tx.connection, headers[place]):
             fates[place] = Reception.NO_SHIFT
-    _add(tx, records, [n for n in others if fates[n] is Reception.STORED], fates)
+    _add(tx, records, [n for n in others if fates[n] is Reception.STORED], fates, allowed)
     return fates
 
 
@@ -69,8 +74,9 @@ def _add(
     records: Sequence[BundleRecord],
     places: Sequence[int],
     fates: list[Reception],
+    allowed: Mapping[NodeId, Allowance],
 ) -> None:
-    outcomes = rows.add_many(tx, [records[place] for place in places])
+    outcomes = rows.add_many(tx, [records[place] for place in places], allowed)
     for place, outcome in zip(places, outcomes, strict=True):
         fates[place] = outcome
 

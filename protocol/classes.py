@@ -49,6 +49,7 @@ class Kind(IntEnum):
     TRACK = 10
     NOTE = 11
     SHIFT = 12
+    AUDIT_HEAD = 13
     NETWORK_KEYS = 14
 
 
@@ -89,6 +90,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.TRACK: KindRule(TrafficClass.BULK, False, 3 * _DAY_S),
     Kind.NOTE: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
     Kind.SHIFT: KindRule(TrafficClass.MESSAGE, True, 2 * _DAY_S),
+    Kind.AUDIT_HEAD: KindRule(TrafficClass.MESSAGE, True, 90 * _DAY_S),
     Kind.NETWORK_KEYS: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""

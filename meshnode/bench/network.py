@@ -1,13 +1,15 @@
 """A small network for measurements: an author, a reader elsewhere, two carriers that read nothing.
 
-Homes are made once, whole, by a real enrolment; each run works on copies of them.
+The author is a gateway, and wrote no more per hour than its quota allows: what comes over at once
+when two carriers meet. Homes are made once, whole, by a real enrolment; each run works on copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from meshnode.author import Author, Draft
@@ -27,6 +29,7 @@ from protocol.certificates import badge_key_untrusted
 from protocol.identity import DeviceClass, Role
 from protocol.ids import squad_id_of
 from protocol.limits import BATCH_BUNDLES_MAX, CHAIN_MESSAGES_MAX, Kind
+from protocol.quota import CENTRE
 
 __all__ = ["BODY_BYTES", "WARM_UP", "Homes", "make_homes", "take_in"]
 
@@ -36,6 +39,8 @@ WARM_UP = 250
 """Bundles of the contact before the measured one: nodes in the field have met before."""
 _PASSPHRASE = "a passphrase that protects nothing but this measurement"
 _SQUAD = "measured"
+_STEP_MS = 1_000
+"""From one bundle to the next: 3,600 an hour, within a gateway's quota of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ async def make_homes(folder: Path, messages: int, runtime: Runtime) -> Homes:
     with AuthorityHome.open(hq, _PASSPHRASE, runtime.entropy) as authority:
         for name, role, squads in (
             ("reader", Role.AGENT, [_SQUAD]),
-            ("author", Role.AGENT, [_SQUAD]),
+            ("author", Role.GATEWAY, []),
             ("carrier", Role.RELAY, []),
             ("holder", Role.AGENT, ["carrying"]),
         ):
@@ -121,7 +126,12 @@ async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ..
     async with open_home(home, Settings(), runtime) as node:
         keys = await node.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
         network_key = next(iter(keys.values()))
-        author = Author(node.identity.node, node.require_desk().sign, runtime, network_key)
+        began_ms = runtime.now_ms() - messages * _STEP_MS
+        at = count(began_ms, _STEP_MS)
+        earlier = replace(runtime, now_ms=lambda: next(at))
+        author = Author(
+            node.identity.node, node.require_desk().sign, earlier, network_key, lambda: CENTRE
+        )
 
         def write(tx: Transaction, numbers: range) -> None:
             for number in numbers:

@@ -24,6 +24,7 @@ from meshnode.errors import (
     LinkError,
     LinkTimeoutError,
     LockedError,
+    QuotaError,
     SchemaTooNewError,
     SendError,
     StoreCorruptError,
@@ -107,6 +108,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         LinkError: Exit(
             5, "a link could not be made or used", "check the address, and that a node runs there"
         ),
+        QuotaError: Exit(7, "the device has said as much as others take of it in an hour"),
         StoreFullError: Exit(
             6, "the disk, or the share the store may use, is full", "free some space"
         ),

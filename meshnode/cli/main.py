@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshnode.cli import (
+    audit,
     authority,
     bench,
     carry,
@@ -58,6 +59,7 @@ for each in (
     held,
     carry,
     documents,
+    audit,
     authority,
     week,
     dump,

@@ -87,7 +87,7 @@ def _print_status(found: dict[str, Any]) -> None:
     from meshnode.cli.locking import lease_words, lock_words
     from meshnode.cli.show import print_facts, size, state_words
 
-    store = found["store"]
+    store, alarms = found["store"], found["evidence"]
     classes = ", ".join(f"{say(name)} {count}" for name, count in store["by_class"].items())
     messages = ", ".join(
         f"{state_words(name)} {count}" for name, count in found["messages"].items()
@@ -111,6 +111,12 @@ def _print_status(found: dict[str, Any]) -> None:
         say("messages"): messages,
         say("documents"): str(found["documents"]),
         say("not opened yet"): str(found["unopened"]),
+        say("clock"): say("it jumped: nothing is destroyed until it is confirmed")
+        if found["is_clock_doubted"]
+        else "",
+        say("ALARM"): say("{count} things were signed twice: 'meshnode audit show'", count=alarms)
+        if alarms
+        else "",
     }
     print_facts({name: value for name, value in facts.items() if value})
 

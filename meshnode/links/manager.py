@@ -208,7 +208,7 @@ class LinkManager:
             self._dialled.pop(runner, None)
             self._forget(runner.handle)
         if report.code in _BROKEN and not report.by_peer:
-            self._metrics.count("sessions_broken")
+            self._metrics.count("sessions_broken", node=report.peer)
         self._runtime.trace(
             "session_ended",
             peer=report.peer.hex() if report.peer else "",

@@ -15,7 +15,7 @@ from meshnode.store.schema import EvidenceRow, table
 from meshnode.store.sealing import Seals, evidence_seat
 from protocol.limits import EVIDENCE_MAX
 
-__all__ = ["list_evidence", "note_equivocation"]
+__all__ = ["evidence_count", "list_evidence", "note_equivocation"]
 
 _EVIDENCE = table(EvidenceRow)
 
@@ -41,6 +41,11 @@ def note_equivocation(tx: Transaction, found: EvidenceRecord) -> bool:
         )
     )
     return True
+
+
+def evidence_count(conn: Connection) -> int:
+    """Return how many proofs are held."""
+    return int(conn.execute(select(func.count()).select_from(_EVIDENCE)).scalar_one())
 
 
 def list_evidence(conn: Connection, limit: int = EVIDENCE_MAX) -> list[EvidenceRecord]:

@@ -7,8 +7,10 @@ Source: DESIGN D3, security 2.12.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from meshnode.store.engine import Transaction
+from meshnode.store.quotas import let_go
 from meshnode.store.records import BundleSummary
 from meshnode.store.statements import (
     INSERT_TOMBSTONE,
@@ -25,6 +27,11 @@ from protocol.reconcile.interest import Interest
 from protocol.reports import Reception
 
 __all__ = ["bury", "drop_many"]
+
+_LOWER_MARKS: Final = (
+    "UPDATE residence SET last_key = (SELECT COALESCE(MAX(key), 0) FROM bundle) "
+    "WHERE last_key > (SELECT COALESCE(MAX(key), 0) FROM bundle)"
+)
 
 
 def drop_many(tx: Transaction, ids: Sequence[ShortId], reason: Reception) -> list[BundleSummary]:
@@ -49,6 +56,9 @@ def drop_many(tx: Transaction, ids: Sequence[ShortId], reason: Reception) -> lis
     for interest, members in by_interest.items():
         charged = sum(member.size_bytes + STORE_ROW_BYTES for member in members)
         tx.note_removed(interest, [member.short_id for member in members], charged)
+    let_go(tx, found)
+    # A row number may be given again once the last row is gone: no mark may reach beyond the last.
+    tx.connection.exec_driver_sql(_LOWER_MARKS)
     tx.dropped.extend(found)
     return found
 

@@ -1,7 +1,8 @@
 """What stays and what goes: room for new bundles, eviction order, expiry, old memories.
 
-Order of eviction: expired, then bulk, state and message, each by nearest deadline, own bundles
-after all others; authority documents and SOS never. `STORE_RESERVE_PCT` of the store is theirs.
+Order of eviction: expired, then bulk, positions, other states, texts, keys, receipts, each by
+nearest deadline, own bundles after all others; authority documents and SOS never.
+`STORE_RESERVE_PCT` of the store is theirs.
 Source: `protocol.limits.CLASS_RULES`, security 2.13.
 """
 
@@ -9,9 +10,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam, delete, exists, func, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import BundleRecord, BundleSummary
@@ -28,10 +40,12 @@ from protocol.ids import ShortId
 from protocol.limits import (
     CLASS_RULES,
     EVICTION_ROWS_MAX,
+    KINDS,
     RECEIVED_KEEP_MS,
     STORE_RESERVE_PCT,
     STORE_ROW_BYTES,
     TOMBSTONES_MAX,
+    Kind,
     TrafficClass,
 )
 from protocol.reconcile.interest import Interest
@@ -90,6 +104,38 @@ _EVICTABLE: Final = tuple(
     sorted((each for each in TrafficClass if _RANKS[each] >= 0), key=_RANKS.__getitem__)
 )
 """Classes that may go, first to go first."""
+
+_GO_FIRST: Final = frozenset({Kind.POSITION, Kind.TEXT})
+"""Go before the others of their class: a position is soon old, a text has other carriers."""
+_GO_LAST: Final = frozenset({Kind.RECEIPT})
+"""Go last: each spares the network all the bundles that it covers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Bundles that go together, before those of the next step."""
+
+    traffic_class: TrafficClass
+    """Their class."""
+    kinds: frozenset[Kind]
+    """Those of the class that belong to this step."""
+
+
+def _steps() -> Iterator[_Step]:
+    """Yield the steps, first to go first; in a class the kinds named go before and after others."""
+    for traffic_class in _EVICTABLE:
+        kinds = frozenset(
+            each for each, rule in KINDS.items() if rule.traffic_class is traffic_class
+        )
+        first, last = kinds & _GO_FIRST, kinds & _GO_LAST
+        yield from (
+            _Step(traffic_class, each) for each in (first, kinds - first - last, last) if each
+        )
+
+
+_STEPS: Final = tuple(_steps())
+_STEP_OF: Final = {kind: place for place, step in enumerate(_STEPS) for kind in step.kinds}
+"""Place among the steps of every kind that may be evicted."""
 
 
 def expire(tx: Transaction, now_ms: int, limit: int) -> list[BundleSummary]:
@@ -153,9 +199,10 @@ def admit(tx: Transaction, candidates: Mapping[int, BundleRecord], now_ms: int) 
     return refused
 
 
-def _service_key(record: BundleRecord) -> tuple[int, bool, int]:
-    """Sort key: the class served first, own ones first, the longest life first."""
-    return record.traffic_class, not record.is_own, -record.expires_ms
+def _service_key(record: BundleRecord) -> tuple[int, bool, int, int]:
+    """Sort key: the class served first, own ones, what would be evicted last, the longest life."""
+    place = _STEP_OF.get(record.kind, len(_STEPS))
+    return record.traffic_class, not record.is_own, -place, -record.expires_ms
 
 
 def _fits(held: list[int], extra: list[int], bytes_max: int) -> bool:
@@ -179,8 +226,8 @@ class _Room:
         self.victims: list[ShortId] = []
         self._tx = tx
         self._held = list(tx.class_bytes)
-        self._foreign = {each: _Queue(_foreign(tx, each)) for each in _EVICTABLE}
-        self._own = {each: _Queue(_own(tx, each)) for each in _EVICTABLE}
+        self._foreign = [_Queue(_foreign(tx, each)) for each in _STEPS]
+        self._own = [_Queue(_own(tx, each)) for each in _STEPS]
 
     def take(self, record: BundleRecord) -> bool:
         """Reserve room for `record`, at the cost of others where its rank allows."""
@@ -194,36 +241,33 @@ class _Room:
         return True
 
     def _evict_one(self, record: BundleRecord, charged: int) -> bool:
-        for traffic_class, queue in self._choices(record, charged):
+        for place, queue in self._choices(record, charged):
             victim = queue.peek()
             if victim is None:
                 continue
-            is_peer = traffic_class is record.traffic_class and not record.is_own
+            is_peer = place == _STEP_OF.get(record.kind) and not record.is_own
             if is_peer and victim[0] >= record.expires_ms:
                 # The newcomer would be the next to go: it does not push out its betters.
                 continue
             queue.pop()
             self.victims.append(victim[1])
-            self._held[traffic_class] -= victim[2]
+            self._held[_STEPS[place].traffic_class] -= victim[2]
             return True
         return False
 
-    def _choices(self, record: BundleRecord, charged: int) -> Iterator[tuple[TrafficClass, _Queue]]:
-        """Yield the queues this newcomer may take from, first to go first."""
-        own_class = record.traffic_class
+    def _choices(self, record: BundleRecord, charged: int) -> Iterator[tuple[int, _Queue]]:
+        """Yield the steps this newcomer may take from with their queues, first to go first."""
+        own_class, own_place = record.traffic_class, _STEP_OF.get(record.kind, len(_STEPS))
         share = self._tx.bytes_max * CLASS_RULES[own_class].store_share_pct // 100
-        if self._held[own_class] + charged > share:
-            if own_class in self._foreign:
-                yield own_class, self._foreign[own_class]
+        is_beyond_share = self._held[own_class] + charged > share
+        for place, step in enumerate(_STEPS):
+            is_fair = not is_beyond_share or step.traffic_class is own_class
+            if is_fair and place <= own_place:
+                yield place, self._foreign[place]
+        if is_beyond_share or not (_RANKS[own_class] < 0 or record.is_own):
             return
-        is_reserved = _RANKS[own_class] < 0
-        for each in _EVICTABLE:
-            if is_reserved or _RANKS[each] <= _RANKS[own_class]:
-                yield each, self._foreign[each]
-        if is_reserved or record.is_own:
-            for each in _EVICTABLE:
-                if is_reserved or _RANKS[each] < _RANKS[own_class]:
-                    yield each, self._own[each]
+        for place in range(own_place):
+            yield place, self._own[place]
 
 
 class _Queue:
@@ -244,18 +288,23 @@ class _Queue:
         self._next = None
 
 
-def _foreign(tx: Transaction, traffic_class: TrafficClass) -> Iterator[tuple[int, ShortId, int]]:
+def _foreign(tx: Transaction, step: _Step) -> Iterator[tuple[int, ShortId, int]]:
+    traffic_class = step.traffic_class
     zones = sorted(each.zone for each in tx.interests() if each.traffic_class is traffic_class)
     streams = [
-        _stream(tx, Interest(zone, traffic_class), size_class)
+        _stream(tx, Interest(zone, traffic_class), size_class, step)
         for zone in zones
         for size_class in SIZE_CLASSES
     ]
     return heapq.merge(*streams)
 
 
+def _is_of(step: _Step) -> ColumnElement[bool]:
+    return _BUNDLE.c.kind.in_(sorted(map(int, step.kinds)))
+
+
 def _stream(
-    tx: Transaction, interest: Interest, size_class: int
+    tx: Transaction, interest: Interest, size_class: int, step: _Step
 ) -> Iterator[tuple[int, ShortId, int]]:
     """Yield the foreign bundles of one run of the service index by deadline, in slices."""
     after: tuple[int, int] | None = None
@@ -267,6 +316,7 @@ def _stream(
                 _BUNDLE.c.traffic_class == int(interest.traffic_class),
                 _BUNDLE.c.size_class == size_class,
                 _BUNDLE.c.is_own == 0,
+                _is_of(step),
             )
             .order_by(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id)
             .limit(_SLICE)
@@ -281,10 +331,10 @@ def _stream(
         after = (rows[-1][0], rows[-1][1])
 
 
-def _own(tx: Transaction, traffic_class: TrafficClass) -> Iterator[tuple[int, ShortId, int]]:
+def _own(tx: Transaction, step: _Step) -> Iterator[tuple[int, ShortId, int]]:
     query = (
         select(_BUNDLE.c.expires_ms, _BUNDLE.c.short_id, _BUNDLE.c.size_bytes)
-        .where(_BUNDLE.c.traffic_class == int(traffic_class), _IS_OWN)
+        .where(_BUNDLE.c.traffic_class == int(step.traffic_class), _IS_OWN, _is_of(step))
         .order_by(_BUNDLE.c.expires_ms)
         .limit(EVICTION_ROWS_MAX)
     )

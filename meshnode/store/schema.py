@@ -15,13 +15,17 @@ from sqlmodel import Field, SQLModel
 
 __all__ = [
     "METADATA",
+    "AuditBaseRow",
+    "AuditRow",
     "AuthorRow",
     "BundleRow",
+    "ClockRow",
     "CopyRow",
     "DataKeyRow",
     "DocumentRow",
     "EvidenceRow",
     "GivenRow",
+    "HoldingRow",
     "InterestRow",
     "LedgerRow",
     "MessageRow",
@@ -33,10 +37,12 @@ __all__ = [
     "PeerRow",
     "PositionRow",
     "PurgeRow",
+    "QuotaRow",
     "ReceiptDueRow",
     "ReceivedRow",
     "ReceivingChainRow",
     "RecipientRow",
+    "ResidenceRow",
     "SendingChainRow",
     "ShiftEndRow",
     "TimeFloorRow",
@@ -441,3 +447,74 @@ class ShiftEndRow(_Base, table=True):
     author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     subject: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     ends_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+
+
+class QuotaRow(_Base, table=True):
+    """What one author made within one hour of its own clock, as far as it came here."""
+
+    __tablename__ = "quota"
+    node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    hour: int = Field(
+        sa_column=Column(BigInteger, primary_key=True, autoincrement=False, index=True)
+    )
+    texts: int
+    states: int
+    positions: int
+    sos: int
+    bulk: int
+    size_bytes: int = Field(sa_column=_whole())
+
+
+class HoldingRow(_Base, table=True):
+    """What this store holds of one author, and took in during one hour of its own clock."""
+
+    __tablename__ = "holding"
+    node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    live_bytes: int = Field(sa_column=_whole())
+    sos_bytes: int = Field(sa_column=_whole())
+    hour: int = Field(sa_column=_whole())
+    arrived_bytes: int = Field(sa_column=_whole())
+
+
+class AuditRow(_Base, table=True):
+    """One entry of the audit log; its hash covers the one before."""
+
+    __tablename__ = "audit"
+    number: int = Field(sa_column=_key())
+    at_ms: int = Field(sa_column=_whole())
+    event: str
+    node: bytes = Field(sa_column=_bytes())
+    count: int = Field(sa_column=_whole())
+    previous: bytes = Field(sa_column=_bytes())
+    hash: bytes = Field(sa_column=_bytes())
+
+
+class AuditBaseRow(_Base, table=True):
+    """The last entry that went; the chain that is left begins behind it."""
+
+    __tablename__ = "audit_base"
+    key: int = Field(primary_key=True)
+    number: int = Field(sa_column=_whole())
+    hash: bytes = Field(sa_column=_bytes())
+
+
+class ClockRow(_Base, table=True):
+    """How far this store trusts the wall clock, and how long it has run in all."""
+
+    __tablename__ = "clock"
+    key: int = Field(primary_key=True)
+    uptime_ms: int = Field(sa_column=_whole())
+    anchor_wall_ms: int = Field(sa_column=_whole())
+    anchor_uptime_ms: int = Field(sa_column=_whole())
+    doubt_wall_ms: int = Field(sa_column=_whole())
+    doubt_uptime_ms: int = Field(sa_column=_whole())
+    is_doubted: int
+
+
+class ResidenceRow(_Base, table=True):
+    """At this uptime and wall time all bundles up to this number had arrived."""
+
+    __tablename__ = "residence"
+    uptime_ms: int = Field(sa_column=_key())
+    wall_ms: int = Field(sa_column=_whole())
+    last_key: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))

@@ -21,10 +21,11 @@ import typer
 
 import sims.cli
 from meshnode import config as settings
+from meshnode.audit import EVENTS
 from meshnode.cli import exits
 from meshnode.cli.language import speak
 from meshnode.cli.main import program
-from meshnode.metrics import METRICS
+from meshnode.metrics import AUDITED, METRICS
 from protocol import classes, guards, limits
 from protocol.errors import CloseCode, MeshError, ProtocolError
 from protocol.session.states import render
@@ -158,9 +159,28 @@ def _classes() -> Iterator[Sequence[str]]:
 
 def write_metrics() -> str:
     """Return the page of every counter."""
-    rows = [(f"`{name}`", meaning) for name, meaning in sorted(METRICS.items())]
-    about = "Counters since the node started; `meshnode status --json` shows them."
-    return _page("Metrics", "`meshnode/metrics.py`", about, _table(["counter", "counts"], rows))
+    rows = [
+        (f"`{name}`", meaning, "yes" if name in AUDITED else "")
+        for name, meaning in sorted(METRICS.items())
+    ]
+    about = (
+        "Counters since the node started; `meshnode status --json` shows them. Those that are "
+        "audited are the refusals and what changes the device: each is an entry of the audit log "
+        "within a second, with the device it is about where one is known, and no content."
+    )
+    events = "\n\n".join(
+        [
+            "## Further entries of the audit log",
+            _table(["event", "what happened"], [(f"`{name}`", EVENTS[name]) for name in EVENTS]),
+        ]
+    )
+    return _page(
+        "Metrics",
+        "`meshnode/metrics.py`",
+        about,
+        _table(["counter", "counts", "audited"], rows),
+        events,
+    )
 
 
 # --- configuration -----------------------------------------------------------------------------

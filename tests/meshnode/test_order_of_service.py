@@ -24,6 +24,7 @@ from meshnode.store.engine import open_store
 from protocol import bundle as bundles
 from protocol.bundle import Header, Scope, Suite
 from protocol.envelope import HpkeSealer
+from protocol.identity import Role
 from protocol.ids import BundleId, squad_id_of
 from protocol.limits import CHAIN_MESSAGES_MAX, Kind, TrafficClass
 from protocol.routing.gain import Gain
@@ -38,6 +39,7 @@ SQUAD = "queyras"
 BULK_BUNDLES = 800
 BULK_BODY_BYTES = 64_000
 BATCH = 100
+HOUR_MS = 3_600_000
 LATENCY_S = 0.02
 RATE_BYTES_S = 1_000_000.0
 SOS_S_MAX = 1.0
@@ -45,7 +47,8 @@ TEXT_S_MAX = 3.0
 PLANS = (
     DevicePlan("dialler", squads=(SQUAD,)),
     DevicePlan("dialled", squads=(SQUAD,)),
-    DevicePlan("photographer"),
+    # A gateway, whose quota such a load fits.
+    DevicePlan("photographer", Role.GATEWAY),
 )
 ENDS = ("dialler", "dialled")
 
@@ -94,7 +97,7 @@ def written_bulk(author: Device, count: int, seed: int) -> list[bytes]:
             author=author.node,
             incarnation=seed,
             seq=number + 1,
-            hlc=START_MS << 16,
+            hlc=(START_MS - HOUR_MS * (4 * seed + number // 200)) << 16,
             lifetime_s=86_400,
             scope=scope,
             keyref=entropy(8),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from protocol import (
     armour,
+    audit,
     authority,
     bundle,
     certificates,
@@ -194,6 +195,22 @@ def _read_columns(data: bytes) -> object:
 KNOCK_KEYS = {network_keys.epoch_at(NOW_MS): [bytes(32)]}
 KNOCK = knock.make_knock(bytes(32), b"listener", bytes(16))
 TAG = knock.announcement_tag(bytes(32), b"listener", 7_625)
+AUDIT_HEAD = audit.encode_head(audit.AuditHead(5, bytes(32)))
+_ENTRY = audit.chained(audit.ORIGIN, NOW_MS, "wipe", NODE, 1)
+AUDIT_LOG = b"".join(audit.encode_log(audit.AuditLog(NODE, audit.ORIGIN, (_ENTRY,))))
+AUDIT_OPENING = encode([1, NODE, 0, bytes(32)])
+
+
+def _fed(data: bytes) -> audit.AuditReader:
+    reader = audit.AuditReader()
+    reader.feed_untrusted(data)
+    return reader
+
+
+def _next_of_log(data: bytes) -> object:
+    reader = audit.AuditReader()
+    reader._buffer += data
+    return reader._next_untrusted()
 
 
 PARSERS: tuple[Parser, ...] = (
@@ -436,6 +453,25 @@ PARSERS: tuple[Parser, ...] = (
     Parser("stick.ContentReader._next_untrusted", _next_of_content, (CONTENT,)),
     Parser("stick.ContentReader._item_untrusted", _read_item, (CONTENT,)),
     Parser("stick._bundle_untrusted", stick._bundle_untrusted, (b"\3" + CHAIN_BUNDLE.raw, b"\3")),
+    Parser("audit.decode_head_untrusted", audit.decode_head_untrusted, (AUDIT_HEAD,)),
+    Parser("audit.AuditReader.feed_untrusted", _fed, (AUDIT_LOG,)),
+    Parser("audit.AuditReader._next_untrusted", _next_of_log, (AUDIT_LOG[8:],)),
+    Parser(
+        "audit.AuditReader._take_untrusted",
+        lambda data: audit.AuditReader()._take_untrusted(data),
+        (AUDIT_OPENING,),
+    ),
+    Parser(
+        "audit.AuditReader.finish_untrusted",
+        lambda data: _fed(data).finish_untrusted(),
+        (AUDIT_LOG,),
+        (MalformedError, LimitExceededError, TamperedError),
+    ),
+    Parser(
+        "audit._entry_untrusted",
+        of_value(audit._entry_untrusted),
+        (encode([1, NOW_MS, b"wipe", NODE, 1, bytes(32)]),),
+    ),
     *ORDER_PARSERS,
     *SESSION_PARSERS,
 )

@@ -11,6 +11,7 @@ import hashlib
 __all__ = [
     "Record",
     "RefusedError",
+    "read_audit_head",
     "read_bundle",
     "read_document",
     "read_frames",
@@ -150,11 +151,11 @@ CLASS_OF_KIND = {
     9: "bulk",
     10: "bulk",
     11: "bulk",
-} | dict.fromkeys((2, 3, 4, 5, 6, 12, 14), "message")
+} | dict.fromkeys((2, 3, 4, 5, 6, 12, 13, 14), "message")
 USUAL_LIFETIME_S = dict(
     zip(
-        (*range(1, 13), 14),
-        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 18)],
+        range(1, 15),
+        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 180, 18)],
         strict=True,
     )
 )
@@ -306,6 +307,16 @@ def read_key_request(data: bytes) -> Record:
     demand(record[0] == 1, "1.2 version")
     for chain in _many(record[1], 1, 64, "4.13 chains"):
         _bin(chain, 8, 8, "4.13 chain id")
+    return record
+
+
+def read_audit_head(data: bytes) -> Record:
+    """Read the body of an audit head. Source: wire-format 4.17."""
+    demand(len(data) <= 64, "4.17 size")
+    record = _fields(read_record(data), 3, "4.17 fields")
+    demand(record[0] == 1, "1.2 version")
+    _uint(record[1], 1, 2**64 - 1, "4.17 number")
+    _bin(record[2], 32, 32, "4.17 hash")
     return record
 
 

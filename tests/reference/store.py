@@ -13,6 +13,7 @@ from protocol.limits import (
     KINDS,
     STORE_RESERVE_PCT,
     STORE_ROW_BYTES,
+    Kind,
     TrafficClass,
 )
 from protocol.reports import Reception
@@ -20,7 +21,17 @@ from protocol.reports import Reception
 __all__ = ["ReferenceStore"]
 
 _NEVER_EVICTED = (TrafficClass.AUTHORITY, TrafficClass.SOS)
-_EVICTION_ORDER = (TrafficClass.BULK, TrafficClass.STATE, TrafficClass.MESSAGE)
+_EVICTABLE = (TrafficClass.BULK, TrafficClass.STATE, TrafficClass.MESSAGE)
+_KEYS = (Kind.CHAIN_KEYS, Kind.PREKEY, Kind.KEY_REQUEST, Kind.AUDIT_HEAD)
+_EVICTION_ORDER = (
+    (Kind.CHUNK, Kind.TRACK, Kind.NOTE),
+    (Kind.POSITION,),
+    (Kind.STATE,),
+    (Kind.TEXT,),
+    _KEYS,
+    (Kind.RECEIPT,),
+)
+"""Expired, bulk, positions, states, texts, keys, receipts; never SOS."""
 
 
 class ReferenceStore:
@@ -122,7 +133,12 @@ class ReferenceStore:
         victims: list[BundleRecord] = []
         ordered = sorted(
             fresh,
-            key=lambda pair: (pair[1].traffic_class, not pair[1].is_own, -pair[1].expires_ms),
+            key=lambda pair: (
+                pair[1].traffic_class,
+                not pair[1].is_own,
+                -_place(pair[1]),
+                -pair[1].expires_ms,
+            ),
         )
         for position, newcomer in ordered:
             while not self._fits([*stay, *taken], [newcomer]):
@@ -146,8 +162,8 @@ class ReferenceStore:
             ):
                 return False
         common = self.bytes_max * (100 - STORE_RESERVE_PCT) // 100
-        if any(each.traffic_class in _EVICTION_ORDER for each in new) and (
-            _charge(both, *_EVICTION_ORDER) > common
+        if any(each.traffic_class in _EVICTABLE for each in new) and (
+            _charge(both, *_EVICTABLE) > common
         ):
             return False
         return _charge(both, *TrafficClass) <= self.bytes_max
@@ -156,39 +172,33 @@ class ReferenceStore:
         self, stay: list[BundleRecord], taken: list[BundleRecord], newcomer: BundleRecord
     ) -> BundleRecord | None:
         """Return who goes next for `newcomer`."""
-        mine = newcomer.traffic_class
+        mine, place = newcomer.traffic_class, _place(newcomer)
         is_reserved = mine in _NEVER_EVICTED
         share = self.bytes_max * CLASS_RULES[mine].store_share_pct // 100
+        places = range(len(_EVICTION_ORDER))
+        groups = [(each, False) for each in places if each <= place]
         if _charge([*stay, *taken, newcomer], mine) > share:
-            groups = [] if is_reserved else [(mine, False)]
-        else:
-            lower = [
-                each
-                for each in _EVICTION_ORDER
-                if is_reserved or _EVICTION_ORDER.index(each) < _EVICTION_ORDER.index(mine)
-            ]
-            groups = [(each, False) for each in lower]
-            if not is_reserved:
-                groups.append((mine, False))
-            if is_reserved or newcomer.is_own:
-                groups += [(each, True) for each in lower]
-        for traffic_class, is_own in groups:
-            group = [
-                each
-                for each in stay
-                if each.traffic_class is traffic_class and each.is_own is is_own
-            ]
+            of_mine = [KINDS[kinds[0]].traffic_class is mine for kinds in _EVICTION_ORDER]
+            groups = [(each, is_own) for each, is_own in groups if of_mine[each]]
+        elif is_reserved or newcomer.is_own:
+            groups += [(each, True) for each in places if each < place]
+        for each, is_own in groups:
+            group = [held for held in stay if _place(held) == each and held.is_own is is_own]
             if not group:
                 continue
-            first = min(group, key=lambda each: each.expires_ms)
-            if (
-                traffic_class is mine
-                and not newcomer.is_own
-                and (first.expires_ms >= newcomer.expires_ms)
-            ):
+            first = min(group, key=lambda held: held.expires_ms)
+            if each == place and not newcomer.is_own and first.expires_ms >= newcomer.expires_ms:
                 continue
             return first
         return None
+
+
+def _place(record: BundleRecord) -> int:
+    """Return how late a bundle is evicted; beyond all others what never is."""
+    for place, kinds in enumerate(_EVICTION_ORDER):
+        if record.kind in kinds:
+            return place
+    return len(_EVICTION_ORDER)
 
 
 def _charge(records: list[BundleRecord], *classes: TrafficClass) -> int:

@@ -304,6 +304,21 @@ def shift_cases() -> Iterator[Case]:
         yield refused("4.14", what, encode(value).hex())
 
 
+def audit_head_cases() -> Iterator[Case]:
+    """The first entry, and the last there can be."""
+    for number in (1, 2**64 - 1):
+        yield accepted("4.17", f"entry {number}", encode([1, number, bytes(range(32))]).hex())
+    odd: dict[str, Value] = {
+        "no entry": [1, 0, bytes(32)],
+        "a short hash": [1, 1, bytes(31)],
+        "a long hash": [1, 1, bytes(33)],
+        "one field more": [1, 1, bytes(32), 0],
+    }
+    for what, value in odd.items():
+        yield refused("4.17", what, encode(value).hex())
+    yield refused("1.2", "version 2", encode([2, 1, bytes(32)]).hex())
+
+
 def key_request_cases() -> Iterator[Case]:
     """From 1 to 64 chains."""
     for count in (1, 64):
@@ -425,6 +440,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "receipt_digest": receipt_digest_cases,
     "key_request": key_request_cases,
     "shift": shift_cases,
+    "audit_head": audit_head_cases,
     "prekey": prekey_cases,
     "slots": slot_cases,
     "slot_secret": slot_secret_cases,

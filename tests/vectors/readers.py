@@ -14,6 +14,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 
 from protocol import (
+    audit,
     authority,
     bundle,
     canonical,
@@ -437,6 +438,10 @@ FILES: dict[str, Reader] = {
     "key_request": Reader(
         _both_ways(receipts.decode_key_request_untrusted, receipts.encode_key_request),
         _reference(codec.read_key_request),
+    ),
+    "audit_head": Reader(
+        _both_ways(audit.decode_head_untrusted, audit.encode_head),
+        _reference(codec.read_audit_head),
     ),
     "prekey": Reader(
         _both_ways(envelope.decode_prekey_untrusted, envelope.encode_prekey),
