@@ -8,7 +8,7 @@ device by itself, another one if they are given the agent's secret.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.enrol import DeviceIdentity, load_identity
-from meshnode.errors import HomeBusyError, HomeError, LockedError
+from meshnode.erasing import HomeState, finish, is_agent_destroyed, state_of, wiped_error
+from meshnode.errors import HomeBusyError, HomeError, LockedError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -32,10 +33,13 @@ from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.locking import AgentKeys, Guard, GuardParts, SecretCase
 from meshnode.node import Node, NodeIdentity, NodeParts, Surroundings, open_node
+from meshnode.remnant import LinkSecret
+from meshnode.remnant_home import run_remnant
 from meshnode.runtime import Runtime
 from meshnode.store import documents
 from meshnode.store.engine import Store, open_store
 from meshnode.supervisor import keep_running
+from meshnode.wiping import Ways, WipeableKeys, WipeParts, Wiping
 from protocol import authority
 from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
@@ -79,6 +83,8 @@ class Access:
     """Finds the agent's keys of a home."""
     sealer: Sealer = field(default_factory=HpkeSealer)
     """Public-key sealing."""
+    on_wiped: Callable[[], None] = lambda: None
+    """Told by a running node once a wipe order has destroyed keys that this process had."""
 
 
 @asynccontextmanager
@@ -101,50 +107,99 @@ async def open_guarded(
 
     Raises: HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
     """
-    place = Home(home)
-    access = Access() if access is None else access
-    identity = load_identity(home)
+    async with _open(home, settings, runtime, access or Access()) as (guard, _wiping):
+        yield guard
+
+
+@asynccontextmanager
+async def _open(
+    home: Path, settings: Settings, runtime: Runtime, access: Access
+) -> AsyncIterator[tuple[Guard, Wiping]]:
+    """Open the node of a home; a wipe that is due, before or after, is carried out first.
+
+    Raises: as `open_guarded`; WipedError where nothing is left to open.
+    """
+    with locked(Home(home)):
+        if await runtime.run_blocking(finish, home, runtime) is not HomeState.UNTOUCHED:
+            raise wiped_error(home)
+        try:
+            async with _opened(home, settings, runtime, access) as opened:
+                yield opened
+                _guard, wiping = opened
+                if wiping.is_due:
+                    await wiping.obey()
+        finally:
+            with trio.CancelScope(shield=True):
+                is_wiped = await runtime.run_blocking(finish, home, runtime)
+        if is_wiped is not HomeState.UNTOUCHED:
+            raise wiped_error(home)
+
+
+@asynccontextmanager
+async def _opened(
+    home: Path, settings: Settings, runtime: Runtime, access: Access
+) -> AsyncIterator[tuple[Guard, Wiping]]:
+    place, identity = Home(home), load_identity(home)
     rights = rights_untrusted(identity.badge_chain[0])
-    keys = access.keys(home)
-    needs_secret = keys.case is not SecretCase.UNATTENDED and not access.is_held
+    is_wiped = is_agent_destroyed(home, runtime)
+    keys = WipeableKeys(access.keys(home), home, is_wiped=is_wiped)
+    is_held = access.is_held or is_wiped
+    needs_secret = keys.case is not SecretCase.UNATTENDED and not is_held
     secret = access.secret() if needs_secret else None
-    with locked(place):
-        async with open_store(place.store, runtime, bytes_max=settings.store.bytes_max) as store:
-            knock_keys = KnockKeyring(store)
-            await knock_keys.load()
-            knocks = Knocks(runtime, knock_keys, is_gateway=rights.role is Role.GATEWAY)
-            bearer = await _bearer(home, settings, runtime, store, knocks)
-            binding = load_binding(home, identity.link_chain[0])
-            parts = NodeParts(
-                identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
-                store=store,
-                runtime=runtime,
-                router=ROUTERS[settings.routing.policy](),
-                bearer=bearer,
-                knock_keys=knock_keys,
+    async with open_store(place.store, runtime, bytes_max=settings.store.bytes_max) as store:
+        knock_keys = KnockKeyring(store)
+        await knock_keys.load()
+        knocks = Knocks(runtime, knock_keys, is_gateway=rights.role is Role.GATEWAY)
+        bearer = await _bearer(home, settings, runtime, store, knocks)
+        binding = load_binding(home, identity.link_chain[0])
+        parts = NodeParts(
+            identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
+            store=store,
+            runtime=runtime,
+            router=ROUTERS[settings.routing.policy](),
+            bearer=bearer,
+            knock_keys=knock_keys,
+        )
+        async with open_node(parts) as node:
+            bearer.metrics = node.metrics
+            node.is_wiped = is_wiped
+            node.membership.on_change.append(
+                lambda _raws, _source: _renew_contexts(home, node, bearer)
             )
-            async with open_node(parts) as node:
-                bearer.metrics = node.metrics
-                node.membership.on_change.append(
-                    lambda _raws, _source: _renew_contexts(home, node, bearer)
+            link = LinkSecret(identity.link_key_path)
+            ways = _ways(settings)
+            wiping = Wiping(
+                WipeParts(home, node, identity.link_chain, link, ways, keys, access.on_wiped)
+            )
+            await wiping.look()
+            if wiping.is_gone:
+                raise wiped_error(home)
+            guard = Guard(
+                GuardParts(
+                    node=node,
+                    sealer=access.sealer,
+                    keys=keys,
+                    view=_beacons(node),
+                    device_class=rights.device_class,
+                    enrolled_ms=_enrolled_ms(identity, node),
+                    auto_lock_s=settings.security.auto_lock_s,
+                    bound_file=BoundFile(place.lease),
                 )
-                guard = Guard(
-                    GuardParts(
-                        node=node,
-                        sealer=access.sealer,
-                        keys=keys,
-                        view=_beacons(node),
-                        device_class=rights.device_class,
-                        enrolled_ms=_enrolled_ms(identity, node),
-                        auto_lock_s=settings.security.auto_lock_s,
-                        bound_file=BoundFile(place.lease),
-                    )
-                )
-                await guard.start(secret, is_held=access.is_held)
-                del secret
-                if not binding:
-                    await _bind(home, identity.link_chain[0], node)
-                yield guard
+            )
+            await guard.start(secret, is_held=is_held or node.is_wiped)
+            del secret
+            if not binding and not node.is_wiped:
+                await _bind(home, identity.link_chain[0], node)
+            yield guard, wiping
+
+
+def _ways(settings: Settings) -> Ways:
+    return Ways(
+        listen=settings.links.listen,
+        places=settings.links.static,
+        has_multicast=settings.discovery.mdns,
+        has_probe=settings.discovery.probe,
+    )
 
 
 async def _bind(home: Path, certificate: bytes, node: Node) -> None:
@@ -209,21 +264,19 @@ def _listen_address(text: str) -> Address:
 @asynccontextmanager
 async def _open_free(
     home: Path, settings: Settings, runtime: Runtime, access: Access
-) -> AsyncIterator[Guard]:
+) -> AsyncIterator[tuple[Guard, Wiping]]:
     """Open the node of a home once the command that holds it, if one does, has ended."""
     deadline_s = trio.current_time() + BUSY_S_MAX
     async with AsyncExitStack() as stack:
         while True:
             try:
-                guard = await stack.enter_async_context(
-                    open_guarded(home, settings, runtime, access)
-                )
+                opened = await stack.enter_async_context(_open(home, settings, runtime, access))
                 break
             except HomeBusyError:
                 if trio.current_time() > deadline_s or await _is_running(home):
                     raise
             await trio.sleep(BUSY_STEP_S)
-        yield guard
+        yield opened
 
 
 async def _is_running(home: Path) -> bool:
@@ -246,21 +299,61 @@ async def run_home(
     """Run the node of a home until cancelled; starts with the node once it listens.
 
     `on_lock` is told after every locking whether the device stays locked until somebody opens it.
+    What is left of a wiped device runs here too, and does not start: it delivers its proof and
+    ends with WipedError.
     Raises: HomeBusyError at once where a node runs already, and where a command keeps the home
-    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
+    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError, KeystoreError,
+    WipedError.
     """
-    async with (
-        _open_free(home, settings, runtime, access or Access()) as guard,
-        trio.open_nursery() as nursery,
-    ):
-        node = guard.node
-        if on_lock is not None:
-            guard.on_lock.append(on_lock)
-        nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
-        surroundings = _surroundings(settings, runtime, node)
-        await nursery.start(node.run, surroundings)
-        await nursery.start(serve_control, Home(home).control_socket, Api(node, guard), runtime)
-        task_status.started(node)
+    access = access or Access()
+    has_run = False
+    try:
+        async with (
+            _open_free(home, settings, runtime, access) as (guard, wiping),
+            trio.open_nursery() as nursery,
+        ):
+            has_run, node = True, guard.node
+            if on_lock is not None:
+                guard.on_lock.append(on_lock)
+            nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
+            nursery.start_soon(_obey, wiping, node, nursery.cancel_scope)
+            surroundings = _surroundings(settings, runtime, node)
+            await nursery.start(node.run, surroundings)
+            api = Api(node, guard)
+            await nursery.start(serve_control, Home(home).control_socket, api, runtime)
+            task_status.started(node)
+    except WipedError:
+        # Out of the node's own task: its store is closed and its files are erased.
+        if state_of(home, runtime) is not HomeState.REMNANT:
+            raise
+    if has_run:
+        access.on_wiped()
+    async with _locked_free(Home(home)):
+        await run_remnant(home, runtime)
+        await runtime.run_blocking(finish, home, runtime)
+    raise wiped_error(home)
+
+
+@asynccontextmanager
+async def _locked_free(place: Home) -> AsyncIterator[None]:
+    """Hold the home once whoever looked into it meanwhile has left. Raises: HomeBusyError."""
+    deadline_s = trio.current_time() + BUSY_S_MAX
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(place))
+                break
+            except HomeBusyError:
+                if trio.current_time() > deadline_s:
+                    raise
+            await trio.sleep(BUSY_STEP_S)
+        yield
+
+
+async def _obey(wiping: Wiping, node: Node, scope: trio.CancelScope) -> None:
+    """Obey wipe orders while the node runs; end it where one leaves nothing to run."""
+    await keep_running("wiping", wiping.run, node.runtime, node.metrics)
+    scope.cancel()
 
 
 def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundings:
