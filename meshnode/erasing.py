@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from meshnode.errors import WipedError
+from meshnode.errors import HomeBusyError, WipedError
 from meshnode.files import erase, sync_folder
+from meshnode.home import Home, locked
 from meshnode.remnant import RemnantFiles
 from meshnode.runtime import Runtime
 from meshnode.vault.keystore import KeyStore
@@ -35,6 +37,7 @@ __all__ = [
     "destroy_device",
     "finish",
     "is_agent_destroyed",
+    "refuse_wiped",
     "state_of",
     "sweep",
     "wiped_error",
@@ -70,6 +73,18 @@ def state_of(home: Path, runtime: Runtime) -> HomeState:
 def is_agent_destroyed(home: Path, runtime: Runtime) -> bool:
     """True once the agent's key was destroyed, or its destruction was begun."""
     return KeyStore(home, runtime).is_destroyed(Tier.AGENT)
+
+
+def refuse_wiped(home: Path, runtime: Runtime) -> None:
+    """Refuse a home whose device was wiped, after finishing what a power cut left of that.
+
+    Where another process is at it, that one finishes it. Raises: WipedError, OSError.
+    """
+    if state_of(home, runtime) is HomeState.UNTOUCHED:
+        return
+    with suppress(HomeBusyError), locked(Home(home)):
+        finish(home, runtime)
+    raise wiped_error(home)
 
 
 def wiped_error(home: Path) -> WipedError:

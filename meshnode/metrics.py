@@ -47,6 +47,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "wipes_executed": "wipe orders about this device that it carried out",
         "wipes_unproven": "wipe orders carried out without a proof: none could be made or kept",
         "wipes_proven": "proofs that came of other devices having destroyed their keys",
+        "seals_broken": "sealed rows that were damaged, moved, or without their key",
         "hints": "sightings of possible peers",
         "hints_dropped": "sightings beyond what the node follows up",
         "mdns_failures": "times that multicast discovery broke and was started again",

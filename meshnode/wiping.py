@@ -24,10 +24,10 @@ from typing import Final
 
 import trio
 
-from meshnode.erasing import destroy_agent, destroy_device, is_agent_destroyed, wiped_error
+from meshnode.erasing import destroy_agent, destroy_device, is_agent_destroyed
 from meshnode.errors import KeystoreError
 from meshnode.links.level import Level
-from meshnode.locking import AgentKeys, SecretCase
+from meshnode.locking import AgentKeys
 from meshnode.node import Node
 from meshnode.remnant import LinkSecret, Remnant, RemnantFiles
 from meshnode.store import keyring
@@ -42,7 +42,7 @@ from protocol.ids import NodeId
 from protocol.orders import WipeLevel
 from protocol.witnessed import ErasureBody
 
-__all__ = ["Ways", "WipeParts", "WipeableKeys", "Wiping"]
+__all__ = ["Ways", "WipeParts", "Wiping"]
 
 _PASSWORD_BYTES: Final = 32
 
@@ -75,34 +75,10 @@ class WipeParts:
     """The link key, which signs the proof: a locked device has it."""
     ways: Ways
     """As configured."""
-    keys: WipeableKeys = field(repr=False)
+    keys: AgentKeys = field(repr=False)
     """What the agent's secret opens; never again after a wipe."""
     on_wiped: Callable[[], None] = lambda: None
     """Told once the keys are gone: whoever held them in memory had better end."""
-
-
-class WipeableKeys:
-    """The agent's keys until they are destroyed."""
-
-    def __init__(self, keys: AgentKeys, home: Path, *, is_wiped: bool) -> None:
-        self._keys = keys
-        self._home = home
-        self.is_wiped = is_wiped
-
-    @property
-    def case(self) -> SecretCase:
-        """See `AgentKeys.case`."""
-        return SecretCase.WORDS if self.is_wiped else self._keys.case
-
-    def unlock(self, secret: str) -> Callable[[bytes], bytes]:
-        """See `AgentKeys.unlock`. Raises: WipedError once they are destroyed, and as that."""
-        if self.is_wiped:
-            raise wiped_error(self._home)
-        return self._keys.unlock(secret)
-
-    def lock(self) -> None:
-        """See `AgentKeys.lock`."""
-        self._keys.lock()
 
 
 class Wiping:
@@ -148,7 +124,7 @@ class Wiping:
         Raises: StoreError, OSError.
         """
         if is_agent_destroyed(self._parts.home, self._runtime):
-            self._is_begun = True
+            self._is_begun = self._node.is_wiped = True
         if self.is_due:
             await self.obey()
 
@@ -293,11 +269,11 @@ class Wiping:
 
     async def _stop_agent(self) -> None:
         """Shut the desk for ever and destroy what could open it again."""
-        self._parts.keys.is_wiped = True
         self._node.is_wiped = True
         await self._node.lock()
-        self._parts.keys.lock()
         await self._runtime.run_blocking(destroy_agent, self._parts.home, self._runtime)
+        # Last: somebody may have been unlocking, and have come through just now.
+        self._parts.keys.lock()
         self._trace("wipe_step", step="agent")
 
     async def _erase_rows(self) -> None:
