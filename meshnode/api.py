@@ -26,6 +26,7 @@ from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
 from meshnode.locking import Guard, SecretCase
 from meshnode.node import Node
+from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers
@@ -247,9 +248,14 @@ class Api:
             "metrics": node.metrics.snapshot(),
         }
 
+    async def orders(self) -> list[Json]:
+        """Return the wipe orders in force, and which devices have proven that they obeyed."""
+        membership = self._node.membership
+        return order_log(membership.trust, membership.directory)
+
     def _lock_state(self) -> Json:
         if self._guard is not None:
-            return self._guard.describe()
+            return {**self._guard.describe(), "is_wiped": self._node.is_wiped}
         # A node without a guard is opened and shut by whoever made it.
         return {"is_locked": self._node.desk is None, "protection": SecretCase.UNATTENDED.value}
 

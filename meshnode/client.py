@@ -69,6 +69,10 @@ class NodeApi(Protocol):
         """See `Api.status`."""
         ...
 
+    async def orders(self) -> list[Json]:
+        """See `Api.orders`."""
+        ...
+
     async def lock(self) -> bool:
         """See `Api.lock`."""
         ...
@@ -177,6 +181,11 @@ class RemoteApi:
     async def status(self) -> Json:
         """See `Api.status`."""
         found: Json = await self._call("status")
+        return found
+
+    async def orders(self) -> list[Json]:
+        """See `Api.orders`."""
+        found: list[Json] = await self._call("orders")
         return found
 
     async def lock(self) -> bool:

@@ -125,6 +125,9 @@ class Wiping:
         """
         if is_agent_destroyed(self._parts.home, self._runtime):
             self._is_begun = self._node.is_wiped = True
+        # A proof that is held may be all that was done before the power failed.
+        has_orders = bool(self._node.membership.wipe_orders_for(self._node.identity.node))
+        self._is_begun = self._is_begun or has_orders
         if self.is_due:
             await self.obey()
 

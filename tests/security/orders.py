@@ -1,4 +1,4 @@
-"""The centre of a town: cards that revoke, wipe and give signs of life, and a root that names them."""
+"""The centre of a town: cards that revoke and wipe, and a root that names them."""
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ async def enrol_phone(town: Town, name: str, documents: Sequence[bytes] = ()) ->
     runtime, home = system_runtime(), town.home(name)
     with AuthorityHome.open(town.home("hq"), PASSPHRASE, runtime.entropy) as authority:
         asked = authority.invite(name, Role.AGENT, DeviceClass.PHONE, [SQUAD], runtime.now_ms())
-        invitation = read_invitation(
-            armour(TextForm.INVITATION, asked.encode()), runtime.now_ms()
-        )
+        invitation = read_invitation(armour(TextForm.INVITATION, asked.encode()), runtime.now_ms())
         pending = await request_for(home, invitation, runtime, SECRET, cost=CHEAP)
         answer = authority.issue(pending.text, runtime.now_ms())
     await complete(home, armour(TextForm.ANSWER, answer.encode()), runtime, SECRET)
