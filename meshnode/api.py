@@ -31,7 +31,7 @@ from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers
 from meshnode.store.keyring import KeyPurpose
-from meshnode.store.records import MessageRecord
+from meshnode.store.records import IncomingReason, MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
 from protocol.errors import MalformedError
@@ -449,6 +449,7 @@ class Api:
             "created_ms": record.created_ms,
             "received_ms": record.received_ms,
             "is_read": record.is_read,
+            "is_author_revoked": record.reason == IncomingReason.REVOKED,
         }
 
 

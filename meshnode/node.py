@@ -155,7 +155,9 @@ class Node:
                 store=store,
                 runtime=runtime,
                 membership=self.membership,
-                examiner=Examiner(store, runtime, self.membership, network_key),
+                examiner=Examiner(
+                    store, runtime, self.membership, network_key, parts.identity.node
+                ),
                 router=parts.router,
                 ledger=Ledger(parts.identity.node, store, runtime, self.events, self.metrics),
                 events=self.events,

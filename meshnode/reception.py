@@ -23,7 +23,7 @@ from protocol import bundle as bundles
 from protocol import hlc
 from protocol.bundle import Bundle, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
-from protocol.ids import ShortId, short_id
+from protocol.ids import NodeId, ShortId, short_id
 from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
 from protocol.reports import Reception
 
@@ -87,8 +87,15 @@ class Examiner:
     """Decides for each bundle of a batch whether it may be stored."""
 
     def __init__(
-        self, store: Store, runtime: Runtime, membership: Membership, network_key: bytes
+        self,
+        store: Store,
+        runtime: Runtime,
+        membership: Membership,
+        network_key: bytes,
+        node: NodeId | None = None,
     ) -> None:
+        """`node` is ourselves: our role says what of revoked authors we take."""
+        self._node = node
         self._store = store
         self._runtime = runtime
         self._membership = membership
@@ -124,7 +131,7 @@ class Examiner:
             bundle, short = each
             fate = known.get(short)
             if fate is None:
-                fate = _judge(bundle, hops + 1, now_ms, directory)
+                fate = _judge(bundle, hops + 1, now_ms, directory, self._node)
             record = None
             if fate is Reception.STORED:
                 record = record_of(bundle, short, hops + 1, now_ms, is_own=False)
@@ -140,7 +147,9 @@ class Examiner:
         return bundle, short_id(self._network_key, bundle.digest)
 
 
-def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory) -> Reception:
+def _judge(
+    bundle: Bundle, hops: int, now_ms: int, directory: Directory, node: NodeId | None
+) -> Reception:
     header = bundle.header
     if hops > HOPS_MAX:
         return Reception.HOP_LIMIT
@@ -153,6 +162,8 @@ def _judge(bundle: Bundle, hops: int, now_ms: int, directory: Directory) -> Rece
     author = directory.member(header.author)
     if author is None:
         return Reception.UNKNOWN_AUTHOR
+    if directory.refuses_astray(node, header.author, header.incarnation, header.seq):
+        return Reception.REVOKED
     try:
         bundles.verify(bundle, author.key)
     except AuthenticationError:
