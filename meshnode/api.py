@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from meshnode.discovery.base import DEFAULT_PORT
+from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import ControlError, SendError
 from meshnode.events import (
     BundlesStored,
@@ -34,7 +35,7 @@ from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import IncomingReason, MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
-from protocol.errors import MalformedError
+from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import (
     BundleId,
@@ -250,8 +251,7 @@ class Api:
 
     async def orders(self) -> list[Json]:
         """Return the wipe orders in force, and which devices have proven that they obeyed."""
-        membership = self._node.membership
-        return order_log(membership.trust, membership.directory)
+        return order_log(self._node.membership.trust)
 
     def _lock_state(self) -> Json:
         if self._guard is not None:
@@ -365,7 +365,12 @@ class Api:
 
     async def import_file(self, path: str) -> Json:
         """Take in a sealed file, whole or not at all. Raises: StickError and its like."""
-        imported = await self._stick().import_file(Path(path))
+        try:
+            imported = await self._stick().import_file(Path(path))
+        except (EnvelopeError, RemoteProtocolError) as error:
+            self._node.metrics.count("files_refused")
+            self._node.runtime.trace("file_refused", reason=type(error).__name__)
+            raise
         await self._node.settle()
         return {
             "path": path,
@@ -374,6 +379,24 @@ class Api:
             "bundles_refused": imported.refused,
             "documents": imported.documents,
         }
+
+    async def export_documents(self, path: str) -> Json:
+        """Write the authority documents that hold here into a file of text. Raises: StickError."""
+        node = self._node
+        raws = await node.membership.read(list(node.membership.versions))
+        count = await node.runtime.run_blocking(write_documents, Path(path), raws)
+        return {"path": path, "documents": count}
+
+    async def import_documents(self, path: str) -> Json:
+        """Take authority documents from a file of text; each is judged like a peer's.
+
+        Raises: StickError, MalformedError, LimitExceededError, StoreError.
+        """
+        node = self._node
+        raws = await node.runtime.run_blocking(read_documents, Path(path))
+        taken = await node.membership.accept(raws)
+        await node.settle()
+        return {"path": path, "documents": len(raws), "taken": taken}
 
     def _stick(self) -> Stick:
         node = self._node

@@ -1,120 +1,63 @@
-"""The authority's folder: three signing keys and a sealed memory, changed one whole step at a time.
+"""An authority's folder: its keys and a sealed memory, changed one whole step at a time.
 
-HOME/authority holds root, regional and document key as passphrase-encrypted PKCS#8, and the
-state sealed under the same passphrase; every file has mode 0600. A step is checked, saved, and
-only then answered, so no roster version is ever given out twice. Source: security 2.2, 2.9.
+HOME/authority holds the signing keys as passphrase-encrypted PKCS#8, and the state sealed under
+the same passphrase; every file has mode 0600. A step is computed, saved, and only then answered,
+so no version of a document is ever given out twice. What a step means is said in the rooms
+`authority_inviting`, `authority_issuing`, `authority_documents` and `authority_units`.
+Source: security 2.1, 2.2, 2.9.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import shutil
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
+from meshnode.authority_cards import CardKind, make_card, open_card, write_card
+from meshnode.authority_documents import handed, held_rosters, with_cards, with_rosters, with_taken
+from meshnode.authority_founding import Network, found_region
+from meshnode.authority_inviting import Asked, Entropy, find_device, invited, tidy
+from meshnode.authority_issuing import (
+    Examined,
+    answer_to,
+    check_open,
+    check_request_of,
+    entry_of,
+    issued,
+    pass_for,
+    without_ended_passes,
+)
 from meshnode.authority_keys import AuthorityError, AuthorityKeys
-from meshnode.authority_state import (
-    AuthorityState,
-    Enrolee,
-    OpenInvitation,
-    decode_state,
-    held_rosters,
-    roster_bodies,
-)
-from meshnode.files import make_private_folder, sync_folder, write_private
-from protocol import bundle as bundles
-from protocol.authority import (
-    DocumentClass,
-    Member,
-    RootBody,
-    RosterBody,
-    SignedDocument,
-    SignerRule,
-    build,
-    document_signer,
-    root_signer,
-)
+from meshnode.authority_orders import Known
+from meshnode.authority_records import decode_state, encode_state
+from meshnode.authority_state import AuthorityState, HandedCard
+from meshnode.authority_units import Adopted, adopted, granted, report_of
+from meshnode.files import sync_folder, write_private
+from protocol.authority import RosterBody, SignedDocument, Signer
+from protocol.delegation import UnitGrant, UnitReport, UnitRequest
 from protocol.documents import decode_name
 from protocol.enrolment import (
     Answer,
     Invitation,
-    Request,
-    Secrets,
-    build_answer,
     check_request,
     decode_request_untrusted,
     read_prekey_untrusted,
-    seal_secrets,
 )
-from protocol.envelope import HpkeSealer, PrekeyRecord
 from protocol.errors import (
     EnrolmentError,
     IdentityError,
-    LimitExceededError,
+    MeshError,
     RemoteProtocolError,
+    RightsError,
 )
-from protocol.identity import DeviceClass, Rights, Role
-from protocol.issuing import (
-    RegionalAuthority,
-    RootAuthority,
-    issue_badge,
-    issue_link,
-    make_regional,
-    make_root,
-    public_key_der,
-    read_request_untrusted,
-)
-from protocol.limits import (
-    ANSWER_DOCUMENTS_MAX,
-    ANSWER_PREKEYS_MAX,
-    AUTHORITY_MEMBERS_MAX,
-    INVITATION_LIFE_MS,
-    INVITATION_TRIES_MAX,
-    INVITATIONS_MAX,
-    MEMBERS_MAX,
-    SQUADS_PER_BADGE_MAX,
-)
+from protocol.identity import DeviceClass, Role
+from protocol.issuing import RegionalAuthority, UnitAuthority, read_request_untrusted
+from protocol.orders import Revocation
 
 __all__ = ["AuthorityError", "AuthorityHome", "Examined", "Network"]
-
-Entropy = Callable[[int], bytes]
-_REMEMBERED_MS = 7 * 86_400_000
-"""An invitation is remembered this long after its end, so that its reuse is called by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """What a new authority is for."""
-
-    name: str
-    """Name of the network, 1-64 bytes of UTF-8."""
-    zone: int
-    """1-65535."""
-    centre_name: str
-    """What the operations centre of the zone is called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """A request that may be granted, once people have compared its code."""
-
-    request: Request
-    """As it came."""
-    invitation: Invitation
-    """What it answers."""
-    badge_key: bytes
-    """32 raw bytes, proven."""
-    link_key: bytes
-    """32 raw bytes, proven."""
-    prekey: PrekeyRecord
-    """The device's first prekey, proven."""
 
 
 class AuthorityHome:
@@ -140,29 +83,15 @@ class AuthorityHome:
         entropy: Entropy,
         *,
         scrypt_cost: int | None = None,
-    ) -> None:
+    ) -> tuple[Path, ...]:
         """Make the authority of `network` in HOME/authority, whole or not at all.
 
-        Raises: AuthorityError if there is one already or the passphrase is empty; MalformedError
-        or LimitExceededError for a name that does not fit.
+        Returns the cards that it made in HOME/cards: one for an operator and three for wipe
+        orders, all under the same passphrase until `hand_over` gives each to its holder.
+        Raises: AuthorityError if there is one already or the passphrase is too short;
+        MalformedError or LimitExceededError for a name that does not fit.
         """
-        network = Network(
-            decode_name(_tidy(network.name).encode(), "name of the network"),
-            network.zone,
-            decode_name(_tidy(network.centre_name).encode(), "name of the zone"),
-        )
-        if not 1 <= network.zone <= 65_535:
-            raise AuthorityError("a zone has a number from 1 to 65535")
-        folder, fresh = home / "authority", home / "authority.new"
-        if folder.exists():
-            raise AuthorityError(f"{folder} exists already: an authority is never overwritten")
-        shutil.rmtree(fresh, ignore_errors=True)
-        make_private_folder(fresh)
-        keys = AuthorityKeys.prepare(fresh, passphrase, entropy(16), scrypt_cost)
-        authority = cls(fresh, keys, _first_state(network, keys, now_ms, entropy), entropy)
-        authority._save(authority._with_rosters(authority.state, now_ms))
-        os.rename(fresh, folder)
-        sync_folder(home)
+        return found_region(home, passphrase, network, now_ms, entropy, scrypt_cost)
 
     @classmethod
     @contextmanager
@@ -194,58 +123,28 @@ class AuthorityHome:
     ) -> Invitation:
         """Return a saved invitation, good for one device and one day.
 
-        Raises: EnrolmentError (`name`, `squads`, `full`), MalformedError, LimitExceededError.
+        Raises: EnrolmentError (`name`, `squads`, `full`), RightsError beyond the scope of a unit
+        authority, MalformedError, LimitExceededError.
         """
-        invitation = Invitation(
-            token=self._entropy(8),
-            secret=self._entropy(20),
-            expires_s=(now_ms + INVITATION_LIFE_MS) // 1000,
-            root_hash=self.state.root.digest,
-            zone=self.state.zone,
-            role=role,
-            device_class=device_class,
-            name=self._free_name(name, now_ms),
-            squads=self._known_squads(squads, role),
-        )
-        kept = tuple(each for each in self.state.invitations if _is_remembered(each, now_ms))
-        if len(kept) >= INVITATIONS_MAX:
-            raise EnrolmentError("full", "too many invitations are open: wait until some expire")
-        self._save(replace(self.state, invitations=(*kept, OpenInvitation(invitation))))
+        asked = Asked(name, role, device_class, squads)
+        after, invitation = invited(self.state, asked, now_ms, self._entropy)
+        self._save(after)
         return invitation
 
-    def _free_name(self, name: str, now_ms: int) -> str:
-        tidy = decode_name(_tidy(name).encode(), "name")
-        wanted = tidy.casefold()
-        if wanted in ("codt", "zone") or wanted.startswith("squad:"):
-            raise EnrolmentError("name", f"'{tidy}' means something else to 'send': take another")
-        taken = {enrolee.member.name.casefold() for enrolee in self.state.present}
-        taken |= {
-            each.invitation.name.casefold()
-            for each in self.state.invitations
-            if not each.is_used and now_ms <= each.invitation.expires_s * 1000
-        }
-        if wanted in taken:
-            raise EnrolmentError("name", f"'{tidy}' is taken or invited already: take another name")
-        return tidy
+    def invite_instead(
+        self, name: str, now_ms: int, device_class: DeviceClass | None = None
+    ) -> Invitation:
+        """Return a saved invitation for the device that takes the place of the one called `name`.
 
-    def _known_squads(self, squads: Sequence[str], role: Role) -> tuple[str, ...]:
-        """Return tidy names; a known squad keeps the spelling that its id comes from."""
-        if role in (Role.AGENT, Role.LEADER) and not squads:
-            raise EnrolmentError("squads", "an agent or a leader needs a squad: add --squad NAME")
-        if len(squads) > SQUADS_PER_BADGE_MAX:
-            raise LimitExceededError("squads of a device", SQUADS_PER_BADGE_MAX, len(squads))
-        spelling = {
-            name.casefold(): name
-            for name in [
-                *(name for each in self.state.invitations for name in each.invitation.squads),
-                *(roster.name for roster in self.rosters() if roster.unit_id),
-            ]
-        }
-        tidy = [decode_name(_tidy(name).encode(), "squad") for name in squads]
-        known = [spelling.get(name.casefold(), name) for name in tidy]
-        if len({name.casefold() for name in known}) != len(known):
-            raise EnrolmentError("squads", "a squad is named twice")
-        return tuple(known)
+        It gets the same name, role and squads; at issue the old one leaves the rosters and stands
+        on the draft of revocations. Raises: as `invite`.
+        """
+        old = find_device(self.state, name)
+        kind = device_class or old.member.device_class
+        asked = Asked(old.member.name, old.member.role, kind, old.squads)
+        after, invitation = invited(self.state, asked, now_ms, self._entropy, old)
+        self._save(after)
+        return invitation
 
     # --- issuing ---------------------------------------------------------------------------
 
@@ -253,68 +152,38 @@ class AuthorityHome:
         """Return what a request asks for, if it may be granted; a refusal counts as a try.
 
         Raises: EnrolmentError (`unknown`, `used`, `expired`, `tries`, `altered`, `known_key`,
-        `full`); MalformedError, LimitExceededError, AuthenticationError, WeakKeyError.
+        `full`, `ended`, `revoked`); RightsError, MalformedError, LimitExceededError,
+        AuthenticationError, WeakKeyError.
         """
         request = decode_request_untrusted(text)
-        entry = self._entry(request)
-        if entry.is_used:
-            raise EnrolmentError("used", "this invitation was used already: make a new one")
-        if now_ms > entry.invitation.expires_s * 1000:
-            raise EnrolmentError("expired", "this invitation is older than a day: make a new one")
-        if entry.tries >= INVITATION_TRIES_MAX:
-            raise EnrolmentError("tries", "too many wrong requests for this: make a new invitation")
         try:
-            return self._check(request, entry.invitation)
-        except (EnrolmentError, IdentityError, RemoteProtocolError):
-            self._save(self.state.with_invitation(replace(entry, tries=entry.tries + 1)))
+            entry = entry_of(self.state, request)
+            check_open(entry, now_ms)
+        except EnrolmentError as error:
+            self._save(self.state.with_note(now_ms, "refused", error.reason))
             raise
-
-    def _entry(self, request: Request) -> OpenInvitation:
-        for entry in self.state.invitations:
-            if entry.invitation.token == request.token:
-                return entry
-        raise EnrolmentError("unknown", "this authority has made no such invitation")
-
-    def _check(self, request: Request, invitation: Invitation) -> Examined:
-        check_request(request, invitation.secret)
-        badge_key = read_request_untrusted(request.badge_request, request.token)
-        link_key = read_request_untrusted(request.link_request, request.token)
-        known = {
-            key for each in self.state.enrolees for key in (each.member.public_key, each.link_key)
-        }
-        if badge_key in known or link_key in known or badge_key == link_key:
-            raise EnrolmentError("known_key", "this key is a known device's: make fresh keys")
-        prekey = read_prekey_untrusted(request.prekey, badge_key, self.state.zone)
-        if len(self.state.enrolees) >= AUTHORITY_MEMBERS_MAX:
-            raise EnrolmentError("full", "this authority has as many devices as it can have")
-        return Examined(request, invitation, badge_key, link_key, prekey)
+        try:
+            return check_request_of(self.state, request, entry, now_ms)
+        except (EnrolmentError, IdentityError, RemoteProtocolError) as error:
+            counted = self.state.with_invitation(replace(entry, tries=entry.tries + 1))
+            self._save(counted.with_note(now_ms, "refused", _reason(error)))
+            raise
 
     def issue(self, text: str, now_ms: int) -> Answer:
         """Return the answer to a request; the member and its rosters are saved before.
 
-        Raises: as `examine`.
+        A unit authority gives a pass, because the region alone writes rosters. Raises: as
+        `examine`.
         """
         examined = self.examine(text, now_ms)
-        invitation, request = examined.invitation, examined.request
-        member = Member(
-            examined.badge_key, invitation.role, invitation.device_class, invitation.name
-        )
-        enrolee = Enrolee(
-            member, examined.link_key, invitation.squads, request.prekey, enrolled_ms=now_ms
-        )
-        rights = Rights(
-            invitation.role, invitation.zone, invitation.squad_ids, invitation.device_class
-        )
-        regional = self._regional()
-        entry = replace(
-            self._entry(request),
-            request_hash=hashlib.sha256(request.inner).digest(),
-            badge=issue_badge(regional, examined.badge_key, rights, now_ms)[0],
-            link=issue_link(regional, examined.link_key, now_ms)[0],
-        )
-        grown = replace(self.state, enrolees=(*self.state.enrolees, enrolee))
-        after = self._with_rosters(grown.with_invitation(entry), now_ms)
-        answer = self._answer(after, entry, enrolee, examined.prekey, now_ms)
+        issuer = self._issuer()
+        after, entry, enrolee = issued(self.state, examined, issuer, now_ms)
+        if isinstance(issuer, UnitAuthority):
+            after = without_ended_passes(after, now_ms)
+            after = after.with_document(pass_for(issuer, entry, enrolee, now_ms))
+        else:
+            after = with_rosters(after, self._roster_signers, now_ms)
+        answer = answer_to(after, entry, enrolee, examined.prekey, now_ms)
         self._save(after)
         return answer
 
@@ -324,7 +193,7 @@ class AuthorityHome:
         None for any other request. No certificate is issued. Raises: as `examine`.
         """
         request = decode_request_untrusted(text)
-        entry = self._entry(request)
+        entry = entry_of(self.state, request)
         if entry.request_hash != hashlib.sha256(request.inner).digest():
             return None
         check_request(request, entry.invitation.secret)
@@ -333,141 +202,218 @@ class AuthorityHome:
         if enrolee.is_removed:
             raise EnrolmentError("used", "the device of this request was removed since")
         prekey = read_prekey_untrusted(request.prekey, key, self.state.zone)
-        return self._answer(self.state, entry, enrolee, prekey, now_ms)
-
-    def _answer(
-        self,
-        state: AuthorityState,
-        entry: OpenInvitation,
-        enrolee: Enrolee,
-        prekey: PrekeyRecord,
-        now_ms: int,
-    ) -> Answer:
-        invitation, sealer = entry.invitation, HpkeSealer()
-        is_relay = invitation.role is Role.RELAY
-        secrets = replace(state.secrets, sos_key=b"") if is_relay else state.secrets
-        return build_answer(
-            invitation,
-            ((entry.badge, state.badge_issuer), (entry.link, state.link_issuer)),
-            [document.raw for document in state.documents],
-            _prekeys_for(state, enrolee, now_ms),
-            seal_secrets(prekey, invitation.token, secrets, sealer),
-        )
+        return answer_to(self.state, entry, enrolee, prekey, now_ms)
 
     # --- members ---------------------------------------------------------------------------
 
     def remove(self, name: str, now_ms: int) -> None:
         """Take the device called `name` out of every roster; others then refuse what it writes.
 
-        Raises: EnrolmentError (`name`).
+        Raises: EnrolmentError (`name`), RightsError in a unit authority.
         """
-        wanted = _tidy(name).casefold()
-        gone = [each for each in self.state.present if each.member.name.casefold() == wanted]
-        if not gone:
-            raise EnrolmentError("name", f"no device is called '{name}': see 'authority roster'")
+        self._refuse_unit()
+        gone = find_device(self.state, name)
         enrolees = tuple(
-            replace(each, is_removed=True) if each in gone else each for each in self.state.enrolees
+            replace(each, is_removed=True) if each is gone else each for each in self.state.enrolees
         )
-        self._save(self._with_rosters(replace(self.state, enrolees=enrolees), now_ms))
+        after = replace(self.state, enrolees=enrolees)
+        after = after.with_note(now_ms, "removed", gone.member.name)
+        self._save(with_rosters(after, self._roster_signers, now_ms))
 
     def rosters(self) -> tuple[RosterBody, ...]:
         """Return the rosters in force."""
         return held_rosters(self.state.documents)
 
-    # --- documents and disk ----------------------------------------------------------------
+    # --- units -----------------------------------------------------------------------------
 
-    def _with_rosters(self, state: AuthorityState, now_ms: int) -> AuthorityState:
-        """Return `state` with a new version of each roster that its members change."""
-        held = {document.scope: document for document in state.documents[1:]}
-        documents = [state.root]
-        signer = None
-        for body in roster_bodies(state):
-            if len(body.members) > MEMBERS_MAX:
-                raise EnrolmentError("full", f"'{body.name}' has {MEMBERS_MAX} members already")
-            before, encoded = held.get(body.scope), body.encode()
-            if before is not None and before.body == encoded:
-                documents.append(before)
-                continue
-            signer = signer or document_signer(self._keys.read_ed25519("documents"))
-            version = (state.root.epoch, before.version + 1 if before is not None else 1)
-            documents.append(
-                build(DocumentClass.ROSTER, body.scope, version, now_ms, encoded, [signer])
-            )
-        if len(documents) > ANSWER_DOCUMENTS_MAX:
-            raise EnrolmentError("full", "this authority has as many squads as it can have")
-        return replace(state, documents=tuple(documents))
+    def grant(
+        self, request: UnitRequest, name: str, squads: Sequence[str], now_ms: int
+    ) -> UnitGrant:
+        """Return a saved grant: the leader called `name` may enrol in `squads` for thirty days.
 
-    def _regional(self) -> RegionalAuthority:
-        key = self._keys.read_ec("regional")
-        return RegionalAuthority(key, self.state.badge_issuer, self.state.link_issuer)
+        Raises: RightsError beyond the leader's own rights, EnrolmentError (`name`, `squads`,
+        `known_key`).
+        """
+        regional = self._issuer()
+        after, grant = granted(self.state, request, name, squads, regional, now_ms)
+        self._save(after)
+        return grant
+
+    def report(self) -> UnitReport:
+        """Return what this unit authority has issued, for the region to adopt.
+
+        Raises: RightsError for a region.
+        """
+        if not self.state.is_unit:
+            raise RightsError("a region reports to nobody: its rosters say whom it enrolled")
+        return report_of(self.state, self._keys.read_ec("unit"))
+
+    def adopt(self, report: UnitReport, now_ms: int) -> Adopted:
+        """Take the devices that a unit authority enrolled into the rosters, all or none.
+
+        Raises: EnrolmentError (`unknown`, `revoked`, `known_key`, `full`, `altered`), RightsError,
+        and the errors of what does not hold.
+        """
+        self._refuse_unit()
+        after, found = adopted(self.state, report, now_ms)
+        self._save(with_rosters(after, self._roster_signers, now_ms))
+        return found
+
+    # --- documents -------------------------------------------------------------------------
+
+    @property
+    def known(self) -> Known:
+        """The documents in force here, for a card to work on."""
+        return Known(self.state.documents)
+
+    def take(self, raws: Sequence[bytes], now_ms: int) -> tuple[int, tuple[str, ...]]:
+        """Take in documents that others signed; return how many took effect, and refusals.
+
+        Raises: MalformedError, LimitExceededError for bytes that are no documents.
+        """
+        after, taken, refusals = with_taken(self.state, raws)
+        if taken:
+            self._save(self._settled(after, now_ms).with_note(now_ms, "taken", str(taken)))
+        return taken, refusals
+
+    def note_signed(
+        self, document: SignedDocument, subject: str, now_ms: int
+    ) -> tuple[SignedDocument, ...]:
+        """Save what a card has signed here; revoked devices leave rosters and draft.
+
+        Returns the documents that changed, `document` first. Raises: AuthorityError if it would
+        not be accepted.
+        """
+        before = set(self.state.documents)
+        after, taken, refusals = with_taken(self.state, [document.raw])
+        if refusals:
+            raise AuthorityError(refusals[0])
+        if taken:
+            after = self._settled(after, now_ms)
+            self._save(after.with_note(now_ms, document.cls.name.lower(), subject))
+        changed = [each for each in self.state.documents if each not in before]
+        return (document, *(each for each in changed if each != document))
+
+    def _settled(self, state: AuthorityState, now_ms: int) -> AuthorityState:
+        """Return the state in which what is revoked stands in no roster and on no draft."""
+        revoked = Known(state.documents).revoked
+        drafts = tuple(each for each in state.drafts if each.subject not in revoked)
+        enrolees = tuple(
+            replace(each, is_removed=True)
+            if each.node in revoked or (each.unit and each.unit in revoked)
+            else each
+            for each in state.enrolees
+        )
+        after = replace(state, drafts=drafts, enrolees=enrolees)
+        if after.is_unit or after.enrolees == state.enrolees:
+            return after
+        return with_rosters(after, self._roster_signers, now_ms)
+
+    def draft(self, entries: Sequence[Revocation]) -> None:
+        """Put devices on the draft of revocations, for the next card that comes by."""
+        subjects = {each.subject for each in entries}
+        others = tuple(each for each in self.state.drafts if each.subject not in subjects)
+        self._save(replace(self.state, drafts=(*others, *entries)))
+
+    # --- cards -----------------------------------------------------------------------------
+
+    def hand_over(
+        self, label: str, holder: str, path: Path, passphrases: tuple[str, str], now_ms: int
+    ) -> HandedCard:
+        """Give a card of HOME/cards to its holder: write it to `path`, and keep nothing of it.
+
+        `passphrases` are the one of this folder and the holder's own. Raises: AuthorityError if
+        the card was handed over before, or a passphrase is wrong, too short, or the same.
+        """
+        old, new = passphrases
+        if old == new:
+            raise AuthorityError("the holder takes a passphrase that nobody else knows")
+        place = self._folder.parent / "cards" / f"{label}.card"
+        if not place.exists():
+            raise AuthorityError(f"{place} is not here: the card was handed over, or never made")
+        name = decode_name(tidy(holder).encode(), "name of the holder")
+        card = replace(open_card(place, old), holder=name)
+        write_card(path, card, new, self._entropy, self._keys.scrypt_cost)
+        if open_card(path, new).public != card.public:
+            raise AuthorityError(f"{path} was not written well: take another place")
+        mine = handed(card)
+        others = [each for each in self.state.cards if each.signers != mine.signers]
+        ordered = sorted((*others, mine), key=lambda each: (each.kind, each.number))
+        after = replace(self.state, cards=tuple(ordered))
+        self._save(after.with_note(now_ms, "handed", label))
+        place.unlink()
+        sync_folder(place.parent)
+        return mine
+
+    def add_operator(self, holder: str, path: Path, passphrase: str, now_ms: int) -> HandedCard:
+        """Write a new operator's card to `path` and name it in a new root document.
+
+        The file is written first: a root that names a card which nobody has could not be used.
+        Raises: AuthorityError, RightsError in a unit authority; MalformedError for an odd name.
+        """
+        self._refuse_unit()
+        name = decode_name(tidy(holder).encode(), "name of the holder")
+        numbers = {card.number for card in self.state.cards if card.kind == CardKind.OPERATOR}
+        number = next(each for each in range(1, 18) if each not in numbers)
+        card = make_card(CardKind.OPERATOR, number, name, self.state.zone)
+        after = with_cards(self.state, [card], [], self._keys.root_signers(), now_ms)
+        write_card(path, card, passphrase, self._entropy, self._keys.scrypt_cost)
+        self._save(after.with_note(now_ms, "carded", card.label))
+        return handed(card)
+
+    def drop_operator(self, number: int, now_ms: int) -> HandedCard:
+        """Name an operator's card in the root no longer, such as one that was lost.
+
+        What it alone revoked is put on the draft. Raises: AuthorityError, RightsError.
+        """
+        self._refuse_unit()
+        dropped = next(
+            (
+                card
+                for card in self.state.cards
+                if (card.kind, card.number) == (CardKind.OPERATOR, number)
+            ),
+            None,
+        )
+        if dropped is None:
+            raise AuthorityError(f"there is no card 'operator-{number}'")
+        before = Known(self.state.documents).revoked
+        after = with_cards(self.state, [], [dropped], self._keys.root_signers(), now_ms)
+        left = Known(after.documents).revoked
+        lost = tuple(each for subject, each in before.items() if subject not in left)
+        after = replace(after, drafts=(*after.drafts, *lost))
+        self._save(after.with_note(now_ms, "uncarded", f"operator-{number}"))
+        return dropped
+
+    # --- keys and disk ---------------------------------------------------------------------
+
+    def _roster_signers(self) -> tuple[Signer, ...]:
+        return self._keys.read_hybrid("documents").signers
+
+    def _issuer(self) -> RegionalAuthority:
+        state = self.state
+        if state.is_unit:
+            key, above = self._keys.read_ec("unit"), (state.above[0], state.above[1])
+            return UnitAuthority(key, state.badge_issuer, state.link_issuer, above)
+        return RegionalAuthority(
+            self._keys.read_ec("regional"), state.badge_issuer, state.link_issuer
+        )
+
+    def _refuse_unit(self) -> None:
+        if self.state.is_unit:
+            raise RightsError("a unit authority invites and issues: ask the region for this")
 
     def _save(self, state: AuthorityState) -> None:
-        sealed = self._keys.seal(state.encode(), self._entropy(12))
+        sealed = self._keys.seal(encode_state(state), self._entropy(12))
         write_private(self._folder / "state", sealed)
         self.state = state
 
 
-def _first_state(
-    network: Network, keys: AuthorityKeys, now_ms: int, entropy: Entropy
-) -> AuthorityState:
-    """Make and save the three keys; return the state with the first root document."""
-    root, documents_key = make_root(now_ms), ed25519.Ed25519PrivateKey.generate()
-    regional = make_regional(root, network.zone, now_ms)
-    keys.write("root", root.key)
-    keys.write("regional", regional.key)
-    keys.write("documents", documents_key)
-    return AuthorityState(
-        zone=network.zone,
-        centre_name=network.centre_name,
-        secrets=Secrets(network_key=entropy(16), sos_key=entropy(32)),
-        anchor=root.certificate,
-        badge_issuer=regional.badge_issuer,
-        link_issuer=regional.link_issuer,
-        documents=(_first_root(network.name, root, documents_key, now_ms),),
-    )
-
-
-def _first_root(
-    name: str, root: RootAuthority, documents_key: ed25519.Ed25519PrivateKey, now_ms: int
-) -> SignedDocument:
-    roster_keys = (documents_key.public_key().public_bytes_raw(),)
-    body = RootBody(
-        network_name=name,
-        epoch=1,
-        root_keys=(public_key_der(root.key.public_key()),),
-        anchors=(root.certificate,),
-        rules=(
-            SignerRule(DocumentClass.ROOT, 1, ()),
-            SignerRule(DocumentClass.ROSTER, 1, roster_keys),
-        ),
-    )
-    signers = [root_signer(root.key)]
-    return build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), signers)
-
-
-def _tidy(name: str) -> str:
-    """Return `name` in the one form in which equal names have equal bytes."""
-    return unicodedata.normalize("NFC", name).strip()
-
-
-def _is_remembered(each: OpenInvitation, now_ms: int) -> bool:
-    return now_ms <= each.invitation.expires_s * 1000 + _REMEMBERED_MS
-
-
-def _prekeys_for(state: AuthorityState, enrolee: Enrolee, now_ms: int) -> list[bytes]:
-    """Return prekeys of the centre's readers and of squad mates that are still good."""
-    scopes = {(unit, unit_id) for unit, unit_id, _ in enrolee.units(state.zone)}
-    found = []
-    for other in reversed(state.present):
-        is_centre = other.member.role in (Role.GATEWAY, Role.OPERATOR)
-        is_mate = any((unit, unit_id) in scopes for unit, unit_id, _ in other.units(state.zone))
-        if other == enrolee or not (is_centre or is_mate):
-            continue
-        if bundles.decode_untrusted(other.prekey).header.expires_ms > now_ms:
-            found.append((not is_centre, other.prekey))
-    # The centre first: where there are too many, mates are met before it is.
-    found.sort(key=lambda each: each[0])
-    return [prekey for _, prekey in found[:ANSWER_PREKEYS_MAX]]
+def _reason(error: MeshError) -> str:
+    """Return one stable word for a refusal."""
+    if isinstance(error, EnrolmentError):
+        return error.reason
+    return type(error).__name__.removesuffix("Error").lower()
 
 
 @contextmanager

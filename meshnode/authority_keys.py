@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -25,9 +25,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from meshnode.files import write_private
+from protocol.authority import Signer, document_signer, pq_signer, root_signer
 from protocol.errors import MeshError
 
-__all__ = ["PASSPHRASE_CHARACTERS_MIN", "SCRYPT_COST", "AuthorityError", "AuthorityKeys"]
+__all__ = [
+    "PASSPHRASE_CHARACTERS_MIN",
+    "SCRYPT_COST",
+    "AuthorityError",
+    "AuthorityKeys",
+    "HybridKey",
+    "check_passphrase",
+    "stretch",
+]
 
 SCRYPT_COST = 2**16
 """64 MB and about a fifth of a second for each guess at the passphrase."""
@@ -37,11 +46,54 @@ _SCRYPT_COST_MAX = 2**20
 _STATE_DOMAIN = b"meshnode authority state 1\0"
 _PASSWORD_DOMAIN = b"meshnode authority keys 1\0"
 
-_PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+_PrivateKey: TypeAlias = (
+    ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey
+)
 
 
 class AuthorityError(MeshError):
     """The authority's folder cannot be used as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class HybridKey:
+    """A key of documents: a signature counts only with both its halves. Source: security 2.1."""
+
+    classical: ed25519.Ed25519PrivateKey = field(repr=False)
+    """Ed25519."""
+    pq: mldsa.MLDSA65PrivateKey = field(repr=False)
+    """ML-DSA-65."""
+
+    @classmethod
+    def generate(cls) -> HybridKey:
+        """Return a fresh pair. Cost: below a millisecond."""
+        return cls(ed25519.Ed25519PrivateKey.generate(), mldsa.MLDSA65PrivateKey.generate())
+
+    @classmethod
+    def from_seeds(cls, classical: bytes, pq: bytes) -> HybridKey:
+        """Return the pair of two seeds of 32 bytes."""
+        return cls(
+            ed25519.Ed25519PrivateKey.from_private_bytes(classical),
+            mldsa.MLDSA65PrivateKey.from_seed_bytes(pq),
+        )
+
+    @property
+    def seeds(self) -> tuple[bytes, bytes]:
+        """Two seeds of 32 bytes: the whole secret."""
+        return self.classical.private_bytes_raw(), self.pq.private_bytes_raw()
+
+    @property
+    def public(self) -> tuple[bytes, bytes]:
+        """Raw public keys: 32 and 1,952 bytes."""
+        return (
+            self.classical.public_key().public_bytes_raw(),
+            self.pq.public_key().public_bytes_raw(),
+        )
+
+    @property
+    def signers(self) -> tuple[Signer, Signer]:
+        """Both halves, to sign a document with."""
+        return document_signer(self.classical), pq_signer(self.pq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +106,8 @@ class AuthorityKeys:
     """Encrypts the PKCS#8 files."""
     _state_key: bytes = field(repr=False)
     """32 bytes; seals the state."""
+    scrypt_cost: int = field(default=SCRYPT_COST, repr=False)
+    """How dear a guess at the passphrase is; cards are sealed alike."""
 
     @classmethod
     def prepare(
@@ -63,10 +117,7 @@ class AuthorityKeys:
 
         Raises: AuthorityError for one that is guessed too soon.
         """
-        if len(passphrase) < PASSPHRASE_CHARACTERS_MIN:
-            raise AuthorityError(
-                f"a passphrase has at least {PASSPHRASE_CHARACTERS_MIN} characters; take five words"
-            )
+        check_passphrase(passphrase)
         cost = SCRYPT_COST if scrypt_cost is None else scrypt_cost
         parameters = {"schema": 1, "scrypt_cost": cost, "salt": salt.hex()}
         write_private(folder / "passphrase.json", json.dumps(parameters).encode())
@@ -83,15 +134,16 @@ class AuthorityKeys:
         try:
             parameters = json.loads((folder / "passphrase.json").read_bytes())
             cost, salt = parameters["scrypt_cost"], bytes.fromhex(parameters["salt"])
-            if parameters["schema"] != 1 or not 2 <= cost <= _SCRYPT_COST_MAX:
+            if parameters["schema"] != 1:
                 raise ValueError("parameters of another version")
-            stretched = Scrypt(salt, 32, n=cost, r=8, p=1).derive(passphrase.encode())
+            stretched = stretch(passphrase, salt, cost)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise AuthorityError(f"{folder} is damaged: restore it from its copy") from error
         return cls(
             folder,
             _expand(stretched, _PASSWORD_DOMAIN).hex().encode(),
             _expand(stretched, _STATE_DOMAIN),
+            cost,
         )
 
     def write(self, label: str, key: _PrivateKey) -> None:
@@ -115,6 +167,26 @@ class AuthorityKeys:
             raise AuthorityError(f"{label}.pem holds another kind of key")
         return key
 
+    def write_hybrid(self, label: str, key: HybridKey) -> None:
+        """Save both halves, as LABEL.pem and LABEL-pq.pem."""
+        self.write(label, key.classical)
+        self.write(f"{label}-pq", key.pq)
+
+    def read_hybrid(self, label: str) -> HybridKey:
+        """Return the pair in LABEL.pem and LABEL-pq.pem. Raises: AuthorityError."""
+        return HybridKey(self.read_ed25519(label), self.read_mldsa(f"{label}-pq"))
+
+    def root_signers(self) -> tuple[Signer, Signer]:
+        """Return both halves of the root's key. Raises: AuthorityError."""
+        return root_signer(self.read_ec("root")), pq_signer(self.read_mldsa("root-pq"))
+
+    def read_mldsa(self, label: str) -> mldsa.MLDSA65PrivateKey:
+        """Return the ML-DSA-65 key in LABEL.pem. Raises: AuthorityError."""
+        key = self._read(label)
+        if not isinstance(key, mldsa.MLDSA65PrivateKey):
+            raise AuthorityError(f"{label}.pem holds another kind of key")
+        return key
+
     def _read(self, label: str) -> object:
         path = self.folder / f"{label}.pem"
         try:
@@ -135,6 +207,24 @@ class AuthorityKeys:
             return cipher.decrypt(sealed[:12], sealed[12:], _STATE_DOMAIN)
         except (InvalidTag, ValueError) as error:
             raise AuthorityError("the passphrase is wrong, or the state is damaged") from error
+
+
+def check_passphrase(passphrase: str) -> None:
+    """Check a passphrase that is new. Raises: AuthorityError for one that is guessed too soon."""
+    if len(passphrase) < PASSPHRASE_CHARACTERS_MIN:
+        raise AuthorityError(
+            f"a passphrase has at least {PASSPHRASE_CHARACTERS_MIN} characters; take five words"
+        )
+
+
+def stretch(passphrase: str, salt: bytes, cost: int) -> bytes:
+    """Return 32 bytes that cost `cost` kilobytes of memory to make (scrypt, r = 8, p = 1).
+
+    Raises: ValueError for a cost that nobody chose.
+    """
+    if not 2 <= cost <= _SCRYPT_COST_MAX:
+        raise ValueError("parameters of another version")
+    return Scrypt(salt, 32, n=cost, r=8, p=1).derive(passphrase.encode())
 
 
 def _expand(stretched: bytes, domain: bytes) -> bytes:

@@ -1,52 +1,32 @@
-"""What an authority remembers: invitations, members, documents, and the keys of the network.
+"""What an authority remembers: invitations, members, documents, units, cards, its journal.
 
-Frozen records and their one encoding; where they lie and who may change them is the business of
-`meshnode.authority_home`. Every change makes a new state, so a refused step changes nothing.
+Frozen records; how they are written is said in `meshnode.authority_records`, where they lie and
+who may change them in `meshnode.authority_home`. Every change makes a new state, so a refused
+step changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from protocol.armour import TextForm, armour
-from protocol.authority import (
-    Member,
-    RosterBody,
-    SignedDocument,
-    Unit,
-    decode_roster_untrusted,
-    decode_untrusted,
-)
-from protocol.canonical import Value, as_array, as_bytes, as_text, as_uint, encode
-from protocol.canonical import decode_untrusted as decode_record_untrusted
-from protocol.documents import DocumentClass
-from protocol.enrolment import Invitation, Secrets, decode_invitation_untrusted
-from protocol.identity import Role, decode_device_class, decode_role
-from protocol.ids import squad_id_of
-from protocol.limits import (
-    ANSWER_DOCUMENTS_MAX,
-    AUTHORITY_MEMBERS_MAX,
-    BUNDLE_BYTES_MAX,
-    CERTIFICATE_BYTES_MAX,
-    DOCUMENT_BYTES_MAX,
-    INVITATION_BYTES_MAX,
-    INVITATIONS_MAX,
-    NAME_BYTES_MAX,
-    SQUADS_PER_BADGE_MAX,
-)
+from protocol.authority import Member, RootBody, SignedDocument, Unit, decode_root_untrusted
+from protocol.enrolment import Invitation, Secrets
+from protocol.identity import Role
+from protocol.ids import NodeId, SquadId, squad_id_of
+from protocol.orders import Revocation
 
 __all__ = [
+    "JOURNAL_MAX",
     "AuthorityState",
     "Enrolee",
+    "GrantedUnit",
+    "HandedCard",
+    "Note",
     "OpenInvitation",
-    "decode_state",
-    "held_rosters",
-    "roster_bodies",
 ]
 
-_STATE_BYTES_MAX = 256_000_000
-"""16,000 members with a prekey of 1.4 kB each are 25 MB."""
+JOURNAL_MAX = 2_000
+"""Notes kept; a busy authority writes some dozens a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +43,8 @@ class OpenInvitation:
     """DER issued for it, so that a lost answer can be made again."""
     link: bytes = b""
     """DER issued for it."""
+    replaces: NodeId = b""
+    """The device whose place and name it takes over; empty for none."""
 
     @property
     def is_used(self) -> bool:
@@ -86,6 +68,17 @@ class Enrolee:
     """Unix milliseconds."""
     is_removed: bool = False
     """No roster names it any more; its keys stay known, so that they never come back."""
+    unit: bytes = b""
+    """Id of the unit authority that enrolled it in the field; empty for the region itself."""
+    replaces: NodeId = b""
+    """The device whose place it took; empty for none."""
+    token: bytes = b""
+    """8 bytes, the invitation by which it came; empty if a unit authority invited it."""
+
+    @property
+    def node(self) -> NodeId:
+        """Its id."""
+        return self.member.node
 
     def units(self, zone: int) -> tuple[tuple[Unit, bytes, str], ...]:
         """Return (unit, id, name) of each roster it stands in.
@@ -97,6 +90,48 @@ class Enrolee:
         if self.member.role in (Role.GATEWAY, Role.OPERATOR) or not squads:
             return ((Unit.CENTRE, b"", ""), *squads)
         return squads
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedUnit:
+    """A unit authority that the region certified."""
+
+    name: str
+    """The leader's device, as people call it."""
+    unit_id: bytes
+    """16 bytes, `issuer_id` of its key; by it the unit is revoked."""
+    squads: tuple[str, ...]
+    """Names of the squads that it may give."""
+    issuers: tuple[bytes, bytes]
+    """DER of its certificates for badges and for links."""
+    granted_ms: int
+    """Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedCard:
+    """A card whose keys the root names; the private halves are on the card alone."""
+
+    kind: int
+    """As `CardKind`: 1 operator, 2 wipe."""
+    number: int
+    """1-16 within its kind."""
+    holder: str
+    """Name of the person."""
+    signers: tuple[bytes, ...]
+    """Raw Ed25519 keys, one for each class that it signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line of the journal: what was done or refused; no secret and no text is in it."""
+
+    at_ms: int
+    """Unix milliseconds."""
+    action: str
+    """One word: invited, issued, refused, removed, granted, adopted, revoked, ordered, …"""
+    subject: str
+    """Name of the device, unit or card, or the reason of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +147,53 @@ class AuthorityState:
     anchor: bytes
     """DER of the root certificate."""
     badge_issuer: bytes
-    """DER of the regional authority, for badges."""
+    """DER of this authority, for badges."""
     link_issuer: bytes
-    """DER of the regional authority, for link certificates."""
+    """DER of this authority, for link certificates."""
     documents: tuple[SignedDocument, ...]
-    """The root, then the newest roster of each unit."""
+    """The root, then everything else in force that is known here, by class and scope."""
     invitations: tuple[OpenInvitation, ...] = ()
     """Those that are open, or were not long ago."""
     enrolees: tuple[Enrolee, ...] = ()
     """In order of enrolment."""
+    above: tuple[bytes, ...] = ()
+    """Of a unit authority: DER of the regional issuers of badges and links. Else empty."""
+    squads: tuple[str, ...] = ()
+    """Of a unit authority: names of the only squads it may give. Else empty."""
+    units: tuple[GrantedUnit, ...] = ()
+    """Unit authorities that the region certified."""
+    cards: tuple[HandedCard, ...] = ()
+    """Cards that the region made, by kind and number."""
+    drafts: tuple[Revocation, ...] = ()
+    """Devices that shall be revoked as soon as a card is at hand."""
+    journal: tuple[Note, ...] = ()
+    """Oldest first, at most `JOURNAL_MAX`."""
+
+    @property
+    def is_unit(self) -> bool:
+        """True for a unit authority in a leader's hands."""
+        return bool(self.above)
+
+    @property
+    def squad_ids(self) -> tuple[SquadId, ...]:
+        """Ids of the squads of a unit authority, ascending."""
+        return tuple(sorted(squad_id_of(self.zone, name) for name in self.squads))
+
+    @property
+    def root_body(self) -> RootBody:
+        """What the root in force says. Cost: some milliseconds."""
+        return decode_root_untrusted(self.root.body)
+
+    def with_note(self, at_ms: int, action: str, subject: str) -> AuthorityState:
+        """Return the state with one more line in its journal."""
+        return replace(self, journal=(*self.journal, Note(at_ms, action, subject))[-JOURNAL_MAX:])
+
+    def with_document(self, document: SignedDocument) -> AuthorityState:
+        """Return the state with `document` in the place of the one with its class and scope."""
+        key = (document.cls, document.scope)
+        others = [each for each in self.documents if (each.cls, each.scope) != key]
+        ordered = sorted((*others, document), key=lambda each: (each.cls, each.scope))
+        return replace(self, documents=tuple(ordered))
 
     @property
     def root(self) -> SignedDocument:
@@ -141,138 +214,3 @@ class AuthorityState:
                 changed if each.invitation.token == token else each for each in self.invitations
             ),
         )
-
-    def encode(self) -> bytes:
-        """Return the canonical record; it is secret."""
-        return encode(
-            [
-                1,
-                self.zone,
-                self.centre_name.encode(),
-                [self.secrets.network_key, self.secrets.sos_key],
-                [self.anchor, self.badge_issuer, self.link_issuer],
-                [document.raw for document in self.documents],
-                [_invitation_record(each) for each in self.invitations],
-                [_enrolee_record(each) for each in self.enrolees],
-            ]
-        )
-
-
-def _invitation_record(each: OpenInvitation) -> Value:
-    record = each.invitation.encode()
-    return [record, each.tries, each.request_hash, each.badge, each.link]
-
-
-def _enrolee_record(each: Enrolee) -> Value:
-    member = each.member
-    return [
-        [
-            member.public_key,
-            member.role.value,
-            member.device_class.value,
-            member.name.encode(),
-        ],
-        each.link_key,
-        [name.encode() for name in each.squads],
-        each.prekey,
-        each.enrolled_ms,
-        int(each.is_removed),
-    ]
-
-
-def decode_state(raw: bytes) -> AuthorityState:
-    """Read what `AuthorityState.encode` wrote. Raises: MalformedError, LimitExceededError."""
-    record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 8)
-    as_uint(record[0], "version of the state", 1, 1)
-    keys = as_array(record[3], "network keys", 2)
-    certificates = as_array(record[4], "certificates", 3)
-    anchor, badge_issuer, link_issuer = (
-        as_bytes(der, "certificate", CERTIFICATE_BYTES_MAX, 1) for der in certificates
-    )
-    documents = as_array(record[5], "documents", ANSWER_DOCUMENTS_MAX, 1)
-    invitations = as_array(record[6], "invitations", 2 * INVITATIONS_MAX, 0)
-    enrolees = as_array(record[7], "enrolees", AUTHORITY_MEMBERS_MAX, 0)
-    return AuthorityState(
-        zone=as_uint(record[1], "zone", 65_535, 1),
-        centre_name=as_text(record[2], "name of the centre", NAME_BYTES_MAX),
-        secrets=Secrets(as_bytes(keys[0], "network key", 16), as_bytes(keys[1], "SOS key", 32)),
-        anchor=anchor,
-        badge_issuer=badge_issuer,
-        link_issuer=link_issuer,
-        documents=tuple(
-            decode_untrusted(as_bytes(item, "document", DOCUMENT_BYTES_MAX, 1))
-            for item in documents
-        ),
-        invitations=tuple(_read_invitation(item) for item in invitations),
-        enrolees=tuple(_read_enrolee(item) for item in enrolees),
-    )
-
-
-def _read_invitation(value: Value) -> OpenInvitation:
-    record = as_array(value, "invitation", 5)
-    text = armour(TextForm.INVITATION, as_bytes(record[0], "invitation", INVITATION_BYTES_MAX, 1))
-    return OpenInvitation(
-        invitation=decode_invitation_untrusted(text),
-        tries=as_uint(record[1], "tries"),
-        request_hash=as_bytes(record[2], "request hash", 32, 0),
-        badge=as_bytes(record[3], "badge", CERTIFICATE_BYTES_MAX, 0),
-        link=as_bytes(record[4], "link certificate", CERTIFICATE_BYTES_MAX, 0),
-    )
-
-
-def _read_enrolee(value: Value) -> Enrolee:
-    record = as_array(value, "enrolee", 6)
-    member = as_array(record[0], "member", 4)
-    return Enrolee(
-        member=Member(
-            public_key=as_bytes(member[0], "public key", 32),
-            role=decode_role(as_uint(member[1], "role")),
-            device_class=decode_device_class(as_uint(member[2], "device class")),
-            name=as_text(member[3], "name", NAME_BYTES_MAX),
-        ),
-        link_key=as_bytes(record[1], "link key", 32),
-        squads=tuple(
-            as_text(name, "squad", NAME_BYTES_MAX)
-            for name in as_array(record[2], "squads", SQUADS_PER_BADGE_MAX, 0)
-        ),
-        prekey=as_bytes(record[3], "prekey", BUNDLE_BYTES_MAX, 1),
-        enrolled_ms=as_uint(record[4], "time of enrolment"),
-        is_removed=bool(as_uint(record[5], "removed", 1)),
-    )
-
-
-def roster_bodies(state: AuthorityState) -> tuple[RosterBody, ...]:
-    """Return the rosters that `state.enrolees` make: the centre, then the squads by id.
-
-    A squad that lost its last member keeps an empty roster: else others would keep the old one.
-    """
-    names: dict[tuple[Unit, bytes], str] = {(Unit.CENTRE, b""): state.centre_name}
-    members: dict[tuple[Unit, bytes], list[Member]] = {}
-    for roster in held_rosters(state.documents):
-        names.setdefault((roster.unit, roster.unit_id), roster.name)
-    for enrolee in state.present:
-        for unit, unit_id, name in enrolee.units(state.zone):
-            names.setdefault((unit, unit_id), name)
-            members.setdefault((unit, unit_id), []).append(enrolee.member)
-    ordered = sorted(names, key=lambda each: (each[0] is Unit.SQUAD, each[1]))
-    return tuple(
-        RosterBody(
-            unit=unit,
-            zone=state.zone,
-            unit_id=unit_id,
-            name=names[unit, unit_id],
-            members=tuple(
-                sorted(members.get((unit, unit_id), ()), key=lambda each: each.public_key)
-            ),
-        )
-        for unit, unit_id in ordered
-    )
-
-
-def held_rosters(documents: Sequence[SignedDocument]) -> tuple[RosterBody, ...]:
-    """Return the rosters among `documents`."""
-    return tuple(
-        decode_roster_untrusted(document.body)
-        for document in documents
-        if document.cls is DocumentClass.ROSTER
-    )

@@ -97,6 +97,14 @@ class NodeApi(Protocol):
         """See `Api.import_file`."""
         ...
 
+    async def export_documents(self, path: str) -> Json:
+        """See `Api.export_documents`."""
+        ...
+
+    async def import_documents(self, path: str) -> Json:
+        """See `Api.import_documents`."""
+        ...
+
     def follow(self) -> AsyncIterator[Json]:
         """See `Api.follow`; only a running node has anything to tell."""
         ...
@@ -214,6 +222,16 @@ class RemoteApi:
     async def import_file(self, path: str) -> Json:
         """See `Api.import_file`."""
         found: Json = await self._call("import_file", path=str(Path(path).absolute()))
+        return found
+
+    async def export_documents(self, path: str) -> Json:
+        """See `Api.export_documents`."""
+        found: Json = await self._call("export_documents", path=str(Path(path).absolute()))
+        return found
+
+    async def import_documents(self, path: str) -> Json:
+        """See `Api.import_documents`."""
+        found: Json = await self._call("import_documents", path=str(Path(path).absolute()))
         return found
 
     async def follow(self) -> AsyncGenerator[Json, None]:

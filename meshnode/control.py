@@ -30,7 +30,9 @@ __all__ = ["LineStream", "connect", "reachable", "serve_control"]
 _METHODS: Final = frozenset(
     {
         "cancel",
+        "export_documents",
         "export_file",
+        "import_documents",
         "import_file",
         "inbox",
         "keys",

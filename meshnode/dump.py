@@ -30,6 +30,9 @@ from meshnode.explain import (
     invitation_untrusted,
     moment,
     request_untrusted,
+    unit_grant_untrusted,
+    unit_report_untrusted,
+    unit_request_untrusted,
     word,
 )
 from meshnode.store.overview import read_overview
@@ -288,6 +291,9 @@ _MARKED: Final[tuple[tuple[bytes, str, Callable[[bytes], Facts]], ...]] = (
     (TextForm.REQUEST.word.encode() + b":", "enrolment request", request_untrusted),
     (TextForm.ANSWER.word.encode() + b":", "enrolment answer", answer_untrusted),
     (TextForm.DOCUMENTS.word.encode() + b":", "authority documents", documents_untrusted),
+    (TextForm.UNIT_REQUEST.word.encode() + b":", "unit request", unit_request_untrusted),
+    (TextForm.UNIT_GRANT.word.encode() + b":", "unit grant", unit_grant_untrusted),
+    (TextForm.UNIT_REPORT.word.encode() + b":", "unit report", unit_report_untrusted),
     (b"{", "trace", _trace_untrusted),
 )
 _UNMARKED: Final[tuple[tuple[str, Callable[[bytes], Facts]], ...]] = (

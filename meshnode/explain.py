@@ -16,6 +16,11 @@ from protocol import bundle as bundles
 from protocol.authority import DocumentClass, SignedDocument
 from protocol.bundle import Scope, ScopeKind
 from protocol.certificates import read_certificate_untrusted
+from protocol.delegation import (
+    decode_grant_untrusted,
+    decode_report_untrusted,
+    decode_unit_request_untrusted,
+)
 from protocol.documents import RootBody, RosterBody, decode_root_untrusted, decode_roster_untrusted
 from protocol.enrolment import (
     decode_answer_untrusted,
@@ -37,6 +42,9 @@ __all__ = [
     "invitation_untrusted",
     "moment",
     "request_untrusted",
+    "unit_grant_untrusted",
+    "unit_report_untrusted",
+    "unit_request_untrusted",
     "word",
 ]
 
@@ -226,6 +234,46 @@ def documents_untrusted(raw: bytes) -> Facts:
     """Explain a text of documents. Raises: MalformedError, LimitExceededError."""
     found = decode_documents_untrusted(_text_untrusted(raw))
     return {"documents": [_or_fault(document_untrusted, each) for each in found]}
+
+
+def unit_request_untrusted(raw: bytes) -> Facts:
+    """Explain a leader's request. Raises: MalformedError and its like."""
+    request = decode_unit_request_untrusted(_text_untrusted(raw))
+    return {"request": request.request_id.hex(), "code": request.code}
+
+
+def unit_grant_untrusted(raw: bytes) -> Facts:
+    """Explain a grant. Raises: MalformedError, LimitExceededError."""
+    grant = decode_grant_untrusted(_text_untrusted(raw))
+    return {
+        "request": grant.request_id.hex(),
+        "zone": grant.zone,
+        "squads": list(grant.squads),
+        "badge_chain": [certificate_or_fault(der) for der in (grant.badge_issuer, grant.above[0])],
+        "link_chain": [certificate_or_fault(der) for der in (grant.link_issuer, grant.above[1])],
+        "signature": _NOT_CHECKED,
+        "sealed_secrets_bytes": len(grant.sealed_secrets),
+    }
+
+
+def unit_report_untrusted(raw: bytes) -> Facts:
+    """Explain a report. Raises: MalformedError, LimitExceededError."""
+    report = decode_report_untrusted(_text_untrusted(raw))
+    return {
+        "unit": report.unit_id.hex(),
+        "signature": _NOT_CHECKED,
+        "devices": [
+            {
+                "name": each.name,
+                "squads": list(each.squads),
+                "badge": certificate_or_fault(each.badge),
+                "prekey": _or_fault(bundle_untrusted, each.prekey),
+                "replaces": each.replaces.hex(),
+                **moment("enrolled", each.enrolled_ms),
+            }
+            for each in report.issued
+        ],
+    }
 
 
 # --- words -------------------------------------------------------------------------------------

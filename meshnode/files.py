@@ -14,6 +14,7 @@ __all__ = [
     "make_private_folder",
     "replace_erasing",
     "sync_folder",
+    "write_carried",
     "write_private",
 ]
 
@@ -23,11 +24,21 @@ _ERASED_BYTES = 1 << 20
 
 def write_private(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, mode 0600; on return it is on the disk. Raises: OSError."""
+    _replace(path, data, is_carried=False)
+
+
+def write_carried(path: Path, data: bytes) -> None:
+    """As `write_private`, on a stick that may know no modes; `data` protects itself."""
+    _replace(path, data, is_carried=True)
+
+
+def _replace(path: Path, data: bytes, *, is_carried: bool) -> None:
     fresh = path.with_name(f".{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     descriptor = os.open(fresh, flags, 0o600)
     with open(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
+        if not is_carried:
+            os.fchmod(descriptor, 0o600)
         file.write(data)
         file.flush()
         os.fsync(descriptor)

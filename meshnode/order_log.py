@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from meshnode.directory import Directory
 from meshnode.trust import Trust
 from protocol.ids import print_node_id
 
 __all__ = ["order_log"]
 
 
-def order_log(trust: Trust, directory: Directory) -> list[dict[str, Any]]:
+def order_log(trust: Trust) -> list[dict[str, Any]]:
     """Return every wipe order in force, the oldest first, with the state of each device.
 
     A device is `ordered` until its proof is here, then `proven`; times are those that the signed
     documents state, Unix milliseconds.
     """
-    proofs = trust.erasure_times()
+    proofs, directory = trust.erasure_times(), trust.directory
     return [
         {
             "order": order.order_id.hex(),

@@ -107,9 +107,9 @@ def badge_key_untrusted(badge: bytes) -> bytes:
     """
     with certificate_errors():
         key = _parsed_untrusted(badge).public_key()
-    if not isinstance(key, ed25519.Ed25519PublicKey):
-        raise MalformedError("a device has an Ed25519 key")
-    return key.public_bytes_raw()
+        if not isinstance(key, ed25519.Ed25519PublicKey):
+            raise MalformedError("a device has an Ed25519 key")
+        return key.public_bytes_raw()
 
 
 def _parsed_untrusted(der: bytes) -> x509.Certificate:

@@ -47,7 +47,7 @@ from protocol.identity import (
     verify_badge_untrusted,
     verify_link_chain_untrusted,
 )
-from protocol.ids import SquadId, node_id_of, squad_id_of
+from protocol.ids import NodeId, SquadId, node_id_of, squad_id_of
 from protocol.issuing import make_request
 from protocol.limits import (
     ANSWER_BYTES_MAX,
@@ -63,6 +63,7 @@ from protocol.limits import (
     SQUADS_PER_BADGE_MAX,
     Kind,
 )
+from protocol.witnessed import decode_pass_untrusted
 
 __all__ = [
     "Answer",
@@ -79,6 +80,7 @@ __all__ = [
     "decode_invitation_untrusted",
     "decode_request_untrusted",
     "encode_documents",
+    "open_secrets",
     "read_prekey_untrusted",
     "seal_secrets",
 ]
@@ -169,7 +171,8 @@ class Answer:
     link_chain: tuple[bytes, ...]
     """DER, link certificate first."""
     documents: tuple[bytes, ...]
-    """The root document and every roster of the zone."""
+    """The root document, every roster of the zone, and what else is in force; from a unit
+    authority also the pass of the device."""
     prekeys: tuple[bytes, ...]
     """Containers of prekey bundles of those whom the device will write to first."""
     sealed_secrets: bytes
@@ -389,15 +392,16 @@ def check_answer(
     invited = (invitation.role, invitation.zone, invitation.squad_ids, invitation.device_class)
     if (badge.role, badge.zone, badge.squads, badge.device_class) != invited:
         raise EnrolmentError("rights", "this answer gives other rights than the invitation")
-    members = {member.node: (member, r.zone) for r in rosters for member in r.members}
+    members = {member.node: (member.public_key, r.zone) for r in rosters for member in r.members}
+    members |= _passed(documents, root)
     if badge.node not in members:
         raise EnrolmentError("roster", "this answer has no roster with this device in it")
     for container in answer.prekeys:
         author = members.get(bundles.decode_untrusted(container).header.author)
         if author is None:
             raise EnrolmentError("roster", "this answer has a prekey of an unknown device")
-        read_prekey_untrusted(container, author[0].public_key, author[1])
-    secrets = _open_secrets(prekey, answer, sealer)
+        read_prekey_untrusted(container, *author)
+    secrets = open_secrets(prekey, answer.token, answer.sealed_secrets, sealer)
     return Enrolled(badge, answer.link_chain, root, documents, answer.prekeys, secrets)
 
 
@@ -422,6 +426,17 @@ def _check_documents(
     ]
 
 
+def _passed(documents: Sequence[SignedDocument], root: RootBody) -> dict[NodeId, tuple[bytes, int]]:
+    """Return key and zone of each device whose pass, checked before, is among `documents`."""
+    found = {}
+    for document in documents:
+        if document.cls is DocumentClass.PASS:
+            chain = decode_pass_untrusted(document.body).badge_chain
+            badge = verify_badge_untrusted(chain, root.anchors, document.issued_ms)
+            found[badge.node] = (badge.public_key, badge.zone)
+    return found
+
+
 # --- secrets and documents ---------------------------------------------------------------------
 
 
@@ -431,8 +446,9 @@ def seal_secrets(record: PrekeyRecord, token: bytes, secrets: Secrets, sealer: S
     return sealer.seal_hybrid(record.public, _secrets_info(token), plaintext)
 
 
-def _open_secrets(prekey: PrekeySecret, answer: Answer, sealer: Sealer) -> Secrets:
-    plaintext = sealer.open_hybrid(prekey, _secrets_info(answer.token), answer.sealed_secrets)
+def open_secrets(prekey: PrekeySecret, token: bytes, sealed: bytes, sealer: Sealer) -> Secrets:
+    """Return what `seal_secrets` sealed. Raises: EnvelopeError, MalformedError."""
+    plaintext = sealer.open_hybrid(prekey, _secrets_info(token), sealed)
     record = as_array(decode_record_untrusted(plaintext, max_bytes=128), "secrets", 3)
     as_uint(record[0], "version of the secrets", 1, 1)
     sos_key = as_bytes(record[2], "SOS key", 32, 0)

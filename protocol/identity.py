@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from protocol import canonical
 from protocol.bundle import load_public_key
 from protocol.canonical import Value, as_array, as_bytes, as_uint, decode_untrusted, encode
 from protocol.errors import (
@@ -221,15 +222,6 @@ def rights_untrusted(badge: bytes) -> Rights:
         return _rights_untrusted(_extension(_parse_untrusted(badge), RIGHTS_OID))
 
 
-def badge_key_untrusted(badge: bytes) -> bytes:
-    """Return the raw public key in a badge (DER); nothing is checked but its form.
-
-    Raises: MalformedError, LimitExceededError, WeakKeyError.
-    """
-    with certificate_errors():
-        return _device_key(_parse_untrusted(badge))
-
-
 def authority_rights_untrusted(issuer: bytes) -> AuthorityRights:
     """Return what an issuer of badges (DER) says it may give; nothing is checked but its form.
 
@@ -374,7 +366,9 @@ def _parse_untrusted(der: bytes) -> x509.Certificate:
     if len(der) > CERTIFICATE_BYTES_MAX:
         raise LimitExceededError("certificate bytes", CERTIFICATE_BYTES_MAX, len(der))
     with certificate_errors():
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
+        canonical.check_der_signature(der, certificate.signature)
+        return certificate
 
 
 def _verify_path(

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AttributeOID, NameOID
 
 from protocol.bundle import load_public_key
+from protocol.canonical import check_der_signature
 from protocol.errors import AuthenticationError, LimitExceededError, MalformedError
 from protocol.guards import UNIT_LIFE_MS
 from protocol.identity import (
@@ -43,6 +44,7 @@ __all__ = [
     "RegionalAuthority",
     "RootAuthority",
     "UnitAuthority",
+    "certify_unit",
     "issue_badge",
     "issue_link",
     "make_regional",
@@ -120,17 +122,27 @@ def make_unit(
     agents and relays only, to these squads only, and certifies no further authority.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
+    certificates = certify_unit(regional, zone, squads, now_ms, key.public_key())
+    return UnitAuthority(key, *certificates, (regional.badge_issuer, regional.link_issuer))
+
+
+def certify_unit(
+    regional: RegionalAuthority,
+    zone: int,
+    squads: Sequence[SquadId],
+    now_ms: int,
+    key: ec.EllipticCurvePublicKey,
+) -> tuple[bytes, bytes]:
+    """Return (badge issuer, link issuer) in DER for a key that its holder alone has.
+
+    As `make_unit` otherwise: the private key stays where it was made.
+    """
     rights = AuthorityRights(UNIT_RANK, zone, tuple(sorted(squads))).encode()
     badge_issuer = _unit(regional, regional.badge_issuer, key, BADGE_USES, now_ms).add_extension(
         x509.UnrecognizedExtension(AUTHORITY_RIGHTS_OID, rights), critical=False
     )
     link_issuer = _unit(regional, regional.link_issuer, key, LINK_USES, now_ms)
-    return UnitAuthority(
-        key,
-        _finish(badge_issuer, regional.key),
-        _finish(link_issuer, regional.key),
-        (regional.badge_issuer, regional.link_issuer),
-    )
+    return _finish(badge_issuer, regional.key), _finish(link_issuer, regional.key)
 
 
 def issue_badge(
@@ -189,6 +201,7 @@ def read_request_untrusted(request: bytes, challenge: bytes) -> bytes:
         raise LimitExceededError("request bytes", CERTIFICATE_BYTES_MAX, len(request))
     with certificate_errors():
         parsed = x509.load_der_x509_csr(request)
+        check_der_signature(request, parsed.signature)
         key = parsed.public_key()
         is_proven = parsed.is_signature_valid
         shown = parsed.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value
@@ -277,14 +290,14 @@ def _intermediate(
 def _unit(
     regional: RegionalAuthority,
     issuer_certificate: bytes,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     uses: Sequence[x509.ObjectIdentifier],
     now_ms: int,
 ) -> x509.CertificateBuilder:
     """Begin the certificate of a unit authority; nothing may stand below it but devices."""
     issuer = x509.load_der_x509_certificate(issuer_certificate)
-    builder = _builder(key.public_key(), _opaque_name(), issuer.subject, now_ms, UNIT_LIFE_MS)
-    builder = _as_issuer(builder, key.public_key(), path_length=0)
+    builder = _builder(key, _opaque_name(), issuer.subject, now_ms, UNIT_LIFE_MS)
+    builder = _as_issuer(builder, key, path_length=0)
     return builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(regional.key.public_key()),
         critical=False,

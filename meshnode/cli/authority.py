@@ -6,19 +6,30 @@ inside the commands, so that help appears at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meshnode.cli import (
+    authority_cards,
+    authority_members,
+    authority_orders,
+    authority_units,
+)
+from meshnode.cli.authority_places import (
+    AsJson,
+    PassphraseFile,
+    give_to_node,
+    opened,
+    take_from_node,
+)
 from meshnode.cli.language import say
 
 if TYPE_CHECKING:
     from meshnode.authority_home import AuthorityHome
-    from protocol.enrolment import Answer
+    from protocol.enrolment import Answer, Invitation
 
 __all__ = ["app", "register"]
 
@@ -31,6 +42,8 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Put these commands under `meshnode authority`."""
+    for each in (authority_members, authority_orders, authority_cards, authority_units):
+        each.register(app)
     parent.add_typer(app, name="authority")
 
 
@@ -54,13 +67,6 @@ class DeviceName(StrEnum):
     SERVER = "server"
 
 
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(help="File with the passphrase; else MESHNODE_PASSPHRASE, else you are asked."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-
 @app.command()
 def init(
     ctx: typer.Context,
@@ -82,11 +88,16 @@ def init(
     secret = passphrase(passphrase_file, is_new=True)
     centre = zone_name if zone_name is not None else f"Zone {zone}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    AuthorityHome.create(
+    cards = AuthorityHome.create(
         home, secret, Network(network, zone, centre), runtime.now_ms(), runtime.entropy
     )
     if as_json:
-        print_json(network=network, zone=zone, folder=str(home / "authority"))
+        print_json(
+            network=network,
+            zone=zone,
+            folder=str(home / "authority"),
+            cards=[str(card) for card in cards],
+        )
         return
     typer.echo(
         say(
@@ -97,6 +108,13 @@ def init(
         )
     )
     typer.echo(say("Keep a copy of that folder, and the passphrase apart from it."))
+    typer.echo(
+        say(
+            "Cards for one operator and three holders of the wipe are in {folder}, under the same "
+            "passphrase. Hand each to its holder: meshnode authority card NAME --out FILE",
+            folder=home / "cards",
+        )
+    )
 
 
 @app.command()
@@ -116,15 +134,48 @@ def invite(
 
     It is good once and for a day; a terminal also shows its QR code.
     """
-    from meshnode.cli.show import print_json
-    from meshnode.cli.texts import draw_qr, is_terminal, write_qr
-    from protocol.armour import TextForm, armour
     from protocol.identity import DeviceClass, Role
 
-    with _opened(ctx, passphrase_file) as (authority, now_ms):
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        take_from_node(ctx, authority, now_ms)
         invitation = authority.invite(
             name, Role[role.name], DeviceClass[device.name], squad or (), now_ms
         )
+    _show_invitation(invitation, qr_png, as_json)
+
+
+@app.command("replace")
+def replace_device(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The device that is lost or broken: name or id.")
+    ],
+    device: Annotated[
+        DeviceName | None, typer.Option(help="Kind of the new machine, where it is another.")
+    ] = None,
+    qr_png: Annotated[Path | None, typer.Option(help="Also write the QR code here.")] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print an invitation for the device that takes the place of another.
+
+    It gets the same name, role and squads. When its request is granted, the old device leaves the
+    rosters and waits to be revoked.
+    """
+    from protocol.identity import DeviceClass
+
+    kind = None if device is None else DeviceClass[device.name]
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        take_from_node(ctx, authority, now_ms)
+        invitation = authority.invite_instead(name, now_ms, kind)
+    _show_invitation(invitation, qr_png, as_json)
+
+
+def _show_invitation(invitation: Invitation, qr_png: Path | None, as_json: bool) -> None:
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import draw_qr, is_terminal, write_qr
+    from protocol.armour import TextForm, armour
+
     text = armour(TextForm.INVITATION, invitation.encode())
     if qr_png is not None:
         write_qr(text, qr_png)
@@ -132,8 +183,8 @@ def invite(
         print_json(
             invitation=text,
             name=invitation.name,
-            role=role.value,
-            device=device.value,
+            role=invitation.role.name.lower(),
+            device=invitation.device_class.name.lower(),
             zone=invitation.zone,
             squads=list(invitation.squads),
             expires_ms=invitation.expires_s * 1000,
@@ -167,11 +218,14 @@ def issue(
 
     text = read_text(request, TextForm.REQUEST)
     shown = decode_request_untrusted(text).code
-    with _opened(ctx, passphrase_file) as (authority, now_ms):
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        take_from_node(ctx, authority, now_ms)
         answer = authority.answer_again(text, now_ms)
         if answer is None:
             _compare(authority, text, now_ms, code, yes)
             answer = authority.issue(text, now_ms)
+        give_to_node(ctx, authority)
+        waiting = len(authority.state.drafts)
     letters = armour(TextForm.ANSWER, answer.encode())
     if out is not None:
         write_text(out, letters)
@@ -181,6 +235,14 @@ def issue(
         typer.echo(letters)
     else:
         typer.echo(say("The answer is in {path}: bring it back to the device.", path=out))
+    if waiting and not as_json:
+        typer.echo(
+            say(
+                "Devices to revoke: {count}. Next: meshnode authority revoke --card FILE",
+                count=waiting,
+            ),
+            err=True,
+        )
 
 
 def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None, yes: bool) -> None:
@@ -206,108 +268,6 @@ def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None,
     question = say("Does the device show {code}?", code=f"{shown[:3]} {shown[3:]}")
     if not typer.confirm(question, err=True):
         raise EnrolmentError("code", "not confirmed: nothing was issued")
-
-
-@app.command()
-def roster(
-    ctx: typer.Context,
-    export: Annotated[
-        Path | None,
-        typer.Option(help="Write the newest signed documents here, for devices enrolled before."),
-    ] = None,
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show who belongs to which squad and to the centre."""
-    from meshnode.cli.show import print_json
-    from meshnode.cli.texts import write_text
-    from protocol.enrolment import encode_documents
-    from protocol.ids import print_node_id
-
-    with _opened(ctx, passphrase_file) as (authority, _):
-        state, rosters = authority.state, authority.rosters()
-    if export is not None:
-        write_text(export, encode_documents([document.raw for document in state.documents]))
-    versions = {document.scope: document.version for document in state.documents[1:]}
-    units = [
-        {
-            "unit": body.unit.name.lower(),
-            "name": body.name,
-            "zone": body.zone,
-            "version": versions[body.scope],
-            "members": [
-                {
-                    "name": member.name,
-                    "role": member.role.name.lower(),
-                    "device": member.device_class.name.lower(),
-                    "node": print_node_id(member.node),
-                }
-                for member in sorted(body.members, key=lambda each: each.name.casefold())
-            ],
-        }
-        for body in rosters
-    ]
-    if as_json:
-        print_json(units=units)
-    else:
-        _print_units(units)
-
-
-def _print_units(units: list[dict[str, Any]]) -> None:
-    from meshnode.cli.show import print_table
-
-    for unit in units:
-        title = say(
-            "{name} ({kind}, zone {zone}, version {version})",
-            name=unit["name"],
-            kind=say("operations centre") if unit["unit"] == "centre" else say("squad"),
-            zone=unit["zone"],
-            version=unit["version"],
-        )
-        columns = (say("name"), say("role"), say("kind of machine"), say("device"))
-        rows = [
-            (member["name"], say(member["role"]), say(member["device"]), member["node"])
-            for member in unit["members"]
-        ]
-        print_table(columns, rows, title)
-
-
-@app.command()
-def remove(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the device.")],
-    passphrase_file: PassphraseFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take a device out of every roster.
-
-    Others refuse what it writes as soon as they hold the new rosters.
-    """
-    from meshnode.cli.show import print_json
-
-    with _opened(ctx, passphrase_file) as (authority, now_ms):
-        authority.remove(name, now_ms)
-    if as_json:
-        print_json(removed=name)
-    else:
-        typer.echo(
-            say("'{name}' is in no roster any more. Export the rosters to spread it.", name=name)
-        )
-
-
-@contextmanager
-def _opened(
-    ctx: typer.Context, passphrase_file: Path | None
-) -> Iterator[tuple[AuthorityHome, int]]:
-    """Open the authority of `--home`; yields it with the time."""
-    from meshnode.authority_home import AuthorityHome
-    from meshnode.cli.texts import home_of, passphrase
-    from meshnode.runtime import system_runtime
-
-    runtime = system_runtime()
-    secret = passphrase(passphrase_file, is_new=False)
-    with AuthorityHome.open(home_of(ctx), secret, runtime.entropy) as authority:
-        yield authority, runtime.now_ms()
 
 
 def _described(answer: Answer) -> dict[str, int]:

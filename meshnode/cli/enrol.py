@@ -63,6 +63,9 @@ def enrol(
     request_out: Annotated[
         Path | None, typer.Option(help="Write the request here, to bring it to the authority.")
     ] = None,
+    qr_png: Annotated[
+        Path | None, typer.Option(help="Also write the request as a QR code here.")
+    ] = None,
     secret_file: SecretFile = None,
     unattended: Annotated[
         bool,
@@ -87,6 +90,10 @@ def enrol(
         from meshnode.cli.texts import write_text
 
         write_text(request_out, pending.text)
+    if qr_png is not None:
+        from meshnode.cli.texts import write_qr
+
+        write_qr(pending.text, qr_png)
     _show(pending, request_out, as_json)
 
 

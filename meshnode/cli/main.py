@@ -22,6 +22,7 @@ from meshnode.cli import (
     carry,
     demo,
     doctor,
+    documents,
     dump,
     enrol,
     locking,
@@ -44,7 +45,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for each in (enrol, run, locking, message, network, carry, authority, dump, doctor, demo, bench):
+for each in (
+    enrol,
+    run,
+    locking,
+    message,
+    network,
+    carry,
+    documents,
+    authority,
+    dump,
+    doctor,
+    demo,
+    bench,
+):
     each.register(app)
 
 _HEADINGS: Final = re.compile(r"^(Usage|Arguments|Options|Commands):", re.MULTILINE)

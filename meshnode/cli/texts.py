@@ -17,6 +17,7 @@ from protocol.errors import LimitExceededError, MeshError
 __all__ = [
     "SECRET_VARIABLE",
     "TextError",
+    "card_passphrase",
     "draw_qr",
     "home_of",
     "is_terminal",
@@ -34,6 +35,7 @@ __all__ = [
 _VARIABLE = "MESHNODE_PASSPHRASE"
 SECRET_VARIABLE = "MESHNODE_SECRET"  # noqa: S105 - the name of a variable
 """Where the environment may hold the agent's secret."""
+_CARD_VARIABLE = "MESHNODE_CARD_PASSPHRASE"
 _CHARACTERS_MAX = 1_024
 _MESSAGE_CHARACTERS_MAX = 65_536
 """More than any message may hold; the node states the bound that counts, in bytes."""
@@ -106,17 +108,30 @@ def passphrase(file: Path | None, *, is_new: bool) -> str:
 
     There is no default. Raises: TextError where nobody can be asked, or it is empty.
     """
+    return _secret(file, _VARIABLE, "--passphrase-file", say("Passphrase"), is_new=is_new)
+
+
+def card_passphrase(file: Path | None, label: str, *, is_new: bool) -> str:
+    """Return the passphrase of the holder of a card, from the same three places.
+
+    Raises: TextError.
+    """
+    question = say("Passphrase of the card {card}", card=label)
+    return _secret(file, _CARD_VARIABLE, "--card-passphrase-file", question, is_new=is_new)
+
+
+def _secret(file: Path | None, variable: str, option: str, question: str, *, is_new: bool) -> str:
     if file is not None:
         try:
             found = _first_line(file)
         except (OSError, UnicodeDecodeError) as error:
             raise TextError(f"the passphrase file {file} cannot be read") from error
-    elif _VARIABLE in os.environ:
-        found = os.environ[_VARIABLE]
+    elif variable in os.environ:
+        found = os.environ[variable]
     elif sys.stdin.isatty():
-        found = _typed(say("Passphrase"), is_new)
+        found = str(typer.prompt(question, hide_input=True, confirmation_prompt=is_new, err=True))
     else:
-        raise TextError(f"no passphrase: use --passphrase-file or {_VARIABLE}")
+        raise TextError(f"no passphrase: use {option} or {variable}")
     if not found or len(found) > _CHARACTERS_MAX:
         raise TextError("the passphrase is empty or longer than 1,024 characters")
     return found
@@ -174,11 +189,6 @@ def _first_line(file: Path) -> str:
     return file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
 
 
-def _typed(question: str, is_new: bool) -> str:
-    found = typer.prompt(question, hide_input=True, confirmation_prompt=is_new, err=True)
-    return str(found)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text that is carried elsewhere, perhaps on a stick that knows no file modes.
 
@@ -194,7 +204,11 @@ def draw_qr(text: str) -> None:
     """Draw `text` as a QR code, where the terminal is wide enough for it."""
     import segno
 
-    code = segno.make_qr(text, error="l")
+    try:
+        code = segno.make_qr(text, error="l")
+    except segno.DataOverflowError:
+        typer.echo(say("This text is too long for a QR code: carry it as a file."), err=True)
+        return
     columns, _ = code.symbol_size()
     if columns <= shutil.get_terminal_size().columns:
         code.terminal(compact=True)
@@ -206,7 +220,15 @@ def draw_qr(text: str) -> None:
 
 
 def write_qr(text: str, path: Path) -> None:
-    """Write `text` as a QR code in a PNG file, for a screen or for paper."""
+    """Write `text` as a QR code in a PNG file, for a screen or for paper.
+
+    Raises: TextError for more than a QR code can hold.
+    """
     import segno
 
-    segno.make_qr(text, error="l").save(str(path), kind="png", scale=6)
+    try:
+        segno.make_qr(text, error="l").save(str(path), kind="png", scale=6)
+    except segno.DataOverflowError as error:
+        raise TextError("this text is too long for a QR code: carry it as a file") from error
+    except OSError as error:
+        raise TextError(f"{path} cannot be written: {error.strerror}") from error

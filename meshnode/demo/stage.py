@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,13 @@ async def enrol_all(folder: Path, cast: Sequence[Device], runtime: Runtime, secr
     office.mkdir(mode=0o700)
     now_ms = runtime.now_ms()
     await runtime.run_blocking(
-        AuthorityHome.create, office, passphrase, NETWORK, now_ms, runtime.entropy
+        # 128 random bits need no stretching.
+        partial(AuthorityHome.create, scrypt_cost=2),
+        office,
+        passphrase,
+        NETWORK,
+        now_ms,
+        runtime.entropy,
     )
     with AuthorityHome.open(office, passphrase, runtime.entropy) as authority:
         requests: dict[str, Pending] = {}

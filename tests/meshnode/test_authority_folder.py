@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from meshnode.authority_cards import open_card
 from meshnode.authority_home import AuthorityError, AuthorityHome, Network
 from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
-from meshnode.authority_state import decode_state
+from meshnode.authority_records import decode_state, encode_state
 from protocol.errors import (
     MeshError,
 )
@@ -45,7 +48,9 @@ def test_files_are_private_and_encrypted(home: Path) -> None:
         "passphrase.json",
         "root.pem",
         "regional.pem",
+        "root-pq.pem",
         "documents.pem",
+        "documents-pq.pem",
         "state",
         "lock",
     }
@@ -66,7 +71,7 @@ def test_what_is_done_is_there_after_reopening(home: Path, tmp_path: Path) -> No
         before = authority.state
     with opened(home) as authority:
         assert authority.state == before
-        assert decode_state(before.encode()) == before
+        assert decode_state(encode_state(before)) == before
 
 
 def test_a_wrong_or_empty_passphrase_opens_nothing(home: Path, tmp_path: Path) -> None:
@@ -173,3 +178,40 @@ def test_the_root_key_may_lie_elsewhere(home: Path, tmp_path: Path) -> None:
     (home / "authority" / "root.pem").unlink()
     with opened(home) as authority:
         enrol(authority, tmp_path / "alice", "alice")
+
+
+def founded(home: Path, writes: int) -> bool:
+    """Make an authority with power for so many renames of files; True if they were enough."""
+    left = [writes]
+
+    def cut(does: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def renamed(old: Path, new: Path) -> None:
+            if left[0] == 0:
+                raise OSError("the power is gone")
+            left[0] -= 1
+            does(old, new)
+
+        return renamed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("meshnode.files.os.replace", cut(os.replace))
+        patch.setattr("meshnode.authority_founding.os.rename", cut(os.rename))
+        try:
+            make_authority(home)
+        except (OSError, AuthorityError):
+            return False
+    return True
+
+
+def test_a_power_cut_at_any_write_of_the_founding_leaves_none_or_all(tmp_path: Path) -> None:
+    writes = 0
+    while not founded(tmp_path, writes):
+        assert not (tmp_path / "authority").exists()
+        writes += 1
+    assert writes > 10
+    with opened(tmp_path) as authority:
+        root = authority.state.root_body
+    named = {key for rule in root.rules for key in rule.keys}
+    for path in (tmp_path / "cards").iterdir():
+        card = open_card(path, PASSPHRASE)
+        assert {public for public, _pq in card.public} <= named

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshnode import authority_home, authority_state
+from meshnode import authority_documents, authority_inviting, authority_issuing, authority_state
 from meshnode.authority_home import AuthorityHome
 from meshnode.enrol import Pending, make_keys
 from protocol.armour import TextForm, armour
@@ -94,7 +94,7 @@ def test_squads_are_known_by_their_first_spelling(authority: AuthorityHome) -> N
 def test_open_invitations_are_bounded_and_forgotten_in_time(
     authority: AuthorityHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authority_home, "INVITATIONS_MAX", 3)
+    monkeypatch.setattr(authority_inviting, "INVITATIONS_MAX", 3)
     for name in "abc":
         invite(authority, name)
     with pytest.raises(EnrolmentError) as caught:
@@ -277,12 +277,13 @@ def test_rosters_and_authorities_have_an_end(
     authority: AuthorityHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(authority, tmp_path / "a", "a")
-    for name in ("MEMBERS_MAX", "AUTHORITY_MEMBERS_MAX"):
+    rooms = {"MEMBERS_MAX": authority_documents, "AUTHORITY_MEMBERS_MAX": authority_issuing}
+    for name, room in rooms.items():
         with monkeypatch.context() as patch:
-            patch.setattr(authority_home, name, 1)
+            patch.setattr(room, name, 1)
             refused(authority, request(tmp_path / name, invite(authority, name)).text, "full")
     with monkeypatch.context() as patch:
-        patch.setattr(authority_home, "ANSWER_DOCUMENTS_MAX", 3)
+        patch.setattr(authority_documents, "ANSWER_DOCUMENTS_MAX", 3)
         text = request(tmp_path / "x", invite(authority, "x", squads=["Ubaye"])).text
         refused(authority, text, "full")
     enrol(authority, tmp_path / "b", "b", squads=["Ubaye"])

@@ -58,6 +58,13 @@ async def test_every_call_gives_the_same_beside_a_running_node_and_without(
         assert (await api.export_file(path, ["bruno"]))["recipients"] == ["bruno"]
         with pytest.raises(Exception, match="not sealed to this device"):
             await api.import_file(path)
+        papers = str(tmp_path / f"{before}.documents")
+        written = (await api.export_documents(papers))["documents"]
+        taken = await api.import_documents(papers)
+        assert (taken["documents"], taken["taken"]) == (written, 0)
+        assert written > 1
+        with pytest.raises(Exception, match="cannot be read"):
+            await api.import_documents(str(tmp_path / "nothing"))
         with pytest.raises(Exception, match="no device is called 'nobody'"):
             await api.send("nobody", "x")
         told: list[Any] = []

@@ -172,6 +172,9 @@ async def test_half_a_line_is_forgotten(tmp_path: Path) -> None:
         ("export_file", {"path": "/x", "to": [1]}, "params"),
         ("export_file", {"path": "/x", "to": ["nobody"]}, "UnknownNameError"),
         ("import_file", {"path": 7}, "params"),
+        ("import_documents", {"path": 7}, "params"),
+        ("export_documents", {"path": "a\0b"}, "params"),
+        ("export_documents", {"path": "/nowhere/x"}, "StickError"),
     ],
 )
 async def test_a_wrong_request_is_answered_by_its_error(

@@ -312,7 +312,7 @@ async def test_others_see_who_was_ordered_and_who_has_proven(rig: Rig) -> None:
     order = documents.wipe_order(rig, ["anna", "bruno"], level=WipeLevel.ALL)
     proof = documents.erasure(rig, "bruno", issued_ms=at_ms)
     assert await gateway.membership.accept([order.raw, proof.raw]) == 2
-    (shown,) = order_log(gateway.membership.trust, gateway.membership.directory)
+    (shown,) = order_log(gateway.membership.trust)
     assert await Api(gateway).orders() == [shown]
     assert (shown["order"], shown["level"]) == (b"order-01".hex(), "all")
     assert shown["issued_ms"] == START_MS

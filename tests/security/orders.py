@@ -24,7 +24,6 @@ from protocol.authority import (
     build,
     decode_root_untrusted,
     document_signer,
-    root_signer,
 )
 from protocol.identity import DeviceClass, Role
 from protocol.ids import NodeId
@@ -91,21 +90,20 @@ def centre_of(town: Town) -> Centre:
     keys = [Ed25519PrivateKey.generate() for _ in range(_REVOKERS + _WIPERS)]
     revokers, wipers = keys[:_REVOKERS], keys[_REVOKERS:]
     with AuthorityHome.open(town.home("hq"), PASSPHRASE, system_runtime().entropy) as authority:
-        held, key = authority.state.root, authority._keys.read_ec("root")
+        held, signers = authority.state.root, authority._keys.root_signers()
     body = decode_root_untrusted(held.body)
     rules = {rule.cls: rule for rule in body.rules}
     rules[DocumentClass.REVOCATION] = SignerRule(DocumentClass.REVOCATION, 1, _raws(revokers))
     rules[DocumentClass.WIPE] = SignerRule(DocumentClass.WIPE, 2, _raws(wipers))
     return Centre(
-        _root(replace(body, rules=tuple(rules[cls] for cls in sorted(rules))), held, key),
+        _root(replace(body, rules=tuple(rules[cls] for cls in sorted(rules))), held, signers),
         tuple(map(document_signer, revokers)),
         tuple(map(document_signer, wipers)),
     )
 
 
-def _root(body: RootBody, held: SignedDocument, key: object) -> SignedDocument:
+def _root(body: RootBody, held: SignedDocument, signers: Sequence[Signer]) -> SignedDocument:
     at, now_ms = (held.epoch, held.version + 1), system_runtime().now_ms()
-    signers = [root_signer(key)]  # type: ignore[arg-type]
     return build(DocumentClass.ROOT, b"", at, now_ms, body.encode(), signers)
 
 

@@ -442,6 +442,7 @@ async def test_s25_a_revoked_device_gets_documents_and_nothing_else(knocking: To
         async with Peer.dialled(knocking, "mallory", node) as peer:
             await peer.send(FrameType.HELLO, peer.hello())
             await peer.expect(FrameType.HELLO)
+            await peer.send(FrameType.DOCUMENT_DIGESTS, messages.encode_digests({}))
             await peer.send(FrameType.DOCUMENT_VERSIONS, messages.encode_versions({}))
             await peer.send(FrameType.DOCUMENTS_END)
             await until(lambda: (FrameType.DOCUMENTS_END, b"") in peer.seen, SERVED_S_MAX)
@@ -450,6 +451,7 @@ async def test_s25_a_revoked_device_gets_documents_and_nothing_else(knocking: To
             kinds = [frame_type for frame_type, _payload in peer.seen]
             assert kinds.count(FrameType.DOCUMENT) == len(node.membership.versions)
             assert set(kinds) == {
+                FrameType.DOCUMENT_DIGESTS,
                 FrameType.DOCUMENT_VERSIONS,
                 FrameType.DOCUMENT,
                 FrameType.DOCUMENTS_END,

@@ -22,8 +22,20 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
 COMMANDS = {
-    *("authority", "bench", "cancel", "demo", "doctor", "dump", "enrol", "export", "import"),
-    *("inbox", "init", "message", "outbox", "peers", "run", "send", "status", "sync"),
+    *(
+        "authority",
+        "bench",
+        "cancel",
+        "demo",
+        "doctor",
+        "documents",
+        "dump",
+        "enrol",
+        "export",
+        "import",
+    ),
+    *("inbox", "init", "keys", "lock", "message", "outbox", "peers", "run", "send", "status"),
+    *("sync", "unlock"),
 }
 
 

@@ -1,0 +1,260 @@
+"""The documents of an authority's folder: root, rosters, and what cards and others have signed.
+
+Every function takes a state and returns another; nothing is saved here. The root is signed by the
+root's key, a roster by the roster key; documents of cards and of the mesh are taken in under the
+rules that every node applies. Source: wire-format 7, security 2.1, 2.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from meshnode.authority_cards import Card
+from meshnode.authority_keys import AuthorityError
+from meshnode.authority_state import AuthorityState, HandedCard
+from protocol.authority import (
+    DocumentClass,
+    Member,
+    RootBody,
+    RosterBody,
+    SignedDocument,
+    Signer,
+    SignerRule,
+    Unit,
+    build,
+    decide,
+    decode_root_untrusted,
+    decode_roster_untrusted,
+    decode_untrusted,
+)
+from protocol.errors import DocumentError, EnrolmentError, IdentityError, RemoteProtocolError
+from protocol.limits import ANSWER_DOCUMENTS_MAX, MEMBERS_MAX, SIGNERS_MAX
+
+__all__ = [
+    "WIPE_CARDS",
+    "WIPE_SIGNERS",
+    "Pair",
+    "first_root",
+    "handed",
+    "held_rosters",
+    "roster_bodies",
+    "with_cards",
+    "with_rosters",
+    "with_taken",
+]
+
+WIPE_CARDS = 3
+"""Cards that an authority makes for wipe orders, each for another person."""
+WIPE_SIGNERS = 2
+"""So many of them sign an order that is obeyed."""
+
+Pair = tuple[bytes, bytes]
+"""Public keys of a hybrid signer: Ed25519 (or the DER of a root key) and ML-DSA-65."""
+
+_BY_CARDS = (DocumentClass.REVOCATION, DocumentClass.WIPE, DocumentClass.BEACON)
+
+
+# --- root --------------------------------------------------------------------------------------
+
+
+def first_root(
+    name: str,
+    anchor: bytes,
+    root: Pair,
+    roster: Pair,
+    cards: Sequence[Card],
+    signers: Sequence[Signer],
+    now_ms: int,
+) -> SignedDocument:
+    """Return the first root document of a network: who may sign what."""
+    body = RootBody(
+        network_name=name,
+        epoch=1,
+        root_keys=(root[0],),
+        anchors=(anchor,),
+        rules=(
+            SignerRule(DocumentClass.ROOT, 1, (), (root[1],)),
+            _rule(DocumentClass.ROSTER, [roster]),
+            *(_rule(cls, _pairs_of(cls, cards)) for cls in _BY_CARDS),
+        ),
+        is_classical_on_narrow=True,
+    )
+    return build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), signers)
+
+
+def _rule(cls: DocumentClass, pairs: Sequence[Pair]) -> SignerRule:
+    ordered = sorted(pairs)
+    threshold = WIPE_SIGNERS if cls is DocumentClass.WIPE else 1
+    return SignerRule(
+        cls, threshold, tuple(pair[0] for pair in ordered), tuple(pair[1] for pair in ordered)
+    )
+
+
+def _pairs_of(cls: DocumentClass, cards: Sequence[Card]) -> list[Pair]:
+    return [card.key(cls).public for card in cards if cls in card.kind.classes]
+
+
+def handed(card: Card) -> HandedCard:
+    """Return what the state remembers of a card."""
+    return HandedCard(
+        card.kind.value, card.number, card.holder, tuple(pair[0] for pair in card.public)
+    )
+
+
+def with_cards(
+    state: AuthorityState,
+    added: Sequence[Card],
+    dropped: Sequence[HandedCard],
+    signers: Sequence[Signer],
+    now_ms: int,
+) -> AuthorityState:
+    """Return the state with a new root document that names other cards.
+
+    Raises: AuthorityError if too few or too many signers would remain.
+    """
+    body, gone = state.root_body, {key for card in dropped for key in card.signers}
+    rules = []
+    for rule in body.rules:
+        pairs = [pair for pair in zip(rule.keys, rule.pq_keys, strict=False) if pair[0] not in gone]
+        pairs += _pairs_of(rule.cls, added)
+        if rule.cls not in _BY_CARDS:
+            rules.append(rule)
+            continue
+        if not rule.threshold <= len(pairs) <= SIGNERS_MAX:
+            raise AuthorityError(
+                f"{len(pairs)} cards of this kind would remain: {rule.threshold} to "
+                f"{SIGNERS_MAX} are needed"
+            )
+        rules.append(_rule(rule.cls, pairs))
+    root = replace(body, rules=tuple(rules))
+    document = build(
+        DocumentClass.ROOT,
+        b"",
+        (state.root.epoch, state.root.version + 1),
+        now_ms,
+        root.encode(),
+        signers,
+    )
+    decide(state.root, document, body)
+    cards = [card for card in state.cards if card not in dropped]
+    cards += [handed(card) for card in added]
+    return replace(
+        _without_strangers(state.with_document(document), root),
+        cards=tuple(sorted(cards, key=lambda card: (card.kind, card.number))),
+    )
+
+
+def _without_strangers(state: AuthorityState, root: RootBody) -> AuthorityState:
+    """Return the state without documents whose signers the root does not name any more."""
+    kept = []
+    for document in state.documents:
+        try:
+            decide(None, document, root)
+        except (DocumentError, RemoteProtocolError):
+            continue
+        kept.append(document)
+    return replace(state, documents=tuple(kept))
+
+
+# --- rosters -----------------------------------------------------------------------------------
+
+
+def with_rosters(
+    state: AuthorityState, signers: Callable[[], Sequence[Signer]], now_ms: int
+) -> AuthorityState:
+    """Return `state` with a new version of each roster that its members change.
+
+    `signers` reads the roster key, if a roster changes. Raises: EnrolmentError (`full`).
+    """
+    held = {each.scope: each for each in state.documents if each.cls is DocumentClass.ROSTER}
+    after, halves = state, list[Signer]()
+    for body in roster_bodies(state):
+        if len(body.members) > MEMBERS_MAX:
+            raise EnrolmentError("full", f"'{body.name}' has {MEMBERS_MAX} members already")
+        before, encoded = held.get(body.scope), body.encode()
+        if before is not None and before.body == encoded:
+            continue
+        halves = halves or list(signers())
+        version = (state.root.epoch, before.version + 1 if before is not None else 1)
+        after = after.with_document(
+            build(DocumentClass.ROSTER, body.scope, version, now_ms, encoded, halves)
+        )
+    if len(after.documents) > ANSWER_DOCUMENTS_MAX:
+        raise EnrolmentError("full", "this authority has as many squads as it can have")
+    return after
+
+
+def roster_bodies(state: AuthorityState) -> tuple[RosterBody, ...]:
+    """Return the rosters that `state.enrolees` make: the centre, then the squads by id.
+
+    A squad that lost its last member keeps an empty roster: else others would keep the old one.
+    """
+    names: dict[tuple[Unit, bytes], str] = {(Unit.CENTRE, b""): state.centre_name}
+    members: dict[tuple[Unit, bytes], list[Member]] = {}
+    for roster in held_rosters(state.documents):
+        names.setdefault((roster.unit, roster.unit_id), roster.name)
+    for enrolee in state.present:
+        for unit, unit_id, name in enrolee.units(state.zone):
+            names.setdefault((unit, unit_id), name)
+            members.setdefault((unit, unit_id), []).append(enrolee.member)
+    ordered = sorted(names, key=lambda each: (each[0] is Unit.SQUAD, each[1]))
+    return tuple(
+        RosterBody(
+            unit=unit,
+            zone=state.zone,
+            unit_id=unit_id,
+            name=names[unit, unit_id],
+            members=tuple(
+                sorted(members.get((unit, unit_id), ()), key=lambda each: each.public_key)
+            ),
+        )
+        for unit, unit_id in ordered
+    )
+
+
+def held_rosters(documents: Sequence[SignedDocument]) -> tuple[RosterBody, ...]:
+    """Return the rosters among `documents`: that of the centre first, then squads by id."""
+    rosters = [
+        decode_roster_untrusted(document.body)
+        for document in documents
+        if document.cls is DocumentClass.ROSTER
+    ]
+    return tuple(sorted(rosters, key=lambda each: (each.unit is Unit.SQUAD, each.unit_id)))
+
+
+# --- from elsewhere ----------------------------------------------------------------------------
+
+
+def with_taken(
+    state: AuthorityState, raws: Sequence[bytes]
+) -> tuple[AuthorityState, int, tuple[str, ...]]:
+    """Return the state with documents that others signed, how many took effect, and refusals.
+
+    A region takes no roots and rosters: it alone writes those. A refusal is the sentence of its
+    error. Raises: MalformedError, LimitExceededError for bytes that are no documents.
+    """
+    found = sorted((decode_untrusted(raw) for raw in raws), key=lambda each: each.cls)
+    own = (DocumentClass.ROOT, DocumentClass.ROSTER)
+    root, taken, refusals = state.root_body, 0, list[str]()
+    held = {(each.cls, each.scope): each for each in state.documents}
+    for document in found:
+        if document.cls in own and not state.is_unit:
+            continue
+        before = held.get((document.cls, document.scope))
+        try:
+            is_new = decide(before, document, root)
+        except (DocumentError, IdentityError, RemoteProtocolError) as error:
+            refusals.append(str(error))
+            continue
+        if not is_new:
+            continue
+        if before is None and len(held) >= ANSWER_DOCUMENTS_MAX:
+            refusals.append("this authority holds as many documents as it can")
+            continue
+        if document.cls is DocumentClass.ROOT:
+            root = decode_root_untrusted(document.body)
+        held[document.cls, document.scope] = document
+        taken += 1
+    ordered = sorted(held.values(), key=lambda each: (each.cls, each.scope))
+    return replace(state, documents=tuple(ordered)), taken, tuple(refusals)

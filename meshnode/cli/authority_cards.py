@@ -1,0 +1,169 @@
+"""`meshnode authority cards`, `card`, `add-operator`, `drop-operator`: who holds which card.
+
+Arguments and screens only; every rule is in `meshnode.authority_home`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshnode.cli.authority_places import AsJson, CardPassphraseFile, PassphraseFile, Yes, opened
+from meshnode.cli.language import say
+
+__all__ = ["register"]
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands under `meshnode authority`."""
+    parent.command()(cards)
+    parent.command()(card)
+    parent.command("add-operator")(add_operator)
+    parent.command("drop-operator")(drop_operator)
+
+
+def cards(
+    ctx: typer.Context,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the cards that may sign, and those that were not handed over yet."""
+    from meshnode.authority_cards import CardKind
+    from meshnode.cli.show import print_json, print_table
+    from meshnode.cli.texts import home_of
+
+    home = home_of(ctx)
+    with opened(ctx, passphrase_file) as (authority, _):
+        found = authority.state.cards
+    rows = []
+    for each in found:
+        label = f"{CardKind(each.kind).name.lower()}-{each.number}"
+        rows.append((label, each.holder, (home / "cards" / f"{label}.card").exists()))
+    if as_json:
+        print_json(
+            cards=[
+                {"card": label, "holder": holder, "is_handed_over": not is_here}
+                for label, holder, is_here in rows
+            ]
+        )
+        return
+    print_table(
+        (say("card"), say("holder"), say("where")),
+        [
+            (label, holder, say("still here") if is_here else say("handed over"))
+            for label, holder, is_here in rows
+        ],
+    )
+
+
+def card(
+    ctx: typer.Context,
+    label: Annotated[
+        str, typer.Argument(metavar="CARD", help="Which card, such as wipe-1 or operator-1.")
+    ],
+    holder: Annotated[str, typer.Option(help="Name of the person who gets it.")],
+    out: Annotated[Path, typer.Option(help="Write the card here, such as on the holder's stick.")],
+    card_passphrase_file: CardPassphraseFile = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a card over to its holder, who types a passphrase that nobody else knows.
+
+    The card is written to the holder's place and is here no more.
+    """
+    from meshnode.authority_home import AuthorityHome
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import card_passphrase, home_of, passphrase
+    from meshnode.runtime import system_runtime
+
+    runtime = system_runtime()
+    own = passphrase(passphrase_file, is_new=False)
+    new = card_passphrase(card_passphrase_file, label, is_new=True)
+    with AuthorityHome.open(home_of(ctx), own, runtime.entropy) as authority:
+        given = authority.hand_over(label, holder, out, (own, new), runtime.now_ms())
+    if as_json:
+        print_json(card=label, holder=given.holder, path=str(out))
+    else:
+        typer.echo(
+            say(
+                "The card {card} of {holder} is in {path}, and no longer here.",
+                card=label,
+                holder=given.holder,
+                path=out,
+            )
+        )
+
+
+def add_operator(
+    ctx: typer.Context,
+    holder: Annotated[str, typer.Argument(metavar="NAME", help="Name of the operator.")],
+    out: Annotated[Path, typer.Option(help="Write the card here.")],
+    card_passphrase_file: CardPassphraseFile = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a card for one more operator, and name it in a new root document.
+
+    Export the rosters afterwards to spread it. Invitations that are open end with the old root.
+    """
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import card_passphrase
+
+    new = card_passphrase(card_passphrase_file, holder, is_new=True)
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        given = authority.add_operator(holder, out, new, now_ms)
+        version = authority.state.root.version
+    if as_json:
+        print_json(
+            card=f"operator-{given.number}",
+            holder=given.holder,
+            path=str(out),
+            root_version=version,
+        )
+    else:
+        typer.echo(
+            say(
+                "The card operator-{number} of {holder} is in {path} (root version {version}).",
+                number=given.number,
+                holder=given.holder,
+                path=out,
+                version=version,
+            )
+        )
+
+
+def drop_operator(
+    ctx: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the card.")],
+    yes: Yes = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop believing an operator's card, such as one that was lost.
+
+    A new root document names it no longer. What it alone had revoked waits to be revoked again
+    with another card.
+    """
+    from meshnode.cli.show import print_json
+
+    if not yes and not typer.confirm(
+        say("Stop believing the card operator-{number}?", number=number), err=True
+    ):
+        raise typer.Abort
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        gone = authority.drop_operator(number, now_ms)
+        waiting = len(authority.state.drafts)
+    if as_json:
+        print_json(card=f"operator-{number}", holder=gone.holder, to_revoke=waiting)
+    else:
+        typer.echo(
+            say(
+                "The card operator-{number} of {holder} signs nothing any more. "
+                "Devices to revoke again: {count}.",
+                number=number,
+                holder=gone.holder,
+                count=waiting,
+            )
+        )
