@@ -8,21 +8,10 @@ Source: security 2.9, wire-format 7.9, 7.11.
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
-from meshnode.errors import KeystoreError
 from meshnode.files import erase, make_private_folder, sync_folder, write_private
 from protocol.canonical import Value, as_array, as_bytes, as_uint, decode_untrusted, encode
 from protocol.errors import MalformedError, RemoteProtocolError
@@ -34,33 +23,13 @@ from protocol.limits import (
     DOCUMENT_BYTES_MAX,
 )
 
-__all__ = ["LinkSecret", "Remnant", "RemnantFiles"]
+__all__ = ["Remnant", "RemnantFiles"]
 
 _VERSION: Final = 1
 _KNOCK_KEYS_MAX: Final = 64
 _PLACE_BYTES_MAX: Final = 256
 _PASSWORD_BYTES: Final = 64
 _TEXT: Final = "utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSecret:
-    """Where the link key of a home lies, and what opens it: the device alone."""
-
-    path: Path
-    """PKCS#8 in PEM."""
-    password: bytes = field(default=b"", repr=False)
-    """Opens it; empty where it lies open."""
-
-    def open(self) -> ed25519.Ed25519PrivateKey:
-        """Return the key. Raises: KeystoreError."""
-        try:
-            key = load_pem_private_key(self.path.read_bytes(), self.password or None)
-        except (OSError, ValueError, TypeError) as error:
-            raise KeystoreError("the link key is missing or damaged") from error
-        if not isinstance(key, ed25519.Ed25519PrivateKey):
-            raise KeystoreError("the link key is of another kind")
-        return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +144,12 @@ class RemnantFiles:
         """Link certificate and its issuers, PEM."""
         return self.folder / "link-chain.pem"
 
-    def write(self, remnant: Remnant, key: ed25519.Ed25519PrivateKey) -> None:
-        """Keep a remnant: the record comes last. Again is nothing new. Raises: OSError."""
+    def write(self, remnant: Remnant, link_key: bytes, link_chain: bytes) -> None:
+        """Keep a remnant with its key and chain in PEM, the record last. Raises: OSError."""
         make_private_folder(self.folder)
         sync_folder(self.home)
-        encryption = BestAvailableEncryption(remnant.password)
-        write_private(
-            self.link_key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-        )
-        write_private(self.link_chain, _pem(remnant.link_chain))
+        write_private(self.link_key, link_key)
+        write_private(self.link_chain, link_chain)
         write_private(self.record, remnant.encode())
 
     def read(self) -> Remnant | None:
@@ -200,7 +166,3 @@ class RemnantFiles:
         """
         for path in (self.record, self.link_key, self.link_chain):
             erase(path)
-
-
-def _pem(chain: Sequence[bytes]) -> bytes:
-    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in chain).encode()

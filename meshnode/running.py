@@ -20,7 +20,7 @@ from meshnode.control import connect, serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
-from meshnode.enrol import DeviceIdentity, badge_key, load_identity, open_keys
+from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
 from meshnode.errors import HomeBusyError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
@@ -32,7 +32,6 @@ from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.locking import AgentKeys, Guard, GuardParts, SecretCase
 from meshnode.node import Node, NodeIdentity, NodeParts, Surroundings, open_node
-from meshnode.remnant import LinkSecret
 from meshnode.remnant_home import run_remnant
 from meshnode.runtime import Runtime
 from meshnode.store import documents

@@ -24,12 +24,13 @@ from typing import Final
 
 import trio
 
+from meshnode.enrol import LinkSecret, chain_pem
 from meshnode.erasing import destroy_agent, destroy_device, is_agent_destroyed
 from meshnode.errors import KeystoreError
 from meshnode.links.level import Level
 from meshnode.locking import AgentKeys
 from meshnode.node import Node
-from meshnode.remnant import LinkSecret, Remnant, RemnantFiles
+from meshnode.remnant import Remnant, RemnantFiles
 from meshnode.store import keyring
 from meshnode.store.erasure import erase_agent_rows
 from meshnode.store.keyring import KeyPurpose
@@ -254,8 +255,9 @@ class Wiping:
             has_multicast=parts.ways.has_multicast,
             has_probe=parts.ways.has_probe,
         )
-        key = await self._runtime.run_blocking(parts.link.open)
-        await self._runtime.run_blocking(RemnantFiles(parts.home).write, remnant, key)
+        key = await self._runtime.run_blocking(parts.link.rewrapped, remnant.password)
+        chain = chain_pem(parts.link_chain)
+        await self._runtime.run_blocking(RemnantFiles(parts.home).write, remnant, key, chain)
 
     def _listen(self) -> tuple[str, ...]:
         """Return where the device listens: at the very ports that others know by now."""

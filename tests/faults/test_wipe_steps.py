@@ -14,13 +14,13 @@ import trio
 from sqlalchemy import Engine, event
 
 from meshnode.api import Api
-from meshnode.enrol import badge_key
+from meshnode.enrol import LinkSecret, badge_key
 from meshnode.erasing import HomeState, finish, state_of
 from meshnode.errors import WipedError
 from meshnode.events import Events
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
-from meshnode.remnant import LinkSecret, Remnant, RemnantFiles
+from meshnode.remnant import Remnant, RemnantFiles
 from meshnode.running import open_home
 from meshnode.runtime import system_runtime
 from meshnode.store import keyring

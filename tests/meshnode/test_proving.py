@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from meshnode.enrol import LinkSecret, chain_pem
 from meshnode.links.base import Address
 from meshnode.links.contacts import Hint
 from meshnode.metrics import Metrics
 from meshnode.proving import Prover
-from meshnode.remnant import LinkSecret, Remnant, RemnantFiles
+from meshnode.remnant import Remnant, RemnantFiles
 from protocol.errors import RemoteProtocolError
 from protocol.guards import REMNANT_PLACES_MAX, WIPE_CARRY_MS
 from protocol.identity import binding_message
@@ -227,8 +228,10 @@ async def test_the_record_is_read_as_it_was_written(rig: Rig, tmp_path: Path) ->
 
 async def test_the_files_open_again(rig: Rig, tmp_path: Path) -> None:
     remnant, files = remnant_of(rig), RemnantFiles(tmp_path)
-    files.write(remnant, rig[WIPED].device.keys.link)
-    files.write(remnant, rig[WIPED].device.keys.link)
+    own = rig[WIPED].device.write_link_files(tmp_path)
+    key = LinkSecret(own.key, b"").rewrapped(remnant.password)
+    for _ in range(2):
+        files.write(remnant, key, chain_pem(remnant.link_chain))
     assert files.read() == remnant
     opened = LinkSecret(files.link_key, remnant.password).open()
     assert opened.private_bytes_raw() == rig[WIPED].device.keys.link.private_bytes_raw()

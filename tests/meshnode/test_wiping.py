@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 import trio
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 from trio.testing import MockClock
 
 from meshnode.api import Api
+from meshnode.enrol import LinkSecret
 from meshnode.erasing import HomeState, finish, state_of
 from meshnode.errors import WipedError
 from meshnode.files import write_private
-from meshnode.links.tls import TLSFiles
 from meshnode.order_log import order_log
-from meshnode.remnant import LinkSecret, RemnantFiles
+from meshnode.remnant import RemnantFiles
 from meshnode.supervisor import keep_running
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import Tier
@@ -45,8 +50,6 @@ class Phone:
     """The node."""
     home: Path
     """Holds its keys."""
-    files: TLSFiles
-    """Its link key."""
     tracer: Tracer
     """What all nodes traced."""
     wiping: Wiping
@@ -84,15 +87,16 @@ def phone_of(rig: Rig, name: str, folder: Path, ways: Ways | None = None) -> Pho
     """Give a node of the rig a home with keys, and let it watch for orders."""
     member, home = rig[name], folder / name
     make(home)
-    files = member.device.write_link_files(folder)
-    write_private(home / "keys" / "link.pem", files.key.read_bytes())
-    phone = Phone(member, home, files, rig.tracer, wiping=None)  # type: ignore[arg-type]
+    encryption = BestAvailableEncryption(b"password")
+    key = member.device.keys.link.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    write_private(home / "keys" / "link.pem", key)
+    phone = Phone(member, home, rig.tracer, wiping=None)  # type: ignore[arg-type]
     phone.wiping = Wiping(
         WipeParts(
             home,
             member.node,
             member.device.link_chain,
-            LinkSecret(files.key),
+            LinkSecret(home / "keys" / "link.pem", b"password"),
             ways or Ways(),
             phone,  # type: ignore[arg-type]
         )
@@ -222,7 +226,7 @@ async def test_a_proof_that_cannot_be_made_stops_nothing(
     rig: Rig, tmp_path: Path, level: WipeLevel
 ) -> None:
     phone = phone_of(rig, "anna", tmp_path)
-    phone.files.key.write_text("no key")
+    (phone.home / "keys" / "link.pem").write_text("no key")
     await ordered(rig, "anna", level=level)
     await phone.wiping.obey()
     assert phone.steps[:2] == ["wipe_ordered", "wipe_unproven"]
