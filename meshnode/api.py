@@ -29,6 +29,7 @@ from meshnode.locking import Guard, SecretCase
 from meshnode.node import Node
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
+from meshnode.positions import Place
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers
 from meshnode.store.keyring import KeyPurpose
@@ -101,6 +102,59 @@ class Api:
         """End an outgoing message; False if it had ended. Raises: SendError, StoreError."""
         record = await self._find(message)
         return await self._node.outbox.cancel(record.key)
+
+    # --- shifts -----------------------------------------------------------------------------
+
+    async def shift_open(self, hours: int = 12) -> Json:
+        """Open the shift of this device's agent. Raises: SendError, StoreError."""
+        node = self._node
+        await node.relay.announce(await node.positions.open_shift(hours), None)
+        node.housekeeping.wake.set()
+        return await self.shift()
+
+    async def shift_close(self) -> Json:
+        """End the open shift; its positions are erased. Raises: SendError, StoreError."""
+        await self._node.relay.announce(await self._node.positions.close_shift(), None)
+        return await self.shift()
+
+    async def shift(self) -> Json:
+        """Return the open shift of this device's agent, and who of its squads has one."""
+        found = await self._node.positions.current()
+        others = await self._node.positions.on_shift()
+        return {
+            "is_open": found is not None,
+            "opened_ms": 0 if found is None else found.shift.opened_ms,
+            "ends_ms": 0 if found is None else found.shift.ends_ms,
+            "on_shift": [
+                {
+                    **self._who(node),
+                    "to": self._node.membership.directory.describe(scope),
+                    "opened_ms": shift.opened_ms,
+                    "ends_ms": shift.ends_ms,
+                }
+                for node, scope, shift in others
+            ],
+        }
+
+    async def position(self, latitude: float, longitude: float, *, accuracy_m: float = 0.0) -> Json:
+        """Tell the squads of the open shift where this device is. Raises: SendError, StoreError."""
+        place = Place(latitude, longitude, accuracy_m)
+        await self._node.relay.announce(await self._node.positions.report(place), None)
+        return {"latitude": latitude, "longitude": longitude, "accuracy_m": accuracy_m}
+
+    async def positions(self) -> list[Json]:
+        """Return the newest position of everybody that is kept here, the newest first."""
+        return [
+            {
+                **self._who(record.author),
+                "to": self._describe(record.scope),
+                "taken_ms": record.taken_ms,
+                "latitude": payload.latitude_e7 / 10_000_000,
+                "longitude": payload.longitude_e7 / 10_000_000,
+                "accuracy_m": payload.accuracy_dm / 10,
+            }
+            for record, payload in await self._node.positions.newest()
+        ]
 
     # --- reading ----------------------------------------------------------------------------
 

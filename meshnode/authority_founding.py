@@ -38,10 +38,10 @@ from protocol.delegation import (
     decode_unit_request_untrusted,
 )
 from protocol.documents import decode_name
-from protocol.enrolment import Secrets
 from protocol.envelope import HpkeSealer, decode_prekey_secret, encode_prekey_secret
 from protocol.errors import EnrolmentError, MalformedError
 from protocol.issuing import make_regional, make_root, public_key_der
+from protocol.network_keys import KEY_BYTES, Secrets, epoch_at
 
 __all__ = ["Network", "accept_grant", "found_region", "load_unit_request", "request_unit"]
 
@@ -138,10 +138,11 @@ def _first_state(
         [root_signer(root.key), pq_signer(root_pq)],
         now_ms,
     )
+    week = epoch_at(now_ms)
     state = AuthorityState(
         zone=network.zone,
         centre_name=network.centre_name,
-        secrets=Secrets(network_key=entropy(16), sos_key=entropy(32)),
+        secrets=Secrets(entropy(16), entropy(KEY_BYTES), week, entropy(KEY_BYTES), week),
         anchor=root.certificate,
         badge_issuer=regional.badge_issuer,
         link_issuer=regional.link_issuer,

@@ -55,6 +55,7 @@ from protocol.errors import (
 )
 from protocol.identity import DeviceClass, Role
 from protocol.issuing import RegionalAuthority, UnitAuthority, read_request_untrusted
+from protocol.network_keys import WeeklyKey
 from protocol.orders import Revocation
 
 __all__ = ["AuthorityError", "AuthorityHome", "Examined", "Network"]
@@ -203,6 +204,14 @@ class AuthorityHome:
             raise EnrolmentError("used", "the device of this request was removed since")
         prekey = read_prekey_untrusted(request.prekey, key, self.state.zone)
         return answer_to(self.state, entry, enrolee, prekey, now_ms)
+
+    def take_keys(self, found: Sequence[WeeklyKey], now_ms: int) -> bool:
+        """Hand out this week's keys from now on, if they are among `found`; False if they were."""
+        after = self.state.with_weekly(found, now_ms)
+        is_news = after.secrets != self.state.secrets
+        if is_news:
+            self._save(after.with_note(now_ms, "keys", str(after.secrets.knock_epoch)))
+        return is_news
 
     # --- members ---------------------------------------------------------------------------
 

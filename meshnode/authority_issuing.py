@@ -198,7 +198,7 @@ def answer_to(
     """Return the answer to a granted request, with every document that is in force here."""
     invitation, sealer = entry.invitation, HpkeSealer()
     is_relay = invitation.role is Role.RELAY
-    secrets = replace(state.secrets, sos_key=b"") if is_relay else state.secrets
+    secrets = state.secrets.for_relay() if is_relay else state.secrets
     chains = (
         (entry.badge, state.badge_issuer, *state.above[:1]),
         (entry.link, state.link_issuer, *state.above[1:]),

@@ -19,7 +19,7 @@ from protocol.armour import TextForm, armour
 from protocol.authority import Member, decode_untrusted
 from protocol.canonical import Value, as_array, as_bytes, as_text, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
-from protocol.enrolment import Secrets, decode_invitation_untrusted
+from protocol.enrolment import decode_invitation_untrusted
 from protocol.identity import decode_device_class, decode_role
 from protocol.limits import (
     ANSWER_DOCUMENTS_MAX,
@@ -33,6 +33,7 @@ from protocol.limits import (
     SIGNERS_MAX,
     SQUADS_PER_BADGE_MAX,
 )
+from protocol.network_keys import read_secrets
 from protocol.orders import Revocation
 
 __all__ = ["decode_state", "encode_state"]
@@ -51,7 +52,7 @@ def encode_state(state: AuthorityState) -> bytes:
             2,
             state.zone,
             state.centre_name.encode(),
-            [state.secrets.network_key, state.secrets.sos_key],
+            state.secrets.record(),
             [state.anchor, state.badge_issuer, state.link_issuer],
             [document.raw for document in state.documents],
             [_invitation_record(each) for each in state.invitations],
@@ -99,7 +100,6 @@ def decode_state(raw: bytes) -> AuthorityState:
     """Read what `encode_state` wrote. Raises: MalformedError, LimitExceededError."""
     record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 13)
     as_uint(record[0], "version of the state", 2, 2)
-    keys = as_array(record[3], "network keys", 2)
     certificates = as_array(record[4], "certificates", 3)
     anchor, badge_issuer, link_issuer = (
         as_bytes(der, "certificate", CERTIFICATE_BYTES_MAX, 1) for der in certificates
@@ -110,7 +110,7 @@ def decode_state(raw: bytes) -> AuthorityState:
     return AuthorityState(
         zone=as_uint(record[1], "zone", 65_535, 1),
         centre_name=as_text(record[2], "name of the centre", NAME_BYTES_MAX),
-        secrets=Secrets(as_bytes(keys[0], "network key", 16), as_bytes(keys[1], "SOS key", 32)),
+        secrets=read_secrets(record[3]),
         anchor=anchor,
         badge_issuer=badge_issuer,
         link_issuer=link_issuer,

@@ -7,12 +7,14 @@ step changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from protocol.authority import Member, RootBody, SignedDocument, Unit, decode_root_untrusted
-from protocol.enrolment import Invitation, Secrets
+from protocol.enrolment import Invitation
 from protocol.identity import Role
 from protocol.ids import NodeId, SquadId, squad_id_of
+from protocol.network_keys import KeyPurpose, Secrets, WeeklyKey, in_use
 from protocol.orders import Revocation
 
 __all__ = [
@@ -214,3 +216,27 @@ class AuthorityState:
                 changed if each.invitation.token == token else each for each in self.invitations
             ),
         )
+
+    def with_weekly(self, found: Sequence[WeeklyKey], now_ms: int) -> AuthorityState:
+        """Return the state that hands out the keys of this week, if they are among `found`.
+
+        Operators' nodes alone make new keys: a second source would give a device keys that nobody
+        else has.
+        """
+        knock = _in_use((*self.secrets.weekly, *found), KeyPurpose.KNOCK, now_ms)
+        sos = _in_use((*self.secrets.weekly, *found), KeyPurpose.ZONE_SOS, now_ms)
+        secrets = replace(
+            self.secrets,
+            sos_key=sos.key,
+            sos_epoch=sos.epoch,
+            knock_key=knock.key,
+            knock_epoch=knock.epoch,
+        )
+        return replace(self, secrets=secrets)
+
+
+def _in_use(found: Sequence[WeeklyKey], purpose: KeyPurpose, now_ms: int) -> WeeklyKey:
+    by_id = {each.key_id: each for each in found if each.purpose is purpose}
+    key_id = in_use(by_id, now_ms)
+    assert key_id is not None, "an authority has a key of each purpose from its beginning"
+    return by_id[key_id]

@@ -42,6 +42,7 @@ from protocol.limits import (
     Kind,
 )
 from protocol.receipts import KeyRequest
+from protocol.shifts import Shift, position_subject, split_subject
 
 __all__ = ["ChainKeeper", "MessageKey"]
 
@@ -79,8 +80,29 @@ class ChainKeeper:
 
     def key_for(self, tx: Transaction, scope: Scope) -> MessageKey:
         """Return the key of the next message to a group. Raises: StoreFullError."""
-        readers = self._membership.directory.recipients(scope, self._author.node)
-        record = self._chain_for(tx, scope, readers)
+        return self._key_for(tx, scope.encode(), self._runtime.now_ms() + CHAIN_LIFE_MS)
+
+    def position_key_for(self, tx: Transaction, scope: Scope, shift: Shift) -> MessageKey:
+        """Return the key of the next position to a squad in a shift. Raises: StoreFullError."""
+        return self._key_for(tx, position_subject(scope, shift.shift_id), shift.ends_ms)
+
+    def start_positions(self, tx: Transaction, scope: Scope, shift: Shift) -> list[Checked]:
+        """Begin a shift: hand out a chain for its positions, and let a new one serve the rest.
+
+        Returns the bundles of keys. Raises: StoreFullError.
+        """
+        old = keyring.open_chain(tx.connection, scope.encode(), self._runtime.now_ms())
+        if old is not None:
+            keyring.close_chain(tx, old.chain.chain_id)
+        subject = position_subject(scope, shift.shift_id)
+        readers = self._membership.directory.chain_readers(subject, self._author.node)
+        record = self._chain_for(tx, subject, readers, shift.ends_ms)
+        keyring.owe(tx, record.chain.chain_id, readers, record.chain.index)
+        return self._give_owed(tx, record)
+
+    def _key_for(self, tx: Transaction, subject: bytes, ends_ms: int) -> MessageKey:
+        readers = self._membership.directory.chain_readers(subject, self._author.node)
+        record = self._chain_for(tx, subject, readers, ends_ms)
         chain_id = record.chain.chain_id
         keyring.owe(tx, chain_id, readers, record.chain.index)
         advanced, index, key = next_key(record.chain)
@@ -88,19 +110,18 @@ class ChainKeeper:
         return MessageKey(chain_id, index, key, tuple(self._give_owed(tx, record)))
 
     def _chain_for(
-        self, tx: Transaction, scope: Scope, readers: Collection[NodeId]
+        self, tx: Transaction, subject: bytes, readers: Collection[NodeId], ends_ms: int
     ) -> SendingChainRecord:
         now_ms = self._runtime.now_ms()
-        record = keyring.open_chain(tx.connection, scope.encode(), now_ms)
+        record = keyring.open_chain(tx.connection, subject, now_ms)
         if record is not None:
             left = keyring.readers(tx.connection, record.chain.chain_id).keys() - set(readers)
             if not left:
                 return record
             keyring.close_chain(tx, record.chain.chain_id)
         chain = new_chain(self._runtime.entropy(32))
-        ends_ms = now_ms + CHAIN_LIFE_MS
-        keyring.start_chain(tx, chain, scope.encode(), now_ms, ends_ms)
-        return SendingChainRecord(chain, scope.encode(), now_ms, ends_ms, is_closed=False)
+        keyring.start_chain(tx, chain, subject, now_ms, ends_ms)
+        return SendingChainRecord(chain, subject, now_ms, ends_ms, is_closed=False)
 
     # --- handing out ------------------------------------------------------------------------
 
@@ -116,14 +137,19 @@ class ChainKeeper:
     def _give_owed(self, tx: Transaction, record: SendingChainRecord) -> list[Checked]:
         """Give the chain to all who are owed it and have a prekey here."""
         owed = keyring.owed(tx.connection, record.chain.chain_id)
-        if not owed:
+        if not owed or self._is_over(record):
             return []
-        scope = Scope.decode_untrusted(record.scope)
-        members = self._membership.directory.recipients(scope, self._author.node)
+        scope, _shift_id = split_subject(record.scope)
+        members = self._membership.directory.chain_readers(record.scope, self._author.node)
         still = {node: index for node, index in owed.items() if node in members}
         return [
             self._give(tx, record, scope, prekeys, still) for prekeys in self._groups(tx, still)
         ]
+
+    def _is_over(self, record: SendingChainRecord) -> bool:
+        """True for a chain of positions whose shift has ended: nobody gets its keys any more."""
+        _scope, shift_id = split_subject(record.scope)
+        return bool(shift_id) and record.ends_ms <= self._runtime.now_ms()
 
     def _groups(
         self, tx: Transaction, owed: Mapping[NodeId, int]
@@ -162,6 +188,10 @@ class ChainKeeper:
                 self._author.node, chain_id, indices[node], record.scope, seed
             )
         ends_ms = min(prekey.ends_ms for prekey in prekeys.values())
+        _scope, shift_id = split_subject(record.scope)
+        if shift_id:
+            # No longer than the last position: whoever seizes a device later finds no keys.
+            ends_ms = min(ends_ms, record.ends_ms + 1000 * KINDS[Kind.POSITION].lifetime_s)
         lifetime_s = min(KINDS[Kind.CHAIN_KEYS].lifetime_s, (ends_ms - now_ms) // 1000)
 
         def body(header: Header) -> bytes:
@@ -179,7 +209,7 @@ class ChainKeeper:
             ]
             return encode_slots(slots)
 
-        draft = Draft(Kind.CHAIN_KEYS, Suite.HYBRID, scope, lifetime_s=lifetime_s)
+        draft = Draft(Kind.CHAIN_KEYS, Suite.HYBRID, scope, shift_id, lifetime_s=lifetime_s)
         made = self._author.make(tx, draft, body)
         keyring.note_given(tx, chain_id, list(prekeys), now_ms)
         self._metrics.count("keys_given", len(prekeys))
@@ -195,10 +225,9 @@ class ChainKeeper:
         made: list[Checked] = []
         for chain_id in request.chains:
             record = keyring.sending_chain(tx.connection, chain_id)
-            if record is None:
+            if record is None or self._is_over(record):
                 continue
-            scope = Scope.decode_untrusted(record.scope)
-            if asker in self._membership.directory.recipients(scope, self._author.node):
+            if asker in self._membership.directory.chain_readers(record.scope, self._author.node):
                 made += self._give_again(tx, record, asker)
             else:
                 self._metrics.count("key_requests_refused")

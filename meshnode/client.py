@@ -61,6 +61,26 @@ class NodeApi(Protocol):
         """See `Api.message`."""
         ...
 
+    async def shift_open(self, hours: int = 12) -> Json:
+        """See `Api.shift_open`."""
+        ...
+
+    async def shift_close(self) -> Json:
+        """See `Api.shift_close`."""
+        ...
+
+    async def shift(self) -> Json:
+        """See `Api.shift`."""
+        ...
+
+    async def position(self, latitude: float, longitude: float, *, accuracy_m: float = 0.0) -> Json:
+        """See `Api.position`."""
+        ...
+
+    async def positions(self) -> list[Json]:
+        """See `Api.positions`."""
+        ...
+
     async def peers(self) -> list[Json]:
         """See `Api.peers`."""
         ...
@@ -179,6 +199,33 @@ class RemoteApi:
     async def message(self, message: str) -> Json:
         """See `Api.message`."""
         found: Json = await self._call("message", message=message)
+        return found
+
+    async def shift_open(self, hours: int = 12) -> Json:
+        """See `Api.shift_open`."""
+        found: Json = await self._call("shift_open", hours=hours)
+        return found
+
+    async def shift_close(self) -> Json:
+        """See `Api.shift_close`."""
+        found: Json = await self._call("shift_close")
+        return found
+
+    async def shift(self) -> Json:
+        """See `Api.shift`."""
+        found: Json = await self._call("shift")
+        return found
+
+    async def position(self, latitude: float, longitude: float, *, accuracy_m: float = 0.0) -> Json:
+        """See `Api.position`."""
+        found: Json = await self._call(
+            "position", latitude=latitude, longitude=longitude, accuracy_m=accuracy_m
+        )
+        return found
+
+    async def positions(self) -> list[Json]:
+        """See `Api.positions`."""
+        found: list[Json] = await self._call("positions")
         return found
 
     async def peers(self) -> list[Json]:

@@ -42,7 +42,12 @@ _METHODS: Final = frozenset(
         "orders",
         "outgoing",
         "peers",
+        "position",
+        "positions",
         "send",
+        "shift",
+        "shift_close",
+        "shift_open",
         "status",
         "sync",
         "unlock",
@@ -257,12 +262,17 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_nothing(_value: object) -> bool:
     return False
 
 
 _TYPES: Final[dict[str, Callable[[object], bool]]] = {
     "bool": lambda value: isinstance(value, bool),
+    "float": _is_number,
     "int": _is_whole,
     "int | None": lambda value: value is None or _is_whole(value),
     "str": _is_text,

@@ -19,12 +19,15 @@ from meshnode.inbox import Inbox, InboxParts
 from meshnode.key_requests import KeyRequests
 from meshnode.links.level import Level
 from meshnode.membership import Membership
+from meshnode.network_keys import KeyRenewal
 from meshnode.opening import Opener
 from meshnode.outbox import Outbox
+from meshnode.positions import Positions
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
 from protocol.envelope import Sealer
@@ -61,6 +64,8 @@ class Carrier:
     """Who is who; it knows who watches, and the counters."""
     relay: Relay
     """Carries what is made here."""
+    ends: ShiftEnds
+    """Erases what hangs on shifts that are over."""
 
 
 class Desk:
@@ -83,6 +88,10 @@ class Desk:
         self.outbox = Outbox(
             author, store, runtime, membership, keeper, parts.sealer, relay, membership.events
         )
+        self.positions = Positions(
+            author, store, runtime, membership, keeper, carrier.ends, metrics
+        )
+        self.renewal = KeyRenewal(author, store, runtime, membership, keeper, parts.sealer, metrics)
         self.receipting = Receipting(author, store, membership, relay, metrics)
         self.inbox = Inbox(
             InboxParts(
@@ -93,6 +102,9 @@ class Desk:
                     carrier.node, carrier.zone, parts.sealer, lambda: membership.directory
                 ),
                 keeper=keeper,
+                positions=self.positions,
+                ends=carrier.ends,
+                renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),
                 relay=relay,
                 events=membership.events,
@@ -109,8 +121,12 @@ class Desk:
         return self._pen
 
     async def look(self) -> None:
-        """Renew the prekey if it is a day old. Raises: StoreError, LockedError."""
+        """Renew the prekey if it is a day old, and weekly keys whose turn it is.
+
+        Raises: StoreError, LockedError.
+        """
         await self._relay.announce(await self._prekeys.renew(), None)
+        await self._relay.announce(await self.renewal.renew(), None)
 
     async def settle(self) -> None:
         """Do once what the rooms do all the time. Raises: StoreError, LockedError."""

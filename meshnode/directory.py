@@ -17,6 +17,7 @@ from protocol.errors import MalformedError, MeshError
 from protocol.identity import DeviceClass, Role
 from protocol.ids import NodeId, SquadId, parse_node_id_untrusted, print_node_id
 from protocol.orders import Revocation
+from protocol.shifts import split_subject
 
 __all__ = ["Directory", "DirectoryEntry", "Guest", "UnknownNameError"]
 
@@ -214,6 +215,16 @@ class Directory:
             )
             return found - {author} - self.revoked.keys()
         return self._readers.get(_roster_scope(scope), frozenset()) - {author}
+
+    def position_readers(self, scope: Scope, author: NodeId) -> frozenset[NodeId]:
+        """Return who may read positions for a squad: its readers and the zone's centre."""
+        centre = Scope.for_codt(scope.zone)
+        return self.recipients(scope, author) | self.recipients(centre, author)
+
+    def chain_readers(self, subject: bytes, author: NodeId) -> frozenset[NodeId]:
+        """Return who may have the keys of a chain. Raises: MalformedError. Source: 4.7."""
+        scope, shift_id = split_subject(subject)
+        return (self.position_readers if shift_id else self.recipients)(scope, author)
 
     def is_recipient(self, node: NodeId, scope: Scope, author: NodeId) -> bool:
         """Return whether `node` is among `recipients(scope, author)`, without listing them."""

@@ -21,6 +21,7 @@ from meshnode.enrol import (
     first_prekey,
     make_keys,
     make_request,
+    open_keys,
     refuse_enrolled,
 )
 from meshnode.home import Home, locked
@@ -28,7 +29,7 @@ from meshnode.membership import record_of_document
 from meshnode.reception import record_of
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
-from meshnode.store import documents, keyring
+from meshnode.store import documents, keyring, network_keys
 from meshnode.store.engine import Store, Transaction, open_store
 from meshnode.store.keyring import KeyPurpose
 from meshnode.vault import wrapping
@@ -38,12 +39,13 @@ from meshnode.vault.wrapping import AgentCost
 from protocol import bundle as bundles
 from protocol.bundle import Bundle
 from protocol.enrolment import Enrolled, Invitation
-from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted, sos_key_id
+from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted
 from protocol.errors import EnrolmentError
 from protocol.identity import DeviceClass
 from protocol.ids import short_id
+from protocol.network_keys import OLD_EPOCHS_MAX, WeeklyKey
 
-__all__ = ["complete", "request_for", "save_enrolled"]
+__all__ = ["complete", "request_for", "save_enrolled", "weekly_keys_of"]
 
 
 _CARRIED = frozenset({DeviceClass.PHONE, DeviceClass.TABLET})
@@ -127,12 +129,30 @@ async def complete(
     return accepted
 
 
+async def weekly_keys_of(home: Path, runtime: Runtime, secret: str | None) -> list[WeeklyKey]:
+    """Return the weekly keys that the node in `home` holds; it must not be running.
+
+    Raises: HomeError, EnrolmentError, KeystoreError, StoreError.
+    """
+    place, keys = Home(home), open_keys(home, runtime)
+    with locked(place):
+        vault = keys.open_vault()
+        if vault.is_locked:
+            vault.unlock(await runtime.run_blocking(keys.agent_master, secret or ""))
+        async with open_store(place.store, runtime, vault=vault) as store:
+            return await store.read(
+                lambda conn: [
+                    each for purpose in OLD_EPOCHS_MAX for each in network_keys.held(conn, purpose)
+                ]
+            )
+
+
 async def save_enrolled(
     store: Store, enrolled: Enrolled, first: FirstPrekey, runtime: Runtime
 ) -> None:
     """Save documents, keys and prekeys of an answer in one transaction. Raises: StoreError."""
     now_ms = runtime.now_ms()
-    network_key, sos_key = enrolled.secrets.network_key, enrolled.secrets.sos_key
+    network_key = enrolled.secrets.network_key
     own = bundles.decode_untrusted(first.container)
     others = [bundles.decode_untrusted(raw) for raw in enrolled.prekeys]
 
@@ -140,9 +160,8 @@ async def save_enrolled(
         for document in enrolled.documents:
             documents.put(tx, record_of_document(document, now_ms))
         keyring.put_network_key(tx, KeyPurpose.NETWORK, b"", network_key, now_ms)
-        if sos_key:
-            key_id = sos_key_id(sos_key)
-            keyring.put_network_key(tx, KeyPurpose.ZONE_SOS, key_id, sos_key, now_ms)
+        for each in enrolled.secrets.weekly:
+            keyring.put_network_key(tx, each.purpose, each.key_id, each.key, now_ms)
         keyring.put_own_prekey(tx, first.secret, decode_prekey_untrusted(own.body))
         for prekey in others:
             keyring.put_peer_prekey(tx, prekey.header.author, decode_prekey_untrusted(prekey.body))

@@ -41,6 +41,11 @@ class Home:
         return self.folder / "lock"
 
     @property
+    def knocks(self) -> Path:
+        """Which knocks were let through: none opens a second time, after a restart either."""
+        return self.folder / "knocks"
+
+    @property
     def lease(self) -> Path:
         """What time it is at least, for the lease."""
         return self.folder / "lease"

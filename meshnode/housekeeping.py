@@ -16,7 +16,8 @@ from meshnode.links.level import Level
 from meshnode.metrics import Metrics
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import bundles, keyring, messages, retention
+from meshnode.shift_ends import ShiftEnds
+from meshnode.store import bundles, keyring, messages, network_keys, retention
 from meshnode.store.engine import Store, Transaction
 from protocol.limits import HOUSEKEEPING_MS_MAX
 
@@ -35,12 +36,14 @@ class Housekeeping:
         store: Store,
         runtime: Runtime,
         relay: Relay,
+        ends: ShiftEnds,
         events: Events,
         metrics: Metrics,
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._relay = relay
+        self._ends = ends
         self._events = events
         self._metrics = metrics
         self.wake = Level()
@@ -50,6 +53,7 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Look after the store until cancelled. Raises: StoreError."""
+        await self._ends.empty_log(is_start=True)
         while True:
             await self.look()
             with trio.move_on_after(await self._wait_ms() / 1000):
@@ -64,6 +68,7 @@ class Housekeeping:
         now_ms = self._runtime.now_ms()
         while await self._tidy(now_ms):
             pass
+        await self._ends.empty_log()
 
     async def _tidy(self, now_ms: int) -> bool:
         """Let go of what is over, at most a slice of each kind; True if there may be more.
@@ -76,6 +81,8 @@ class Housekeeping:
             gone = len(retention.expire(tx, now_ms, _SLICE))
             retention.prune(tx, now_ms)
             keyring.erase_ended(tx, now_ms)
+            network_keys.erase_old(tx, now_ms)
+            self._ends.tidy(tx, now_ms)
             return over, gone
 
         over, gone = await self._store.write(tidy)
@@ -87,8 +94,9 @@ class Housekeeping:
 
     async def _wait_ms(self) -> int:
         now_ms = self._runtime.now_ms()
-        next_ms = await self._store.read(
+        next_ms: tuple[int | None, ...] = await self._store.read(
             lambda conn: (bundles.expires_next(conn), messages.expires_next(conn))
         )
+        next_ms = (*next_ms, await self._ends.ends_next())
         waits = [each - now_ms for each in next_ms if each is not None]
         return max(_WAIT_MS_MIN, min([*waits, HOUSEKEEPING_MS_MAX]))

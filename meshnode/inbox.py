@@ -21,10 +21,13 @@ from meshnode.key_requests import KeyRequests
 from meshnode.links.level import Level
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
+from meshnode.network_keys import KeyRenewal
 from meshnode.opening import Opened, Opener, Waits
+from meshnode.positions import Positions
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.shift_ends import ShiftEnds
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, keyring, messages
 from meshnode.store.engine import Store, Transaction
@@ -37,8 +40,9 @@ from protocol.envelope import check_prekey, decode_prekey_untrusted
 from protocol.errors import EnvelopeError, IdentityError, MalformedError, RemoteProtocolError
 from protocol.ids import BundleId, ShortId
 from protocol.limits import CLOCK_DRIFT_MS_MAX, OPEN_BATCH_MAX, RECEIVING_CHAIN_KEEP_MS, Kind
-from protocol.payloads import Sos
+from protocol.payloads import Sos, Text
 from protocol.receipts import decode_key_request_untrusted
+from protocol.shifts import split_subject
 
 __all__ = ["Inbox", "InboxParts"]
 
@@ -61,6 +65,12 @@ class InboxParts:
     """The room with the keys."""
     keeper: ChainKeeper
     """Gives our own chains to those who ask."""
+    positions: Positions
+    """Keeps where others are while their shift lasts."""
+    ends: ShiftEnds
+    """Erases what hangs on shifts that are over."""
+    renewal: KeyRenewal
+    """Takes the weekly keys of the network."""
     requests: KeyRequests
     """Asks authors for keys that are missing here."""
     relay: Relay
@@ -143,6 +153,7 @@ class Inbox:
             lambda conn: rows.raw_many(conn, [each.short_id for each in queue])
         )
         await self._announce(await self._store.write(lambda tx: self._open_all(tx, queue, raws)))
+        await self._parts.ends.empty_log()
         return len(queue)
 
     async def _announce(self, work: _Work) -> None:
@@ -214,14 +225,29 @@ class Inbox:
                 self._keep_message(tx, short_id, bundle, work)
             case Kind.CHAIN_KEYS:
                 self._keep_chain(tx, bundle)
-                self._note_received(tx, bundle, work)
+                if not header.keyref:
+                    # Keys of a shift go on to the centre, whoever has them already.
+                    self._note_received(tx, bundle, work)
             case Kind.PREKEY:
                 self._keep_prekey(tx, bundle, work)
             case Kind.KEY_REQUEST:
                 request = decode_key_request_untrusted(bundle.body)
                 work.made += self._parts.keeper.answer(tx, header.author, request)
+            case Kind.SHIFT:
+                self._parts.positions.note_shift(tx, bundle)
+            case Kind.POSITION:
+                self._keep_state(
+                    tx, header, self._parts.positions.keep(tx, bundle, self._opening(tx, bundle))
+                )
+            case Kind.NETWORK_KEYS:
+                opened, made = self._parts.renewal.take(tx, bundle, self._opening(tx, bundle))
+                self._keep_state(tx, header, opened)
+                work.made += made
             case _:
                 raise MalformedError("this kind of bundle is never queued for the inbox")
+
+    def _opening(self, tx: Transaction, bundle: Bundle) -> Callable[[], Opened]:
+        return lambda: self._parts.opener.open_message(tx.connection, bundle)
 
     def _keep_message(
         self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work
@@ -232,7 +258,8 @@ class Inbox:
             return
         opened = self._parts.opener.open_message(tx.connection, bundle)
         payload = opened.payload
-        if isinstance(payload, Sos) is not (header.kind is Kind.SOS):
+        is_sos = header.kind is Kind.SOS
+        if not isinstance(payload, Text | Sos) or isinstance(payload, Sos) is not is_sos:
             raise MalformedError("the content is of another kind than its bundle says")
         new = NewMessage(
             id=header.id,
@@ -271,12 +298,16 @@ class Inbox:
         given = self._parts.opener.open_slot(tx.connection, bundle)
         if given is None:
             return
-        chain, scope = given
+        chain, subject = given
         author, now_ms = bundle.header.author, self._runtime.now_ms()
+        ends_ms: int | None = now_ms + RECEIVING_CHAIN_KEEP_MS
+        if split_subject(subject)[1]:
+            ends_ms = self._parts.positions.chain_ends_ms(tx, author, subject)
+        if ends_ms is None:
+            return
         held = keyring.receiving_chain(tx.connection, chain.chain_id, author)
         if held is None or chain.first_index < held[0].first_index:
-            ends_ms = now_ms + RECEIVING_CHAIN_KEEP_MS
-            keyring.put_receiving_chain(tx, chain, author, scope, ends_ms)
+            keyring.put_receiving_chain(tx, chain, author, subject, ends_ms)
         delivery.requeue(tx, chain.chain_id)
 
     def _keep_prekey(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
@@ -289,6 +320,7 @@ class Inbox:
         if keyring.put_peer_prekey(tx, bundle.header.author, record):
             work.has_prekey = True
             work.made += self._parts.keeper.give_to(tx, bundle.header.author)
+            work.made += self._parts.renewal.give_to(tx, bundle.header.author)
 
     def _note_received(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
         """Make a receipt due if we are one of those whom the bundle is for."""

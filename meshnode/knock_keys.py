@@ -10,7 +10,8 @@ from meshnode.links.level import Level
 from meshnode.store import keyring
 from meshnode.store.engine import Store
 from meshnode.store.keyring import KeyPurpose
-from protocol.knock import KnockKeys, epoch_of_key_id
+from protocol.knock import KnockKeys
+from protocol.network_keys import epoch_of
 
 __all__ = ["KnockKeyring", "keys_by_epoch"]
 
@@ -19,7 +20,7 @@ def keys_by_epoch(found: dict[bytes, bytes]) -> dict[int, list[bytes]]:
     """Return {key id: key}, the newest first, by the epoch that each id names."""
     keys: dict[int, list[bytes]] = {}
     for key_id, key in found.items():
-        keys.setdefault(epoch_of_key_id(key_id), []).append(key)
+        keys.setdefault(epoch_of(key_id), []).append(key)
     return keys
 
 

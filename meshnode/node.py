@@ -32,11 +32,14 @@ from meshnode.links.manager import LinkManager
 from meshnode.links.session_handle import SessionReport
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
+from meshnode.network_keys import KeyRenewal
 from meshnode.outbox import Outbox
+from meshnode.positions import Positions
 from meshnode.receipting import Receipting
 from meshnode.reception import Examiner
 from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
+from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
 from meshnode.store.keyring import KeyPurpose
@@ -124,6 +127,7 @@ class Node:
         """The agent's keys were destroyed: no desk opens any more."""
         self._desk_changed = Level()
         self.relay = self._make_relay(parts, network_key)
+        self.shift_ends = ShiftEnds(identity.node, store, runtime, self.metrics)
         self._carrier = Carrier(
             node=identity.node,
             zone=identity.zone,
@@ -132,9 +136,14 @@ class Node:
             runtime=runtime,
             membership=membership,
             relay=self.relay,
+            ends=self.shift_ends,
         )
-        self.housekeeping = Housekeeping(store, runtime, self.relay, self.events, self.metrics)
+        self.housekeeping = Housekeeping(
+            store, runtime, self.relay, self.shift_ends, self.events, self.metrics
+        )
         self.housekeeping.on_look.append(self._on_look)
+        if parts.knock_keys is not None:
+            self.housekeeping.on_look.append(parts.knock_keys.changed.set)
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
         self.manager = LinkManager(
             identity.node,
@@ -197,6 +206,16 @@ class Node:
     def receipting(self) -> Receipting:
         """Writes receipts. Raises: LockedError."""
         return self.require_desk().receipting
+
+    @property
+    def positions(self) -> Positions:
+        """Shifts and positions. Raises: LockedError."""
+        return self.require_desk().positions
+
+    @property
+    def renewal(self) -> KeyRenewal:
+        """The weekly keys of the network. Raises: LockedError."""
+        return self.require_desk().renewal
 
     @property
     def sealer(self) -> Sealer:

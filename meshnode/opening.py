@@ -15,7 +15,7 @@ from meshnode.store import keyring
 from meshnode.store.engine import Connection
 from meshnode.store.keyring import KeyPurpose
 from protocol import payloads
-from protocol.bundle import Bundle, Scope, ScopeKind, Suite
+from protocol.bundle import Bundle, ScopeKind, Suite
 from protocol.chains import ReceivingChain, key_for, receiving_chain
 from protocol.envelope import (
     PrekeySecret,
@@ -30,8 +30,9 @@ from protocol.envelope import (
 )
 from protocol.errors import EnvelopeError, MalformedError, NoKeyError, TamperedError
 from protocol.ids import NodeId
-from protocol.limits import CLOCK_DRIFT_MS_MAX
+from protocol.limits import CLOCK_DRIFT_MS_MAX, Kind
 from protocol.payloads import Payload
+from protocol.shifts import split_subject
 
 __all__ = ["Opened", "Opener", "Waits"]
 
@@ -70,7 +71,7 @@ class Opener:
         self._directory = directory
 
     def open_message(self, conn: Connection, bundle: Bundle) -> Opened:
-        """Return the content of a text, note or SOS.
+        """Return the content of a sealed bundle for this device.
 
         Raises: Waits; NoKeyError or TamperedError if it will never open here, AlreadyUsedError;
         MalformedError, LimitExceededError.
@@ -97,7 +98,8 @@ class Opener:
         if held is None:
             raise Waits(header.keyref)
         chain, scope = held
-        if scope != header.scope.encode():
+        whom, shift_id = split_subject(scope)
+        if whom != header.scope or bool(shift_id) is not (header.kind is Kind.POSITION):
             raise TamperedError("this chain was given for another group")
         after, key = key_for(chain, header.index)
         plaintext = unpad_untrusted(open_message(key, bundle.header_bytes, bundle.body))
@@ -146,9 +148,11 @@ class Opener:
         secret = decode_slot_secret_untrusted(plaintext)
         if secret.author != header.author:
             raise TamperedError("these chain keys were written for another author")
-        scope = Scope.decode_untrusted(secret.scope)
+        scope, shift_id = split_subject(secret.scope)
         if header.scope.kind is not ScopeKind.DEVICE and scope != header.scope:
             raise MalformedError("these chain keys are for another group than their bundle")
-        if self.node not in self._directory().recipients(scope, header.author):
+        if shift_id != header.keyref:
+            raise MalformedError("these chain keys are for another shift than their bundle")
+        if self.node not in self._directory().chain_readers(secret.scope, header.author):
             raise TamperedError("these chain keys are for a group that this device is not in")
         return receiving_chain(secret.chain_id, secret.index, secret.seed), secret.scope

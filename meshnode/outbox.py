@@ -20,7 +20,7 @@ from meshnode.membership import Membership
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import keyring, messages
+from meshnode.store import keyring, messages, network_keys
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import MessageRecord, MessageState, NewMessage
@@ -224,10 +224,10 @@ class Outbox:
         return True
 
     def _seal_sos(self, tx: Transaction, record: MessageRecord, scope: Scope) -> Checked:
-        keys = keyring.network_keys(tx.connection, KeyPurpose.ZONE_SOS)
-        if not keys:
+        found = network_keys.chosen(tx.connection, KeyPurpose.ZONE_SOS, self._runtime.now_ms())
+        if found is None:
             raise SendError("no_sos_key", "this device may carry an SOS but has no key to raise it")
-        key_id, zone_key = next(iter(keys.items()))
+        key_id, zone_key = found
         message_key = sos_message_key(zone_key, record.id)
         payload = Sos(record.id.author, record.scope, record.text, record.alarm_id, 0)
 

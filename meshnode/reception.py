@@ -16,6 +16,7 @@ import trio
 from meshnode.directory import Directory
 from meshnode.membership import Membership
 from meshnode.runtime import Runtime
+from meshnode.shifts import is_well_formed
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Connection, Store
 from meshnode.store.records import BundleRecord
@@ -37,6 +38,9 @@ _SUITES: Final = {
     Kind.CHAIN_KEYS: frozenset({Suite.HYBRID}),
     Kind.PREKEY: _CLEAR,
     Kind.KEY_REQUEST: _CLEAR,
+    Kind.POSITION: frozenset({Suite.CHAIN}),
+    Kind.SHIFT: _CLEAR,
+    Kind.NETWORK_KEYS: frozenset({Suite.CHAIN, Suite.HYBRID}),
 }
 """How a kind may be sealed; the others as `_SEALED`. Nothing that people write goes in clear."""
 
@@ -72,7 +76,8 @@ def record_of(
         KINDS[kind].traffic_class,
         scope.zone,
         scope.encode(),
-        header.index,
+        # The number of a message in its chain is no slot: the newest replaces all others.
+        0 if header.suite is Suite.CHAIN else header.index,
         header.hlc,
         header.expires_ms,
         len(bundle.raw),
@@ -153,7 +158,7 @@ def _judge(
     header = bundle.header
     if hops > HOPS_MAX:
         return Reception.HOP_LIMIT
-    if header.suite not in _SUITES.get(header.kind, _SEALED):
+    if header.suite not in _SUITES.get(header.kind, _SEALED) or not is_well_formed(bundle):
         return Reception.MALFORMED
     if header.expires_ms <= now_ms:
         return Reception.EXPIRED

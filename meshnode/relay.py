@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from meshnode import shifts
 from meshnode.admission import Admission
 from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
@@ -33,7 +34,7 @@ from meshnode.store import delivery, peers
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
-from protocol.bundle import Bundle, Header, Scope, ScopeKind
+from protocol.bundle import Bundle, Header, Scope
 from protocol.errors import CloseCode
 from protocol.identity import Badge
 from protocol.ids import NodeId, ShortId
@@ -48,7 +49,17 @@ __all__ = ["Relay", "RelayParts"]
 
 _NEWS_MAX = 256
 """Documents that came into force lately, for sessions that were beginning just then."""
-_FOR_PEOPLE = frozenset({Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST})
+_FOR_PEOPLE = frozenset(
+    {
+        Kind.TEXT,
+        Kind.NOTE,
+        Kind.CHAIN_KEYS,
+        Kind.KEY_REQUEST,
+        Kind.SHIFT,
+        Kind.POSITION,
+        Kind.NETWORK_KEYS,
+    }
+)
 """Kinds that only those whom they are for have a use for."""
 
 
@@ -292,19 +303,21 @@ class Relay:
         """Store, queue for the inbox and note receipts in one transaction; then announce."""
         directory, now_ms = self._membership.directory, self._runtime.now_ms()
         records: list[BundleRecord] = []
+        headers: list[Header] = []
         to_open: set[ShortId] = set()
         receipts: list[Bundle] = []
         for each in fresh:
             assert each.bundle is not None, "what is fit to be stored was decoded"
             assert each.record is not None, "what is fit to be stored has a row"
             records.append(each.record)
+            headers.append(each.bundle.header)
             if self._is_for_us(each.bundle.header, directory):
                 to_open.add(each.record.short_id)
             if each.record.kind is Kind.RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
                 receipts.append(each.bundle)
 
         def store(tx: Transaction) -> tuple[list[Reception], list[int], int]:
-            receptions = rows.add_many(tx, records)
+            receptions = shifts.add_many(tx, records, headers)
             queued = [
                 record.short_id
                 for record, reception in zip(records, receptions, strict=True)
@@ -342,9 +355,7 @@ class Relay:
             return True
         if kind not in _FOR_PEOPLE and kind is not Kind.SOS:
             return False
-        if scope.kind is ScopeKind.DEVICE:
-            return scope.target == self._node
-        return directory.is_recipient(self._node, scope, header.author)
+        return shifts.is_for(self._node, header, directory)
 
     async def requeue_held(self) -> None:
         """At start and after a change of rosters: queue held bundles that are for us now.

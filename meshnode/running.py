@@ -27,6 +27,7 @@ from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
 from meshnode.links.base import Address, parse_address
+from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
@@ -166,7 +167,13 @@ async def _opened(
     async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
         knock_keys = KnockKeyring(store)
         await knock_keys.load()
-        knocks = Knocks(runtime, knock_keys, is_gateway=rights.role is Role.GATEWAY)
+        knocks = Knocks(
+            runtime,
+            knock_keys,
+            is_gateway=rights.role is Role.GATEWAY,
+            journal=KnockJournal(place.knocks),
+        )
+        await knocks.recall()
         bearer = await _bearer(identity, settings, runtime, store, knocks)
         binding = {identity.link_chain[0]: identity.binding}
         parts = NodeParts(

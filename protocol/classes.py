@@ -48,6 +48,8 @@ class Kind(IntEnum):
     CHUNK = 9
     TRACK = 10
     NOTE = 11
+    SHIFT = 12
+    NETWORK_KEYS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.CHUNK: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
     Kind.TRACK: KindRule(TrafficClass.BULK, False, 3 * _DAY_S),
     Kind.NOTE: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
+    Kind.SHIFT: KindRule(TrafficClass.MESSAGE, True, 2 * _DAY_S),
+    Kind.NETWORK_KEYS: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""
 

@@ -63,6 +63,7 @@ from protocol.limits import (
     SQUADS_PER_BADGE_MAX,
     Kind,
 )
+from protocol.network_keys import Secrets, read_secrets
 from protocol.witnessed import decode_pass_untrusted
 
 __all__ = [
@@ -70,7 +71,6 @@ __all__ = [
     "Enrolled",
     "Invitation",
     "Request",
-    "Secrets",
     "build_answer",
     "build_request",
     "check_answer",
@@ -185,16 +185,6 @@ class Answer:
     def encode(self) -> bytes:
         """Return the canonical record."""
         return encode([self.inner, self.mac])
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """Keys that every member shares."""
-
-    network_key: bytes = field(repr=False)
-    """16 bytes; keys the short ids of reconciliation."""
-    sos_key: bytes = field(repr=False)
-    """32 bytes; opens SOS of the zone. Empty for a relay, which reads nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,19 +432,14 @@ def _passed(documents: Sequence[SignedDocument], root: RootBody) -> dict[NodeId,
 
 def seal_secrets(record: PrekeyRecord, token: bytes, secrets: Secrets, sealer: Sealer) -> bytes:
     """Return `secrets` for the holder of this prekey alone."""
-    plaintext = encode([1, secrets.network_key, secrets.sos_key])
+    plaintext = encode(secrets.record())
     return sealer.seal_hybrid(record.public, _secrets_info(token), plaintext)
 
 
 def open_secrets(prekey: PrekeySecret, token: bytes, sealed: bytes, sealer: Sealer) -> Secrets:
     """Return what `seal_secrets` sealed. Raises: EnvelopeError, MalformedError."""
     plaintext = sealer.open_hybrid(prekey, _secrets_info(token), sealed)
-    record = as_array(decode_record_untrusted(plaintext, max_bytes=128), "secrets", 3)
-    as_uint(record[0], "version of the secrets", 1, 1)
-    sos_key = as_bytes(record[2], "SOS key", 32, 0)
-    if len(sos_key) not in (0, 32):
-        raise MalformedError("an SOS key has 32 bytes")
-    return Secrets(as_bytes(record[1], "network key", 16), sos_key)
+    return read_secrets(decode_record_untrusted(plaintext, max_bytes=128))
 
 
 def _secrets_info(token: bytes) -> bytes:

@@ -55,7 +55,6 @@ __all__ = [
     "seal_info",
     "seal_message",
     "slot_info",
-    "sos_key_id",
     "sos_message_key",
     "unpad_untrusted",
 ]
@@ -257,11 +256,6 @@ def sos_message_key(zone_key: bytes, bundle: BundleId) -> bytes:
     """Return the key of one SOS: never used for another bundle. Source: wire-format 4.8."""
     name = bundle.author + bundle.incarnation.to_bytes(4, "big") + bundle.seq.to_bytes(8, "big")
     return _expand(zone_key, b"meshnode sos 1\0" + name, 32)
-
-
-def sos_key_id(zone_key: bytes) -> bytes:
-    """Return the 8 bytes that name a zone SOS key."""
-    return _expand(zone_key, b"meshnode sos id 1\0", 8)
 
 
 def pad(payload: bytes) -> bytes:

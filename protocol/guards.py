@@ -22,15 +22,18 @@ __all__ = [
     "CONTACT_KEEP_MS",
     "CONTROL_GRACE_MS",
     "DATA_KEYS_CACHED_MAX",
-    "EPOCH_MS",
     "ERASURES_HELD_MAX",
     "EVIDENCE_KEEP_MS",
     "KNOCKS_KEPT_MAX",
-    "KNOCK_EPOCHS_OLD",
     "KNOCK_KEYS_MAX",
     "KNOCK_MS_MAX",
+    "KNOCK_OLD_EPOCHS_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
+    "NETWORK_EPOCH_MS",
+    "NETWORK_KEYS_LEAD_MS",
+    "NETWORK_KEYS_PER_EPOCH_MAX",
+    "NETWORK_KEYS_RANK_MS",
     "PASSES_HELD_MAX",
     "PASS_MS_MAX",
     "POSITION_KEEP_MS",
@@ -48,6 +51,7 @@ __all__ = [
     "SECRET_DELAY_MS_MAX",
     "SECRET_TRIES_FREE",
     "SHIFT_MS_MAX",
+    "SOS_OLD_EPOCHS_MAX",
     "TEXT_KEEP_MS",
     "UNIT_LIFE_MS",
     "WIPES_HELD_MAX",
@@ -59,10 +63,6 @@ _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 
 # --- knocks ------------------------------------------------------------------------------------
-EPOCH_MS: Final = 7 * _DAY_MS
-"""Knock keys are renewed weekly: a leaked one shows presence for no longer than they are kept."""
-KNOCK_EPOCHS_OLD: Final = 3
-"""Weeks before the present one whose key still opens: a node away for three weeks can return."""
 KNOCK_KEYS_MAX: Final = 4
 """Keys of one week that are tried: one per centre that made some while they were out of touch."""
 KNOCK_MS_MAX: Final = 2_000
@@ -115,6 +115,22 @@ UNIT_LIFE_MS: Final = 30 * _DAY_MS
 # --- shifts ------------------------------------------------------------------------------------
 SHIFT_MS_MAX: Final = 12 * _HOUR_MS
 """A shift ends at the latest after this time, closed or not."""
+POSITION_KEEP_MS: Final = 60 * _DAY_MS
+"""The centre keeps positions this long: two months is the usual limit for places of work."""
+
+# --- keys that many share ----------------------------------------------------------------------
+NETWORK_EPOCH_MS: Final = 7 * _DAY_MS
+"""Knock and SOS keys are for one week: a key that leaked tells nothing for longer."""
+NETWORK_KEYS_LEAD_MS: Final = 2 * _DAY_MS
+"""The keys of a week are made so long before it, to reach devices that are met rarely."""
+NETWORK_KEYS_RANK_MS: Final = _DAY_MS
+"""Each further operator of a zone waits so much longer: mostly one alone makes the keys."""
+NETWORK_KEYS_PER_EPOCH_MAX: Final = 4
+"""Keys of one purpose and week that are kept: as many operators may have missed each other."""
+KNOCK_OLD_EPOCHS_MAX: Final = 3
+"""Knock keys of so many past weeks are accepted: a device may be away for a month."""
+SOS_OLD_EPOCHS_MAX: Final = 1
+"""SOS keys of so many past weeks are kept: an SOS lives for three days."""
 
 # --- keys at rest ------------------------------------------------------------------------------
 SECRET_CHARACTERS_MIN: Final = 12
@@ -147,8 +163,6 @@ TEXT_KEEP_MS: Final = 30 * _DAY_MS
 """A message stays readable this long after the day on which its life ended: one month's work."""
 ALARM_KEEP_MS: Final = 180 * _DAY_MS
 """An SOS stays longer: what happened is asked about for months."""
-POSITION_KEEP_MS: Final = 60 * _DAY_MS
-"""Two months is the usual limit for the location of people at work."""
 CONTACT_KEEP_MS: Final = 60 * _DAY_MS
 """Who was met where tells where the agent was: as long as a position, and no longer."""
 EVIDENCE_KEEP_MS: Final = 365 * _DAY_MS
@@ -158,9 +172,10 @@ AUDIT_KEEP_MS: Final = 365 * _DAY_MS
 PURGE_PERIOD_MS: Final = _HOUR_MS
 """Time between two purges of a running node: a day's key goes within the hour after its time."""
 
-assert KNOCK_EPOCHS_OLD * EPOCH_MS < LEASE_BOX_MS
+assert KNOCK_OLD_EPOCHS_MAX * NETWORK_EPOCH_MS < LEASE_BOX_MS
 assert LEASE_MS < LEASE_BOX_MS < WIPE_CARRY_MS
 assert BEACON_AMBER_MS < LEASE_MS
 assert SECRET_DELAY_MS < SECRET_DELAY_MS_MAX
 assert AGENT_MEMORY_KIB <= AGENT_MEMORY_KIB_MAX
 assert TEXT_KEEP_MS < POSITION_KEEP_MS < ALARM_KEEP_MS
+assert NETWORK_KEYS_LEAD_MS + NETWORK_KEYS_RANK_MS < NETWORK_EPOCH_MS

@@ -27,6 +27,7 @@ class Reception(IntEnum):
     REVOKED = 11
     HOP_LIMIT = 12
     DELIVERED = 13
+    NO_SHIFT = 14
 
     @property
     def is_held(self) -> bool:

@@ -37,7 +37,7 @@ from protocol.authority import (
     document_signer,
     root_signer,
 )
-from protocol.enrolment import Enrolled, Secrets
+from protocol.enrolment import Enrolled
 from protocol.envelope import Sealer
 from protocol.identity import (
     Badge,
@@ -57,6 +57,7 @@ from protocol.issuing import (
     make_root,
     public_key_der,
 )
+from protocol.network_keys import KEY_BYTES, Secrets, epoch_at
 
 __all__ = ["Cards", "Device", "DevicePlan", "Fleet", "make_fleet", "memory_certificate"]
 
@@ -159,7 +160,7 @@ class Fleet:
         seq = await store.write(Transaction.take_seq)
         prekey = first_prekey(device.keys, ZONE, store.incarnation, seq, runtime.now_ms(), sealer)
         is_relay = device.plan.role is Role.RELAY
-        secrets = Secrets(self.secrets.network_key, b"" if is_relay else self.secrets.sos_key)
+        secrets = self.secrets.for_relay() if is_relay else self.secrets
         root = decode_root_untrusted(self.documents[0].body)
         enrolled = Enrolled(device.badge, (), root, self.documents, (), secrets)
         await save_enrolled(store, enrolled, prekey, runtime)
@@ -206,11 +207,12 @@ def make_fleet(
         build(DocumentClass.ROSTER, roster.scope, (1, 1), now_ms, roster.encode(), [signer])
         for roster in _rosters(devices)
     ]
+    week = epoch_at(now_ms)
     return Fleet(
         devices,
         tuple(signed),
         root.certificate,
-        Secrets(entropy(16), entropy(32)),
+        Secrets(entropy(16), entropy(KEY_BYTES), week, entropy(KEY_BYTES), week),
         cards,
         regional,
         signer,

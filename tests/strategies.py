@@ -18,7 +18,8 @@ from protocol.limits import (
     PREKEY_END_MS,
     Kind,
 )
-from protocol.payloads import Sos, Text
+from protocol.network_keys import KeyPurpose, WeeklyKey
+from protocol.payloads import NetworkKeys, Payload, Position, Sos, Text
 from protocol.receipts import PAGE, KeyRequest, Receipt
 
 __all__ = [
@@ -107,12 +108,31 @@ def key_requests() -> st.SearchStrategy[KeyRequest]:
     return st.lists(NAMES_8, min_size=1, max_size=64).map(lambda ids: KeyRequest(tuple(ids)))
 
 
-def payloads() -> st.SearchStrategy[Text | Sos]:
-    """Any text or SOS."""
+def weekly_keys() -> st.SearchStrategy[WeeklyKey]:
+    """Any key of a week."""
+    purposes = st.sampled_from([KeyPurpose.ZONE_SOS, KeyPurpose.KNOCK])
+    return st.builds(WeeklyKey, purposes, uints(32), st.binary(min_size=32, max_size=32))
+
+
+def payloads() -> st.SearchStrategy[Payload]:
+    """Any payload."""
     scope = scopes().map(Scope.encode)
     text = st.text(max_size=60)
-    return st.builds(Text, NODES, scope, text) | st.builds(
-        Sos, NODES, scope, text, NAMES_8, st.integers(0, 15)
+    keys = st.lists(weekly_keys(), min_size=1, max_size=32).map(tuple)
+    position = st.builds(
+        Position,
+        NODES,
+        scope,
+        uints(48),
+        st.integers(-900_000_000, 900_000_000),
+        st.integers(-1_800_000_000, 1_800_000_000),
+        st.integers(0, 1_000_000),
+    )
+    return st.one_of(
+        st.builds(Text, NODES, scope, text),
+        st.builds(Sos, NODES, scope, text, NAMES_8, st.integers(0, 15)),
+        st.builds(NetworkKeys, NODES, scope, keys),
+        position,
     )
 
 

@@ -29,7 +29,8 @@ from meshnode.runtime import Runtime, system_runtime
 from protocol import issuing
 from protocol.identity import DeviceClass, Rights, Role, binding_message
 from protocol.ids import squad_id_of
-from protocol.knock import KNOCK_BYTES, epoch_at
+from protocol.knock import KNOCK_BYTES
+from protocol.network_keys import epoch_at
 from protocol.session import HelloReceived, LocalHello, SessionRole, SyncSession
 
 __all__ = ["STEPS", "measure"]

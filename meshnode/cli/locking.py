@@ -56,9 +56,10 @@ def unlock(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open the agent's keys of the running node by the agent's secret.
+    """Open the agent's keys of the running node.
 
-    Without a file the secret comes from MESHNODE_SECRET, or else is asked for.
+    It takes the agent's secret. Without a file the secret comes from MESHNODE_SECRET, or else is
+    asked for.
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
@@ -80,7 +81,10 @@ def unlock(
 
 
 def keys(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show which keys are here, how old they are and what opens them; never a key itself."""
+    """Show what keys are here and what opens them.
+
+    No key itself is shown.
+    """
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_facts, print_json
     from meshnode.runtime import system_runtime

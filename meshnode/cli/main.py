@@ -29,6 +29,8 @@ from meshnode.cli import (
     message,
     network,
     run,
+    shift,
+    week,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
 
@@ -50,10 +52,12 @@ for each in (
     run,
     locking,
     message,
+    shift,
     network,
     carry,
     documents,
     authority,
+    week,
     dump,
     doctor,
     demo,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import trio
 
 from meshnode.links.base import Address
+from meshnode.links.knock_journal import KnockJournal
 from meshnode.runtime import Runtime
 from protocol.errors import RemoteProtocolError
 from protocol.guards import KNOCK_MS_MAX
@@ -51,11 +52,14 @@ class Knocks:
         keys: Callable[[], KnockKeys] = _no_keys,
         *,
         is_gateway: bool = False,
+        journal: KnockJournal | None = None,
     ) -> None:
+        """Without a journal, what was let through is forgotten at the end of the process."""
         self._runtime = runtime
         self._keys = keys
         self._is_gateway = is_gateway
         self._guard = KnockGuard()
+        self._journal = journal
         self._turns: OrderedDict[bytes, int] = OrderedDict()
         self.instance = runtime.entropy(_INSTANCE_BYTES).hex()
         """Our name as a listener, announced by multicast, chosen anew at each start."""
@@ -89,6 +93,11 @@ class Knocks:
 
     # --- listening --------------------------------------------------------------------------
 
+    async def recall(self) -> None:
+        """Remember which knocks were let through before this start. Raises: OSError."""
+        if self._journal is not None:
+            self._guard.recall(await self._runtime.run_blocking(self._journal.load))
+
     async def judge(self, stream: trio.SocketStream) -> str:
         """Return why whoever dialled is refused; nothing if its stream stands before TLS.
 
@@ -111,7 +120,18 @@ class Knocks:
             return
         knock = await _read_knock(stream)
         names = (self.instance.encode("ascii"), _own_name(stream))
-        self._guard.check_untrusted(knock, names, keys, self._runtime.now_ms())
+        epoch = self._guard.check_untrusted(knock, names, keys, self._runtime.now_ms())
+        if self._journal is not None:
+            await self._keep(self._journal, epoch, knock[:NONCE_BYTES])
+
+    async def _keep(self, journal: KnockJournal, epoch: int, nonce: bytes) -> None:
+        try:
+            if journal.is_long:
+                await self._runtime.run_blocking(journal.rewrite, self._guard.taken)
+            await self._runtime.run_blocking(journal.append, epoch, nonce)
+        except OSError as error:
+            # A full disk must not cut a node off; until it ends, the node remembers by itself.
+            self._runtime.trace("knock_not_kept", reason=str(error))
 
 
 async def _begins_with_tls(stream: trio.SocketStream) -> bool:

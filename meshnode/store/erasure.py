@@ -20,6 +20,7 @@ from meshnode.store.schema import (
     ReceiptDueRow,
     ReceivedRow,
     RecipientRow,
+    ShiftEndRow,
     UnopenedRow,
     table,
 )
@@ -36,6 +37,7 @@ _BESIDE: Final = (
     ReceiptDueRow,
     ReceivedRow,
     RecipientRow,
+    ShiftEndRow,
     UnopenedRow,
 )
 """Rows in clear, or of the device, that tell what the agent did."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -54,6 +53,7 @@ from protocol.chains import (
 from protocol.envelope import PrekeyRecord, PrekeySecret
 from protocol.ids import NodeId
 from protocol.limits import CHAIN_MESSAGES_MAX, PREKEY_ERASE_MS, SENDING_CHAIN_KEEP_MS
+from protocol.network_keys import KeyPurpose
 
 __all__ = [
     "KeyPurpose",
@@ -62,6 +62,7 @@ __all__ = [
     "close_chain",
     "erase_ended",
     "given_ms",
+    "network_key_ids",
     "network_keys",
     "newest_own_prekey",
     "note_given",
@@ -116,17 +117,6 @@ _ERASE: Final = (
 )
 
 
-class KeyPurpose(IntEnum):
-    """What a key that many devices share is for."""
-
-    NETWORK = 1
-    """Keys the short ids of the whole network."""
-    ZONE_SOS = 2
-    """Opens the SOS of a zone; the only one that needs the agent (`sealing.network_key_seat`)."""
-    KNOCK = 3
-    """Lets a dial through to TLS, for a week; its id begins with the number of the week."""
-
-
 @dataclass(frozen=True, slots=True)
 class SendingChainRecord:
     """A chain this node sends on, with what the store knows about it."""
@@ -161,6 +151,12 @@ def put_network_key(
                 purpose=int(purpose), key_id=key_id, key=sealed, since_ms=now_ms
             )
         )
+
+
+def network_key_ids(conn: Connection, purpose: KeyPurpose) -> list[bytes]:
+    """Return the names of the keys of one purpose, ascending; a locked device knows them, too."""
+    query = select(_NETWORK_KEY.c.key_id).where(_NETWORK_KEY.c.purpose == int(purpose))
+    return sorted(conn.execute(query).scalars())
 
 
 def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:

@@ -31,12 +31,14 @@ __all__ = [
     "OwnPrekeyRow",
     "PeerPrekeyRow",
     "PeerRow",
+    "PositionRow",
     "PurgeRow",
     "ReceiptDueRow",
     "ReceivedRow",
     "ReceivingChainRow",
     "RecipientRow",
     "SendingChainRow",
+    "ShiftEndRow",
     "TimeFloorRow",
     "TombstoneRow",
     "UnopenedRow",
@@ -413,3 +415,29 @@ class NetworkKeyRow(_Base, table=True):
     key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     key: bytes = Field(sa_column=_bytes())
     since_ms: int = Field(sa_column=_whole())
+
+
+class PositionRow(_Base, table=True):
+    """Where a device was; squads keep the newest of each until the shift ends, the centre all."""
+
+    __tablename__ = "position"
+    key: int | None = Field(default=None, sa_column=_key())
+    author: bytes = Field(sa_column=_bytes())
+    scope: bytes = Field(sa_column=_bytes())
+    shift_id: bytes = Field(sa_column=_bytes())
+    taken_ms: int = Field(sa_column=_whole())
+    ends_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    body: bytes = Field(sa_column=_bytes())
+
+
+_POSITION = METADATA.tables["position"].c
+Index("position_newest", _POSITION.author, _POSITION.scope, _POSITION.taken_ms, unique=True)
+
+
+class ShiftEndRow(_Base, table=True):
+    """What must be erased here when a shift ends: its keys and its positions."""
+
+    __tablename__ = "shift_end"
+    author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    subject: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    ends_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))

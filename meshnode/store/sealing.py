@@ -35,6 +35,7 @@ __all__ = [
     "message_seat",
     "network_key_seat",
     "peer_seat",
+    "position_seat",
     "prekey_seat",
     "receiving_seat",
     "seal_store",
@@ -191,6 +192,12 @@ def _state_seat(chain_id: bytes, ends_ms: int) -> Seat:
     return sending_seat("state", chain_id, ends_ms)
 
 
+def position_seat(author: bytes, scope: bytes, shift_id: bytes, taken_ms: int) -> Seat:
+    """Seat of a position that is kept; its day is that on which it was taken."""
+    place = encode([author, scope, shift_id, taken_ms])
+    return Seat(DataKind.POSITION, day_of(taken_ms), b"position", place)
+
+
 # --- all of them -----------------------------------------------------------------------------
 
 
@@ -237,6 +244,9 @@ SEALED: Final = (
     SealedColumn("sending_chain", "state", "ends_ms", _state_seat, ("chain_id", "ends_ms")),
     SealedColumn(
         "receiving_chain", "state", "ends_ms", receiving_seat, ("chain_id", "author", "ends_ms")
+    ),
+    SealedColumn(
+        "position", "body", "taken_ms", position_seat, ("author", "scope", "shift_id", "taken_ms")
     ),
 )
 """Every sealed column of the store."""

@@ -18,14 +18,19 @@ from meshnode.locking import SecretCase
 SECRET = "a secret of five plain words"
 
 
+def sealed(badge: ed25519.Ed25519PrivateKey, secret: str) -> bytes:
+    """Return a badge's key sealed under a secret."""
+    sealing = BestAvailableEncryption(secret.encode())
+    return badge.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
+
+
 class SealedKeys:
     """Keys that a secret opens."""
 
     case = SecretCase.WORDS
 
-    def __init__(self, badge: ed25519.Ed25519PrivateKey, secret: str = SECRET) -> None:
-        sealing = BestAvailableEncryption(secret.encode())
-        self._sealed = badge.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealing)
+    def __init__(self, badge: ed25519.Ed25519PrivateKey | bytes) -> None:
+        self._sealed = badge if isinstance(badge, bytes) else sealed(badge, SECRET)
         self.is_open = False
         self.tries = 0
 

@@ -16,7 +16,16 @@ from typing import Any
 import pytest
 import trio
 
-from meshnode.doctor import CHECKS, Finding, Level, examine
+from meshnode.doctor import (
+    CHECKS,
+    Facts,
+    Finding,
+    Level,
+    check_lease,
+    check_lock,
+    examine,
+    gather,
+)
 from meshnode.enrolled import complete, request_for
 from meshnode.links.base import Address
 from meshnode.machine import Machine
@@ -296,8 +305,6 @@ def test_a_node_that_does_not_answer(home: Path) -> None:
 
 
 def test_messages_that_wait_and_neighbours_that_went(home: Path) -> None:
-    from meshnode.doctor import Facts, gather
-
     async def gathered() -> Facts:
         return await gather(home, at(NOW_MS), machine())
 
@@ -315,6 +322,46 @@ def test_messages_that_wait_and_neighbours_that_went(home: Path) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize(
+    ("changes", "level", "words"),
+    [
+        ({}, Level.OK, "open by themselves when the device starts"),
+        ({"protection": "hardware"}, Level.OK, "bound to this machine"),
+        ({"protection": "words"}, Level.OK, "its length is the only wall"),
+        ({"protection": "words", "is_locked": True}, Level.WARN, "The device is locked. "),
+    ],
+)
+def test_what_protects_the_agents_keys(
+    home: Path, changes: dict[str, Any], level: Level, words: str
+) -> None:
+    facts = trio.run(gather, home, at(NOW_MS), machine())
+    assert isinstance(facts.status, dict)
+    status = {**facts.status, "lock": facts.status["lock"] | changes}
+    found = check_lock(replace(facts, status=status, is_running=True))
+    assert (found.level, words in found.sentence) == (level, True)
+    assert check_lock(replace(facts, status=None)).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("standing", "level", "words"),
+    [
+        ("none", Level.OK, "No lease"),
+        ("valid", Level.OK, "30 hours old; the agent's keys lock in 138 hours"),
+        ("amber", Level.WARN, "30 hours old; the agent's keys lock in 138 hours"),
+        ("ended", Level.FAIL, "the agent's keys stay locked"),
+    ],
+)
+def test_how_long_ago_the_centre_was_heard_of(
+    home: Path, standing: str, level: Level, words: str
+) -> None:
+    facts = trio.run(gather, home, at(NOW_MS), machine())
+    assert isinstance(facts.status, dict)
+    lock = {"lease": standing, "beacon_age_ms": 30 * 3_600_000, "lease_left_ms": 138 * 3_600_000}
+    found = check_lease(replace(facts, status={**facts.status, "lock": lock}))
+    assert (found.level, words in found.sentence) == (level, True)
+    assert check_lease(replace(facts, status=None)).level is Level.OK
+
+
 def test_what_is_asked_of_the_real_machine() -> None:
     real = Machine()
     assert real.free_bytes(Path("/")) > 0

@@ -291,6 +291,7 @@ def test_nothing_secret_is_printed(authority: AuthorityHome, home: Path) -> None
         pending.prekey.secret.private,
         accepted.enrolled.secrets.network_key,
         accepted.enrolled.secrets.sos_key,
+        accepted.enrolled.secrets.knock_key,
     )
     for shown in (repr(accepted), repr(load_identity(home, vault_of(home)))):
         assert "Ed25519PrivateKey" not in shown

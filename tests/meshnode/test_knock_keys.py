@@ -9,7 +9,7 @@ from meshnode.knock_keys import KnockKeyring, keys_by_epoch
 from meshnode.store import keyring
 from meshnode.store.engine import Store, open_store
 from meshnode.store.keyring import KeyPurpose
-from protocol.knock import key_id_of
+from protocol.network_keys import key_id_of
 from tests.meshnode.store.parts import runtime
 
 OLD, NEW, OTHER = (bytes([number]) * 32 for number in (1, 2, 3))

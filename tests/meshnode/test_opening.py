@@ -29,6 +29,7 @@ from protocol.errors import (
     TamperedError,
 )
 from protocol.limits import CHAIN_MESSAGES_MAX, PREKEY_ERASE_MS, Kind
+from protocol.payloads import Sos, Text
 from sims.fleet import ZONE
 from tests.meshnode.rig import CODT, ZONE_SCOPE, Member, Rig, bundle_of, squad_scope
 
@@ -43,6 +44,7 @@ async def opened(member: Member, bundle: Bundle, zone: int = ZONE) -> str:
     """Open a bundle and return its text."""
     room = opener(member, zone)
     found = await member.store.read(lambda conn: room.open_message(conn, bundle))
+    assert isinstance(found.payload, Text | Sos)
     return found.payload.text
 
 

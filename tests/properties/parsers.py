@@ -21,8 +21,10 @@ from protocol import (
     ids,
     issuing,
     knock,
+    network_keys,
     payloads,
     receipts,
+    shifts,
     stick,
 )
 from protocol.armour import TextForm
@@ -36,6 +38,7 @@ from protocol.errors import (
     WeakKeyError,
 )
 from protocol.limits import ANSWER_BYTES_MAX, FRAME_BYTES_MAX, Kind
+from protocol.network_keys import KeyPurpose, WeeklyKey
 from protocol.reconcile import symbols
 from tests.properties.orders import ORDER_PARSERS
 from tests.properties.sessions import SESSION_PARSERS
@@ -86,6 +89,11 @@ CHAIN_BUNDLE = bundle.build(
     lambda message: message[:32] * 2,
 )
 RECEIPT = receipts.encode_receipt(receipts.Receipt(7, 0, ((1, 3), (5, 1)), bytes(8)))
+SHIFT = shifts.encode_shift(shifts.Shift(b"shift-id", NOW_MS, NOW_MS + 3_600_000))
+KEYS_OF_WEEK = payloads.encode(
+    payloads.NetworkKeys(NODE, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, bytes(32)),))
+)
+POSITION = payloads.encode(payloads.Position(NODE, SCOPE, NOW_MS, 448_900_000, 66_400_000, 50))
 SLOTS = envelope.encode_slots([envelope.Slot(NODE, RECORD.prekey_id, b"sealed")] * 2)
 SLOT_SECRET = envelope.encode_slot_secret(
     envelope.SlotSecret(NODE, b"chain-id", 3, SCOPE, b"s" * 32)
@@ -183,7 +191,7 @@ def _read_columns(data: bytes) -> object:
     return symbols.decode_symbols_untrusted(data[2:], count, first)
 
 
-KNOCK_KEYS = {knock.epoch_at(NOW_MS): [bytes(32)]}
+KNOCK_KEYS = {network_keys.epoch_at(NOW_MS): [bytes(32)]}
 KNOCK = knock.make_knock(bytes(32), b"listener", bytes(16))
 TAG = knock.announcement_tag(bytes(32), b"listener", 7_625)
 
@@ -383,9 +391,10 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "payloads.decode_untrusted",
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
-        (TEXT, SOS),
+        (TEXT, SOS, KEYS_OF_WEEK, POSITION),
         (MalformedError, LimitExceededError, TamperedError),
     ),
+    Parser("shifts.decode_shift_untrusted", shifts.decode_shift_untrusted, (SHIFT,)),
     Parser("receipts.decode_receipt_untrusted", receipts.decode_receipt_untrusted, (RECEIPT,)),
     Parser(
         "receipts.decode_key_request_untrusted",

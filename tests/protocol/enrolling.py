@@ -24,7 +24,6 @@ from protocol.enrolment import (
     Answer,
     Enrolled,
     Invitation,
-    Secrets,
     build_answer,
     build_request,
     check_answer,
@@ -48,6 +47,7 @@ from protocol.issuing import (
 from protocol.limits import (
     Kind,
 )
+from protocol.network_keys import Secrets
 
 NOW_MS = 1_800_000_000_000
 ZONE = 7
@@ -91,7 +91,7 @@ INVITATION = Invitation(
     name="alice",
     squads=("Queyras", "Ubaye"),
 )
-SECRETS = Secrets(b"n" * 16, b"z" * 32)
+SECRETS = Secrets(b"n" * 16, b"z" * 32, 2_976, b"k" * 32, 2_977)
 RIGHTS = Rights(Role.AGENT, ZONE, INVITATION.squad_ids, DeviceClass.PHONE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +17,10 @@ from protocol.authority import (
 )
 from protocol.bundle import Scope
 from protocol.canonical import Value, encode
+from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.enrolment import (
     Answer,
     Request,
-    Secrets,
     build_answer,
     build_request,
     check_request,
@@ -64,6 +65,7 @@ from protocol.limits import (
     SQUADS_PER_BADGE_MAX,
     Kind,
 )
+from protocol.network_keys import KeyPurpose, read_secrets
 from tests.protocol.enrolling import (
     BADGE,
     INVITATION,
@@ -136,8 +138,11 @@ def test_an_answer_makes_a_member() -> None:
 
 
 def test_a_relay_gets_no_sos_key() -> None:
-    sealed = seal_secrets(RECORD, INVITATION.token, Secrets(b"n" * 16, b""), SEALER)
-    assert accept(make_answer(sealed=sealed)).secrets.sos_key == b""
+    sealed = seal_secrets(RECORD, INVITATION.token, SECRETS.for_relay(), SEALER)
+    got = accept(make_answer(sealed=sealed)).secrets
+    assert got == replace(SECRETS, sos_key=b"", sos_epoch=0)
+    assert [each.purpose for each in got.weekly] == [KeyPurpose.KNOCK]
+    assert [each.purpose for each in SECRETS.weekly] == [KeyPurpose.ZONE_SOS, KeyPurpose.KNOCK]
 
 
 def test_codes_have_six_digits_and_follow_the_request() -> None:
@@ -279,12 +284,30 @@ def test_secrets_open_for_the_right_prekey_and_invitation_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network_key", "sos_key"), [(b"n" * 15, b"z" * 32), (b"n" * 16, b"z" * 31), (b"", b"")]
+    "changes",
+    [
+        {"network_key": b"n" * 15},
+        {"sos_key": b"z" * 31},
+        {"sos_key": b""},
+        {"sos_epoch": 2**32},
+        {"knock_key": b""},
+        {"knock_key": b"k" * 31},
+        {"knock_epoch": 2**32},
+    ],
+    ids=str,
 )
-def test_odd_secrets_are_refused(network_key: bytes, sos_key: bytes) -> None:
-    sealed = seal_secrets(RECORD, INVITATION.token, Secrets(network_key, sos_key), SEALER)
-    with pytest.raises(MalformedError):
+def test_odd_secrets_are_refused(changes: dict[str, Any]) -> None:
+    odd = replace(SECRETS, **changes)
+    sealed = seal_secrets(RECORD, INVITATION.token, odd, SEALER)
+    with pytest.raises((MalformedError, LimitExceededError)):
         accept(make_answer(sealed=sealed))
+
+
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_secrets_of_another_version_are_refused(version: int) -> None:
+    record = [version, *SECRETS.record()[1:]]
+    with pytest.raises((MalformedError, LimitExceededError)):
+        read_secrets(decode_record_untrusted(encode(record), max_bytes=256))
 
 
 # --- form --------------------------------------------------------------------------------------

@@ -35,7 +35,6 @@ from protocol.envelope import (
     seal_info,
     seal_message,
     slot_info,
-    sos_key_id,
     sos_message_key,
     unpad_untrusted,
 )
@@ -112,7 +111,6 @@ def test_sos_keys_are_those_of_the_wire_format(
     name = BundleId(author, incarnation, seq)
     message_key = sos_message_key(key, name)
     assert message_key == derivations.sos_key(key, author, incarnation, seq)
-    assert sos_key_id(key) == derivations.sos_key_id(key)
     other = BundleId(author, incarnation, seq ^ 1)
     assert sos_message_key(key, other) != message_key
 

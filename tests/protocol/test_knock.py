@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from protocol.errors import AuthenticationError, MalformedError
-from protocol.guards import EPOCH_MS, KNOCK_EPOCHS_OLD, KNOCK_KEYS_MAX, KNOCKS_KEPT_MAX
+from protocol.guards import KNOCK_KEYS_MAX, KNOCK_OLD_EPOCHS_MAX, KNOCKS_KEPT_MAX, NETWORK_EPOCH_MS
 from protocol.knock import (
     KNOCK_BYTES,
     TLS_FIRST_BYTE,
@@ -18,18 +18,16 @@ from protocol.knock import (
     accepted_epochs,
     address_name,
     announcement_tag,
-    epoch_at,
-    epoch_of_key_id,
     is_tagged_untrusted,
-    key_id_of,
     keys_to_dial,
     make_knock,
 )
 from protocol.limits import CLOCK_DRIFT_MS_MAX
+from protocol.network_keys import epoch_at, epoch_of, key_id_of
 from tests.reference import knocks as reference
 
 WEEK = 3_000
-NOW_MS = WEEK * EPOCH_MS + EPOCH_MS // 2
+NOW_MS = WEEK * NETWORK_EPOCH_MS + NETWORK_EPOCH_MS // 2
 NAMES = (b"00112233445566aa", b"10.0.0.5:7625")
 KEYS = {week: [bytes([week % 256]) * 32] for week in range(WEEK - 6, WEEK + 3)}
 NONCES = st.binary(min_size=16, max_size=16)
@@ -93,12 +91,12 @@ def test_a_knock_is_for_one_listener() -> None:
 
 
 def test_the_present_week_and_three_old_ones_open_and_the_next_within_drift() -> None:
-    start_ms = WEEK * EPOCH_MS
+    start_ms = WEEK * NETWORK_EPOCH_MS
     cases = {
-        start_ms: range(WEEK - KNOCK_EPOCHS_OLD, WEEK + 1),
-        start_ms - 1: range(WEEK - 1 - KNOCK_EPOCHS_OLD, WEEK + 1),
-        start_ms - CLOCK_DRIFT_MS_MAX: range(WEEK - 1 - KNOCK_EPOCHS_OLD, WEEK + 1),
-        start_ms - CLOCK_DRIFT_MS_MAX - 1: range(WEEK - 1 - KNOCK_EPOCHS_OLD, WEEK),
+        start_ms: range(WEEK - KNOCK_OLD_EPOCHS_MAX, WEEK + 1),
+        start_ms - 1: range(WEEK - 1 - KNOCK_OLD_EPOCHS_MAX, WEEK + 1),
+        start_ms - CLOCK_DRIFT_MS_MAX: range(WEEK - 1 - KNOCK_OLD_EPOCHS_MAX, WEEK + 1),
+        start_ms - CLOCK_DRIFT_MS_MAX - 1: range(WEEK - 1 - KNOCK_OLD_EPOCHS_MAX, WEEK),
     }
     for now_ms, weeks in cases.items():
         assert accepted_epochs(now_ms) == weeks
@@ -116,9 +114,9 @@ def test_only_so_many_keys_of_a_week_are_tried() -> None:
 
 
 def test_whoever_dials_takes_the_present_key_then_older_ones_and_no_other() -> None:
-    newest = range(WEEK, WEEK - KNOCK_EPOCHS_OLD - 1, -1)
+    newest = range(WEEK, WEEK - KNOCK_OLD_EPOCHS_MAX - 1, -1)
     assert keys_to_dial(KEYS, NOW_MS) == [key_of(week) for week in newest]
-    assert keys_to_dial({WEEK - KNOCK_EPOCHS_OLD - 1: [bytes(32)]}, NOW_MS) == []
+    assert keys_to_dial({WEEK - KNOCK_OLD_EPOCHS_MAX - 1: [bytes(32)]}, NOW_MS) == []
     assert keys_to_dial({}, NOW_MS) == []
 
 
@@ -131,10 +129,8 @@ def test_keys_and_entropy_of_another_length_are_our_own_mistake() -> None:
 def test_a_key_id_tells_its_week() -> None:
     key_id = key_id_of(WEEK, bytes(32))
     assert len(key_id) == 8
-    assert epoch_of_key_id(key_id) == WEEK == epoch_at(NOW_MS)
+    assert epoch_of(key_id) == WEEK == epoch_at(NOW_MS)
     assert key_id != key_id_of(WEEK, b"\1" * 32)
-    with pytest.raises(ValueError, match="8 bytes"):
-        epoch_of_key_id(b"")
 
 
 @pytest.mark.parametrize(
@@ -184,10 +180,33 @@ def test_a_present_week_that_fills_the_memory_takes_no_more() -> None:
     for knock in (third, first, make_knock(key_of(WEEK - 1), NAMES[0], b"\4" * 16)):
         assert not accepts(guard, knock)
     # A clock that shows the next week already does not push out the present one.
-    turning_ms = (WEEK + 1) * EPOCH_MS - CLOCK_DRIFT_MS_MAX
+    turning_ms = (WEEK + 1) * NETWORK_EPOCH_MS - CLOCK_DRIFT_MS_MAX
     early = make_knock(key_of(WEEK + 1), NAMES[0], b"\5" * 16)
     assert not accepts(guard, early, now_ms=turning_ms)
     assert accepts(guard, early, now_ms=turning_ms + CLOCK_DRIFT_MS_MAX)
+
+
+def test_what_was_taken_is_remembered_by_another_guard() -> None:
+    first, knocks = KnockGuard(), []
+    for back in (0, 2, 3):
+        knocks.append(make_knock(key_of(WEEK - back), NAMES[0], bytes([back + 1]) * 16))
+        assert accepts(first, knocks[-1])
+    assert first.taken.forgotten_upto == -1
+    assert [epoch for epoch, _nonce in first.taken.knocks] == [WEEK - 3, WEEK - 2, WEEK]
+    second = KnockGuard()
+    second.recall(first.taken)
+    second.recall(first.taken)
+    assert len(second) == 3
+    assert not any(accepts(second, knock) for knock in knocks)
+    small = KnockGuard(kept_max=1)
+    small.recall(first.taken)
+    assert (len(small), small.taken.forgotten_upto) == (1, WEEK - 2)
+    assert not any(accepts(small, knock) for knock in knocks)
+    third = KnockGuard()
+    third.recall(small.taken)
+    assert third.taken == small.taken
+    third.recall(first.taken)
+    assert third.taken == small.taken
 
 
 def test_the_memory_is_worth_a_few_megabytes() -> None:
@@ -222,7 +241,7 @@ class Listening(RuleBasedStateMachine):
         if self.heard:
             self.hear(self.heard[place % len(self.heard)])
 
-    @rule(step_ms=st.sampled_from([1, EPOCH_MS // 3, EPOCH_MS, -EPOCH_MS]))
+    @rule(step_ms=st.sampled_from([1, NETWORK_EPOCH_MS // 3, NETWORK_EPOCH_MS, -NETWORK_EPOCH_MS]))
     def turn_the_clock(self, step_ms: int) -> None:
         self.now_ms += step_ms
 
@@ -257,7 +276,7 @@ def test_a_tag_is_for_one_name_and_port_under_an_accepted_key() -> None:
     assert is_tagged_untrusted(tag, NAMES[0], 7_625, KEYS, NOW_MS)
     assert not is_tagged_untrusted(tag, NAMES[1], 7_625, KEYS, NOW_MS)
     assert not is_tagged_untrusted(tag, NAMES[0], 7_626, KEYS, NOW_MS)
-    assert not is_tagged_untrusted(tag, NAMES[0], 7_625, KEYS, NOW_MS + 4 * EPOCH_MS)
+    assert not is_tagged_untrusted(tag, NAMES[0], 7_625, KEYS, NOW_MS + 4 * NETWORK_EPOCH_MS)
     assert not is_tagged_untrusted(tag, NAMES[0], 7_625, {}, NOW_MS)
     assert not is_tagged_untrusted(Random(1).randbytes(8), NAMES[0], 7_625, KEYS, NOW_MS)
 

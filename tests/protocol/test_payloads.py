@@ -11,14 +11,25 @@ from protocol.canonical import Value
 from protocol.canonical import encode as encode_record
 from protocol.errors import LimitExceededError, MalformedError, TamperedError
 from protocol.limits import TEXT_BYTES_MAX
-from protocol.payloads import Payload, Sos, Text, decode_untrusted, encode
+from protocol.network_keys import KeyPurpose, WeeklyKey
+from protocol.payloads import (
+    NetworkKeys,
+    Payload,
+    Position,
+    Sos,
+    Text,
+    decode_untrusted,
+    encode,
+)
 from tests.reference.codec import RefusedError, read_payload
 from tests.strategies import mutated, mutated_records, payloads
 
 AUTHOR, SCOPE = bytes(range(16)), Scope.for_codt(7).encode()
 TEXT = Text(AUTHOR, SCOPE, "Neige au col")
 SOS = Sos(AUTHOR, SCOPE, "À l'aide", b"alarm-id", 2)
-SEEDS = [encode(TEXT), encode(SOS)]
+KEYS = NetworkKeys(AUTHOR, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, b"k" * 32),))
+PLACE = Position(AUTHOR, SCOPE, 1_800_000_000_000, 448_900_000, -66_400_000, 50)
+SEEDS = [encode(each) for each in (TEXT, SOS, KEYS, PLACE)]
 
 
 def padded(raw: bytes) -> bytes:
@@ -35,7 +46,8 @@ def test_a_payload_is_read_as_it_was_written(payload: Payload) -> None:
     assert decode_untrusted(raw, payload.author, payload.scope) == payload
     record = read_payload(padded(raw), payload.author, payload.scope)
     assert isinstance(record, tuple)
-    assert record[4] == payload.text.encode()
+    if isinstance(payload, Text | Sos):
+        assert record[4] == payload.text.encode()
 
 
 @given(mutated(SEEDS) | mutated_records(SEEDS))
@@ -49,7 +61,18 @@ def test_both_readers_agree_on_almost_a_payload(raw: bytes) -> None:
     assert encode(decode_untrusted(raw, AUTHOR, SCOPE)) == raw
 
 
-@pytest.mark.parametrize("payload", [TEXT, SOS], ids=["text", "sos"])
+def test_a_position_fits_the_second_size_class() -> None:
+    """64 bytes instead of 128 for every position of every device."""
+    assert len(encode(PLACE)) < 64
+
+
+def test_nothing_secret_of_a_payload_is_printed() -> None:
+    assert "448900000" not in repr(PLACE)
+    assert "66400000" not in repr(PLACE)
+    assert "kkkk" not in repr(KEYS)
+
+
+@pytest.mark.parametrize("payload", [TEXT, SOS, KEYS, PLACE], ids=["text", "sos", "keys", "place"])
 def test_content_under_another_header_does_not_open(payload: Payload) -> None:
     raw = encode(payload)
     for author, scope in (
@@ -71,6 +94,18 @@ def test_content_under_another_header_does_not_open(payload: Payload) -> None:
         [b"", 1, AUTHOR, SCOPE, b"text"],
         [1, 0, AUTHOR, SCOPE, b"text"],
         [1, 3, AUTHOR, SCOPE, b"text"],
+        [1, 3, AUTHOR, SCOPE, []],
+        [1, 3, AUTHOR, SCOPE, [[1, 5, bytes(32)]]],
+        [1, 3, AUTHOR, SCOPE, [[4, 5, bytes(32)]]],
+        [1, 3, AUTHOR, SCOPE, [[3, 2**32, bytes(32)]]],
+        [1, 3, AUTHOR, SCOPE, [[3, 5, bytes(33)]]],
+        [1, 3, AUTHOR, SCOPE, [[3, 5, bytes(32)]] * 33],
+        [1, 4, AUTHOR, SCOPE, 1, 0, 0],
+        [1, 4, AUTHOR, SCOPE, 2**48, 0, 0, 0],
+        [1, 4, AUTHOR, SCOPE, 1, 1_800_000_001, 0, 0],
+        [1, 4, AUTHOR, SCOPE, 1, 0, 3_600_000_001, 0],
+        [1, 4, AUTHOR, SCOPE, 1, 0, 0, 1_000_001],
+        [1, 5, AUTHOR, SCOPE, b"text"],
         [1, b"", AUTHOR, SCOPE, b"text"],
         [1, 1, AUTHOR, SCOPE, b"text", b"alarm-id", 0],
         [1, 1, AUTHOR, SCOPE, b"text", 0],

@@ -22,6 +22,7 @@ WORDS = {
     "revoked": Reception.REVOKED,
     "hop limit": Reception.HOP_LIMIT,
     "already receipted by all it is for": Reception.DELIVERED,
+    "no shift": Reception.NO_SHIFT,
 }
 
 

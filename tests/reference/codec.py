@@ -20,6 +20,7 @@ __all__ = [
     "read_receipt",
     "read_record",
     "read_scope",
+    "read_shift",
     "read_slot_secret",
     "read_slots",
     "unpad",
@@ -149,11 +150,11 @@ CLASS_OF_KIND = {
     9: "bulk",
     10: "bulk",
     11: "bulk",
-} | dict.fromkeys((2, 3, 4, 5, 6), "message")
+} | dict.fromkeys((2, 3, 4, 5, 6, 12, 14), "message")
 USUAL_LIFETIME_S = dict(
     zip(
-        range(1, 12),
-        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14)],
+        (*range(1, 13), 14),
+        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 18)],
         strict=True,
     )
 )
@@ -185,7 +186,8 @@ def read_bundle(data: bytes) -> dict[str, object]:
     signature = _bin(container[2], 64, 64, "4.1 signature")
     fields = _fields(read_record(header_bytes), 10, "4.2 ten fields")
     suite = _uint(fields[0], 1, 5, "4.2 suite")
-    kind = _uint(fields[1], 1, 11, "4.3 kind")
+    kind = _uint(fields[1], 1, 14, "4.3 kind")
+    demand(kind in CLASS_OF_KIND, "4.3 kind")
     lifetime_s_max = LIFETIME_DAYS_MAX[CLASS_OF_KIND[kind]] * DAY_S
     header: dict[str, object] = {
         "suite": suite,
@@ -227,9 +229,16 @@ def unpad(data: bytes) -> bytes:
 
 def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     """Read a padded payload under a header of `author` and `scope`. Source: wire-format 4.10."""
-    record = _many(read_record(unpad(padded)), 5, 7, "4.10 fields")
+    record = _many(read_record(unpad(padded)), 5, 8, "4.10 fields")
     demand(record[0] == 1, "1.2 version")
     demand(record[2] == author and record[3] == scope, "4.10 author and scope")
+    if record[1] == 3:
+        return _network_keys(record)
+    if record[1] == 4:
+        _fields(record, 8, "4.10 type 4")
+        for place, most in ((4, 2**48 - 1), (5, 18 * 10**8), (6, 36 * 10**8), (7, 10**6)):
+            _uint(record[place], 0, most, "4.10 a number of a position")
+        return record
     text = _bin(record[4], 0, 16_384, "4.10 text")
     try:
         text.decode("utf-8")
@@ -241,6 +250,34 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     _fields(record, 7, "4.10 type 2")
     _bin(record[5], 8, 8, "4.10 alarm id")
     _uint(record[6], 0, 15, "4.10 step")
+    return record
+
+
+def _network_keys(record: tuple[Record, ...]) -> Record:
+    _fields(record, 5, "4.10 type 3")
+    for item in _many(record[4], 1, 32, "4.10 network keys"):
+        purpose, epoch, key = _fields(item, 3, "4.10 a network key")
+        _uint(purpose, 2, 3, "8.9 purpose")
+        _uint(epoch, 0, 2**32 - 1, "8.9 epoch")
+        _bin(key, 32, 32, "8.9 key")
+    return record
+
+
+def read_shift(data: bytes) -> Record:
+    """Read the body of a shift. Source: wire-format 4.14."""
+    demand(len(data) <= 128, "4.14 size")
+    record = _fields(read_record(data), 6, "4.14 fields")
+    demand(record[0] == 1, "1.2 version")
+    _bin(record[1], 8, 8, "4.14 shift id")
+    top = 2**48 - 1
+    opened, ends, closed = (_uint(record[n], 0, top, "4.14 times") for n in (2, 3, 4))
+    start, stop = (
+        _uint(each, 0, top, "4.14 times") for each in _fields(record[5], 2, "4.14 before")
+    )
+    half_day = 12 * 3_600_000
+    demand(0 < ends - opened <= half_day, "4.14 length")
+    demand(closed == 0 or opened <= closed <= ends, "4.14 closed")
+    demand(0 <= stop - start <= half_day and stop <= opened, "4.14 shift before")
     return record
 
 

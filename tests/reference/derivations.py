@@ -20,10 +20,10 @@ __all__ = [
     "printed_node_id",
     "short_id",
     "sos_key",
-    "sos_key_id",
     "squad_id",
     "symbol_columns",
     "unarmour",
+    "weekly_key_id",
 ]
 
 BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
@@ -78,9 +78,9 @@ def sos_key(zone_key: bytes, author: bytes, incarnation: int, seq: int) -> bytes
     return _expand(zone_key, b"meshnode sos 1\0" + name, 32)
 
 
-def sos_key_id(zone_key: bytes) -> bytes:
-    """Clause 4.8."""
-    return _expand(zone_key, b"meshnode sos id 1\0", 8)
+def weekly_key_id(epoch: int, key: bytes) -> bytes:
+    """Clause 8.9."""
+    return epoch.to_bytes(4, "big") + hashlib.sha256(key).digest()[:4]
 
 
 # --- clause 5: reconciliation ------------------------------------------------------------------

@@ -37,8 +37,9 @@ from protocol.bundle import Header, Scope, Suite
 from protocol.errors import CloseCode
 from protocol.identity import DeviceClass, Role, binding_message
 from protocol.ids import NodeId, squad_id_of
-from protocol.knock import KnockKeys, key_id_of
+from protocol.knock import KnockKeys
 from protocol.limits import Kind
+from protocol.network_keys import key_id_of
 from protocol.reports import Reception
 from protocol.session import LocalHello, messages
 from protocol.session.frames import FrameReader, FrameType, encode_frame

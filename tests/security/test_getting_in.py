@@ -29,14 +29,13 @@ from meshnode.runtime import system_runtime
 from meshnode.store import peers
 from protocol import issuing
 from protocol.errors import CloseCode
-from protocol.guards import KNOCK_EPOCHS_OLD
+from protocol.guards import KNOCK_OLD_EPOCHS_MAX
 from protocol.identity import Badge, binding_message
 from protocol.knock import (
     NONCE_BYTES,
     KnockKeys,
     address_name,
     announcement_tag,
-    epoch_at,
     make_knock,
 )
 from protocol.limits import (
@@ -46,6 +45,7 @@ from protocol.limits import (
     HANDSHAKES_MAX,
     HANDSHAKES_PER_ADDRESS_MAX,
 )
+from protocol.network_keys import epoch_at
 from protocol.reports import Standing
 from protocol.session import messages
 from protocol.session.frames import FrameType, encode_frame
@@ -75,7 +75,7 @@ KEPT_BYTES_MAX = 500_000
 STRANGER = "127.0.0.9"
 WEEK = epoch_at(system_runtime().now_ms())
 KEY, OLD_KEY = b"\x5a" * 32, b"\xa5" * 32
-KEYS: KnockKeys = {WEEK: [KEY], WEEK - KNOCK_EPOCHS_OLD - 1: [OLD_KEY]}
+KEYS: KnockKeys = {WEEK: [KEY], WEEK - KNOCK_OLD_EPOCHS_MAX - 1: [OLD_KEY]}
 TLS_HELLO = first_flight(ssl.TLSVersion.TLSv1_3)
 
 Attack = Callable[[Node], Awaitable[None]]

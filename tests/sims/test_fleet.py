@@ -92,12 +92,14 @@ async def test_a_furnished_store_holds_what_an_enrolment_brings(
         prekey = await made.furnish(device, store, machine.runtime, sealer)
         keys = await store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
         sos = await store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.ZONE_SOS))
+        knock = await store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.KNOCK))
         held = await store.read(documents.all_raw)
         own = await store.read(lambda conn: keyring.own_prekey(conn, prekey.secret.prekey_id))
         travelling = await store.read(lambda conn: bundles.by_kind(conn, Kind.PREKEY))
     assert list(keys.values()) == [made.secrets.network_key]
     is_relay = device.plan.role is Role.RELAY
     assert list(sos.values()) == ([] if is_relay else [made.secrets.sos_key])
+    assert list(knock.values()) == [made.secrets.knock_key]
     assert len(held) == len(made.documents)
     assert own == prekey.secret
     assert [(each.author, each.is_own) for each in travelling] == [(device.node, True)]

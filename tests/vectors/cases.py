@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from protocol import bundle, canonical, envelope, payloads
 from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
+from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.vectors.seeds import (
     HEADER,
     KEY,
@@ -150,7 +151,7 @@ def bundle_cases() -> Iterator[Case]:
         ("4.2", {"suite": 0}),
         ("4.2", {"suite": 6}),
         ("4.3", {"kind": 0}),
-        ("4.3", {"kind": 12}),
+        ("4.3", {"kind": 15}),
         ("4.2", {"author": NODE[1:]}),
         ("3.3", {"incarnation": 2**32}),
         ("3.3", {"seq": 0}),
@@ -195,6 +196,18 @@ def payload_cases() -> Iterator[Case]:
         yield accepted("4.10", f"payload of {len(text)} bytes", item(envelope.pad(text)))
     alarm = payloads.encode(payloads.Sos(NODE, scope, "À l'aide", b"alarm-id", 15))
     yield accepted("4.10", "an alarm", item(envelope.pad(alarm)))
+    weekly = (
+        WeeklyKey(KeyPurpose.ZONE_SOS, 0, SEED),
+        WeeklyKey(KeyPurpose.KNOCK, 2**32 - 1, bytes(32)),
+    )
+    keys = payloads.encode(payloads.NetworkKeys(NODE, scope, weekly))
+    yield accepted("4.10", "keys of the network", item(envelope.pad(keys)))
+    for what, place in {
+        "the north pole": (0, 900_000_000, -1_800_000_000, 0),
+        "the south pole": (2**48 - 1, -900_000_000, 1_800_000_000, 1_000_000),
+    }.items():
+        position = payloads.encode(payloads.Position(NODE, scope, *place))
+        yield accepted("4.10", what, item(envelope.pad(position)))
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
     yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))
@@ -202,7 +215,14 @@ def payload_cases() -> Iterator[Case]:
     yield refused("4.10", "no marker", item(text + bytes(64 - len(text))))
     odd: dict[str, Value] = {
         "version 2": (2, 1, NODE, scope, b"x"),
-        "type 3": (1, 3, NODE, scope, b"x"),
+        "type 3 without keys": (1, 3, NODE, scope, []),
+        "a key of no purpose": (1, 3, NODE, scope, [(1, 5, bytes(32))]),
+        "a short key": (1, 3, NODE, scope, [(2, 5, bytes(31))]),
+        "type 5": (1, 5, NODE, scope, b"x"),
+        "beyond the pole": (1, 4, NODE, scope, 1, 1_800_000_001, 0, 0),
+        "beyond the date line": (1, 4, NODE, scope, 1, 0, 3_600_000_001, 0),
+        "as good as nowhere": (1, 4, NODE, scope, 1, 0, 0, 1_000_001),
+        "a position without accuracy": (1, 4, NODE, scope, 1, 0, 0),
         "step 16": (1, 2, NODE, scope, b"x", b"alarm-id", 16),
         "a text that is not UTF-8": (1, 1, NODE, scope, b"\xff"),
         "a text with a step": (1, 1, NODE, scope, b"x", b"alarm-id", 0),
@@ -248,6 +268,40 @@ def receipt_digest_cases() -> Iterator[Case]:
             for offset in offsets
         }
         yield accepted("4.12", f"{len(offsets)} bundles", {"page": page, "digests": digests})
+
+
+def shift_cases() -> Iterator[Case]:
+    """Shifts at their bounds."""
+    hour = 3_600_000
+    good: dict[str, Value] = {
+        "a shift": (1, bytes(8), 100 * hour, 112 * hour, 0, (0, 0)),
+        "closed at once": (1, bytes(8), 100 * hour, 101 * hour, 100 * hour, (0, 0)),
+        "closed at its end, after another": (
+            (1, bytes(8), 100 * hour, 112 * hour, 112 * hour, (88 * hour, 100 * hour))
+        ),
+    }
+    for what, value in good.items():
+        yield accepted("4.14", what, encode(value).hex())
+    odd: dict[str, Value] = {
+        "version 2": (2, bytes(8), 100 * hour, 112 * hour, 0, (0, 0)),
+        "thirteen hours": (1, bytes(8), 100 * hour, 113 * hour, 0, (0, 0)),
+        "no time at all": (1, bytes(8), 100 * hour, 100 * hour, 0, (0, 0)),
+        "closed before it began": (1, bytes(8), 100 * hour, 112 * hour, 99 * hour, (0, 0)),
+        "closed after its end": (1, bytes(8), 100 * hour, 112 * hour, 112 * hour + 1, (0, 0)),
+        "a short id": (1, bytes(7), 100 * hour, 112 * hour, 0, (0, 0)),
+        "a shift before that overlaps": (
+            (1, bytes(8), 100 * hour, 112 * hour, 0, (99 * hour, 100 * hour + 1))
+        ),
+        "a shift before of thirteen hours": (
+            (1, bytes(8), 100 * hour, 112 * hour, 0, (80 * hour, 93 * hour))
+        ),
+        "a shift before that ends first": (
+            (1, bytes(8), 100 * hour, 112 * hour, 0, (80 * hour, 79 * hour))
+        ),
+        "a time beyond 48 bits": (1, bytes(8), 2**48 - 1, 2**48, 0, (0, 0)),
+    }
+    for what, value in odd.items():
+        yield refused("4.14", what, encode(value).hex())
 
 
 def key_request_cases() -> Iterator[Case]:
@@ -333,7 +387,13 @@ def chain_cases() -> Iterator[Case]:
 def sos_cases() -> Iterator[Case]:
     """Keys of SOS bundles."""
     for incarnation, seq in ((0, 1), (2**32 - 1, 2**64 - 1)):
-        item = {"key": SEED.hex(), "author": NODE.hex(), "incarnation": incarnation, "seq": seq}
+        item = {
+            "key": SEED.hex(),
+            "epoch": incarnation >> 16,
+            "author": NODE.hex(),
+            "incarnation": incarnation,
+            "seq": seq,
+        }
         yield accepted("4.8", f"bundle {incarnation}.{seq}", item)
 
 
@@ -345,6 +405,16 @@ def symbol_cases() -> Iterator[Case]:
         yield accepted("5", f"{n} ids, {count} symbols", item)
 
 
+def knock_cases() -> Iterator[Case]:
+    """Knocks for both kinds of names, and the tag of an announcement."""
+    key = hashlib.sha256(b"knock key").digest()
+    for name in (b"00112233445566aa", b"10.0.0.5:7625", b"[fe80::1]:7625"):
+        item = {"key": key.hex(), "name": name.hex(), "random": bytes(range(16)).hex()}
+        yield accepted("6.12", name.decode("ascii"), item)
+    tagged = {"key": key.hex(), "name": b"00112233445566aa".hex(), "port": 7_625}
+    yield accepted("6.14", "a tag", tagged)
+
+
 CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "canonical": canonical_cases,
     "names": name_cases,
@@ -354,6 +424,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "receipt": receipt_cases,
     "receipt_digest": receipt_digest_cases,
     "key_request": key_request_cases,
+    "shift": shift_cases,
     "prekey": prekey_cases,
     "slots": slot_cases,
     "slot_secret": slot_secret_cases,
@@ -365,6 +436,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "frame_payloads": frame_payload_cases,
     "binding": binding_cases,
     "document": document_cases,
+    "knock": knock_cases,
     "papers": paper_cases,
 }
 """One per file in this folder."""

@@ -23,17 +23,20 @@ from protocol import (
     hlc,
     identity,
     ids,
+    knock,
     payloads,
     receipts,
+    shifts,
 )
 from protocol.armour import TextForm, unarmour_untrusted
 from protocol.errors import AuthenticationError
 from protocol.ids import BundleId
+from protocol.network_keys import key_id_of
 from protocol.reconcile.sketch import Sketch, encode_symbols
 from protocol.reconcile.symbols import set_hash_of
 from protocol.session import messages
 from protocol.session.frames import FrameReader, FrameType
-from tests.reference import codec, derivations, ed25519
+from tests.reference import codec, derivations, ed25519, knocks
 from tests.reference.codec import RefusedError, demand
 
 __all__ = ["FILES", "Reader", "to_json"]
@@ -218,15 +221,30 @@ def _reference_chain(item: Input) -> object:
 def _sos(item: Input) -> object:
     key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
     return {
-        "key_id": envelope.sos_key_id(key),
+        "key_id": key_id_of(item["epoch"], key),
         "message_key": envelope.sos_message_key(key, BundleId(*name)),
     }
+
+
+def _knock(item: Input) -> object:
+    key, name = _raw(item["key"]), _raw(item["name"])
+    if "port" in item:
+        return knock.announcement_tag(key, name, item["port"])
+    return knock.make_knock(key, name, _raw(item["random"]))
+
+
+def _reference_knock(item: Input) -> object:
+    key, name = _raw(item["key"]), _raw(item["name"])
+    if "port" in item:
+        message = b"meshnode mdns 1\0" + name + item["port"].to_bytes(2, "big")
+        return knocks.hmac_sha256(key, message)[:8]
+    return knocks.knock(key, name, _raw(item["random"]))
 
 
 def _reference_sos(item: Input) -> object:
     key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
     return {
-        "key_id": derivations.sos_key_id(key),
+        "key_id": derivations.weekly_key_id(item["epoch"], key),
         "message_key": derivations.sos_key(key, *name),
     }
 
@@ -412,6 +430,10 @@ FILES: dict[str, Reader] = {
         _reference(codec.read_receipt),
     ),
     "receipt_digest": Reader(_receipt_digest, _reference_receipt_digest),
+    "shift": Reader(
+        _both_ways(shifts.decode_shift_untrusted, shifts.encode_shift),
+        _reference(codec.read_shift),
+    ),
     "key_request": Reader(
         _both_ways(receipts.decode_key_request_untrusted, receipts.encode_key_request),
         _reference(codec.read_key_request),
@@ -431,6 +453,7 @@ FILES: dict[str, Reader] = {
     "hpke": Reader(_hpke, None),
     "chain": Reader(_chain, _reference_chain),
     "sos": Reader(_sos, _reference_sos),
+    "knock": Reader(_knock, _reference_knock),
     "symbols": Reader(_symbols, _reference_symbols),
     "frames": Reader(_frames, _reference(codec.read_frames)),
     "frame_payloads": Reader(_frame_payload, _reference_frame_payload, False),

@@ -83,7 +83,7 @@ def frame_payload_cases() -> Iterator[Case]:
         ("EQUAL", "class 5", [1, [[7, 5]]]),
         ("ROUND_END", "round 0", [0]),
         ("ACK", "refusals out of order", [3, [[2, 1], [0, 1]]]),
-        ("ACK", "a code that does not exist", [3, [[0, 14]]]),
+        ("ACK", "a code that does not exist", [3, [[0, 15]]]),
         ("ACK", "stored is no refusal", [3, [[0, 0]]]),
         ("BYE", "two codes", [0, 0]),
     ]

@@ -36,6 +36,8 @@ COMMANDS = {
     ),
     *("inbox", "init", "keys", "lock", "message", "outbox", "peers", "run", "send", "status"),
     *("sync", "unlock"),
+    "position",
+    "shift",
 }
 
 

@@ -6,16 +6,20 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 import trio
 
 from meshnode.errors import HandshakeError
+from meshnode.links import knock_journal
 from meshnode.links.base import Address, Link
+from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
-from protocol.guards import EPOCH_MS, KNOCK_EPOCHS_OLD, KNOCK_MS_MAX
-from protocol.knock import KnockKeys, address_name, epoch_at, make_knock
+from protocol.guards import KNOCK_MS_MAX, KNOCK_OLD_EPOCHS_MAX, NETWORK_EPOCH_MS
+from protocol.knock import KnockKeys, address_name, make_knock
+from protocol.network_keys import epoch_at
 from tests.meshnode.links.parts import NOW_MS, network, runtime, serving
 
 pytestmark = pytest.mark.real
@@ -153,7 +157,7 @@ async def test_strangers_hear_not_one_byte_and_are_closed_at_once() -> None:
 
 
 async def test_a_knock_of_four_weeks_ago_or_used_twice_is_refused() -> None:
-    week = WEEK - KNOCK_EPOCHS_OLD - 1
+    week = WEEK - KNOCK_OLD_EPOCHS_MAX - 1
     async with listening({**KEYS, week: [FOREIGN_KEY]}) as listener:
         old = make_knock(FOREIGN_KEY, listener.name, b"\1" * 16)
         assert await listener.answer_to(old) == b""
@@ -164,6 +168,60 @@ async def test_a_knock_of_four_weeks_ago_or_used_twice_is_refused() -> None:
         assert await listener.answer_to(good + TLS_HELLO + bytes(300)) == b""
         assert listener.refused == 2
         assert listener.reasons[-1] == "this knock was used before"
+
+
+async def test_a_knock_opens_once_after_a_restart_too(tmp_path: Path) -> None:
+    port = 0
+    nonces = [b"\1" * 16, b"\2" * 16]
+    for expected in (["links_refused", "links_refused"], ["knocks_refused", "knocks_refused"]):
+        plain = runtime()
+        knocks = Knocks(plain, lambda: KEYS, journal=KnockJournal(tmp_path / "knocks"))
+        await knocks.recall()
+        bearer = TCPBearer(network().contexts(), plain, [Address("127.0.0.1", port)], knocks=knocks)
+        async with serving(bearer, lambda link: link.aclose()) as (address,):
+            port = address.port
+            listener = Listener(bearer, address, dict(KEYS))
+            for number, nonce in enumerate(nonces, 1):
+                data = make_knock(KEY, listener.name, nonce) + b"no TLS at all" * 10
+                assert await listener.answer_to(data) == b""
+                await until(
+                    lambda: bearer.metrics.value(expected[0]) == number  # noqa: B023
+                )
+
+
+async def test_a_long_journal_is_written_anew_while_links_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knock_journal, "_RECORDS_MAX", 3)
+    plain = replace(runtime(), entropy=os.urandom)
+    knocks = Knocks(plain, lambda: KEYS, journal=KnockJournal(tmp_path / "knocks"))
+    bearer = TCPBearer(network().contexts(), plain, [Address("127.0.0.1", 0)], knocks=knocks)
+
+    async def echo(link: Link) -> None:
+        await link.send(await link.receive(100))
+
+    async with serving(bearer, echo) as (address,):
+        for _ in range(5):
+            assert await tries(bearer_of(KEYS), address)
+    kept = KnockJournal(tmp_path / "knocks").load().knocks
+    assert len(set(kept)) == 5
+    assert len(kept) < 8
+
+
+async def test_a_disk_that_is_full_cuts_nobody_off(tmp_path: Path) -> None:
+    reasons: list[str] = []
+    plain = replace(
+        runtime(trace=lambda event, **fields: reasons.append(event)), entropy=os.urandom
+    )
+    knocks = Knocks(plain, lambda: KEYS, journal=KnockJournal(tmp_path / "no folder" / "knocks"))
+    bearer = TCPBearer(network().contexts(), plain, [Address("127.0.0.1", 0)], knocks=knocks)
+
+    async def echo(link: Link) -> None:
+        await link.send(await link.receive(100))
+
+    async with serving(bearer, echo) as (address,):
+        assert await tries(bearer_of(KEYS), address)
+    assert "knock_not_kept" in reasons
 
 
 @pytest.mark.slow
@@ -202,7 +260,7 @@ async def test_a_knock_may_come_in_pieces() -> None:
 
 
 async def test_a_gateway_takes_those_whose_keys_are_all_too_old() -> None:
-    too_old = {WEEK - KNOCK_EPOCHS_OLD - 1: [OLD_KEY]}
+    too_old = {WEEK - KNOCK_OLD_EPOCHS_MAX - 1: [OLD_KEY]}
     async with listening(is_gateway=True) as listener:
         assert await reaches(listener, too_old)
         assert await reaches(listener, {})
@@ -245,4 +303,4 @@ async def test_every_start_has_another_name() -> None:
 
 
 def test_the_weeks_of_these_tests_are_as_the_guards_say() -> None:
-    assert WEEK * EPOCH_MS <= NOW_MS < (WEEK + 1) * EPOCH_MS
+    assert WEEK * NETWORK_EPOCH_MS <= NOW_MS < (WEEK + 1) * NETWORK_EPOCH_MS

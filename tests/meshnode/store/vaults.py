@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import replace
 
 from meshnode.runtime import system_runtime
-from meshnode.store import bundles, documents, evidence, keyring, messages, peers
+from meshnode.store import bundles, documents, evidence, keyring, messages, peers, positions
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
+from meshnode.store.positions import PositionRecord
 from meshnode.store.records import (
     DocumentRecord,
     EvidenceRecord,
@@ -33,6 +34,7 @@ ADDRESS = "192.0.2.77:7400"
 DOCUMENT = b"the roster with Giulia and Marco"
 EVIDENCE = b"the second version of what was signed"
 NETWORK_KEY, SOS_KEY = b"network key 0123456789 0123456789", b"sos key 0123456789 0123456789"
+PLACE = b"44.9 north, 6.9 east, in the hut"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
 SECRETS = (
@@ -45,6 +47,7 @@ SECRETS = (
     PREKEY,
     SEED,
     OTHER_SEED,
+    PLACE,
 )
 """What must stand nowhere in the files."""
 
@@ -78,6 +81,8 @@ def fill_agent(tx: Transaction) -> None:
     keyring.start_chain(tx, new_chain(SEED), b"scope", NOW_MS, NOW_MS + 9)
     chain = receiving_chain(new_chain(OTHER_SEED).chain_id, 0, OTHER_SEED)
     keyring.put_receiving_chain(tx, chain, node(6), b"scope", NOW_MS + 9)
+    place = PositionRecord(node(7), b"scope", b"shift-id", NOW_MS, NOW_MS + 9, PLACE)
+    positions.put(tx, place, is_archive=True)
 
 
 async def read_device(store: Store) -> list[object]:
@@ -108,6 +113,7 @@ async def read_agent(store: Store) -> list[object]:
             keyring.sending_chain(conn, chain_id),
             keyring.secret_at(conn, chain_id, 3),
             keyring.receiving_chain(conn, other_id, node(6)),
+            positions.of_author(conn, node(7), 9),
         ]
     )
 

@@ -1,0 +1,279 @@
+"""Over any order of events and any clocks no position exists, travels or opens outside a shift.
+
+A model that keeps nothing but lists of windows says what must be; real nodes over stores in memory
+must do the same. A restart builds a node anew over its store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from meshnode.errors import SendError
+from meshnode.node import open_node
+from meshnode.positions import Place
+from meshnode.reception import Checked
+from protocol.bundle import Bundle
+from protocol.guards import SHIFT_MS_MAX
+from protocol.limits import Kind
+from protocol.reports import Reception
+from tests.meshnode.rig import Member, Rig, open_rig
+from tests.reference.codec import read_shift
+
+pytestmark = pytest.mark.slow
+
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+NAMES = ("anna", "bruno", "box", "gateway")
+
+STEPS = st.one_of(
+    st.tuples(st.just("open"), st.integers(1, 12)),
+    st.tuples(st.just("close"), st.none()),
+    st.tuples(st.just("position"), st.none()),
+    st.tuples(st.just("carry"), st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES))),
+    st.tuples(st.just("wait"), st.sampled_from([MINUTE_MS, HOUR_MS, 6 * HOUR_MS, 13 * HOUR_MS])),
+    st.tuples(
+        st.just("set clock"),
+        st.tuples(st.sampled_from(NAMES), st.sampled_from([-9, -2, 2, 9]).map(MINUTE_MS.__mul__)),
+    ),
+    st.tuples(st.just("restart"), st.sampled_from(NAMES)),
+)
+
+
+@dataclass(slots=True)
+class Window:
+    """One shift of anna, by her own clock."""
+
+    opened_ms: int
+    ends_ms: int
+    closed_ms: int = 0
+
+    def has(self, at_ms: int) -> bool:
+        """The obvious rule."""
+        return self.opened_ms <= at_ms < (self.closed_ms or self.ends_ms)
+
+
+@dataclass(slots=True)
+class Model:
+    """All shifts there ever were, and what anna managed to tell in them."""
+
+    windows: list[Window] = field(default_factory=list)
+    told: set[bytes] = field(default_factory=set)
+
+    def open_at(self, at_ms: int) -> Window | None:
+        """Return the shift that anna's clock is in; only the newest can be open."""
+        newest = self.windows[-1] if self.windows else None
+        return newest if newest is not None and newest.has(at_ms) else None
+
+
+async def play(rig: Rig, steps: list[tuple[str, object]]) -> None:
+    """Do the steps and check everything after each."""
+    model = Model()
+    for name, argument in steps:
+        await step(rig, model, name, argument)
+        await check(rig, model)
+
+
+async def step(rig: Rig, model: Model, name: str, argument: object) -> None:
+    """Do one step at the nodes and in the model."""
+    anna = rig["anna"]
+    match name, argument:
+        case "open", int(hours):
+            await open_shift(anna, model, hours)
+        case "close", None:
+            await close_shift(anna, model)
+        case "position", None:
+            await tell_position(anna, model)
+        case "carry", (str(source), str(target)):
+            if source != target:
+                await carry(rig, source, target)
+        case "wait", int(ms):
+            for member in rig.members.values():
+                member.machine.clock_ahead_ms += ms
+        case "set clock", (str(who), int(ms)):
+            rig[who].machine.clock_ahead_ms += ms
+        case "restart", str(who):
+            await restart(rig[who])
+    for member in rig.members.values():
+        await member.node.require_desk().look()
+        await member.node.housekeeping.look()
+
+
+async def refusal(call: Awaitable[list[Checked]]) -> tuple[str, list[Checked]]:
+    """Return why a call was refused, or what it made."""
+    try:
+        return "", await call
+    except SendError as error:
+        return error.reason, []
+
+
+async def open_shift(anna: Member, model: Model, hours: int) -> None:
+    """Open, and expect it to be refused where one is open."""
+    now_ms = anna.machine.now_ms()
+    is_open = model.open_at(now_ms) is not None
+    reason, _made = await refusal(anna.node.positions.open_shift(hours))
+    assert reason == ("shift_open" if is_open else "")
+    if not is_open:
+        model.windows.append(Window(now_ms, now_ms + hours * HOUR_MS))
+
+
+async def close_shift(anna: Member, model: Model) -> None:
+    """Close, and expect it to be refused where none is open."""
+    now_ms = anna.machine.now_ms()
+    window = model.open_at(now_ms)
+    reason, _made = await refusal(anna.node.positions.close_shift())
+    assert reason == ("no_shift" if window is None else "")
+    if window is not None:
+        window.closed_ms = now_ms
+
+
+async def tell_position(anna: Member, model: Model) -> None:
+    """Tell a position; outside a shift it must be refused."""
+    window = model.open_at(anna.machine.now_ms())
+    reason, made = await refusal(anna.node.positions.report(Place(44.89, 6.64)))
+    if window is None:
+        assert reason == "no_shift"
+    # Inside one it is refused too where the stamp ran ahead of a clock that was set back.
+    for each in made:
+        assert each.bundle is not None
+        if each.bundle.header.kind is Kind.POSITION:
+            assert window is not None
+            assert window.has(each.bundle.header.hlc >> 16)
+            model.told.add(each.bundle.digest)
+
+
+async def carry(rig: Rig, source: str, target: str) -> None:
+    """Let one device have everything of another; positions without their shift are refused."""
+    offered = [each for each in await rig[source].held() if each.header.author != rig[target].id]
+    fates = await rig[target].take(offered, rig[source].id)
+    for bundle, fate in zip(offered, fates, strict=True):
+        if bundle.header.kind is Kind.POSITION and fate in (Reception.STORED, Reception.NO_SHIFT):
+            is_covered = await covers(rig[target], bundle)
+            assert is_covered is (fate is Reception.STORED)
+
+
+async def covers(member: Member, position: Bundle) -> bool:
+    """Search all shifts that a device holds for the stamp of a position."""
+    stamp_ms = position.header.hlc >> 16
+    for bundle in await member.held(Kind.SHIFT):
+        if bundle.header.author == position.header.author:
+            _version, _id, opened, ends, closed, before = read_shift(bundle.body)  # type: ignore[misc]
+            window = Window(opened, ends, closed)  # type: ignore[arg-type]
+            if window.has(stamp_ms) or Window(*before).has(stamp_ms):  # type: ignore[misc]
+                return True
+    return False
+
+
+async def restart(member: Member) -> None:
+    """Build the node anew over the store that it left."""
+    async with open_node(member.parts) as node:
+        member.node = node
+
+
+async def check(rig: Rig, model: Model) -> None:
+    """No position is held that was never told, or outside every shift; none shows too long."""
+    for name in NAMES:
+        member = rig[name]
+        for bundle in await member.held(Kind.POSITION):
+            assert bundle.digest in model.told, name
+            assert told_in_a_shift(model, bundle), name
+        if name in ("anna", "bruno"):
+            await check_mate(member, model)
+
+
+def told_in_a_shift(model: Model, bundle: Bundle) -> bool:
+    """Closing a shift early may leave a position behind that a stamp put past the close."""
+    stamp_ms = bundle.header.hlc >> 16
+    return any(each.opened_ms <= stamp_ms < each.ends_ms for each in model.windows)
+
+
+async def check_mate(member: Member, model: Model) -> None:
+    """What a mate shows is of a shift that it has not heard the end of, and that may be open."""
+    now_ms = member.machine.now_ms()
+    shown = await member.node.positions.newest()
+    for bundle in await member.held(Kind.SHIFT):
+        if not Window(*read_shift(bundle.body)[2:5]).has(now_ms):  # type: ignore[index]
+            assert shown == [], "its end is known here"
+            assert await position_chains(member, bundle.header.author) == 0
+    for record, payload in shown:
+        assert model_has(model, payload.taken_ms)
+        assert record.ends_ms > now_ms
+        assert record.ends_ms <= payload.taken_ms + SHIFT_MS_MAX
+    if member.device.plan.name == "anna":
+        window = model.open_at(now_ms)
+        assert not shown or window is not None
+
+
+def model_has(model: Model, at_ms: int) -> bool:
+    """Tell whether a position could be taken at this time; a shift closed later is as good."""
+    return any(each.opened_ms <= at_ms < each.ends_ms for each in model.windows)
+
+
+async def position_chains(member: Member, author: bytes) -> int:
+    """Return how many chains of positions of an author a device can still use."""
+    return await member.store.read(
+        lambda conn: int(
+            conn.exec_driver_sql(
+                "SELECT (SELECT count(*) FROM sending_chain WHERE length(scope) = 19 AND ?1 = ?2)"
+                " + (SELECT count(*) FROM receiving_chain"
+                " WHERE length(scope) = 19 AND author = ?1)",
+                (author, member.id),
+            ).scalar_one()
+        )
+    )
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(STEPS, max_size=14))
+def test_no_position_is_made_carried_or_shown_outside_a_shift(
+    steps: list[tuple[str, object]],
+) -> None:
+    async def run() -> None:
+        async with open_rig() as rig:
+            await rig.mix(*NAMES)
+            await play(rig, steps)
+
+    trio.run(run, clock=MockClock(autojump_threshold=0))
+
+
+def test_the_model_sees_a_position_of_every_kind_of_receiver() -> None:
+    """A run that must show a position everywhere, or the property above would hold of nothing."""
+
+    async def run() -> None:
+        async with open_rig() as rig:
+            await rig.mix(*NAMES)
+            steps: list[tuple[str, object]] = [
+                ("open", 12),
+                ("wait", MINUTE_MS),
+                ("position", None),
+                ("carry", ("anna", "box")),
+                ("carry", ("box", "bruno")),
+                ("restart", "bruno"),
+                ("carry", ("box", "gateway")),
+            ]
+            await play(rig, steps)
+            for name in ("anna", "bruno", "gateway"):
+                assert len(await rig[name].node.positions.newest()) == 1, name
+            assert len(await rig["box"].held(Kind.POSITION)) == 1
+            assert await rig["box"].node.positions.newest() == []
+            await play_on(rig, [("close", None), ("carry", ("anna", "box"))])
+            await play_on(rig, [("carry", ("box", "bruno")), ("carry", ("box", "gateway"))])
+            assert await rig["anna"].node.positions.newest() == []
+            assert await rig["bruno"].node.positions.newest() == []
+            assert len(await rig["gateway"].node.positions.newest()) == 1
+
+    trio.run(run, clock=MockClock(autojump_threshold=0))
+
+
+async def play_on(rig: Rig, steps: list[tuple[str, object]]) -> None:
+    """Do further steps without the checks that need the whole story."""
+    model = Model([Window(0, 1 << 60)])
+    for name, argument in steps:
+        await step(rig, model, name, argument)
