@@ -30,13 +30,14 @@ from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
 from meshnode.locking import Guard, SecretCase
 from meshnode.node import Node
+from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place
 from meshnode.stick import Stick, StickError
 from meshnode.store import keyring, messages, peers, purging
 from meshnode.store.evidence import evidence_count
 from meshnode.store.keyring import KeyPurpose
-from meshnode.store.records import MessageRecord
+from meshnode.store.records import IncomingReason, MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
 from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
@@ -324,9 +325,13 @@ class Api(AuditCalls):
         proof = {"signed": sign(report, node.require_desk().sign).hex()} if signed else {}
         return report.as_json() | proof
 
+    async def orders(self) -> list[Json]:
+        """Return the wipe orders in force, and which devices have proven that they obeyed."""
+        return order_log(self._node.membership.trust)
+
     def _lock_state(self) -> Json:
         if self._guard is not None:
-            return self._guard.describe()
+            return {**self._guard.describe(), "is_wiped": self._node.is_wiped}
         # A node without a guard is opened and shut by whoever made it.
         return {"is_locked": self._node.desk is None, "protection": SecretCase.UNATTENDED.value}
 
@@ -549,6 +554,7 @@ class Api(AuditCalls):
             "created_ms": record.created_ms,
             "received_ms": record.received_ms,
             "is_read": record.is_read,
+            "is_author_revoked": record.reason == IncomingReason.REVOKED,
         }
 
 

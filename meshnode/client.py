@@ -93,6 +93,10 @@ class NodeApi(Protocol):
         """See `Api.holdings`."""
         ...
 
+    async def orders(self) -> list[Json]:
+        """See `Api.orders`."""
+        ...
+
     async def lock(self) -> bool:
         """See `Api.lock`."""
         ...
@@ -253,6 +257,11 @@ class RemoteApi:
     async def holdings(self, *, signed: bool = False) -> Json:
         """See `Api.holdings`."""
         found: Json = await self._call("holdings", signed=signed)
+        return found
+
+    async def orders(self) -> list[Json]:
+        """See `Api.orders`."""
+        found: list[Json] = await self._call("orders")
         return found
 
     async def lock(self) -> bool:

@@ -43,6 +43,7 @@ _METHODS: Final = frozenset(
         "lock",
         "mark_read",
         "message",
+        "orders",
         "outgoing",
         "peers",
         "position",
@@ -56,7 +57,9 @@ _METHODS: Final = frozenset(
         "unlock",
     }
 )
-_UNATTENDED: Final = frozenset({"follow", "inbox", "keys", "mark_read", "peers", "status"})
+_UNATTENDED: Final = frozenset(
+    {"follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
+)
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144
 """A request holds one text of 16 kB, at most six times as long in JSON."""

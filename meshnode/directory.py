@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from protocol.authority import Member, RootBody, RosterBody, Unit, roster_scope
 from protocol.bundle import PublicKey, Scope, ScopeKind, load_public_key
@@ -19,6 +20,10 @@ from protocol.orders import Revocation
 from protocol.shifts import split_subject
 
 __all__ = ["Directory", "DirectoryEntry", "Guest", "UnknownNameError"]
+
+
+_TAKE_ASTRAY: Final = frozenset({Role.RELAY, Role.GATEWAY, Role.OPERATOR})
+"""Who carries, or reads, what a revoked device wrote after its last good bundle."""
 
 
 class UnknownNameError(MeshError):
@@ -146,6 +151,18 @@ class Directory:
         """True for a bundle that its author wrote after the last one that can be trusted."""
         entry = self.revoked.get(author)
         return entry is not None and not entry.is_good(incarnation, seq)
+
+    def refuses_astray(
+        self, reader: NodeId | None, author: NodeId, incarnation: int, seq: int
+    ) -> bool:
+        """True for a bundle of that kind which `reader` neither stores nor shows.
+
+        Relays, gateways and operators take it: it is for the centre, which sees it marked.
+        """
+        if not self.is_astray(author, incarnation, seq):
+            return False
+        own = None if reader is None else self.member(reader)
+        return own is None or own.role not in _TAKE_ASTRAY
 
     # --- devices ---------------------------------------------------------------------------
 

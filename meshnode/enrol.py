@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
+    load_pem_private_key,
 )
 
-from meshnode.errors import KeystoreError
+from meshnode.errors import KeystoreError, WipedError
 from meshnode.files import make_private_folder, sync_folder, write_private
 from meshnode.runtime import Runtime
 from meshnode.vault.keystore import KeyStore
@@ -61,9 +62,11 @@ __all__ = [
     "DeviceIdentity",
     "DeviceKeys",
     "FirstPrekey",
+    "LinkSecret",
     "Pending",
     "accept_answer",
     "badge_key",
+    "chain_pem",
     "finish",
     "first_prekey",
     "is_enrolled",
@@ -323,8 +326,8 @@ def finish(home: Path, accepted: Accepted, vault: Vault) -> None:
     badge = vault.seal_file(Tier.AGENT, _BADGE, own.badge.private_bytes_raw())
     write_private(keys / "badge.sealed", badge)
     write_private(keys / "link.pem", _private_pem(own.link, link_password(vault)))
-    write_private(identity / "badge-chain.pem", _chain_pem(accepted.enrolled.badge.chain))
-    write_private(identity / "link-chain.pem", _chain_pem(accepted.enrolled.link_chain))
+    write_private(identity / "badge-chain.pem", chain_pem(accepted.enrolled.badge.chain))
+    write_private(identity / "link-chain.pem", chain_pem(accepted.enrolled.link_chain))
     binding = own.badge.sign(binding_message(accepted.enrolled.link_chain[0]))
     write_private(identity / "binding", f"{binding.hex()}\n".encode())
     root_hash = accepted.pending.invitation.root_hash
@@ -345,10 +348,13 @@ def refuse_enrolled(home: Path) -> None:
 
 
 def open_keys(home: Path, runtime: Runtime) -> KeyStore:
-    """Return the keys of an enrolled home. Raises: EnrolmentError (`not_enrolled`), KeystoreError.
+    """Return the keys of an enrolled home.
 
     What a power cut left of a destruction is finished first.
+    Raises: EnrolmentError (`not_enrolled`), WipedError, KeystoreError.
     """
+    if KeyStore(home, runtime).is_destroyed(Tier.DEVICE):
+        raise WipedError(f"the keys in {home} were destroyed: enrol in another --home")
     _require_enrolled(home)
     return KeyStore.open(home, runtime)
 
@@ -395,6 +401,30 @@ def badge_key(home: Path, vault: Vault) -> ed25519.Ed25519PrivateKey:
         raise EnrolmentError("damaged", f"the identity in {home} is damaged: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class LinkSecret:
+    """Where a link key lies, and what opens it."""
+
+    path: Path
+    """PKCS#8 in PEM, encrypted."""
+    password: bytes = field(repr=False)
+    """Opens it."""
+
+    def open(self) -> ed25519.Ed25519PrivateKey:
+        """Return the key. Raises: KeystoreError."""
+        try:
+            key = load_pem_private_key(self.path.read_bytes(), self.password or None)
+        except (OSError, ValueError, TypeError) as error:
+            raise KeystoreError("the link key is missing or damaged") from error
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise KeystoreError("the link key is of another kind")
+        return key
+
+    def rewrapped(self, password: bytes) -> bytes:
+        """Return the key in PEM under another password. Raises: KeystoreError."""
+        return _private_pem(self.open(), password)
+
+
 def link_password(vault: Vault) -> bytes:
     """Return what opens the link key; a locked vault will do."""
     return vault.derive(Tier.DEVICE, b"link key").hex().encode()
@@ -404,7 +434,8 @@ def _private_pem(key: ed25519.Ed25519PrivateKey, password: bytes) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
 
 
-def _chain_pem(chain: Sequence[bytes]) -> bytes:
+def chain_pem(chain: Sequence[bytes]) -> bytes:
+    """Return certificates (DER) as the TLS library takes them from files."""
     return "".join(ssl.DER_cert_to_PEM_cert(der) for der in chain).encode()
 
 

@@ -18,6 +18,9 @@ __all__ = [
     "write_private",
 ]
 
+_ERASED_BYTES = 1 << 20
+"""Overwritten at a time."""
+
 
 def write_private(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, mode 0600; on return it is on the disk. Raises: OSError."""
@@ -68,7 +71,11 @@ def erase(path: Path) -> None:
     except FileNotFoundError:
         return
     with open(descriptor, "wb", buffering=0) as file:
-        file.write(bytes(os.fstat(descriptor).st_size))
+        size_bytes = os.fstat(descriptor).st_size
+        file.writelines(
+            bytes(min(_ERASED_BYTES, size_bytes - start))
+            for start in range(0, size_bytes, _ERASED_BYTES)
+        )
         os.fsync(descriptor)
     path.unlink()
     sync_folder(path.parent)

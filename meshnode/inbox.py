@@ -31,7 +31,7 @@ from meshnode.shift_ends import ShiftEnds
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, keyring, messages
 from meshnode.store.engine import Store, Transaction
-from meshnode.store.records import NewMessage, Unopened
+from meshnode.store.records import IncomingReason, NewMessage, Unopened
 from protocol import bundle as bundles
 from protocol import hlc
 from protocol.bundle import Bundle, Header
@@ -192,6 +192,14 @@ class Inbox:
             due_ms = now_ms + ahead_ms - CLOCK_DRIFT_MS_MAX
             delivery.set_waiting(tx, short_id, header.author, _DUE + due_ms.to_bytes(8, "big"))
             return
+        if self._membership.directory.refuses_astray(
+            self._node, header.author, header.incarnation, header.seq
+        ):
+            # It came before the news of its author.
+            work.count("messages_revoked")
+            self._runtime.trace("revoked_author", bundle=str(header.id))
+            delivery.mark_opened(tx, [short_id])
+            return
         try:
             self._dispatch(tx, short_id, bundle, work)
         except Waits as error:
@@ -264,6 +272,7 @@ class Inbox:
             alarm_id=payload.alarm_id if isinstance(payload, Sos) else b"",
             step=payload.step if isinstance(payload, Sos) else 0,
             suite=int(header.suite),
+            reason=IncomingReason.REVOKED if self._is_astray(header) else "",
         )
         key = messages.add_incoming(tx, new, short_id, bundle.digest, now_ms)
         assert key is not None, "it was looked for in this transaction"
@@ -272,6 +281,11 @@ class Inbox:
         self._note_received(tx, bundle, work)
         work.count("messages_opened")
         work.arrived.append((key, header.id))
+
+    def _is_astray(self, header: Header) -> bool:
+        """True for what a revoked author wrote after its last good bundle."""
+        directory = self._membership.directory
+        return directory.is_astray(header.author, header.incarnation, header.seq)
 
     @staticmethod
     def _keep_state(tx: Transaction, header: Header, opened: Opened) -> None:

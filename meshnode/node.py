@@ -22,7 +22,7 @@ from meshnode.clock import TrustedClock
 from meshnode.contact_log import ContactLog
 from meshnode.desk import Carrier, Desk, DeskParts
 from meshnode.discovery.base import Discovery
-from meshnode.errors import LockedError, StoreCorruptError, StoreError
+from meshnode.errors import LockedError, StoreCorruptError, StoreError, WipedError
 from meshnode.events import Events, LockChanged
 from meshnode.housekeeping import Housekeeping
 from meshnode.inbox import Inbox
@@ -47,6 +47,8 @@ from meshnode.store import keyring
 from meshnode.store.engine import Store
 from meshnode.store.keyring import KeyPurpose
 from meshnode.supervisor import contain, keep_running
+from protocol import authority
+from protocol.authority import DocumentClass
 from protocol.envelope import Sealer
 from protocol.errors import MeshError
 from protocol.identity import binding_message
@@ -130,6 +132,8 @@ class Node:
         """Link certificate (DER) to the badge's signature over it; what is missing a desk makes."""
         self._rosters_changed = Level()
         self._desk: Desk | None = None
+        self.is_wiped = False
+        """The agent's keys were destroyed: no desk opens any more."""
         self._desk_changed = Level()
         self.relay = self._make_relay(parts, network_key)
         self.shift_ends = ShiftEnds(identity.node, store, runtime, self.metrics)
@@ -197,7 +201,9 @@ class Node:
         return self._desk
 
     def require_desk(self) -> Desk:
-        """Return the desk. Raises: LockedError while there is none."""
+        """Return the desk. Raises: LockedError while there is none, WipedError after a wipe."""
+        if self.is_wiped:
+            raise _wiped()
         if self._desk is None:
             raise LockedError("the device is locked: run 'meshnode unlock'")
         return self._desk
@@ -233,7 +239,12 @@ class Node:
         return self.require_desk().sealer
 
     def open_desk(self, parts: DeskParts) -> Desk:
-        """Sit down at the desk: the agent's keys are open. The one that is there stays."""
+        """Sit down at the desk: the agent's keys are open. The one that is there stays.
+
+        Raises: WipedError where they were destroyed meanwhile.
+        """
+        if self.is_wiped:
+            raise _wiped()
         if self._desk is None:
             self._desk = Desk(self._carrier, parts)
             self._desk_changed.set()
@@ -280,7 +291,12 @@ class Node:
         if self._desk is not None:
             self._desk.look_due.set()
 
-    def _on_documents(self, _raws: Sequence[bytes], _source: NodeId | None) -> None:
+    def _on_documents(self, raws: Sequence[bytes], _source: NodeId | None) -> None:
+        found = [authority.decode_untrusted(raw) for raw in raws]
+        proofs = [each for each in found if each.cls is DocumentClass.ERASURE]
+        own = self.identity.node
+        proven = sum(not each.scope.endswith(own) for each in proofs)
+        self.metrics.count("wipes_proven", proven)
         if self._desk is not None:
             self._desk.seal_waiting.set()
         self._rosters_changed.set()
@@ -385,6 +401,10 @@ class Node:
         while True:
             await self.relay.requeue_held()
             await self._rosters_changed.wait()
+
+
+def _wiped() -> WipedError:
+    return WipedError("the agent's keys of this device were destroyed by order: enrol it anew")
 
 
 async def _serve(

@@ -24,7 +24,7 @@ from meshnode.store.quotas import Claim, Meter
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol import hlc
-from protocol.bundle import Bundle, Header, Suite
+from protocol.bundle import Bundle, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import NodeId, ShortId, short_id
@@ -104,7 +104,7 @@ class Examiner:
         network_key: bytes,
         node: NodeId | None = None,
     ) -> None:
-        """`node` is ourselves: only an operator takes what was written after a revocation."""
+        """`node` is ourselves: our role says what of revoked authors we take."""
         self._node = node
         self._store = store
         self._runtime = runtime
@@ -179,7 +179,7 @@ class Examiner:
             return Reception.UNKNOWN_AUTHOR
         if meter is not None and not meter.has_room(_claim(bundle), allowance_for(author)):
             return Reception.QUOTA
-        if self._is_revoked(header, directory):
+        if directory.refuses_astray(self._node, header.author, header.incarnation, header.seq):
             return Reception.REVOKED
         try:
             bundles.verify(bundle, author.key)
@@ -188,14 +188,6 @@ class Examiner:
         if meter is not None:
             meter.charge(_claim(bundle))
         return Reception.STORED
-
-    def _is_revoked(self, header: Header, directory: Directory) -> bool:
-        """True for what a revoked device wrote after its last good bundle; operators take it."""
-        revocation = self._membership.revocation_of(header.author)
-        if revocation is None or revocation.is_good(header.incarnation, header.seq):
-            return False
-        own = None if self._node is None else directory.member(self._node)
-        return own is None or own.role is not Role.OPERATOR
 
 
 def _claim(bundle: Bundle) -> Claim:

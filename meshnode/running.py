@@ -8,7 +8,7 @@ device by itself, another one if they are given the agent's secret.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from meshnode.control import connect, serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
-from meshnode.enrol import DeviceIdentity, badge_key, load_identity, open_keys
-from meshnode.errors import HomeBusyError
+from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
+from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
+from meshnode.errors import HomeBusyError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -32,12 +33,14 @@ from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.locking import AgentKeys, Guard, GuardParts, SecretCase
 from meshnode.node import Node, NodeIdentity, NodeParts, Surroundings, open_node
+from meshnode.remnant_home import run_remnant
 from meshnode.runtime import Runtime
 from meshnode.store import documents
 from meshnode.store.engine import Store, open_store
 from meshnode.supervisor import keep_running
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.vault import Vault
+from meshnode.wiping import Ways, WipeParts, Wiping
 from protocol import authority
 from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
@@ -86,6 +89,8 @@ class Access:
     """Finds the agent's keys of a home."""
     sealer: Sealer = field(default_factory=HpkeSealer)
     """Public-key sealing."""
+    on_wiped: Callable[[], None] = lambda: None
+    """Told by a running node once a wipe order has destroyed keys that this process had."""
 
 
 @asynccontextmanager
@@ -114,59 +119,114 @@ async def open_guarded(
 
     Raises: HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
     """
+    async with _open(home, settings, runtime, access or Access()) as (guard, _wiping):
+        yield guard
+
+
+@asynccontextmanager
+async def _open(
+    home: Path, settings: Settings, runtime: Runtime, access: Access
+) -> AsyncIterator[tuple[Guard, Wiping]]:
+    """Open the node of a home; a wipe that is due, before or after, is carried out first.
+
+    Raises: as `open_guarded`; WipedError where nothing is left to open.
+    """
+    refuse_wiped(home, runtime)
+    open_keys(home, runtime)
+    with locked(Home(home)):
+        try:
+            async with _opened(home, settings, runtime, access) as opened:
+                yield opened
+                _guard, wiping = opened
+                if wiping.is_due:
+                    await wiping.obey()
+        finally:
+            with trio.CancelScope(shield=True):
+                state = await runtime.run_blocking(finish, home, runtime)
+        if state is not HomeState.UNTOUCHED:
+            raise wiped_error(home)
+
+
+@asynccontextmanager
+async def _opened(
+    home: Path, settings: Settings, runtime: Runtime, access: Access
+) -> AsyncIterator[tuple[Guard, Wiping]]:
+    if state_of(home, runtime) is not HomeState.UNTOUCHED:
+        raise wiped_error(home)
     place, keystore = Home(home), open_keys(home, runtime)
-    access = Access() if access is None else access
-    with locked(place):
-        vault = keystore.open_vault()
-        # The guard alone opens the agent's tier, once it has looked at the lease.
-        vault.lock()
-        keys = access.keys(home, keystore, vault)
-        needs_secret = keys.case is not SecretCase.UNATTENDED and not access.is_held
-        secret = access.secret() if needs_secret else None
-        identity = load_identity(home, vault)
-        rights = rights_untrusted(identity.badge_chain[0])
-        size = settings.store.bytes_max
-        async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
-            knock_keys = KnockKeyring(store)
-            await knock_keys.load()
-            knocks = Knocks(
-                runtime,
-                knock_keys,
-                is_gateway=rights.role is Role.GATEWAY,
-                journal=KnockJournal(place.knocks),
+    vault = keystore.open_vault()
+    # The guard alone opens the agent's tier, once it has looked at the lease.
+    vault.lock()
+    keys = access.keys(home, keystore, vault)
+    is_held = access.is_held or keystore.is_wiped
+    needs_secret = keys.case is not SecretCase.UNATTENDED and not is_held
+    secret = access.secret() if needs_secret else None
+    identity = load_identity(home, vault)
+    rights = rights_untrusted(identity.badge_chain[0])
+    size = settings.store.bytes_max
+    async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
+        knock_keys = KnockKeyring(store)
+        await knock_keys.load()
+        knocks = Knocks(
+            runtime,
+            knock_keys,
+            is_gateway=rights.role is Role.GATEWAY,
+            journal=KnockJournal(place.knocks),
+        )
+        await knocks.recall()
+        bearer = await _bearer(identity, settings, runtime, store, knocks)
+        binding = {identity.link_chain[0]: identity.binding}
+        parts = NodeParts(
+            identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
+            store=store,
+            runtime=runtime,
+            router=ROUTERS[settings.routing.policy](),
+            bearer=bearer,
+            knock_keys=knock_keys,
+        )
+        async with open_node(parts) as node:
+            bearer.metrics = node.metrics
+            vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
+            node.membership.on_change.append(
+                lambda _raws, _source: _renew_contexts(identity, node, bearer)
             )
-            await knocks.recall()
-            bearer = await _bearer(identity, settings, runtime, store, knocks)
-            binding = {identity.link_chain[0]: identity.binding}
-            parts = NodeParts(
-                identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
-                store=store,
-                runtime=runtime,
-                router=ROUTERS[settings.routing.policy](),
-                bearer=bearer,
-                knock_keys=knock_keys,
+            wiping = _wiping(home, settings, identity, node, keys, access)
+            await wiping.look()
+            if wiping.is_gone:
+                raise wiped_error(home)
+            guard = Guard(
+                GuardParts(
+                    node=node,
+                    sealer=access.sealer,
+                    keys=keys,
+                    view=_beacons(node),
+                    device_class=rights.device_class,
+                    enrolled_ms=_enrolled_ms(identity, node),
+                    auto_lock_s=settings.security.auto_lock_s,
+                    bound_file=BoundFile(place.lease),
+                )
             )
-            async with open_node(parts) as node:
-                bearer.metrics = node.metrics
-                vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
-                node.membership.on_change.append(
-                    lambda _raws, _source: _renew_contexts(identity, node, bearer)
-                )
-                guard = Guard(
-                    GuardParts(
-                        node=node,
-                        sealer=access.sealer,
-                        keys=keys,
-                        view=_beacons(node),
-                        device_class=rights.device_class,
-                        enrolled_ms=_enrolled_ms(identity, node),
-                        auto_lock_s=settings.security.auto_lock_s,
-                        bound_file=BoundFile(place.lease),
-                    )
-                )
-                await guard.start(secret, is_held=access.is_held)
-                del secret
-                yield guard
+            await guard.start(secret, is_held=is_held or node.is_wiped)
+            del secret
+            yield guard, wiping
+
+
+def _wiping(
+    home: Path,
+    settings: Settings,
+    identity: DeviceIdentity,
+    node: Node,
+    keys: AgentKeys,
+    access: Access,
+) -> Wiping:
+    ways = Ways(
+        listen=settings.links.listen,
+        places=settings.links.static,
+        has_multicast=settings.discovery.mdns,
+        has_probe=settings.discovery.probe,
+    )
+    link = LinkSecret(identity.link_key_path, identity.link_password)
+    return Wiping(WipeParts(home, node, identity.link_chain, link, ways, keys, access.on_wiped))
 
 
 def _beacons(node: Node) -> BeaconView:
@@ -229,21 +289,19 @@ def _listen_address(text: str) -> Address:
 @asynccontextmanager
 async def _open_free(
     home: Path, settings: Settings, runtime: Runtime, access: Access
-) -> AsyncIterator[Guard]:
+) -> AsyncIterator[tuple[Guard, Wiping]]:
     """Open the node of a home once the command that holds it, if one does, has ended."""
     deadline_s = trio.current_time() + BUSY_S_MAX
     async with AsyncExitStack() as stack:
         while True:
             try:
-                guard = await stack.enter_async_context(
-                    open_guarded(home, settings, runtime, access)
-                )
+                opened = await stack.enter_async_context(_open(home, settings, runtime, access))
                 break
             except HomeBusyError:
                 if trio.current_time() > deadline_s or await _is_running(home):
                     raise
             await trio.sleep(BUSY_STEP_S)
-        yield guard
+        yield opened
 
 
 async def _is_running(home: Path) -> bool:
@@ -266,21 +324,61 @@ async def run_home(
     """Run the node of a home until cancelled; starts with the node once it listens.
 
     `on_lock` is told after every locking whether the device stays locked until somebody opens it.
+    What is left of a wiped device runs here too, and does not start: it delivers its proof and
+    ends with WipedError.
     Raises: HomeBusyError at once where a node runs already, and where a command keeps the home
-    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
+    longer than `BUSY_S_MAX`; HomeError, EnrolmentError, StoreError, LinkError, KeystoreError,
+    WipedError.
     """
-    async with (
-        _open_free(home, settings, runtime, access or Access()) as guard,
-        trio.open_nursery() as nursery,
-    ):
-        node = guard.node
-        if on_lock is not None:
-            guard.on_lock.append(on_lock)
-        nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
-        surroundings = _surroundings(settings, runtime, node)
-        await nursery.start(node.run, surroundings)
-        await nursery.start(serve_control, Home(home).control_socket, Api(node, guard), runtime)
-        task_status.started(node)
+    access = access or Access()
+    has_run = False
+    try:
+        async with (
+            _open_free(home, settings, runtime, access) as (guard, wiping),
+            trio.open_nursery() as nursery,
+        ):
+            has_run, node = True, guard.node
+            if on_lock is not None:
+                guard.on_lock.append(on_lock)
+            nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
+            nursery.start_soon(_obey, wiping, node, nursery.cancel_scope)
+            surroundings = _surroundings(settings, runtime, node)
+            await nursery.start(node.run, surroundings)
+            api = Api(node, guard)
+            await nursery.start(serve_control, Home(home).control_socket, api, runtime)
+            task_status.started(node)
+    except WipedError:
+        # Out of the node's own task: its store is closed and its files are erased.
+        if state_of(home, runtime) is not HomeState.REMNANT:
+            raise
+    if has_run:
+        access.on_wiped()
+    async with _locked_free(Home(home)):
+        await run_remnant(home, runtime)
+        await runtime.run_blocking(finish, home, runtime)
+    raise wiped_error(home)
+
+
+@asynccontextmanager
+async def _locked_free(place: Home) -> AsyncIterator[None]:
+    """Hold the home once whoever looked into it meanwhile has left. Raises: HomeBusyError."""
+    deadline_s = trio.current_time() + BUSY_S_MAX
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(place))
+                break
+            except HomeBusyError:
+                if trio.current_time() > deadline_s:
+                    raise
+            await trio.sleep(BUSY_STEP_S)
+        yield
+
+
+async def _obey(wiping: Wiping, node: Node, scope: trio.CancelScope) -> None:
+    """Obey wipe orders while the node runs; end it where one leaves nothing to run."""
+    await keep_running("wiping", wiping.run, node.runtime, node.metrics)
+    scope.cancel()
 
 
 def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundings:

@@ -187,11 +187,16 @@ class Trust:
 
     def erasures(self) -> frozenset[tuple[bytes, NodeId]]:
         """Return (order id, device) of every proof of erasure that is held."""
-        return frozenset(
-            (scope[: orders.ORDER_ID_BYTES], scope[orders.ORDER_ID_BYTES :])
-            for cls, scope in self.held
+        return frozenset(self.erasure_times())
+
+    def erasure_times(self) -> dict[tuple[bytes, NodeId], int]:
+        """Return what time each proof of erasure states, by order id and device."""
+        split = orders.ORDER_ID_BYTES
+        return {
+            (scope[:split], scope[split:]): document.issued_ms
+            for (cls, scope), document in self.held.items()
             if cls == DocumentClass.ERASURE
-        )
+        }
 
 
 def _revokers(root: RootBody) -> frozenset[bytes]:

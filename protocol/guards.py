@@ -62,6 +62,10 @@ __all__ = [
     "QUOTA_HOUR_TEXTS",
     "QUOTA_SHARE_BYTES",
     "QUOTA_SOS_BYTES",
+    "REMNANT_BYTES_MAX",
+    "REMNANT_CONTACT_MS",
+    "REMNANT_ORDERS_MAX",
+    "REMNANT_PLACES_MAX",
     "REVOCATIONS_MAX",
     "SECRET_CHARACTERS_MAX",
     "SECRET_CHARACTERS_MIN",
@@ -114,6 +118,14 @@ PQ_KEY_BYTES: Final = 1_952
 """Raw ML-DSA-65 public key (FIPS 204)."""
 PQ_SIGNATURE_BYTES: Final = 3_309
 """ML-DSA-65 signature (FIPS 204)."""
+REMNANT_ORDERS_MAX: Final = 10
+"""Orders about one device whose proofs it still delivers once it is wiped; one is usual."""
+REMNANT_BYTES_MAX: Final = 2_097_152
+"""What a wiped device keeps: those orders, as many proofs, the root, all of the largest size."""
+REMNANT_PLACES_MAX: Final = 64
+"""Places at which a wiped device tries to deliver its proof: those met last, and those sighted."""
+REMNANT_CONTACT_MS: Final = 30_000
+"""A contact of a wiped device ends after this time: it has three documents to give."""
 WIPES_HELD_MAX: Final = 100
 """Wipe orders that a node holds: a thousand devices in 90 days, far more than are ever lost."""
 ERASURES_HELD_MAX: Final = 1_000

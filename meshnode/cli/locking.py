@@ -67,7 +67,8 @@ def unlock(
 
     async def action(api: NodeApi) -> bool:
         state = (await api.status())["lock"] if api.is_running else {}
-        needs_secret = state.get("is_locked", False) and state["protection"] != _BY_ITSELF
+        is_shut = state.get("is_locked", False) and not state.get("is_wiped", False)
+        needs_secret = is_shut and state["protection"] != _BY_ITSELF
         return await api.unlock(needed_secret(secret_file) if needs_secret else "")
 
     was_locked = with_node(ctx, action)
@@ -126,6 +127,8 @@ def _network_words(key: dict[str, Any]) -> str:
 
 def lock_words(state: dict[str, Any]) -> str:
     """Return in words whether the agent's keys are open, and what protects them."""
+    if state.get("is_wiped", False):
+        return say("destroyed by order of the authority")
     is_open = say("locked") if state["is_locked"] else say("unlocked")
     protected = {
         "hardware": say("a secret bound to this machine"),

@@ -70,7 +70,9 @@ def show_outbox(messages: Sequence[dict[str, Any]]) -> None:
 
 
 def _marked(message: dict[str, Any]) -> str:
-    return f"SOS  {message['text']}" if message["kind"] == "sos" else str(message["text"])
+    """Return the text, behind what must be seen before it."""
+    text = f"SOS  {message['text']}" if message["kind"] == "sos" else str(message["text"])
+    return f"{say('REVOKED AUTHOR')}  {text}" if message.get("is_author_revoked") else text
 
 
 async def follow_inbox(

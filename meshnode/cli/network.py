@@ -1,4 +1,4 @@
-"""`meshnode peers`, `status` and `sync`: the node, and who is around it.
+"""`meshnode peers`, `orders`, `status` and `sync`: the node, and who is around it.
 
 Arguments and screens only. Imports of the node stand inside the commands, so that help appears at
 once.
@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def register(parent: typer.Typer) -> None:
     """Put these commands into the program."""
-    for command in (peers, status, sync):
+    for command in (peers, orders, status, sync):
         parent.command()(command)
 
 
@@ -65,6 +65,38 @@ def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
         say("sent"),
         say("received"),
     )
+    print_table(columns, rows)
+
+
+def orders(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the wipe orders in force, and which devices have proven that they obeyed."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import local_time, print_json, print_table
+
+    async def action(api: NodeApi) -> list[dict[str, Any]]:
+        return await api.orders()
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(orders=found)
+        return
+    if not found:
+        typer.echo(say("No wipe order is in force."))
+        return
+    rows = [
+        (
+            each["order"],
+            local_time(each["issued_ms"]),
+            say("all") if each["level"] == "all" else say("agent's keys"),
+            device["name"],
+            say("ordered")
+            if device["proven_ms"] is None
+            else say("proven {when}", when=local_time(device["proven_ms"])),
+        )
+        for each in found
+        for device in each["devices"]
+    ]
+    columns = (say("order"), say("issued"), say("erases"), say("device"), say("state"))
     print_table(columns, rows)
 
 

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -21,7 +23,8 @@ from meshnode.cli.language import say
 from meshnode.cli.show import local_time, safe
 from meshnode.cli.texts import SECRET_VARIABLE
 from meshnode.config import Settings, load_settings
-from meshnode.errors import LockedError
+from meshnode.erasing import HomeState, state_of
+from meshnode.errors import KeystoreError
 from meshnode.running import Access, run_home
 from meshnode.runtime import Runtime, Trace, silent, system_runtime
 from meshnode.trace import trace_to_file, trace_to_stream
@@ -70,14 +73,20 @@ def _trace(home: Path, target: str) -> Iterator[Trace]:
 
 
 async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Access) -> bool | None:
-    """Return at the end by signal None; after a locking whether it stays until somebody opens."""
+    """Return at the end by signal None; after a locking whether it stays until somebody opens.
+
+    A wipe that left something to do counts as a locking that does not stay.
+    """
     locked: list[bool] = []
     has_locked = trio.Event()
+    if state_of(home, runtime) in (HomeState.BEGUN, HomeState.REMNANT):
+        _tell(runtime, say("this device was wiped by order; it stays until its proof is taken"))
 
     def on_lock(is_held: bool) -> None:
         locked.append(is_held)
         has_locked.set()
 
+    access = replace(access, on_wiped=partial(on_lock, False))
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
@@ -88,7 +97,9 @@ async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Acces
             _tell(runtime, say("'{name}' is running", name=name))
             if listening:
                 _tell(runtime, say("listening on {addresses}", addresses=listening))
-            if node.desk is None:
+            if node.is_wiped:
+                _tell(runtime, say("the agent's keys were destroyed by order; it goes on carrying"))
+            elif node.desk is None:
                 _tell(runtime, say("the device is locked: 'meshnode unlock' opens it"))
             await _tell_events(Api(node), runtime)
     return locked[-1] if locked else None
@@ -108,7 +119,7 @@ async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) 
 async def _tell_events(api: Api, runtime: Runtime) -> None:
     async for event in api.follow():
         # The device may lock between an event and the look at what it was about.
-        with suppress(LockedError):
+        with suppress(KeystoreError):
             words = await _words(api, event)
             if words:
                 _tell(runtime, words)

@@ -53,6 +53,11 @@ DETAILS: Final = (
 """What the ledger of a message adds to its steps; `{0}` stands for a name or a number."""
 
 
+def _reason(message: dict[str, Any]) -> str:
+    """Return what is said beside a state; what is odd about an incoming message in words."""
+    return say("revoked author") if message["is_author_revoked"] else str(message["reason"])
+
+
 def show_story(message: dict[str, Any]) -> None:
     """Print what `Api.message` tells."""
     is_outgoing = message["direction"] == "outgoing"
@@ -68,7 +73,7 @@ def show_story(message: dict[str, Any]) -> None:
         say("expires"): local_time(message["expires_ms"]),
         say("sealing"): say(SUITES[message["suite"]]) if message["suite"] else "",
         say("state"): state_words(
-            message["state"], len(carriers) if is_outgoing else None, message["reason"]
+            message["state"], len(carriers) if is_outgoing else None, _reason(message)
         ),
         say("ended"): local_time(message["ended_ms"]),
         say("carriers"): ", ".join(each["name"] for each in carriers),

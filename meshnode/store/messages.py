@@ -411,7 +411,7 @@ def _add(
             step=new.step,
             suite=new.suite,
             state=state.value,
-            reason="",
+            reason=new.reason,
             ended_ms=0,
             is_read=0,
             short_id=None if short_id is None else signed64(short_id),

@@ -21,6 +21,7 @@ __all__ = [
     "Direction",
     "DocumentRecord",
     "EvidenceRecord",
+    "IncomingReason",
     "LedgerEntry",
     "LedgerEvent",
     "MessageRecord",
@@ -163,6 +164,13 @@ FINAL_STATES = frozenset({MessageState.DELIVERED, MessageState.EXPIRED, MessageS
 """An outgoing message ends in exactly one of these and never leaves it."""
 
 
+class IncomingReason(StrEnum):
+    """Why whoever reads an incoming message should take care."""
+
+    REVOKED = "revoked author"
+    """Its author was revoked, and wrote it after the last bundle that can be trusted."""
+
+
 class RecipientState(StrEnum):
     """What is known of one message at one recipient."""
 
@@ -220,6 +228,8 @@ class NewMessage:
     """Step of the SOS, 0 where there is none."""
     suite: int = 0
     """How it was sealed (wire-format 4.2); 0 as long as it is not."""
+    reason: str = ""
+    """What is odd about it, one of `IncomingReason`; empty for most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,176 @@
+"""The files of a wipe: what each step takes away from a home, and what a restart finds of it.
+
+Where a wipe stands is told by two things alone: which keys `keys/wiped` calls destroyed, and
+whether the remnant's record is there.
+
+| device's key | record | stands | what is done |
+| --- | --- | --- | --- |
+| alive | none | UNTOUCHED | nothing by files; the store may hold an order (`meshnode.wiping`) |
+| alive | there | BEGUN | destroy both keys, erase all but the remnant; then REMNANT |
+| destroyed | there | REMNANT | erase what a power cut left of the rest; deliver the proof |
+| destroyed | none | OVER | erase what a power cut left of anything |
+
+Level AGENT destroys the agent's key alone and never leaves UNTOUCHED. Every step may be done again
+at no harm. Source: security 2.9.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from meshnode.errors import HomeBusyError, WipedError
+from meshnode.files import erase, sync_folder
+from meshnode.home import Home, locked
+from meshnode.remnant import RemnantFiles
+from meshnode.runtime import Runtime
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.kinds import Tier
+
+__all__ = [
+    "HomeState",
+    "destroy_agent",
+    "destroy_device",
+    "finish",
+    "is_agent_destroyed",
+    "refuse_wiped",
+    "state_of",
+    "sweep",
+    "wiped_error",
+]
+
+_AGENT_FILES: Final = ("keys/badge.pem", "keys/badge.sealed", "enrolment", "authority")
+"""What speaks as the device or enrols others: gone with the agent's key."""
+_DEVICE_FILES: Final = ("keys/link.pem", "identity")
+"""What opens links and says who the device is: gone with the device's key."""
+
+
+class HomeState(StrEnum):
+    """How far the wipe of a whole device has come, as its files tell."""
+
+    UNTOUCHED = "untouched"
+    """No wipe of everything was begun."""
+    BEGUN = "begun"
+    """The proof is durable; keys are still there, or half gone."""
+    REMNANT = "remnant"
+    """The keys are gone; the proof waits for somebody to take it."""
+    OVER = "over"
+    """Nothing is left but the word that it was wiped."""
+
+
+def state_of(home: Path, runtime: Runtime) -> HomeState:
+    """Return how a home stands. Raises: KeystoreError for a damaged record of a destruction."""
+    is_destroyed = KeyStore(home, runtime).is_destroyed(Tier.DEVICE)
+    if RemnantFiles(home).record.exists():
+        return HomeState.REMNANT if is_destroyed else HomeState.BEGUN
+    return HomeState.OVER if is_destroyed else HomeState.UNTOUCHED
+
+
+def is_agent_destroyed(home: Path, runtime: Runtime) -> bool:
+    """True once the agent's key was destroyed, or its destruction was begun."""
+    return KeyStore(home, runtime).is_destroyed(Tier.AGENT)
+
+
+def refuse_wiped(home: Path, runtime: Runtime) -> None:
+    """Refuse a home whose device was wiped, after finishing what a power cut left of that.
+
+    Where another process is at it, that one finishes it. Raises: WipedError, OSError.
+    """
+    if state_of(home, runtime) is HomeState.UNTOUCHED:
+        return
+    with suppress(HomeBusyError), locked(Home(home)):
+        finish(home, runtime)
+    raise wiped_error(home)
+
+
+def wiped_error(home: Path) -> WipedError:
+    """Return what every command hears in a wiped home."""
+    return WipedError(f"the keys in {home} were destroyed: enrol in another --home")
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def destroy_agent(home: Path, runtime: Runtime) -> None:
+    """Destroy what needs the agent's secret, for ever. Raises: OSError."""
+    KeyStore(home, runtime).destroy(Tier.AGENT)
+    _erase_all(home, _AGENT_FILES)
+
+
+def destroy_device(home: Path, runtime: Runtime) -> None:
+    """Destroy every key of the device but the remnant's, for ever. Raises: OSError."""
+    destroy_agent(home, runtime)
+    KeyStore(home, runtime).destroy(Tier.DEVICE)
+    _erase_all(home, _DEVICE_FILES)
+
+
+def sweep(home: Path) -> None:
+    """Erase everything below a home but its remnant, the word of its wipe and its lock.
+
+    The store must be closed. Raises: OSError.
+    """
+    kept = {home / "keys" / "wiped", home / "lock"}
+    files = RemnantFiles(home)
+    if files.record.exists():
+        kept |= {files.record, files.link_key, files.link_chain}
+    for path in _below(home):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path in each.parents for each in kept):
+                path.rmdir()
+                sync_folder(path.parent)
+        elif path not in kept:
+            _erase(path)
+
+
+def finish(home: Path, runtime: Runtime) -> HomeState:
+    """Do what a power cut left of the wipe of a whole device; return REMNANT, OVER or UNTOUCHED.
+
+    The caller holds the home's lock, and no store is open. Raises: OSError, KeystoreError.
+    """
+    state = state_of(home, runtime)
+    if state is HomeState.UNTOUCHED:
+        return state
+    destroy_device(home, runtime)
+    sweep(home)
+    return state_of(home, runtime)
+
+
+# --- inside --------------------------------------------------------------------------------------
+
+
+def _erase_all(home: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        path = home / name
+        if path.is_dir() and not path.is_symlink():
+            for each in _below(path):
+                _erase(each) if not each.is_dir() or each.is_symlink() else each.rmdir()
+        else:
+            # A power cut may have left the half of a newer one under its other name.
+            for each in (path, path.with_name(f".{path.name}.new")):
+                _erase(each)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield everything below a folder, what is inside a folder before the folder."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path)
+        yield path
+
+
+def _erase(path: Path) -> None:
+    """Take away a file of whatever kind; nothing to do if it is not there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(mode):
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        erase(path)
+    else:
+        path.unlink()
+        sync_folder(path.parent)

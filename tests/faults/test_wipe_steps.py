@@ -1,0 +1,252 @@
+"""Kill -9 at every write of a wipe: it has not begun, or the next start carries it through."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+import trio
+from sqlalchemy import Engine, event
+
+from meshnode.api import Api
+from meshnode.enrol import LinkSecret, badge_key
+from meshnode.erasing import HomeState, finish, state_of
+from meshnode.errors import WipedError
+from meshnode.events import Events
+from meshnode.membership import Membership
+from meshnode.metrics import Metrics
+from meshnode.remnant import Remnant, RemnantFiles
+from meshnode.running import open_home
+from meshnode.runtime import system_runtime
+from meshnode.store import keyring
+from meshnode.store.engine import open_store
+from meshnode.store.keyring import KeyPurpose
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.kinds import DataKind, Tier
+from protocol import authority
+from protocol.orders import WipeLevel
+from tests.faults.dying import Moment, is_finished
+from tests.meshnode.enrolling import SECRET
+from tests.security.orders import Centre, centre_of, enrol_phone
+from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, make_town
+
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+
+TEXT = "the lorry crosses at dawn by the old mule track"
+RUNTIME = system_runtime()
+
+
+@dataclass(frozen=True, slots=True)
+class Stolen:
+    """A phone with an order in its store, and what must not be found in it afterwards."""
+
+    town: Town
+    """Where it is from."""
+    home: Path
+    """The phone's, locked."""
+    agent_home: Path
+    """The same with an order of level AGENT."""
+    secrets: tuple[bytes, ...]
+    """Texts, names and keys."""
+    agent_secrets: tuple[bytes, ...]
+    """Those of them that only the agent could open."""
+
+
+@pytest.fixture(scope="module")
+def stolen(tmp_path_factory: pytest.TempPathFactory) -> Stolen:
+    town = make_town(tmp_path_factory.mktemp("town"))
+    return trio.run(_stolen, town)
+
+
+async def _stolen(town: Town) -> Stolen:
+    centre = centre_of(town)
+    home = await enrol_phone(town, "phone", [centre.root.raw])
+    async with open_home(home, SETTINGS, RUNTIME, secret=SECRET) as node:
+        sent = await Api(node).send(f"squad:{SQUAD}", TEXT)
+        assert sent["recipients"]
+        await node.settle()
+        keys = await node.store.read(
+            lambda conn: [
+                key
+                for purpose in KeyPurpose
+                for key in keyring.network_keys(conn, purpose).values()
+            ]
+        )
+        prekey = await node.store.read(keyring.newest_own_prekey)
+        assert prekey is not None
+        node_id = node.identity.node
+    store = KeyStore.open(home)
+    vault = store.unlocked_vault(SECRET)
+    own = (badge_key(home, vault).private_bytes_raw(), store.agent_master(SECRET))
+    agent_home = Path(shutil.copytree(home, town.home("phone of an agent")))
+    for place, level in ((home, WipeLevel.ALL), (agent_home, WipeLevel.AGENT)):
+        await _order(centre, place, node_id, level)
+    names = (SQUAD.encode(), b"alice", b"mallory", "Briançon".encode())
+    agent_only = (TEXT.encode(), *own)
+    return Stolen(town, home, agent_home, (*agent_only, *names, *keys), agent_only)
+
+
+async def _order(centre: Centre, home: Path, node: bytes, level: WipeLevel) -> None:
+    """Put an order into the store of a home and obey it not: the power fails just then."""
+    vault = KeyStore.open(home).open_vault()
+    async with open_store(home / "store.sqlite", RUNTIME, vault=vault) as store:
+        membership = await Membership.load(store, RUNTIME, Events(), Metrics(), ZONE)
+        assert await membership.accept([centre.wipe([node], level=level).raw]) == 1
+
+
+# --- one process, and how it dies ----------------------------------------------------------------
+
+
+async def _start(home: Path) -> bool:
+    """Start as any command does; True if the home can still be used."""
+    try:
+        async with open_home(home, SETTINGS, RUNTIME) as node:
+            return bool(node.membership.versions)
+    except WipedError:
+        return False
+
+
+def _live(home: Path) -> None:
+    trio.run(_start, home)
+
+
+def _end(home: Path) -> None:
+    """What follows once somebody has the proof."""
+    RemnantFiles(home).erase()
+    finish(home, RUNTIME)
+
+
+def _in_the_database(moment: Moment) -> None:
+    """Count what the database is asked to change, too."""
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def statement(_connection: object, _cursor: object, text: str, *_more: object) -> None:
+        if not text.lstrip().startswith(("SELECT", "BEGIN", "PRAGMA")):
+            moment()
+
+    event.listen(Engine, "commit", moment)
+
+
+def _deaths(
+    tmp_path: Path, base: Path, work: Callable[[Path], None], steps_min: int
+) -> Iterator[Path]:
+    """Yield a home for each step at which the work in it was killed, the last one unharmed."""
+    for step in count(1):
+        home = Path(shutil.copytree(base, tmp_path / f"step {step}"))
+        is_done = is_finished(step, partial(work, home), _in_the_database)
+        yield home
+        shutil.rmtree(home)
+        if is_done:
+            assert step > steps_min, "the work has many steps, and each was the last"
+            return
+
+
+def _contents(home: Path) -> bytes:
+    return b"\n".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+
+
+def _found(home: Path, secrets: Sequence[bytes]) -> list[bytes]:
+    contents = _contents(home)
+    return [each for each in secrets if each in contents]
+
+
+def _opens(home: Path) -> bool:
+    """True if the right secret opens the agent's keys."""
+    try:
+        return bool(KeyStore.open(home).unlocked_vault(SECRET))
+    except WipedError:
+        return False
+
+
+def _check_remnant(stolen: Stolen, home: Path) -> None:
+    """The proof holds for everybody who has the order, and the link key opens."""
+    remnant = RemnantFiles(home).read()
+    assert isinstance(remnant, Remnant)
+    root, order, proof = map(authority.decode_untrusted, remnant.documents)
+    body = authority.decode_root_untrusted(root.body)
+    assert authority.decide(None, order, body)
+    assert authority.decide(None, proof, body)
+    assert proof.scope == order.scope + remnant.node
+    assert LinkSecret(RemnantFiles(home).link_key, remnant.password).open()
+    left = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+    kept = {"remnant/record", "remnant/link.pem", "remnant/link-chain.pem"}
+    assert left == {"keys/wiped", "lock", *kept}
+
+
+# --- cases ---------------------------------------------------------------------------------------
+
+
+def test_a_killed_wipe_of_everything_is_carried_through_at_the_next_start(
+    stolen: Stolen, tmp_path: Path
+) -> None:
+    assert _found(stolen.home, [b"alice"]) == [], "names are sealed before, too"
+    before = set()
+    for home in _deaths(tmp_path, stolen.home, _live, 40):
+        state = state_of(home, RUNTIME)
+        before.add(state)
+        if state is HomeState.UNTOUCHED:
+            assert _opens(home), "nothing is destroyed before the proof is durable"
+        assert not trio.run(_start, home)
+        assert state_of(home, RUNTIME) is HomeState.REMNANT
+        assert not _opens(home)
+        assert _found(home, stolen.secrets) == []
+        _check_remnant(stolen, home)
+        assert not trio.run(_start, home), "and again: no second effect"
+    assert before == {HomeState.UNTOUCHED, HomeState.BEGUN, HomeState.REMNANT}
+
+
+def test_a_killed_wipe_of_the_agent_is_carried_through_and_the_device_goes_on(
+    stolen: Stolen, tmp_path: Path
+) -> None:
+    before = set()
+    for home in _deaths(tmp_path, stolen.agent_home, _live, 20):
+        is_begun = KeyStore(home, RUNTIME).is_destroyed(Tier.AGENT)
+        before.add(is_begun)
+        assert _opens(home) is not is_begun
+        assert trio.run(_start, home)
+        assert not _opens(home)
+        assert _found(home, stolen.agent_secrets) == []
+        trio.run(_check_carrier, home)
+    assert before == {False, True}
+
+
+async def _check_carrier(home: Path) -> None:
+    """The device carries, its proof among the rest, and nothing of the agent is left."""
+    async with open_home(home, SETTINGS, RUNTIME) as node:
+        own = node.identity.node
+        assert node.membership.trust.erasures() == {(b"order-01", own)}
+        assert node.metrics.value("wipes_executed") == 0, "once is enough"
+        counts = await node.store.read(
+            lambda conn: [
+                conn.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar()
+                for name in ("message", "recipient", "ledger", "own_prekey", "sending_chain")
+            ]
+        )
+        assert counts == [0] * 5
+        kinds = await node.store.read(
+            lambda conn: conn.exec_driver_sql("SELECT kind FROM data_key").scalars().all()
+        )
+        assert {DataKind(kind).tier for kind in kinds} == {Tier.DEVICE}
+        with pytest.raises(WipedError):
+            _ = node.outbox
+
+
+def test_the_end_of_a_remnant_may_be_killed_too(stolen: Stolen, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(stolen.home, tmp_path / "base"))
+    assert not trio.run(_start, base)
+    before = set()
+    for home in _deaths(tmp_path, base, _end, 6):
+        state = state_of(home, RUNTIME)
+        before.add(state)
+        if state is HomeState.REMNANT:
+            # Whole, and delivered once more, or zeros, and given up: somebody has the proof.
+            _end(home)
+        assert not trio.run(_start, home)
+        left = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+        assert left == {"keys/wiped", "lock"}
+    assert before == {HomeState.REMNANT, HomeState.OVER}

@@ -1,0 +1,164 @@
+"""What a revoked author wrote after its last good bundle reaches the centre alone, marked.
+
+Both orders of arrival: the news before the bundle, and after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from trio.testing import MockClock
+
+from meshnode.api import Api
+from meshnode.cli.language import speak
+from meshnode.cli.mail import show_inbox
+from meshnode.cli.story import show_story
+from meshnode.store import delivery
+from protocol.identity import Role
+from protocol.limits import Kind
+from protocol.orders import Revocation
+from protocol.reports import Reception
+from sims.fleet import DevicePlan
+from sims.runtime import START_MS
+from tests.meshnode import documents
+from tests.meshnode.rig import CODT, SQUAD, USUAL, Member, Rig, open_rig, squad_scope
+
+pytestmark = pytest.mark.slow
+
+EVERYBODY = ("anna", "bruno", "box", "gateway", "operator", "leader")
+CARRIERS = ("box", "gateway", "operator")
+READERS = ("bruno", "leader")
+MARK = {"en": ("REVOKED AUTHOR", "revoked author"), "fr": ("AUTEUR RÉVOQUÉ", "auteur révoqué")}
+
+
+@pytest.fixture
+async def centre(autojump_clock: MockClock) -> AsyncIterator[Rig]:
+    """The usual four, an operator and a leader, who all have met."""
+    plans = (
+        *USUAL,
+        DevicePlan("operator", Role.OPERATOR),
+        DevicePlan("leader", Role.LEADER, (SQUAD,)),
+    )
+    async with open_rig(plans) as rig:
+        await rig.mix(*EVERYBODY)
+        yield rig
+
+
+async def revoke(rig: Rig, *names: str, last_seq: int = 0) -> None:
+    """Tell these nodes that anna is trusted up to a number of her present store."""
+    anna = rig["anna"]
+    entry = Revocation(anna.id, START_MS, anna.store.incarnation, last_seq)
+    for name in names:
+        listed = documents.signed_list(rig, [entry], 1).raw
+        assert await rig[name].node.membership.accept([listed]) == 1
+
+
+async def last_seq(member: Member) -> int:
+    """Return the number of the last bundle that a node wrote."""
+    return max(
+        bundle.header.seq for bundle in await member.held() if bundle.header.author == member.id
+    )
+
+
+async def fates(rig: Rig, target: str) -> set[Reception]:
+    """Bring all that anna wrote to a node; return what became of her texts there."""
+    anna = rig["anna"]
+    written = [each for each in await anna.held() if each.header.author == anna.id]
+    texts = [each for each in written if each.header.kind is Kind.TEXT]
+    await rig[target].take([each for each in written if each not in texts], anna.id)
+    return set(await rig[target].take(texts, anna.id))
+
+
+@pytest.mark.parametrize("name", READERS)
+async def test_agents_and_leaders_refuse_what_came_after_the_last_good_one(
+    centre: Rig, name: str
+) -> None:
+    await centre["anna"].send(squad_scope(), "good")
+    good = await last_seq(centre["anna"])
+    await centre["anna"].send(squad_scope(), "of the thief")
+    await revoke(centre, name, last_seq=good)
+    assert await fates(centre, name) == {Reception.STORED, Reception.REVOKED}
+    assert await centre[name].texts() == ["good"]
+    assert centre[name].metric("bundles_revoked") > 0
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_relays_gateways_and_operators_store_it(centre: Rig, name: str) -> None:
+    await centre["anna"].send(CODT, "of the thief")
+    await revoke(centre, name)
+    assert await fates(centre, name) == {Reception.STORED}
+
+
+async def test_another_store_of_the_same_device_is_not_good(centre: Rig) -> None:
+    """A thief who begins anew counts from 1 again."""
+    anna = centre["anna"]
+    await revoke(centre, "bruno", last_seq=2**40)
+    header = anna.header(Kind.TEXT, squad_scope(), 1, incarnation=anna.store.incarnation ^ 1)
+    forged = anna.forge(header, b"x" * 40)
+    assert await centre["bruno"].take([forged]) == [Reception.MALFORMED], "as any text in clear"
+    prekey = anna.header(Kind.PREKEY, squad_scope(), 2, incarnation=anna.store.incarnation ^ 1)
+    assert await centre["bruno"].take([anna.forge(prekey, b"y")]) == [Reception.REVOKED]
+
+
+@pytest.mark.parametrize("language", MARK)
+async def test_the_centre_reads_it_marked(
+    centre: Rig, language: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await centre["anna"].send(CODT, "before")
+    good = await last_seq(centre["anna"])
+    await centre["anna"].send(CODT, "of the thief")
+    await revoke(centre, "operator", last_seq=good)
+    await fates(centre, "operator")
+    api = Api(centre["operator"].node)
+    shown = {each["text"]: each for each in await api.inbox()}
+    assert {text: each["is_author_revoked"] for text, each in shown.items()} == {
+        "before": False,
+        "of the thief": True,
+    }
+    speak(language)
+    try:
+        show_inbox([shown["of the thief"]])
+        assert f"{MARK[language][0]} of the thief" in capsys.readouterr().out
+        show_story(await api.message(shown["of the thief"]["message"]))
+        assert MARK[language][1] in capsys.readouterr().out
+        show_inbox([shown["before"]])
+        assert MARK[language][0] not in capsys.readouterr().out
+    finally:
+        speak("en")
+
+
+async def test_what_was_opened_before_the_news_stays_as_it_was(centre: Rig) -> None:
+    for scope in (squad_scope(), CODT):
+        await centre["anna"].send(scope, "read already")
+    for name in ("bruno", "operator"):
+        await fates(centre, name)
+    await revoke(centre, "bruno", "operator")
+    for name in ("bruno", "operator"):
+        assert await centre[name].texts() == ["read already"]
+        (shown,) = await Api(centre[name].node).inbox()
+        assert shown["is_author_revoked"] is False
+
+
+async def test_what_waits_unopened_is_judged_when_it_is_opened(centre: Rig) -> None:
+    bruno, operator = centre["bruno"], centre["operator"]
+    desks = {}
+    for member in (bruno, operator):
+        desks[member.id] = member.parts.desk
+        await member.node.lock()
+    for scope in (squad_scope(), CODT):
+        await centre["anna"].send(scope, "of the thief")
+    for name in ("bruno", "operator"):
+        assert await fates(centre, name) == {Reception.STORED}
+    await revoke(centre, "bruno", "operator")
+    for member in (bruno, operator):
+        desk = desks[member.id]
+        assert desk is not None
+        member.node.open_desk(desk)
+        await member.node.settle()
+        waiting = await member.store.read(lambda conn: delivery.unopened(conn, 100))
+        assert waiting == []
+    assert await bruno.texts() == []
+    assert bruno.metric("messages_revoked") == 2, "the message, and the key that came for it"
+    (shown,) = await Api(operator.node).inbox()
+    assert (shown["text"], shown["is_author_revoked"]) == ("of the thief", True)
