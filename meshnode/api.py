@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from meshnode.audit_calls import AuditCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
-from meshnode.errors import ControlError, SendError
+from meshnode.errors import SendError
 from meshnode.events import (
     BundlesStored,
     DocumentsChanged,
@@ -25,18 +25,17 @@ from meshnode.events import (
     PeerDown,
     PeerUp,
 )
-from meshnode.holdings import report_of, sign
+from meshnode.key_calls import KeyCalls
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
-from meshnode.locking import Guard, SecretCase
+from meshnode.locking import Guard
 from meshnode.node import Node
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
-from meshnode.positions import Place
+from meshnode.shift_calls import ShiftCalls
 from meshnode.stick import Stick, StickError
-from meshnode.store import keyring, messages, peers, purging
+from meshnode.store import keyring, messages, peers
 from meshnode.store.evidence import evidence_count
-from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import IncomingReason, MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
@@ -60,13 +59,10 @@ Progress: TypeAlias = Callable[[Json], None]
 
 _LIST_MAX: Final = 1_000
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
-_WEEKLY: Final = frozenset({"KNOCK", "RADIO"})
-_WEEKLY_ID_BYTES: Final = 8
-"""Id of a weekly key: four bytes of its week, four of its hash."""
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api(AuditCalls):
+class Api(AuditCalls, KeyCalls, ShiftCalls):
     """The calls, over an open node that runs or not."""
 
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
@@ -106,59 +102,6 @@ class Api(AuditCalls):
         """End an outgoing message; False if it had ended. Raises: SendError, StoreError."""
         record = await self._find(message)
         return await self._node.outbox.cancel(record.key)
-
-    # --- shifts -----------------------------------------------------------------------------
-
-    async def shift_open(self, hours: int = 12) -> Json:
-        """Open the shift of this device's agent. Raises: SendError, StoreError."""
-        node = self._node
-        await node.relay.announce(await node.positions.open_shift(hours), None)
-        node.housekeeping.wake.set()
-        return await self.shift()
-
-    async def shift_close(self) -> Json:
-        """End the open shift; its positions are erased. Raises: SendError, StoreError."""
-        await self._node.relay.announce(await self._node.positions.close_shift(), None)
-        return await self.shift()
-
-    async def shift(self) -> Json:
-        """Return the open shift of this device's agent, and who of its squads has one."""
-        found = await self._node.positions.current()
-        others = await self._node.positions.on_shift()
-        return {
-            "is_open": found is not None,
-            "opened_ms": 0 if found is None else found.shift.opened_ms,
-            "ends_ms": 0 if found is None else found.shift.ends_ms,
-            "on_shift": [
-                {
-                    **self._who(node),
-                    "to": self._node.membership.directory.describe(scope),
-                    "opened_ms": shift.opened_ms,
-                    "ends_ms": shift.ends_ms,
-                }
-                for node, scope, shift in others
-            ],
-        }
-
-    async def position(self, latitude: float, longitude: float, *, accuracy_m: float = 0.0) -> Json:
-        """Tell the squads of the open shift where this device is. Raises: SendError, StoreError."""
-        place = Place(latitude, longitude, accuracy_m)
-        await self._node.relay.announce(await self._node.positions.report(place), None)
-        return {"latitude": latitude, "longitude": longitude, "accuracy_m": accuracy_m}
-
-    async def positions(self) -> list[Json]:
-        """Return the newest position of everybody that is kept here, the newest first."""
-        return [
-            {
-                **self._who(record.author),
-                "to": self._describe(record.scope),
-                "taken_ms": record.taken_ms,
-                "latitude": payload.latitude_e7 / 10_000_000,
-                "longitude": payload.longitude_e7 / 10_000_000,
-                "accuracy_m": payload.accuracy_dm / 10,
-            }
-            for record, payload in await self._node.positions.newest()
-        ]
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -313,27 +256,9 @@ class Api(AuditCalls):
             "metrics": node.metrics.snapshot(),
         }
 
-    async def holdings(self, *, signed: bool = False) -> Json:
-        """Return what is held here, by which rule and until when; counts and dates alone.
-
-        With `signed`, the record with the badge's signature is there too, in hexadecimal.
-        Raises: LockedError if it is to be signed by a locked device; StoreError.
-        """
-        node, now_ms = self._node, self._node.runtime.now_ms()
-        found = await node.store.read(lambda conn: purging.holdings(conn, now_ms))
-        report = report_of(node.identity.node, now_ms, found)
-        proof = {"signed": sign(report, node.require_desk().sign).hex()} if signed else {}
-        return report.as_json() | proof
-
     async def orders(self) -> list[Json]:
         """Return the wipe orders in force, and which devices have proven that they obeyed."""
         return order_log(self._node.membership.trust)
-
-    def _lock_state(self) -> Json:
-        if self._guard is not None:
-            return {**self._guard.describe(), "is_wiped": self._node.is_wiped}
-        # A node without a guard is opened and shut by whoever made it.
-        return {"is_locked": self._node.desk is None, "protection": SecretCase.UNATTENDED.value}
 
     def _meets_gateway(self) -> bool:
         """True if a gateway is in contact, or this is one."""
@@ -351,56 +276,6 @@ class Api(AuditCalls):
             "bytes_max": store.bytes_max,
             "by_class": {each.name.lower(): counts.get(each, 0) for each in TrafficClass},
         }
-
-    # --- the agent's keys -------------------------------------------------------------------
-
-    async def lock(self) -> bool:
-        """Lock the agent's keys; False if they were locked. Raises: ControlError."""
-        return await self._guarded().lock()
-
-    async def unlock(self, secret: str) -> bool:
-        """Open the agent's keys; False if they were open.
-
-        Raises: WrongSecretError, LeaseEndedError, WipedError, KeystoreError, ControlError.
-        """
-        return await self._guarded().unlock(secret)
-
-    async def keys(self) -> Json:
-        """Return which keys there are, how old they are and what opens them; never a key."""
-        node = self._node
-        now_ms = node.runtime.now_ms()
-        found: Json = {"lock": self._lock_state(), "prekey": None, "chains": None}
-        purposes = [each for each in KeyPurpose if each is not KeyPurpose.ZONE_SOS]
-        if node.desk is not None:
-            purposes = list(KeyPurpose)
-            prekey, chains = await node.store.read(
-                lambda conn: (
-                    keyring.newest_own_prekey(conn),
-                    len(keyring.open_chains(conn, now_ms)),
-                )
-            )
-            found["chains"] = chains
-            if prekey is not None:
-                found["prekey"] = {"issued_ms": prekey.issued_ms, "ends_ms": prekey.ends_ms}
-        ids = await node.store.read(
-            lambda conn: {each: list(keyring.network_keys(conn, each)) for each in purposes}
-        )
-        found["network"] = [
-            {"purpose": purpose.name.lower(), "id": each.hex(), "epoch": _epoch(purpose, each)}
-            for purpose, listed in ids.items()
-            for each in listed
-        ]
-        return found
-
-    def touch(self) -> None:
-        """Somebody is there who gives commands: idleness is counted anew."""
-        if self._guard is not None:
-            self._guard.touch()
-
-    def _guarded(self) -> Guard:
-        if self._guard is None:
-            raise ControlError("not_guarded", "this node has no lock of its own")
-        return self._guard
 
     # --- contacts ---------------------------------------------------------------------------
 
@@ -556,12 +431,6 @@ class Api(AuditCalls):
             "is_read": record.is_read,
             "is_author_revoked": record.reason == IncomingReason.REVOKED,
         }
-
-
-def _epoch(purpose: KeyPurpose, key_id: bytes) -> int | None:
-    """Return the week of a key that is renewed weekly, None for one that is not."""
-    is_weekly = purpose.name in _WEEKLY and len(key_id) == _WEEKLY_ID_BYTES
-    return int.from_bytes(key_id[:4], "big") if is_weekly else None
 
 
 def _bundle_id(text: str) -> BundleId:

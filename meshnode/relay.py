@@ -8,7 +8,7 @@ announced to others. Source: DESIGN section 4, STYLE 24.
 from __future__ import annotations
 
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -26,6 +26,7 @@ from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
 from meshnode.membership import Membership
 from meshnode.metrics import QUIET_FATES, Metrics
+from meshnode.news import News
 from meshnode.planning import Planning
 from meshnode.reception import Checked, Examiner, allowances
 from meshnode.runtime import Runtime
@@ -48,19 +49,8 @@ from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
 __all__ = ["Relay", "RelayParts"]
 
-_NEWS_MAX = 256
-"""Documents that came into force lately, for sessions that were beginning just then."""
-_FOR_PEOPLE = frozenset(
-    {
-        Kind.TEXT,
-        Kind.NOTE,
-        Kind.CHAIN_KEYS,
-        Kind.KEY_REQUEST,
-        Kind.SHIFT,
-        Kind.POSITION,
-        Kind.NETWORK_KEYS,
-    }
-)
+_LETTERS = (Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST)
+_FOR_PEOPLE = frozenset((*_LETTERS, Kind.SHIFT, Kind.POSITION, Kind.NETWORK_KEYS))
 """Kinds that only those whom they are for have a use for."""
 
 
@@ -120,9 +110,7 @@ class Relay:
         self._sessions: dict[NodeId, SessionHandle] = {}
         self._own: set[ShortId] = set()
         self._covered: list[Covered] = []
-        self._news: deque[tuple[int, bytes, NodeId | None]] = deque(maxlen=_NEWS_MAX)
-        self._news_count = 0
-        self._shown: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
+        self._news = News()
         parts.membership.on_change.append(self._tell_documents)
 
     async def load(self) -> None:
@@ -141,7 +129,7 @@ class Relay:
 
     def hello(self, link: Link) -> LocalHello:
         """Return what we show of ourselves on `link`."""
-        self._shown[link] = self._news_count
+        self._news.show(link)
         chain, signature = self._local_hello(link)
         nonce = self._runtime.entropy(16)
         return LocalHello(chain, signature, dict(self._membership.versions), nonce)
@@ -176,9 +164,7 @@ class Relay:
 
     def _tell_documents(self, raws: Sequence[bytes], source: NodeId | None) -> None:
         """Pass documents that came into force on to the other peers, now or when they are live."""
-        for raw in raws:
-            self._news_count += 1
-            self._news.append((self._news_count, raw, source))
+        self._news.add(raws, source)
         for peer, handle in list(self._sessions.items()):
             if peer != source:
                 handle.tell_documents(raws)
@@ -232,14 +218,12 @@ class Relay:
 
     def _tell_missed(self, handle: SessionHandle) -> None:
         """Tell what came into force since the versions were shown on this link."""
-        since = self._shown.pop(handle.link, self._news_count)
-        if self._news_count - since > len(self._news):
+        missed = self._news.missed(handle.link, handle.peer)
+        if missed is None:
             # More than is remembered: the next session compares all versions anew.
             handle.close(CloseCode.GOING_AWAY)
-            return
-        handle.tell_documents(
-            [raw for number, raw, source in self._news if number > since and source != handle.peer]
-        )
+        else:
+            handle.tell_documents(missed)
 
     def session_down(self, handle: SessionHandle) -> None:
         """The session ended; what only this peer was asked for is asked of the others again."""

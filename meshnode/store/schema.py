@@ -4,14 +4,25 @@ Work is done by Core statements on `Row.__table__`, never through the ORM: it co
 CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in `statements.py`).
 Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
 they are read; the container comes last so that reading the others never touches its overflow pages.
+The tables about conduct stand beside, in `schema_conduct.py`.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Column, Index, LargeBinary
+from sqlmodel import Field
+
+from meshnode.store.schema_conduct import (
+    AuditBaseRow,
+    AuditRow,
+    ClockRow,
+    HoldingRow,
+    QuotaRow,
+    ResidenceRow,
+)
+from meshnode.store.tables import METADATA, Base, bytes_column, key_column, table, whole_column
 
 __all__ = [
     "METADATA",
@@ -51,97 +62,70 @@ __all__ = [
     "table",
 ]
 
-METADATA = MetaData()
-"""Every table of the store and nothing else."""
 
-
-class _Base(SQLModel):
-    """Keeps these tables apart from those of any other SQLModel user in the process."""
-
-    metadata: ClassVar[MetaData] = METADATA
-
-
-def table(row: type[SQLModel]) -> Table:
-    """Return the Core table of a row class."""
-    return METADATA.tables[str(row.__tablename__)]
-
-
-def _key() -> Column[int]:
-    """A rowid alias: SQLite gives the number, in the order of insertion."""
-    return Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-
-
-def _whole() -> Column[int]:
-    return Column(BigInteger, nullable=False)
-
-
-def _bytes() -> Column[bytes]:
-    return Column(LargeBinary, nullable=False)
-
-
-class NodeRow(_Base, table=True):
+class NodeRow(Base, table=True):
     """The one row about this store itself."""
 
     __tablename__ = "node"
     key: int = Field(primary_key=True)
-    incarnation: int = Field(sa_column=_whole())
-    seq: int = Field(sa_column=_whole())
-    hlc: int = Field(sa_column=_whole())
-    created_ms: int = Field(sa_column=_whole())
+    incarnation: int = Field(sa_column=whole_column())
+    seq: int = Field(sa_column=whole_column())
+    hlc: int = Field(sa_column=whole_column())
+    created_ms: int = Field(sa_column=whole_column())
     is_sealed: int
 
 
-class DataKeyRow(_Base, table=True):
+class DataKeyRow(Base, table=True):
     """The wrapped key of one kind of data and one day; its rows are lost with it."""
 
     __tablename__ = "data_key"
     kind: int = Field(primary_key=True)
     day: int = Field(primary_key=True)
-    wrapped: bytes = Field(sa_column=_bytes())
+    wrapped: bytes = Field(sa_column=bytes_column())
 
 
-class PurgeRow(_Base, table=True):
+class PurgeRow(Base, table=True):
     """When a kind of data was purged last, and what went then."""
 
     __tablename__ = "purge"
     kind: int = Field(primary_key=True)
-    at_ms: int = Field(sa_column=_whole())
+    at_ms: int = Field(sa_column=whole_column())
     row_count: int
     key_count: int
 
 
-class AuthorRow(_Base, table=True):
+class AuthorRow(Base, table=True):
     """A small number for each author, which keeps the unique index of `bundle` small."""
 
     __tablename__ = "author"
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     node: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
 
 
-class BundleRow(_Base, table=True):
+class BundleRow(Base, table=True):
     """One live bundle."""
 
     __tablename__ = "bundle"
-    key: int | None = Field(default=None, sa_column=_key())
-    short_id: int = Field(sa_column=_whole())
-    digest: bytes = Field(sa_column=_bytes())
-    author: int = Field(sa_column=_whole())
-    incarnation: int = Field(sa_column=_whole())
-    seq: int = Field(sa_column=_whole())
+    key: int | None = Field(default=None, sa_column=key_column())
+    short_id: int = Field(sa_column=whole_column())
+    digest: bytes = Field(sa_column=bytes_column())
+    author: int = Field(sa_column=whole_column())
+    incarnation: int = Field(sa_column=whole_column())
+    seq: int = Field(sa_column=whole_column())
     kind: int
     traffic_class: int
     zone: int
-    scope: bytes = Field(sa_column=_bytes())
-    slot: int = Field(sa_column=_whole())
-    hlc: int = Field(sa_column=_whole())
-    expires_ms: int = Field(sa_column=_whole())
+    scope: bytes = Field(sa_column=bytes_column())
+    slot: int = Field(sa_column=whole_column())
+    hlc: int = Field(sa_column=whole_column())
+    expires_ms: int = Field(sa_column=whole_column())
     size_bytes: int
     hops: int
-    received_ms: int = Field(sa_column=_whole())
+    received_ms: int = Field(sa_column=whole_column())
     is_own: int
     size_class: int
     supersedes: int
-    raw: bytes = Field(sa_column=_bytes())
+    raw: bytes = Field(sa_column=bytes_column())
 
 
 _BUNDLE = METADATA.tables["bundle"].c
@@ -175,85 +159,85 @@ Index(
 )
 
 
-class TombstoneRow(_Base, table=True):
+class TombstoneRow(Base, table=True):
     """A bundle that must not come back; `reason` is the Reception it gets if it tries."""
 
     __tablename__ = "tombstone"
-    short_id: int = Field(sa_column=_key())
+    short_id: int = Field(sa_column=key_column())
     until_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
     reason: int
 
 
-class InterestRow(_Base, table=True):
+class InterestRow(Base, table=True):
     """What the sketch of one interest must amount to."""
 
     __tablename__ = "interest"
     zone: int = Field(primary_key=True)
     traffic_class: int = Field(primary_key=True)
-    count: int = Field(sa_column=_whole())
-    set_hash: int = Field(sa_column=_whole())
-    size_bytes: int = Field(sa_column=_whole())
+    count: int = Field(sa_column=whole_column())
+    set_hash: int = Field(sa_column=whole_column())
+    size_bytes: int = Field(sa_column=whole_column())
 
 
-class EvidenceRow(_Base, table=True):
+class EvidenceRow(Base, table=True):
     """Two versions under one name; the second is kept whole."""
 
     __tablename__ = "evidence"
-    key: int | None = Field(default=None, sa_column=_key())
-    at_ms: int = Field(sa_column=_whole())
-    node: bytes = Field(sa_column=_bytes())
+    key: int | None = Field(default=None, sa_column=key_column())
+    at_ms: int = Field(sa_column=whole_column())
+    node: bytes = Field(sa_column=bytes_column())
     subject: str
-    first_digest: bytes = Field(sa_column=_bytes())
-    raw_hash: bytes = Field(sa_column=_bytes())
-    raw: bytes = Field(sa_column=_bytes())
+    first_digest: bytes = Field(sa_column=bytes_column())
+    raw_hash: bytes = Field(sa_column=bytes_column())
+    raw: bytes = Field(sa_column=bytes_column())
 
 
 _EVIDENCE = METADATA.tables["evidence"].c
 Index("evidence_once", _EVIDENCE.subject, _EVIDENCE.raw_hash, unique=True)
 
 
-class CopyRow(_Base, table=True):
+class CopyRow(Base, table=True):
     """Another node took a copy of a bundle held here."""
 
     __tablename__ = "copy"
     short_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    at_ms: int = Field(sa_column=_whole())
+    at_ms: int = Field(sa_column=whole_column())
 
 
-class OwnBundleRow(_Base, table=True):
+class OwnBundleRow(Base, table=True):
     """Digest of every bundle this node wrote, needed to check receipts after it is gone."""
 
     __tablename__ = "own_bundle"
     incarnation: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    digest: bytes = Field(sa_column=_bytes())
+    digest: bytes = Field(sa_column=bytes_column())
     expires_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
 
 
-class MessageRow(_Base, table=True):
+class MessageRow(Base, table=True):
     """One message for people, either way."""
 
     __tablename__ = "message"
     # A number is never given twice: it is the cursor of whoever reads on after a purge.
-    __table_args__ = {"sqlite_autoincrement": True}
-    key: int | None = Field(default=None, sa_column=_key())
-    author: bytes = Field(sa_column=_bytes())
-    incarnation: int = Field(sa_column=_whole())
-    seq: int = Field(sa_column=_whole())
+    __table_args__: ClassVar[dict[str, bool]] = {"sqlite_autoincrement": True}
+    key: int | None = Field(default=None, sa_column=key_column())
+    author: bytes = Field(sa_column=bytes_column())
+    incarnation: int = Field(sa_column=whole_column())
+    seq: int = Field(sa_column=whole_column())
     direction: str
-    scope: bytes = Field(sa_column=_bytes())
+    scope: bytes = Field(sa_column=bytes_column())
     kind: int
-    text: bytes = Field(sa_column=_bytes())
-    created_ms: int = Field(sa_column=_whole())
-    expires_ms: int = Field(sa_column=_whole())
-    received_ms: int = Field(sa_column=_whole())
-    alarm_id: bytes = Field(sa_column=_bytes())
+    text: bytes = Field(sa_column=bytes_column())
+    created_ms: int = Field(sa_column=whole_column())
+    expires_ms: int = Field(sa_column=whole_column())
+    received_ms: int = Field(sa_column=whole_column())
+    alarm_id: bytes = Field(sa_column=bytes_column())
     step: int
     suite: int
     state: str
     reason: str
-    ended_ms: int = Field(sa_column=_whole())
+    ended_ms: int = Field(sa_column=whole_column())
     is_read: int
     short_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     digest: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
@@ -265,256 +249,185 @@ Index("message_short_id", _MESSAGE.short_id)
 Index("message_state", _MESSAGE.direction, _MESSAGE.state, _MESSAGE.expires_ms)
 
 
-class RecipientRow(_Base, table=True):
+class RecipientRow(Base, table=True):
     """One recipient of an outgoing message."""
 
     __tablename__ = "recipient"
     message: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     state: str
-    at_ms: int = Field(sa_column=_whole())
+    at_ms: int = Field(sa_column=whole_column())
 
 
-class LedgerRow(_Base, table=True):
+class LedgerRow(Base, table=True):
     """One line in the story of a message."""
 
     __tablename__ = "ledger"
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     message: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
-    at_ms: int = Field(sa_column=_whole())
+    at_ms: int = Field(sa_column=whole_column())
     event: str
     node: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    detail: bytes = Field(sa_column=_bytes())
+    detail: bytes = Field(sa_column=bytes_column())
 
 
-class UnopenedRow(_Base, table=True):
+class UnopenedRow(Base, table=True):
     """A held bundle for this node that the inbox has not opened yet."""
 
     __tablename__ = "unopened"
-    short_id: int = Field(sa_column=_key())
-    author: bytes = Field(sa_column=_bytes())
+    short_id: int = Field(sa_column=key_column())
+    author: bytes = Field(sa_column=bytes_column())
     keyref: bytes = Field(sa_column=Column(LargeBinary, nullable=False, index=True))
-    since_ms: int = Field(sa_column=_whole())
+    since_ms: int = Field(sa_column=whole_column())
 
 
-class ReceivedRow(_Base, table=True):
+class ReceivedRow(Base, table=True):
     """A bundle this node opened, with the digest that its receipt commits to."""
 
     __tablename__ = "received"
     author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     incarnation: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    digest: bytes = Field(sa_column=_bytes())
+    digest: bytes = Field(sa_column=bytes_column())
     at_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
 
 
-class ReceiptDueRow(_Base, table=True):
+class ReceiptDueRow(Base, table=True):
     """A page of some author's bundles whose receipt is not written yet."""
 
     __tablename__ = "receipt_due"
     author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     incarnation: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     page: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    since_ms: int = Field(sa_column=_whole())
+    since_ms: int = Field(sa_column=whole_column())
 
 
-class PeerRow(_Base, table=True):
+class PeerRow(Base, table=True):
     """One node that was met."""
 
     __tablename__ = "peer"
     node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    address: bytes = Field(sa_column=_bytes())
-    address_ms: int = Field(sa_column=_whole())
+    address: bytes = Field(sa_column=bytes_column())
+    address_ms: int = Field(sa_column=whole_column())
     is_up: int
-    first_ms: int = Field(sa_column=_whole())
-    last_ms: int = Field(sa_column=_whole())
+    first_ms: int = Field(sa_column=whole_column())
+    last_ms: int = Field(sa_column=whole_column())
     contacts: int
-    sent_bytes: int = Field(sa_column=_whole())
-    received_bytes: int = Field(sa_column=_whole())
+    sent_bytes: int = Field(sa_column=whole_column())
+    received_bytes: int = Field(sa_column=whole_column())
 
 
-class DocumentRow(_Base, table=True):
+class DocumentRow(Base, table=True):
     """One authority document in force."""
 
     __tablename__ = "document"
     document_class: int = Field(primary_key=True)
     scope: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    epoch: int = Field(sa_column=_whole())
-    version: int = Field(sa_column=_whole())
-    digest: bytes = Field(sa_column=_bytes())
-    raw: bytes = Field(sa_column=_bytes())
-    received_ms: int = Field(sa_column=_whole())
+    epoch: int = Field(sa_column=whole_column())
+    version: int = Field(sa_column=whole_column())
+    digest: bytes = Field(sa_column=bytes_column())
+    raw: bytes = Field(sa_column=bytes_column())
+    received_ms: int = Field(sa_column=whole_column())
 
 
-class TimeFloorRow(_Base, table=True):
+class TimeFloorRow(Base, table=True):
     """The one row about signed time: it is surely later than this."""
 
     __tablename__ = "time_floor"
     key: int = Field(primary_key=True)
-    floor_ms: int = Field(sa_column=_whole())
+    floor_ms: int = Field(sa_column=whole_column())
 
 
-class OwnPrekeyRow(_Base, table=True):
+class OwnPrekeyRow(Base, table=True):
     """A prekey of this node with its private part."""
 
     __tablename__ = "own_prekey"
     prekey_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    issued_ms: int = Field(sa_column=_whole())
-    ends_ms: int = Field(sa_column=_whole())
-    erase_ms: int = Field(sa_column=_whole())
+    issued_ms: int = Field(sa_column=whole_column())
+    ends_ms: int = Field(sa_column=whole_column())
+    erase_ms: int = Field(sa_column=whole_column())
     suites: int
-    public: bytes = Field(sa_column=_bytes())
-    secret: bytes = Field(sa_column=_bytes())
+    public: bytes = Field(sa_column=bytes_column())
+    secret: bytes = Field(sa_column=bytes_column())
 
 
-class PeerPrekeyRow(_Base, table=True):
+class PeerPrekeyRow(Base, table=True):
     """The newest prekey known of another node."""
 
     __tablename__ = "peer_prekey"
     node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    prekey_id: bytes = Field(sa_column=_bytes())
-    issued_ms: int = Field(sa_column=_whole())
-    ends_ms: int = Field(sa_column=_whole())
+    prekey_id: bytes = Field(sa_column=bytes_column())
+    issued_ms: int = Field(sa_column=whole_column())
+    ends_ms: int = Field(sa_column=whole_column())
     suites: int
-    public: bytes = Field(sa_column=_bytes())
+    public: bytes = Field(sa_column=bytes_column())
 
 
-class SendingChainRow(_Base, table=True):
+class SendingChainRow(Base, table=True):
     """A chain this node sends on."""
 
     __tablename__ = "sending_chain"
     chain_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     scope: bytes = Field(sa_column=Column(LargeBinary, nullable=False, index=True))
-    started_ms: int = Field(sa_column=_whole())
-    ends_ms: int = Field(sa_column=_whole())
+    started_ms: int = Field(sa_column=whole_column())
+    ends_ms: int = Field(sa_column=whole_column())
     is_closed: int
-    first: bytes = Field(sa_column=_bytes())
-    state: bytes = Field(sa_column=_bytes())
+    first: bytes = Field(sa_column=bytes_column())
+    state: bytes = Field(sa_column=bytes_column())
 
 
-class GivenRow(_Base, table=True):
+class GivenRow(Base, table=True):
     """Who was given which chain of ours, and from which message on."""
 
     __tablename__ = "given"
     chain_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     index: int
-    at_ms: int = Field(sa_column=_whole())
+    at_ms: int = Field(sa_column=whole_column())
 
 
-class ReceivingChainRow(_Base, table=True):
+class ReceivingChainRow(Base, table=True):
     """A chain of another author, as far as it was read."""
 
     __tablename__ = "receiving_chain"
     chain_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    scope: bytes = Field(sa_column=_bytes())
-    ends_ms: int = Field(sa_column=_whole())
-    state: bytes = Field(sa_column=_bytes())
+    scope: bytes = Field(sa_column=bytes_column())
+    ends_ms: int = Field(sa_column=whole_column())
+    state: bytes = Field(sa_column=bytes_column())
 
 
-class NetworkKeyRow(_Base, table=True):
+class NetworkKeyRow(Base, table=True):
     """A key shared by all devices of the network or of the zone."""
 
     __tablename__ = "network_key"
     purpose: int = Field(primary_key=True)
     key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    key: bytes = Field(sa_column=_bytes())
-    since_ms: int = Field(sa_column=_whole())
+    key: bytes = Field(sa_column=bytes_column())
+    since_ms: int = Field(sa_column=whole_column())
 
 
-class PositionRow(_Base, table=True):
+class PositionRow(Base, table=True):
     """Where a device was; squads keep the newest of each until the shift ends, the centre all."""
 
     __tablename__ = "position"
-    key: int | None = Field(default=None, sa_column=_key())
-    author: bytes = Field(sa_column=_bytes())
-    scope: bytes = Field(sa_column=_bytes())
-    shift_id: bytes = Field(sa_column=_bytes())
-    taken_ms: int = Field(sa_column=_whole())
+    key: int | None = Field(default=None, sa_column=key_column())
+    author: bytes = Field(sa_column=bytes_column())
+    scope: bytes = Field(sa_column=bytes_column())
+    shift_id: bytes = Field(sa_column=bytes_column())
+    taken_ms: int = Field(sa_column=whole_column())
     ends_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
-    body: bytes = Field(sa_column=_bytes())
+    body: bytes = Field(sa_column=bytes_column())
 
 
 _POSITION = METADATA.tables["position"].c
 Index("position_newest", _POSITION.author, _POSITION.scope, _POSITION.taken_ms, unique=True)
 
 
-class ShiftEndRow(_Base, table=True):
+class ShiftEndRow(Base, table=True):
     """What must be erased here when a shift ends: its keys and its positions."""
 
     __tablename__ = "shift_end"
     author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     subject: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     ends_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
-
-
-class QuotaRow(_Base, table=True):
-    """What one author made within one hour of its own clock, as far as it came here."""
-
-    __tablename__ = "quota"
-    node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    hour: int = Field(
-        sa_column=Column(BigInteger, primary_key=True, autoincrement=False, index=True)
-    )
-    texts: int
-    states: int
-    positions: int
-    sos: int
-    bulk: int
-    size_bytes: int = Field(sa_column=_whole())
-
-
-class HoldingRow(_Base, table=True):
-    """What this store holds of one author, and took in during one hour of its own clock."""
-
-    __tablename__ = "holding"
-    node: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    live_bytes: int = Field(sa_column=_whole())
-    sos_bytes: int = Field(sa_column=_whole())
-    hour: int = Field(sa_column=_whole())
-    arrived_bytes: int = Field(sa_column=_whole())
-
-
-class AuditRow(_Base, table=True):
-    """One entry of the audit log; its hash covers the one before."""
-
-    __tablename__ = "audit"
-    number: int = Field(sa_column=_key())
-    at_ms: int = Field(sa_column=_whole())
-    event: str
-    node: bytes = Field(sa_column=_bytes())
-    count: int = Field(sa_column=_whole())
-    previous: bytes = Field(sa_column=_bytes())
-    hash: bytes = Field(sa_column=_bytes())
-
-
-class AuditBaseRow(_Base, table=True):
-    """The last entry that went; the chain that is left begins behind it."""
-
-    __tablename__ = "audit_base"
-    key: int = Field(primary_key=True)
-    number: int = Field(sa_column=_whole())
-    hash: bytes = Field(sa_column=_bytes())
-
-
-class ClockRow(_Base, table=True):
-    """How far this store trusts the wall clock, and how long it has run in all."""
-
-    __tablename__ = "clock"
-    key: int = Field(primary_key=True)
-    uptime_ms: int = Field(sa_column=_whole())
-    anchor_wall_ms: int = Field(sa_column=_whole())
-    anchor_uptime_ms: int = Field(sa_column=_whole())
-    doubt_wall_ms: int = Field(sa_column=_whole())
-    doubt_uptime_ms: int = Field(sa_column=_whole())
-    is_doubted: int
-
-
-class ResidenceRow(_Base, table=True):
-    """At this uptime and wall time all bundles up to this number had arrived."""
-
-    __tablename__ = "residence"
-    uptime_ms: int = Field(sa_column=_key())
-    wall_ms: int = Field(sa_column=_whole())
-    last_key: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))

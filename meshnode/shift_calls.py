@@ -1,0 +1,77 @@
+"""The calls about shifts and positions, in plain values; `Api` has them beside its own."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from meshnode.node import Node
+from meshnode.positions import Place
+from protocol.ids import NodeId
+
+__all__ = ["ShiftCalls"]
+
+Json: TypeAlias = dict[str, Any]
+"""One record of plain values."""
+
+
+class ShiftCalls:
+    """What people may ask of shifts; needs what `Api` knows of names."""
+
+    _node: Node
+
+    async def shift_open(self, hours: int = 12) -> Json:
+        """Open the shift of this device's agent. Raises: SendError, StoreError."""
+        node = self._node
+        await node.relay.announce(await node.positions.open_shift(hours), None)
+        node.housekeeping.wake.set()
+        return await self.shift()
+
+    async def shift_close(self) -> Json:
+        """End the open shift; its positions are erased. Raises: SendError, StoreError."""
+        await self._node.relay.announce(await self._node.positions.close_shift(), None)
+        return await self.shift()
+
+    async def shift(self) -> Json:
+        """Return the open shift of this device's agent, and who of its squads has one."""
+        found = await self._node.positions.current()
+        others = await self._node.positions.on_shift()
+        return {
+            "is_open": found is not None,
+            "opened_ms": 0 if found is None else found.shift.opened_ms,
+            "ends_ms": 0 if found is None else found.shift.ends_ms,
+            "on_shift": [
+                {
+                    **self._who(node),
+                    "to": self._node.membership.directory.describe(scope),
+                    "opened_ms": shift.opened_ms,
+                    "ends_ms": shift.ends_ms,
+                }
+                for node, scope, shift in others
+            ],
+        }
+
+    async def position(self, latitude: float, longitude: float, *, accuracy_m: float = 0.0) -> Json:
+        """Tell the squads of the open shift where this device is. Raises: SendError, StoreError."""
+        place = Place(latitude, longitude, accuracy_m)
+        await self._node.relay.announce(await self._node.positions.report(place), None)
+        return {"latitude": latitude, "longitude": longitude, "accuracy_m": accuracy_m}
+
+    async def positions(self) -> list[Json]:
+        """Return the newest position of everybody that is kept here, the newest first."""
+        return [
+            {
+                **self._who(record.author),
+                "to": self._describe(record.scope),
+                "taken_ms": record.taken_ms,
+                "latitude": payload.latitude_e7 / 10_000_000,
+                "longitude": payload.longitude_e7 / 10_000_000,
+                "accuracy_m": payload.accuracy_dm / 10,
+            }
+            for record, payload in await self._node.positions.newest()
+        ]
+
+    def _who(self, node: NodeId) -> Json:
+        raise AssertionError("Api knows names")
+
+    def _describe(self, scope: bytes) -> str:
+        raise AssertionError("Api knows names")
