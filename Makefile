@@ -14,7 +14,7 @@ help:
 	@echo "make fast    the quick part of it, before a commit"
 	@echo "make soak    a hundred days of a squad with every fault, and both simulators (ten minutes)"
 	@echo "make bench   speed and bytes beside a bare pipeline"
-	@echo "make fuzz    every parser of peer bytes under a coverage-guided fuzzer"
+	@echo "make fuzz    a million inputs for each group of parsers, and forgeries of all that is signed"
 	@echo "make docs    write the generated reference pages anew"
 	@echo "make clean   remove the environment and caches"
 
@@ -55,7 +55,7 @@ bench: setup
 	@$(BIN)/meshnode bench reconcile --ids 100000 --differences 1000
 
 fuzz: setup
-	@$(BIN)/python -m tests.fuzz.fuzz_untrusted -runs=1000000
+	@$(BIN)/python -m tests.fuzz.run
 
 docs: setup
 	@$(BIN)/python -m tests.architecture.generate

@@ -33,7 +33,7 @@ from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
-from protocol.errors import MalformedError
+from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import (
     BundleId,
@@ -359,7 +359,12 @@ class Api:
 
     async def import_file(self, path: str) -> Json:
         """Take in a sealed file, whole or not at all. Raises: StickError and its like."""
-        imported = await self._stick().import_file(Path(path))
+        try:
+            imported = await self._stick().import_file(Path(path))
+        except (EnvelopeError, RemoteProtocolError) as error:
+            self._node.metrics.count("files_refused")
+            self._node.runtime.trace("file_refused", reason=type(error).__name__)
+            raise
         await self._node.settle()
         return {
             "path": path,

@@ -200,6 +200,9 @@ class ChainKeeper:
             scope = Scope.decode_untrusted(record.scope)
             if asker in self._membership.directory.recipients(scope, self._author.node):
                 made += self._give_again(tx, record, asker)
+            else:
+                self._metrics.count("key_requests_refused")
+                self._runtime.trace("key_request_refused", asker=asker.hex())
         return made
 
     def _give_again(

@@ -187,7 +187,8 @@ class Inbox:
             delivery.set_waiting(tx, short_id, header.author, error.keyref)
             return
         except AlreadyUsedError:
-            # A copy of what was opened before, under another short id or after a restart.
+            # A copy of what was opened before, or another message under the same key.
+            work.count("chain_keys_reused")
             self._runtime.trace("opened_before", bundle=str(header.id))
         except StoreFullError:
             # Chain keys that there is no room to give; whoever needs them asks again.

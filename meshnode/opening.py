@@ -18,6 +18,7 @@ from protocol import payloads
 from protocol.bundle import Bundle, Scope, ScopeKind, Suite
 from protocol.chains import ReceivingChain, key_for, receiving_chain
 from protocol.envelope import (
+    PrekeySecret,
     Sealer,
     decode_slot_secret_untrusted,
     decode_slots_untrusted,
@@ -29,6 +30,7 @@ from protocol.envelope import (
 )
 from protocol.errors import EnvelopeError, MalformedError, NoKeyError, TamperedError
 from protocol.ids import NodeId
+from protocol.limits import CLOCK_DRIFT_MS_MAX
 from protocol.payloads import Payload
 
 __all__ = ["Opened", "Opener", "Waits"]
@@ -103,11 +105,21 @@ class Opener:
         return Opened(self._payload(bundle, plaintext), after, scope, ends_ms)
 
     def _hybrid(self, conn: Connection, bundle: Bundle) -> bytes:
-        secret = keyring.own_prekey(conn, bundle.header.keyref)
-        if secret is None:
-            raise NoKeyError("this message is sealed to a key that this device has erased")
+        secret = self._own_prekey(conn, bundle, bundle.header.keyref)
         info = seal_info(bundle.header_bytes)
         return self._sealer.open_hybrid(secret, info, bundle.body)
+
+    @staticmethod
+    def _own_prekey(conn: Connection, bundle: Bundle, prekey_id: bytes) -> PrekeySecret:
+        """Return the private half that opens a bundle, if the bundle ends in time."""
+        secret = keyring.own_prekey(conn, prekey_id)
+        if secret is None:
+            raise NoKeyError("this is sealed to a key that this device has erased")
+        # The private half outlives the record by a day; who took the record then seals too late.
+        # An author's stamps may run ahead of its clock, hence the allowance.
+        if bundle.header.expires_ms > secret.ends_ms + CLOCK_DRIFT_MS_MAX:
+            raise NoKeyError("this is sealed to a key that ends before it")
+        return secret
 
     def _zoned(self, conn: Connection, bundle: Bundle) -> bytes:
         keys = keyring.network_keys(conn, KeyPurpose.ZONE_SOS)
@@ -128,9 +140,7 @@ class Opener:
         slots = [s for s in decode_slots_untrusted(bundle.body) if s.member == self.node]
         if not slots:
             return None
-        secret_key = keyring.own_prekey(conn, slots[0].prekey_id)
-        if secret_key is None:
-            raise NoKeyError("these chain keys are sealed to a key that this device has erased")
+        secret_key = self._own_prekey(conn, bundle, slots[0].prekey_id)
         info = slot_info(bundle.header_bytes, self.node)
         plaintext = self._sealer.open_hybrid(secret_key, info, slots[0].sealed)
         secret = decode_slot_secret_untrusted(plaintext)

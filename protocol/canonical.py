@@ -22,6 +22,7 @@ __all__ = [
     "as_bytes",
     "as_text",
     "as_uint",
+    "check_der_signature",
     "decode_untrusted",
     "encode",
 ]
@@ -144,3 +145,13 @@ def as_array(
     if len(value) < (maximum if minimum is None else minimum):
         raise MalformedError(f"{name} has too few items")
     return value
+
+
+def check_der_signature(der: bytes, signature: bytes) -> None:
+    """Check that a certificate or request (DER) ends with its signature of up to 126 bytes.
+
+    Its reader overlooks the count of unused bits, which gave one signature several forms.
+    Raises: MalformedError; ValueError for a longer signature. Source: wire-format 10.1.
+    """
+    if not der.endswith(bytes((0x03, len(signature) + 1, 0)) + signature):
+        raise MalformedError("a certificate or request has a signature in an odd form")

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from protocol import canonical
 from protocol.bundle import load_public_key
 from protocol.canonical import Value, as_array, as_bytes, as_uint, decode_untrusted, encode
 from protocol.errors import (
@@ -365,7 +366,9 @@ def _parse_untrusted(der: bytes) -> x509.Certificate:
     if len(der) > CERTIFICATE_BYTES_MAX:
         raise LimitExceededError("certificate bytes", CERTIFICATE_BYTES_MAX, len(der))
     with certificate_errors():
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
+        canonical.check_der_signature(der, certificate.signature)
+        return certificate
 
 
 def _verify_path(

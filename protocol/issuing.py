@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AttributeOID, NameOID
 
 from protocol.bundle import load_public_key
+from protocol.canonical import check_der_signature
 from protocol.errors import AuthenticationError, LimitExceededError, MalformedError
 from protocol.guards import UNIT_LIFE_MS
 from protocol.identity import (
@@ -189,6 +190,7 @@ def read_request_untrusted(request: bytes, challenge: bytes) -> bytes:
         raise LimitExceededError("request bytes", CERTIFICATE_BYTES_MAX, len(request))
     with certificate_errors():
         parsed = x509.load_der_x509_csr(request)
+        check_der_signature(request, parsed.signature)
         key = parsed.public_key()
         is_proven = parsed.is_signature_valid
         shown = parsed.attributes.get_attribute_for_oid(AttributeOID.CHALLENGE_PASSWORD).value

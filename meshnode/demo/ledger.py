@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ class Written:
     """Whom it is for, in the words of `send`."""
     kind: str
     """`text`, `note` or `sos`."""
-    text: str
+    text: str = field(repr=False)
     """What it says."""
     state: str
     """How it ended, or how far it is, as its author's store has it."""
@@ -60,7 +60,7 @@ class Shown:
     """Name of the device that wrote it."""
     kind: str
     """`text`, `note` or `sos`."""
-    text: str
+    text: str = field(repr=False)
     """What it says."""
     received_ms: int
     """When it was opened here, Unix milliseconds."""

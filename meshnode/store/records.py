@@ -6,7 +6,7 @@ which are made ten times as fast (decision 8). Secrets have their own records in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -206,7 +206,7 @@ class NewMessage:
     """Encoded scope (wire-format 3.4)."""
     kind: Kind
     """TEXT or SOS."""
-    text: str
+    text: str = field(repr=False)
     """What people read."""
     created_ms: int
     """Author's time, Unix milliseconds."""
@@ -236,7 +236,7 @@ class MessageRecord:
     """Encoded scope (wire-format 3.4)."""
     kind: Kind
     """TEXT or SOS."""
-    text: str
+    text: str = field(repr=False)
     """What people read."""
     created_ms: int
     """Author's time, Unix milliseconds."""

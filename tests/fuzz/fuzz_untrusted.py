@@ -1,68 +1,110 @@
-"""Coverage-guided fuzzing of every parser in the table of `tests.properties.parsers`.
+"""Fuzzing of one group of parsers: guided by coverage where the fuzzer is installed.
 
-`python -m tests.fuzz.fuzz_untrusted -runs=1000000` goes on from the seeds of the table; a folder
-given as argument keeps what it finds. The first two bytes of an input choose the parser, the rest
-is what a peer would send. A crash writes the input to a file; run the module on that file again
-to see it, then add it to the seeds of its parser.
+`python -m tests.fuzz.fuzz_untrusted bundles -runs=1000000` goes on from the seeds of the group; a
+folder given as argument keeps what it finds. The first two bytes of an input choose the parser,
+the rest is what a peer would send. A crash writes the input to a file; run the module on group and
+file again to see it, then add it to the seeds of its parser. With `--plain` the inputs come from
+the seeded mutator of `mutators.py` alone, which needs no fuzzer. `make fuzz` runs all groups.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
+import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["main", "run_one"]
+if TYPE_CHECKING:
+    from tests.fuzz.targets import Group
 
-_CHOICE_BYTES = 2
+__all__ = ["fuzz_plainly", "main"]
 
-
-def run_one(data: bytes) -> None:
-    """Run the parser that the first two bytes choose. Raises: whatever it should not."""
-    from tests.properties.parsers import PARSERS
-
-    if len(data) < _CHOICE_BYTES:
-        return
-    parser = PARSERS[int.from_bytes(data[:_CHOICE_BYTES], "big") % len(PARSERS)]
-    try:
-        parser.read(data[_CHOICE_BYTES:])
-    except parser.errors:
-        return
+BYTES_MAX = 70_000
+"""A little more than the longest frame."""
+MISSING = (
+    "the coverage-guided fuzzer is not installed (it exists for Linux and Python below 3.14: "
+    "pip install '.[fuzz]'); inputs come from the seeded mutator instead"
+)
 
 
-def write_seeds(folder: Path) -> int:
-    """Write every seed of the table into `folder`; return how many there are."""
-    from tests.properties.parsers import PARSERS
+def fuzz_plainly(group: Group, runs: int, seed: int = 1) -> int:
+    """Run `runs` inputs made by the mutator, the seeds among them; return how many were run.
 
-    count = 0
-    for place, parser in enumerate(PARSERS):
-        for seed in parser.seeds:
-            path = folder / f"{place:03d}-{count:03d}"
-            path.write_bytes(place.to_bytes(_CHOICE_BYTES, "big") + seed)
-            count += 1
-    return count
+    Raises: whatever a parser should not; the input is written beside as `crash-...`.
+    """
+    from tests.fuzz.mutators import Mutator
+
+    mutator, inputs = Mutator(seed), group.inputs()
+    payloads = [data[2:] for data in inputs]
+    for number in range(runs):
+        data = inputs[number % len(inputs)]
+        if number >= len(inputs):
+            choice = (number * 7919 % 65_521).to_bytes(2, "big") if number % 2 else data[:2]
+            data = choice + mutator.mutate(data[2:], payloads)
+        try:
+            group.run(data)
+        except BaseException:
+            path = Path(f"crash-{hashlib.sha1(data).hexdigest()}")
+            path.write_bytes(data)
+            print(f"{group.parser(data).name}: the input is in {path}", file=sys.stderr)
+            raise
+    return runs
 
 
-def main(arguments: list[str]) -> int:
-    """Fuzz until the runs given are done. Returns: 2 if the fuzzer is not installed."""
-    try:
-        import atheris
-    except ImportError:
-        print("the fuzzer is not installed: run  pip install '.[fuzz]'  (Linux, Python below 3.14)")
-        return 2
+def _fuzz_guided(name: str, flags: Sequence[str], own: Sequence[str]) -> None:
+    """Hand over to the fuzzer, which ends the process."""
+    import atheris
+
+    # Nothing of the product may be imported before this, or it would not be watched.
+    with atheris.instrument_imports(include=["protocol", "meshnode"]):
+        from tests.fuzz.mutators import Mutator
+        from tests.fuzz.targets import groups
+    group = groups()[name]
+    inputs = group.inputs()
+    payloads = [data[2:] for data in inputs]
+
+    def mutate(data: bytes, size_max: int, seed: int) -> bytes:
+        if seed % 2 or len(data) < 2:
+            return bytes(atheris.Mutate(data, size_max))
+        return (data[:2] + Mutator(seed).mutate(data[2:], payloads))[:size_max]
+
+    with tempfile.TemporaryDirectory(prefix="meshnode-fuzz-") as folder:
+        for number, data in enumerate(inputs):
+            (Path(folder) / f"{number:05d}").write_bytes(data)
+        places = [*own, folder] if not (own and Path(own[0]).is_file()) else list(own)
+        atheris.Setup(
+            ["fuzz", f"-max_len={BYTES_MAX}", *flags, *places], group.run, custom_mutator=mutate
+        )
+        atheris.Fuzz()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fuzz one group until the runs given are done."""
     # A certificate that is odd but readable gives a warning; here it may go on to the next check.
     warnings.simplefilter("ignore")
-    with atheris.instrument_imports(include=["protocol"]):
-        import tests.properties.parsers  # noqa: F401
-    with tempfile.TemporaryDirectory(prefix="meshnode-fuzz-") as folder:
-        own = [argument for argument in arguments[1:] if not argument.startswith("-")]
-        write_seeds(Path(folder))
-        inputs = [] if own and Path(own[0]).is_file() else [folder]
-        atheris.Setup([arguments[0], *arguments[1:], "-max_len=70000", *inputs], run_one)
-        atheris.Fuzz()
+    name = arguments[0]
+    flags = [each for each in arguments[1:] if each.startswith("-") and each != "--plain"]
+    own = [each for each in arguments[1:] if not each.startswith("-")]
+    if "--plain" not in arguments:
+        try:
+            import atheris  # noqa: F401
+        except ImportError:
+            print(MISSING, file=sys.stderr)
+        else:
+            _fuzz_guided(name, flags, own)
+            return 0
+    from tests.fuzz.targets import groups
+
+    runs = next(int(each[6:]) for each in flags if each.startswith("-runs="))
+    started_s = time.monotonic()
+    done = fuzz_plainly(groups()[name], runs)
+    print(f"Done {done} runs in {time.monotonic() - started_s:.0f} second(s)", file=sys.stderr)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main(sys.argv[1:]))

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
+import ast
 from collections.abc import Iterator
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import protocol
-from tests.properties.parsers import PARSERS
+from tests.properties.node_parsers import ALL_PARSERS
 from tests.properties.table import Parser
 from tests.strategies import mutated, mutated_records
 
 EXAMPLES = max(25, settings.default.max_examples // 4) if settings.default else 25
 """Per function; there are a hundred functions, and `make fuzz` goes on where this ends."""
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def _modules() -> Iterator[ModuleType]:
-    for info in pkgutil.walk_packages(protocol.__path__, "protocol."):
-        yield importlib.import_module(info.name)
+def _untrusted(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+    """Yield the names of all functions and methods below `body` that end in `_untrusted`."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from _untrusted(node.body, f"{prefix}.{node.name}")
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name.endswith("_untrusted"):
+                yield f"{prefix}.{node.name}"
+            yield from _untrusted(node.body, f"{prefix}.{node.name}")
 
 
-def _untrusted(module: ModuleType) -> Iterator[str]:
-    """Yield the names of all functions and methods of a module that end in `_untrusted`."""
-    holders = [(module.__name__.removeprefix("protocol."), vars(module))]
-    holders += [
-        (f"{module.__name__.removeprefix('protocol.')}.{name}", dict(vars(value)))
-        for name, value in vars(module).items()
-        if inspect.isclass(value) and value.__module__ == module.__name__
-    ]
-    for prefix, members in holders:
-        for name, value in members.items():
-            function = getattr(value, "__func__", value)
-            is_own = getattr(function, "__module__", None) == module.__name__
-            if name.endswith("_untrusted") and callable(function) and is_own:
-                yield f"{prefix}.{name}"
+def _found(package: str) -> Iterator[str]:
+    """Yield those of a package; names of the protocol stand without the package's."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        prefix = ".".join(part for part in parts if part not in ("protocol", "__init__"))
+        yield from _untrusted(ast.parse(path.read_text(encoding="utf-8")).body, prefix)
 
 
-FOUND = sorted({name for module in _modules() for name in _untrusted(module)})
+FOUND = sorted({name for package in ("protocol", "meshnode") for name in _found(package)})
 
 
 def test_the_table_names_every_function_that_reads_bytes_of_a_peer() -> None:
-    listed = {parser.name for parser in PARSERS}
+    listed = {parser.name for parser in ALL_PARSERS}
     assert [name for name in FOUND if name not in listed] == []
     assert [name for name in listed if name.endswith("_untrusted") and name not in FOUND] == []
 
@@ -57,12 +53,14 @@ def test_the_search_finds_functions_methods_and_class_methods() -> None:
         "bundle.Scope.decode_untrusted",
         "bundle._header_untrusted",
         "session.frames.FrameReader.next_untrusted",
+        "meshnode.stick.Stick._key_untrusted",
+        "meshnode.links.inbound.is_urgent_untrusted",
     } <= set(FOUND)
 
 
 each = pytest.mark.parametrize(
     "parser",
-    [pytest.param(parser, id=f"{place}-{parser.name}") for place, parser in enumerate(PARSERS)],
+    [pytest.param(parser, id=f"{place}-{parser.name}") for place, parser in enumerate(ALL_PARSERS)],
 )
 
 

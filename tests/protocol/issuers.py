@@ -30,7 +30,9 @@ class Issuer:
         key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
         certificate: bytes,
         chain: Sequence[bytes] = (),
+        now_ms: int = NOW_MS,
     ) -> None:
+        self.now_ms = now_ms
         self.key = key
         self.certificate = x509.load_der_x509_certificate(certificate)
         self.chain = (certificate, *chain)
@@ -40,8 +42,8 @@ class Issuer:
         key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey,
         extensions: Sequence[tuple[x509.ExtensionType, bool]],
         subject: str = "",
-        start_ms: int = NOW_MS - DAY_MS,
-        end_ms: int = NOW_MS + DAY_MS,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
     ) -> bytes:
         names = [x509.NameAttribute(NameOID.COMMON_NAME, subject)] if subject else []
         builder = (
@@ -50,8 +52,8 @@ class Issuer:
             .issuer_name(self.certificate.subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(_moment(start_ms))
-            .not_valid_after(_moment(end_ms))
+            .not_valid_before(_moment(self.now_ms - DAY_MS if start_ms is None else start_ms))
+            .not_valid_after(_moment(self.now_ms + DAY_MS if end_ms is None else end_ms))
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False
             )
@@ -80,7 +82,7 @@ class Issuer:
             ],
             subject="below",
         )
-        return Issuer(own, certificate, self.chain)
+        return Issuer(own, certificate, self.chain, self.now_ms)
 
 
 def _moment(at_ms: int) -> datetime:

@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import canonical
-from protocol.canonical import Value, as_array, as_bytes, as_text, as_uint, decode_untrusted, encode
+from protocol.canonical import (
+    Value,
+    as_array,
+    as_bytes,
+    as_text,
+    as_uint,
+    check_der_signature,
+    decode_untrusted,
+    encode,
+)
 from protocol.errors import LimitExceededError, MalformedError
 from protocol.limits import CANONICAL_DEPTH_MAX, CANONICAL_ITEMS_MAX, FRAME_BYTES_MAX
 from tests.reference.codec import Record, RefusedError, read_record, write_record
@@ -289,4 +298,23 @@ def test_only_one_file_knows_msgpack() -> None:
     assert set(canonical.__all__) == {
         *("Value", "encode", "decode_untrusted"),
         *("as_array", "as_bytes", "as_text", "as_uint"),
+        "check_der_signature",
     }
+
+
+def test_a_der_signature_is_the_end_and_has_whole_bytes() -> None:
+    signature = bytes(range(70))
+    good = b"\x30\x81\x99 anything \x03\x47\x00" + signature
+    check_der_signature(good, signature)
+    for bad in (
+        good[:-1],
+        good + b"\0",
+        good.replace(b"\x03\x47\x00", b"\x03\x47\x01"),
+        good.replace(b"\x03\x47", b"\x03\x48"),
+        good.replace(b"\x03\x47", b"\x04\x47"),
+        b"",
+    ):
+        with pytest.raises(MalformedError):
+            check_der_signature(bad, signature)
+    with pytest.raises(ValueError):
+        check_der_signature(good, bytes(255))

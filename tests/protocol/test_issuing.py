@@ -179,3 +179,20 @@ def test_tls_refuses_badges_in_both_directions(tmp_path: Path) -> None:
         (tmp_path / str(number)).mkdir()
         with pytest.raises(ssl.SSLCertVerificationError):
             shake_hands(tmp_path / str(number), ours, theirs)
+
+
+def test_a_count_of_unused_bits_makes_no_second_form() -> None:
+    # The library reads it and forgets it, so a signature that ends in a zero bit had two forms.
+    challenge = bytes(8)
+    seen = 0
+    for number in range(1, 20):
+        key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        request = make_request(key, challenge)
+        read_request_untrusted(request, challenge)
+        if request[-1] & 1:
+            continue
+        seen += 1
+        assert request[-65] == 0
+        with pytest.raises(MalformedError):
+            read_request_untrusted(request[:-65] + b"\1" + request[-64:], challenge)
+    assert seen

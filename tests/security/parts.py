@@ -186,7 +186,11 @@ class Writer:
     def bundle(self, body: bytes | None = None, **changes: object) -> bytes:
         """Return a signed container; its body is random where none is given."""
         body = self._runtime.entropy(120) if body is None else body
-        return bundles.build(self.header(**changes), body, self._sign).raw
+        return self.sign(self.header(**changes), body)
+
+    def sign(self, header: Header, body: bytes) -> bytes:
+        """Return the container of this very header and body."""
+        return bundles.build(header, body, self._sign).raw
 
 
 # --- a scripted peer -------------------------------------------------------------------------
