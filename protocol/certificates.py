@@ -95,8 +95,8 @@ def issuer_key_untrusted(issuer: bytes) -> bytes:
 
     Raises: MalformedError, LimitExceededError.
     """
-    key = _parsed_untrusted(issuer).public_key()
     with certificate_errors():
+        key = _parsed_untrusted(issuer).public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
