@@ -52,6 +52,7 @@ soak: setup
 
 bench: setup
 	@$(BIN)/meshnode bench sync --messages 2000
+	@$(BIN)/meshnode bench links --links 200
 	@$(BIN)/meshnode bench reconcile --ids 100000 --differences 1000
 
 fuzz: setup

@@ -21,8 +21,8 @@ from cryptography import x509
 from meshnode.client import open_api
 from meshnode.config import Settings, load_settings
 from meshnode.discovery.base import DEFAULT_PORT
-from meshnode.enrol import DeviceIdentity, load_identity
-from meshnode.errors import ConfigError, LinkError, StoreError
+from meshnode.enrol import DeviceIdentity, load_identity, open_keys
+from meshnode.errors import ConfigError, KeystoreError, LinkError, StoreError
 from meshnode.links.base import parse_address
 from meshnode.machine import Machine
 from meshnode.runtime import Runtime
@@ -77,7 +77,7 @@ class Facts:
     """Asked by the checks that need it."""
     settings: Settings | ConfigError
     """The settings, or what is wrong with them."""
-    identity: DeviceIdentity | EnrolmentError
+    identity: DeviceIdentity | MeshError
     """Who the device is, or what is wrong with that."""
     status: dict[str, Any] | MeshError | None
     """As `Api.status`; what is wrong with the node; None where there is nothing to open."""
@@ -94,13 +94,18 @@ Check: TypeAlias = Callable[[Facts], Finding]
 
 
 async def examine(
-    home: Path, runtime: Runtime, machine: Machine | None = None
+    home: Path,
+    runtime: Runtime,
+    machine: Machine | None = None,
+    ask: Callable[[], str | None] = lambda: None,
 ) -> tuple[Finding, ...]:
     """Return what every check finds, in an order in which causes come before their effects.
 
+    `ask` is called for the agent's secret where no node runs and one is needed.
+
     Cost: it reads the whole store once.
     """
-    facts = await gather(home, runtime, machine if machine is not None else Machine())
+    facts = await gather(home, runtime, machine if machine is not None else Machine(), ask)
     return await runtime.run_blocking(_judge, facts)
 
 
@@ -108,10 +113,15 @@ def _judge(facts: Facts) -> tuple[Finding, ...]:
     return tuple(check(facts) for check in CHECKS)
 
 
-async def gather(home: Path, runtime: Runtime, machine: Machine) -> Facts:
+async def gather(
+    home: Path,
+    runtime: Runtime,
+    machine: Machine,
+    ask: Callable[[], str | None] = lambda: None,
+) -> Facts:
     """Return the facts of one home. Never raises for a fault that a check names."""
     settings: Settings | ConfigError
-    identity: DeviceIdentity | EnrolmentError
+    identity: DeviceIdentity | MeshError
     # To open the store is to write to it, so its date is taken first.
     store_ms = await runtime.run_blocking(_written_ms, home / "store.sqlite")
     try:
@@ -119,15 +129,15 @@ async def gather(home: Path, runtime: Runtime, machine: Machine) -> Facts:
     except ConfigError as error:
         settings = error
     try:
-        identity = load_identity(home)
-    except EnrolmentError as error:
+        identity = load_identity(home, open_keys(home, runtime).open_vault())
+    except (EnrolmentError, KeystoreError) as error:
         identity = error
     status: dict[str, Any] | MeshError | None = None
     peers: list[dict[str, Any]] = []
     is_running = False
     if isinstance(identity, DeviceIdentity) and not isinstance(settings, ConfigError):
         try:
-            async with open_api(home, runtime) as api:
+            async with open_api(home, runtime, secret=ask) as api:
                 is_running = api.is_running
                 status, peers = await api.status(), await api.peers()
         except MeshError as error:
@@ -239,7 +249,7 @@ def check_disk(facts: Facts) -> Finding:
 
 def check_identity(facts: Facts) -> Finding:
     """The device is enrolled and its keys can be read."""
-    if isinstance(facts.identity, EnrolmentError):
+    if isinstance(facts.identity, MeshError):
         return Finding(
             "identity",
             Level.FAIL,
@@ -284,7 +294,7 @@ def check_badge(facts: Facts) -> Finding:
 
 def _badge_dates(facts: Facts) -> tuple[int, int] | None:
     """Return from when to when the whole chain is valid, Unix milliseconds."""
-    if isinstance(facts.identity, EnrolmentError):
+    if isinstance(facts.identity, MeshError):
         return None
     try:
         chain = [x509.load_der_x509_certificate(der) for der in facts.identity.badge_chain]

@@ -1,8 +1,10 @@
 """The device's side of enrolment: an invitation in, a request out, an answer in, an identity.
 
-Everything that waits for the answer lies in one file, so a power cut never leaves keys without
-their request. The caller saves what an answer gives in the store and then calls `finish`; until
-then the same answer can be accepted again. Source: wire-format 8, security 2.2.
+Everything that waits for the answer lies in one file, sealed under the agent's secret, so a power
+cut never leaves keys without their request. What a locked device needs of its identity is sealed
+for the device alone: the link key, and the signature by which the badge vouches for it. The caller
+saves what an answer gives in the store and then calls `finish`; until then the same answer can be
+accepted again. Source: wire-format 8, security 2.1 and 2.2, finding F4.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
-    NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 
-from meshnode.binding import bind
+from meshnode.errors import KeystoreError
 from meshnode.files import make_private_folder, sync_folder, write_private
+from meshnode.runtime import Runtime
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.kinds import Tier
+from meshnode.vault.vault import Vault
 from protocol import bundle as bundles
 from protocol import hlc
 from protocol.armour import TextForm, armour
@@ -45,7 +50,8 @@ from protocol.envelope import (
     encode_prekey,
     encode_prekey_secret,
 )
-from protocol.errors import EnrolmentError, MalformedError
+from protocol.errors import EnrolmentError, MalformedError, RemoteProtocolError
+from protocol.identity import badge_key_untrusted, binding_message
 from protocol.ids import NodeId, node_id_of
 from protocol.limits import INVITATION_BYTES_MAX, KINDS, REQUEST_BYTES_MAX, Kind
 
@@ -56,17 +62,23 @@ __all__ = [
     "FirstPrekey",
     "Pending",
     "accept_answer",
+    "badge_key",
     "finish",
     "first_prekey",
     "is_enrolled",
+    "link_password",
     "load_identity",
     "load_pending",
     "make_home",
     "make_keys",
     "make_request",
+    "open_keys",
     "read_invitation",
+    "refuse_enrolled",
 ]
 
+_PENDING = b"pending enrolment"
+_BADGE = b"badge key"
 _PENDING_BYTES_MAX = 2 * REQUEST_BYTES_MAX
 
 
@@ -131,12 +143,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """Who this device is, as its home says."""
+    """Who this device is, as its home says: the part that a locked device knows."""
 
     node: NodeId
     """16 bytes."""
-    badge_key: ed25519.Ed25519PrivateKey = field(repr=False)
-    """Signs bundles and bindings."""
     badge_chain: tuple[bytes, ...]
     """DER, badge first; shown in HELLO."""
     link_chain: tuple[bytes, ...]
@@ -144,7 +154,11 @@ class DeviceIdentity:
     link_chain_path: Path
     """The same in PEM, for the TLS library."""
     link_key_path: Path
-    """PKCS#8 in PEM, for the TLS library."""
+    """PKCS#8 in PEM, encrypted, for the TLS library."""
+    link_password: bytes = field(repr=False)
+    """Opens it; only this device can make it again."""
+    binding: bytes
+    """Signature of the badge over the link certificate, made once for every HELLO."""
     root_hash: bytes
     """SHA-256 of the signed part of the root document at enrolment."""
 
@@ -205,34 +219,38 @@ def first_prekey(
 
 
 def make_request(
-    home: Path, invitation: Invitation, keys: DeviceKeys, prekey: FirstPrekey
+    home: Path, invitation: Invitation, keys: DeviceKeys, prekey: FirstPrekey, vault: Vault
 ) -> Pending:
     """Save and return the request to `invitation`; an older pending one is given up.
 
-    Raises: EnrolmentError (`enrolled`).
+    Raises: EnrolmentError (`enrolled`), LockedError.
     """
-    _refuse_enrolled(home)
+    refuse_enrolled(home)
     request = build_request(invitation, keys.badge, keys.link, prekey.container)
     pending = Pending(invitation, keys, prekey, request)
     make_private_folder(home / "enrolment")
-    write_private(home / "enrolment" / "pending", _encode_pending(pending))
+    sealed = vault.seal_file(Tier.AGENT, _PENDING, _encode_pending(pending))
+    write_private(home / "enrolment" / "pending", sealed)
     return pending
 
 
-def load_pending(home: Path) -> Pending | None:
+def load_pending(home: Path, vault: Vault) -> Pending | None:
     """Return the request that waits for an answer, if there is one.
 
-    Raises: EnrolmentError (`damaged`).
+    Raises: EnrolmentError (`damaged`), LockedError.
     """
     path = home / "enrolment" / "pending"
     if is_enrolled(home):  # a power cut may have come between the last two steps of `finish`
         path.unlink(missing_ok=True)
         return None
     try:
-        return _decode_pending(path.read_bytes())
+        sealed = path.read_bytes()
     except FileNotFoundError:
         return None
-    except MalformedError as error:
+    vault.derive(Tier.AGENT, _PENDING)  # A locked vault is no damage.
+    try:
+        return _decode_pending(vault.open_file(Tier.AGENT, _PENDING, sealed))
+    except (MalformedError, KeystoreError) as error:
         raise EnrolmentError(
             "damaged", "the pending request is damaged: enrol with a new invitation"
         ) from error
@@ -275,15 +293,15 @@ def _decode_pending(raw: bytes) -> Pending:
 # --- answer ------------------------------------------------------------------------------------
 
 
-def accept_answer(home: Path, text: str, now_ms: int, sealer: Sealer) -> Accepted:
+def accept_answer(home: Path, text: str, now_ms: int, sealer: Sealer, vault: Vault) -> Accepted:
     """Return what the answer in `text` gives; nothing is changed yet.
 
     The caller saves documents, prekeys and secrets in the store and then calls `finish`.
-    Raises: EnrolmentError (`enrolled`, `no_request`, or as `check_answer`) and the errors of
-    its parts.
+    Raises: EnrolmentError (`enrolled`, `no_request`, or as `check_answer`), LockedError, and the
+    errors of its parts.
     """
-    _refuse_enrolled(home)
-    pending = load_pending(home)
+    refuse_enrolled(home)
+    pending = load_pending(home, vault)
     if pending is None:
         raise EnrolmentError("no_request", "no request waits here: enrol with an invitation first")
     answer = decode_answer_untrusted(text)
@@ -293,16 +311,21 @@ def accept_answer(home: Path, text: str, now_ms: int, sealer: Sealer) -> Accepte
     return Accepted(enrolled, pending)
 
 
-def finish(home: Path, accepted: Accepted) -> None:
-    """Write keys and certificates, and the pinned root last: with it the device is enrolled."""
-    keys, identity = home / "keys", home / "identity"
+def finish(home: Path, accepted: Accepted, vault: Vault) -> None:
+    """Write keys and certificates, and the pinned root last: with it the device is enrolled.
+
+    Raises: LockedError, OSError.
+    """
+    keys, identity, own = home / "keys", home / "identity", accepted.pending.keys
     make_private_folder(keys)
     make_private_folder(identity)
-    write_private(keys / "badge.pem", _private_pem(accepted.pending.keys.badge))
-    write_private(keys / "link.pem", _private_pem(accepted.pending.keys.link))
+    badge = vault.seal_file(Tier.AGENT, _BADGE, own.badge.private_bytes_raw())
+    write_private(keys / "badge.sealed", badge)
+    write_private(keys / "link.pem", _private_pem(own.link, link_password(vault)))
     write_private(identity / "badge-chain.pem", _chain_pem(accepted.enrolled.badge.chain))
     write_private(identity / "link-chain.pem", _chain_pem(accepted.enrolled.link_chain))
-    bind(home, accepted.enrolled.link_chain[0], accepted.pending.keys.badge.sign)
+    binding = own.badge.sign(binding_message(accepted.enrolled.link_chain[0]))
+    write_private(identity / "binding", f"{binding.hex()}\n".encode())
     root_hash = accepted.pending.invitation.root_hash
     write_private(identity / "root", f"{root_hash.hex()}\n".encode())
     (home / "enrolment" / "pending").unlink(missing_ok=True)
@@ -314,35 +337,70 @@ def is_enrolled(home: Path) -> bool:
     return (home / "identity" / "root").exists()
 
 
-def _refuse_enrolled(home: Path) -> None:
+def refuse_enrolled(home: Path) -> None:
+    """Raises: EnrolmentError (`enrolled`) if this home has its identity."""
     if is_enrolled(home):
         raise EnrolmentError("enrolled", f"{home} is enrolled already: take another --home")
 
 
-def load_identity(home: Path) -> DeviceIdentity:
-    """Return who this device is. Raises: EnrolmentError (`not_enrolled`, `damaged`)."""
+def open_keys(home: Path, runtime: Runtime) -> KeyStore:
+    """Return the keys of an enrolled home. Raises: EnrolmentError (`not_enrolled`), KeystoreError.
+
+    What a power cut left of a destruction is finished first.
+    """
+    _require_enrolled(home)
+    return KeyStore.open(home, runtime)
+
+
+def _require_enrolled(home: Path) -> None:
     if not is_enrolled(home):
         raise EnrolmentError("not_enrolled", f"{home} is not enrolled: run 'meshnode enrol' first")
+
+
+def load_identity(home: Path, vault: Vault) -> DeviceIdentity:
+    """Return who this device is; a locked vault will do.
+
+    Raises: EnrolmentError (`not_enrolled`, `damaged`).
+    """
+    _require_enrolled(home)
     identity = home / "identity"
     try:
-        key = load_pem_private_key((home / "keys" / "badge.pem").read_bytes(), None)
-        if not isinstance(key, ed25519.Ed25519PrivateKey):
-            raise ValueError("badge.pem holds another kind of key")
+        chain = _read_chain(identity / "badge-chain.pem")
         return DeviceIdentity(
-            node=node_id_of(key.public_key().public_bytes_raw()),
-            badge_key=key,
-            badge_chain=_read_chain(identity / "badge-chain.pem"),
+            node=node_id_of(badge_key_untrusted(chain[0])),
+            badge_chain=chain,
             link_chain=_read_chain(identity / "link-chain.pem"),
             link_chain_path=identity / "link-chain.pem",
             link_key_path=home / "keys" / "link.pem",
+            link_password=link_password(vault),
+            binding=bytes.fromhex((identity / "binding").read_text().strip()),
             root_hash=bytes.fromhex((identity / "root").read_text().strip()),
         )
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, IndexError, RemoteProtocolError) as error:
         raise EnrolmentError("damaged", f"the identity in {home} is damaged: {error}") from error
 
 
-def _private_pem(key: ed25519.Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def badge_key(home: Path, vault: Vault) -> ed25519.Ed25519PrivateKey:
+    """Return the key that speaks as the device.
+
+    Raises: LockedError; EnrolmentError (`damaged`).
+    """
+    vault.derive(Tier.AGENT, _BADGE)  # A locked vault is no damage.
+    try:
+        sealed = (home / "keys" / "badge.sealed").read_bytes()
+        raw = vault.open_file(Tier.AGENT, _BADGE, sealed)
+        return ed25519.Ed25519PrivateKey.from_private_bytes(raw)
+    except (OSError, ValueError, KeystoreError) as error:
+        raise EnrolmentError("damaged", f"the identity in {home} is damaged: {error}") from error
+
+
+def link_password(vault: Vault) -> bytes:
+    """Return what opens the link key; a locked vault will do."""
+    return vault.derive(Tier.DEVICE, b"link key").hex().encode()
+
+
+def _private_pem(key: ed25519.Ed25519PrivateKey, password: bytes) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password))
 
 
 def _chain_pem(chain: Sequence[bytes]) -> bytes:

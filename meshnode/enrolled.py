@@ -21,6 +21,7 @@ from meshnode.enrol import (
     first_prekey,
     make_keys,
     make_request,
+    refuse_enrolled,
 )
 from meshnode.home import Home, locked
 from meshnode.membership import record_of_document
@@ -30,49 +31,99 @@ from meshnode.store import bundles as rows
 from meshnode.store import documents, keyring
 from meshnode.store.engine import Store, Transaction, open_store
 from meshnode.store.keyring import KeyPurpose
+from meshnode.vault import wrapping
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.vault import Vault
+from meshnode.vault.wrapping import AgentCost
 from protocol import bundle as bundles
 from protocol.bundle import Bundle
 from protocol.enrolment import Enrolled, Invitation
 from protocol.envelope import HpkeSealer, Sealer, decode_prekey_untrusted, sos_key_id
+from protocol.errors import EnrolmentError
+from protocol.identity import DeviceClass
 from protocol.ids import short_id
 
 __all__ = ["complete", "request_for", "save_enrolled"]
 
 
+_CARRIED = frozenset({DeviceClass.PHONE, DeviceClass.TABLET})
+"""Devices that start in somebody's hand."""
+
+
 async def request_for(
-    home: Path, invitation: Invitation, runtime: Runtime, sealer: Sealer | None = None
+    home: Path,
+    invitation: Invitation,
+    runtime: Runtime,
+    secret: str | None = None,
+    *,
+    cost: AgentCost | None = None,
+    sealer: Sealer | None = None,
 ) -> Pending:
     """Make keys, a first prekey and the request to `invitation`, and save them in `home`.
 
-    Raises: EnrolmentError (`enrolled`), HomeError, StoreError.
+    `secret` is what will open the device from now on; without one it is unattended, which a phone
+    or tablet cannot be. A home that has asked before wants the secret it was given then.
+    Raises: EnrolmentError (`enrolled`, `secret`), KeystoreError, HomeError, StoreError.
     """
     sealer = sealer or HpkeSealer()
     place = Home(home)
     with locked(place):
-        async with open_store(place.store, runtime) as store:
+        refuse_enrolled(home)
+        vault = await runtime.run_blocking(_first_vault, home, invitation, runtime, secret, cost)
+        async with open_store(place.store, runtime, vault=vault) as store:
             seq = await store.write(Transaction.take_seq)
             keys = make_keys()
             prekey = first_prekey(
                 keys, invitation.zone, store.incarnation, seq, runtime.now_ms(), sealer
             )
-            return make_request(home, invitation, keys, prekey)
+            return make_request(home, invitation, keys, prekey, vault)
+
+
+def _first_vault(
+    home: Path,
+    invitation: Invitation,
+    runtime: Runtime,
+    secret: str | None,
+    cost: AgentCost | None,
+) -> Vault:
+    if KeyStore.exists(home):
+        return KeyStore.open(home, runtime).unlocked_vault(secret)
+    if secret is None and invitation.device_class in _CARRIED:
+        raise EnrolmentError(
+            "secret", "a phone or tablet is carried about and lost: choose a secret for it"
+        )
+    keys = KeyStore.create(home, secret, runtime, cost=cost or wrapping.AGENT_COST)
+    return keys.unlocked_vault(secret)
 
 
 async def complete(
-    home: Path, text: str, runtime: Runtime, sealer: Sealer | None = None
+    home: Path,
+    text: str,
+    runtime: Runtime,
+    secret: str | None = None,
+    *,
+    sealer: Sealer | None = None,
 ) -> Accepted:
     """Check the answer in `text`, save what it brings, and become a member.
 
-    Raises: EnrolmentError and the errors of the answer's parts, HomeError, StoreError.
+    `secret` is that of `request_for`. Raises: EnrolmentError and the errors of the answer's
+    parts, KeystoreError, HomeError, StoreError.
     """
     sealer = sealer or HpkeSealer()
     place = Home(home)
     with locked(place):
-        accepted = accept_answer(home, text, runtime.now_ms(), sealer)
-        async with open_store(place.store, runtime) as store:
+        refuse_enrolled(home)
+        if not KeyStore.exists(home):
+            raise EnrolmentError(
+                "no_request", "no request waits here: enrol with an invitation first"
+            )
+        keys = KeyStore.open(home, runtime)
+        vault = await runtime.run_blocking(keys.unlocked_vault, secret)
+        accepted = accept_answer(home, text, runtime.now_ms(), sealer, vault)
+        async with open_store(place.store, runtime, vault=vault) as store:
             await save_enrolled(store, accepted.enrolled, accepted.pending.prekey, runtime)
         with trio.CancelScope(shield=True):
-            await runtime.run_blocking(finish, home, accepted)
+            await runtime.run_blocking(finish, home, accepted, vault)
     return accepted
 
 

@@ -112,6 +112,8 @@ class LowerBound:
     ) -> None:
         self._floor_ms = floor_ms
         self._monotonic_s = monotonic_s
+        self.kept_ms = kept_ms
+        """What is written down; it is ahead of the bound, so that a restart hides no time."""
         self._known_ms = max(kept_ms, floor_ms())
         self._known_s = monotonic_s()
 
@@ -122,6 +124,11 @@ class LowerBound:
         self._known_s += passed_ms / 1000
         self._known_ms = max(self._known_ms + passed_ms, self._floor_ms())
         return self._known_ms
+
+    def to_keep(self) -> int | None:
+        """Return what is to be written down now; None while what is written is still ahead."""
+        now_ms = self.now_ms()
+        return now_ms + KEPT_EACH_MS if now_ms >= self.kept_ms else None
 
 
 class BoundFile:

@@ -16,7 +16,6 @@ import trio
 
 from meshnode.errors import KeystoreError, LeaseEndedError, StoreError
 from meshnode.lease import (
-    KEPT_EACH_MS,
     BeaconView,
     BoundFile,
     Lease,
@@ -103,12 +102,12 @@ class Guard:
     def __init__(self, parts: GuardParts) -> None:
         self.node = parts.node
         self._parts = parts
-        self._kept_ms = 0 if parts.bound_file is None else parts.bound_file.read()
-        self._bound = LowerBound(parts.view.floor_ms, self._kept_ms, trio.current_time)
+        kept_ms = 0 if parts.bound_file is None else parts.bound_file.read()
+        self._bound = LowerBound(parts.view.floor_ms, kept_ms, trio.current_time)
         self._lease_ms = lease_ms_of(parts.device_class)
         self._turn = trio.Lock()
         self._touched_s = trio.current_time()
-        self._is_held = False
+        self._is_held = parts.keys.case is not SecretCase.UNATTENDED
         self.on_lock: list[Callable[[bool], None]] = []
         """Told after every locking whether the device stays locked until somebody opens it."""
         self.wake = Level()
@@ -153,8 +152,10 @@ class Guard:
         An unattended device needs no secret; `is_held` keeps it shut as well. A lease that has
         ended shuts every device, which is no error here. Raises: WrongSecretError, WipedError.
         """
-        self._is_held = is_held or (secret is None and self.case is not SecretCase.UNATTENDED)
-        if not self._is_held and self.lease().state is not LeaseState.ENDED:
+        is_unattended = self.case is SecretCase.UNATTENDED
+        self._is_held = is_held or not is_unattended
+        may_open = not is_held and (is_unattended or secret is not None)
+        if may_open and self.lease().state is not LeaseState.ENDED:
             await self.unlock(secret or "")
 
     async def unlock(self, secret: str) -> bool:
@@ -186,6 +187,7 @@ class Guard:
         """Shut the desk and forget the agent's keys; False if it was shut."""
         async with self._turn:
             is_lease = reason is LockReason.LEASE
+            # Only an unattended device whose lease has ended opens by itself again.
             self._is_held = self._is_held or not is_lease or self.case is not SecretCase.UNATTENDED
             was_open = await self.node.lock()
             self._parts.keys.lock()
@@ -212,7 +214,7 @@ class Guard:
                     await self.wake.wait()
         finally:
             # What was written down ahead and has not passed is not owed.
-            if self._kept_ms:
+            if self._bound.kept_ms:
                 with trio.CancelScope(shield=True):
                     await self._keep(self._bound.now_ms())
 
@@ -220,13 +222,13 @@ class Guard:
         """Open or shut as lease and idleness have it now."""
         if self.lease().state is LeaseState.ENDED:
             await self.lock(LockReason.LEASE)
-        elif self.node.desk is None and not self._is_held:
-            await self.unlock("")
         elif self.node.desk is not None and self._idle_left_s() <= 0:
             await self.lock(LockReason.IDLE)
-        now_ms = self._bound.now_ms()
-        if self._parts.view.has_beacons() and now_ms >= self._kept_ms:
-            await self._keep(now_ms + KEPT_EACH_MS)
+        elif self.node.desk is None and not self._is_held:
+            await self.unlock("")
+        ahead_ms = self._bound.to_keep()
+        if self._parts.view.has_beacons() and ahead_ms is not None:
+            await self._keep(ahead_ms)
 
     async def _keep(self, bound_ms: int) -> None:
         if self._parts.bound_file is not None:
@@ -234,7 +236,7 @@ class Guard:
                 await self.node.runtime.run_blocking(self._parts.bound_file.write, bound_ms)
             except OSError as error:
                 raise StoreError(f"the lease cannot be written down: {error.strerror}") from error
-        self._kept_ms = bound_ms
+        self._bound.kept_ms = bound_ms
 
     def _idle_left_s(self) -> float:
         if not self._auto_lock_s:
@@ -247,5 +249,5 @@ class Guard:
         if self.node.desk is not None:
             waits.append(self._idle_left_s())
         if lease.state in (LeaseState.VALID, LeaseState.AMBER):
-            waits += [lease.left_ms / 1000, (self._kept_ms - self._bound.now_ms()) / 1000]
+            waits += [lease.left_ms / 1000, (self._bound.kept_ms - self._bound.now_ms()) / 1000]
         return max(0.0, min(waits, default=float("inf")))

@@ -47,6 +47,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "unlocks_refused": "tries to unlock that were refused: a wrong secret, or no lease",
         "locks": "times that a person, or idleness, locked the agent's keys",
         "leases_ended": "times that the agent's keys locked because no beacon came in time",
+        "seals_broken": "sealed rows that were damaged, moved, or without their key",
         "hints": "sightings of possible peers",
         "hints_dropped": "sightings beyond what the node follows up",
         "mdns_failures": "times that multicast discovery broke and was started again",

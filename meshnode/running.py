@@ -15,14 +15,13 @@ from pathlib import Path
 import trio
 
 from meshnode.api import Api
-from meshnode.binding import bind, load_binding
 from meshnode.config import Settings
 from meshnode.control import connect, serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
-from meshnode.enrol import DeviceIdentity, load_identity
-from meshnode.errors import HomeBusyError, HomeError, LockedError
+from meshnode.enrol import DeviceIdentity, badge_key, load_identity, open_keys
+from meshnode.errors import HomeBusyError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -36,6 +35,8 @@ from meshnode.runtime import Runtime
 from meshnode.store import documents
 from meshnode.store.engine import Store, open_store
 from meshnode.supervisor import keep_running
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.vault import Vault
 from protocol import authority
 from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
@@ -44,27 +45,32 @@ from protocol.identity import Role, rights_untrusted, verify_badge_untrusted
 from protocol.limits import PROBES_MAX
 from protocol.routing import ROUTERS
 
-__all__ = ["Access", "agent_keys", "open_guarded", "open_home", "run_home"]
+__all__ = ["Access", "open_guarded", "open_home", "run_home"]
 
 
-class _ClearKeys:
-    """The badge's key as it lies in the home: nothing protects it, and nothing need be given."""
+class HomeKeys:
+    """The agent's keys of a home: what the secret opens in its vault."""
 
-    case = SecretCase.UNATTENDED
-
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, keys: KeyStore, vault: Vault) -> None:
         self._home = home
+        self._keys = keys
+        self._vault = vault
 
-    def unlock(self, _secret: str) -> Callable[[bytes], bytes]:
-        return load_identity(self._home).badge_key.sign
+    @property
+    def case(self) -> SecretCase:
+        """What protects them."""
+        if not self._keys.is_wiped and self._keys.is_unattended:
+            return SecretCase.UNATTENDED
+        return SecretCase.HARDWARE if self._keys.is_hardware_bound else SecretCase.WORDS
+
+    def unlock(self, secret: str) -> Callable[[bytes], bytes]:
+        """See `AgentKeys.unlock`."""
+        self._vault.unlock(self._keys.agent_master(secret or None))
+        return badge_key(self._home, self._vault).sign
 
     def lock(self) -> None:
-        return None
-
-
-def agent_keys(home: Path) -> AgentKeys:
-    """Return what the agent's secret opens in a home."""
-    return _ClearKeys(home)
+        """See `AgentKeys.lock`."""
+        self._vault.lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Access:
     """Gives the agent's secret, None for none; asked only where the device needs one."""
     is_held: bool = False
     """Start locked, whatever could be opened."""
-    keys: Callable[[Path], AgentKeys] = agent_keys
+    keys: Callable[[Path, KeyStore, Vault], AgentKeys] = HomeKeys
     """Finds the agent's keys of a home."""
     sealer: Sealer = field(default_factory=HpkeSealer)
     """Public-key sealing."""
@@ -83,12 +89,18 @@ class Access:
 
 @asynccontextmanager
 async def open_home(
-    home: Path, settings: Settings, runtime: Runtime, access: Access | None = None
+    home: Path,
+    settings: Settings,
+    runtime: Runtime,
+    access: Access | None = None,
+    *,
+    secret: str | None = None,
 ) -> AsyncIterator[Node]:
-    """Open the node of a home, alone.
+    """Open the node of a home, alone; `secret` stands for an access that gives just it.
 
     Raises: HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
     """
+    access = access or Access(lambda: secret)
     async with open_guarded(home, settings, runtime, access) as guard:
         yield guard.node
 
@@ -101,20 +113,24 @@ async def open_guarded(
 
     Raises: HomeError, EnrolmentError, StoreError, LinkError, KeystoreError.
     """
-    place = Home(home)
+    place, keystore = Home(home), open_keys(home, runtime)
     access = Access() if access is None else access
-    identity = load_identity(home)
-    rights = rights_untrusted(identity.badge_chain[0])
-    keys = access.keys(home)
-    needs_secret = keys.case is not SecretCase.UNATTENDED and not access.is_held
-    secret = access.secret() if needs_secret else None
     with locked(place):
-        async with open_store(place.store, runtime, bytes_max=settings.store.bytes_max) as store:
+        vault = keystore.open_vault()
+        # The guard alone opens the agent's tier, once it has looked at the lease.
+        vault.lock()
+        keys = access.keys(home, keystore, vault)
+        needs_secret = keys.case is not SecretCase.UNATTENDED and not access.is_held
+        secret = access.secret() if needs_secret else None
+        identity = load_identity(home, vault)
+        rights = rights_untrusted(identity.badge_chain[0])
+        size = settings.store.bytes_max
+        async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
             knock_keys = KnockKeyring(store)
             await knock_keys.load()
             knocks = Knocks(runtime, knock_keys, is_gateway=rights.role is Role.GATEWAY)
-            bearer = await _bearer(home, settings, runtime, store, knocks)
-            binding = load_binding(home, identity.link_chain[0])
+            bearer = await _bearer(identity, settings, runtime, store, knocks)
+            binding = {identity.link_chain[0]: identity.binding}
             parts = NodeParts(
                 identity=NodeIdentity(identity.node, rights.zone, identity.badge_chain, binding),
                 store=store,
@@ -125,8 +141,9 @@ async def open_guarded(
             )
             async with open_node(parts) as node:
                 bearer.metrics = node.metrics
+                vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
                 node.membership.on_change.append(
-                    lambda _raws, _source: _renew_contexts(home, node, bearer)
+                    lambda _raws, _source: _renew_contexts(identity, node, bearer)
                 )
                 guard = Guard(
                     GuardParts(
@@ -142,29 +159,15 @@ async def open_guarded(
                 )
                 await guard.start(secret, is_held=access.is_held)
                 del secret
-                if not binding:
-                    await _bind(home, identity.link_chain[0], node)
                 yield guard
 
 
-async def _bind(home: Path, certificate: bytes, node: Node) -> None:
-    """Bind a link certificate that is not bound yet. Raises: LockedError, HomeError."""
-    if node.desk is None:
-        raise LockedError("this link certificate was never used: start the device unlocked once")
-    try:
-        await node.runtime.run_blocking(bind, home, certificate, node.desk.sign)
-    except OSError as error:
-        raise HomeError(f"{home} cannot be written: {error.strerror}") from error
-    node.bindings.update(load_binding(home, certificate))
-
-
 def _beacons(node: Node) -> BeaconView:
-    # Asked by name: documents of a network without beacons have neither beacon nor bound.
     documents = node.membership
     return BeaconView(
-        has_beacons=lambda: bool(getattr(documents, "has_beacons", False)),
-        beacon_ms=lambda: int(getattr(documents, "beacon_ms", 0)),
-        floor_ms=lambda: int(getattr(documents, "time_floor_ms", 0)),
+        has_beacons=lambda: documents.has_beacons,
+        beacon_ms=lambda: documents.beacon_ms,
+        floor_ms=lambda: documents.time_floor_ms,
     )
 
 
@@ -177,8 +180,18 @@ def _enrolled_ms(identity: DeviceIdentity, node: Node) -> int:
         return 0
 
 
+def _tls_files(identity: DeviceIdentity) -> TLSFiles:
+    return TLSFiles(
+        identity.link_key_path, identity.link_chain_path, password=identity.link_password
+    )
+
+
 async def _bearer(
-    home: Path, settings: Settings, runtime: Runtime, store: Store, knocks: Knocks
+    identity: DeviceIdentity,
+    settings: Settings,
+    runtime: Runtime,
+    store: Store,
+    knocks: Knocks,
 ) -> TCPBearer:
     raws = await store.read(documents.all_raw)
     roots = [authority.decode_untrusted(raw) for raw in raws]
@@ -188,14 +201,14 @@ async def _bearer(
         if root.cls is DocumentClass.ROOT
         for anchor in authority.decode_root_untrusted(root.body).anchors
     ]
-    contexts = make_contexts(TLSFiles.in_home(home), anchors)
+    contexts = make_contexts(_tls_files(identity), anchors)
     listen = [_listen_address(text) for text in settings.links.listen]
     return TCPBearer(contexts, runtime, listen, knocks=knocks)
 
 
-def _renew_contexts(home: Path, node: Node, bearer: TCPBearer) -> None:
+def _renew_contexts(identity: DeviceIdentity, node: Node, bearer: TCPBearer) -> None:
     """Trust the roots that the documents in force name, on links made from now on."""
-    bearer.contexts = make_contexts(TLSFiles.in_home(home), node.membership.root.anchors)
+    bearer.contexts = make_contexts(_tls_files(identity), node.membership.root.anchors)
 
 
 def _listen_address(text: str) -> Address:

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import trio
 
-from meshnode.bench.floor import items_of
+from meshnode.bench.floor import items_of, link_files
 from meshnode.bench.meter import Meter
 from meshnode.bench.network import WARM_UP, take_in
 from meshnode.config import Settings
 from meshnode.links.base import Address
 from meshnode.links.manager import LinkManager
 from meshnode.links.tcp import TCPBearer
-from meshnode.links.tls import TLSFiles, make_contexts
+from meshnode.links.tls import make_contexts
 from meshnode.memory import calm_collector
 from meshnode.node import Node, Surroundings
 from meshnode.outbox import Priority, Writing
@@ -50,7 +50,7 @@ class _End:
         self.meter = Meter()
         self.is_armed = False
         self.started = trio.Event()
-        contexts = make_contexts(TLSFiles.in_home(home), node.membership.root.anchors)
+        contexts = make_contexts(link_files(home), node.membership.root.anchors)
         node.bearer = TCPBearer(contexts, node.runtime, listen, wrap=self._count)
 
     def _count(self, stream: trio.SocketStream) -> trio.abc.Stream:

@@ -17,10 +17,12 @@ from pathlib import Path
 import trio
 
 from meshnode.bench.meter import Meter
+from meshnode.enrol import link_password, open_keys
 from meshnode.links.tls import TLSFiles, make_contexts
+from meshnode.runtime import system_runtime
 from protocol import bundle as bundles
 
-__all__ = ["items_of", "main", "receive_all", "send_all"]
+__all__ = ["items_of", "link_files", "main", "receive_all", "send_all"]
 
 _BATCH = 250
 _PIECE_BYTES = 65_536
@@ -86,6 +88,11 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def link_files(home: Path) -> TLSFiles:
+    """Return what the TLS library loads of a home."""
+    return TLSFiles.in_home(home, link_password(open_keys(home, system_runtime()).open_vault()))
+
+
 def _store(connection: sqlite3.Connection, batch: list[bytes], key: bundles.PublicKey) -> int:
     rows = []
     for raw in batch:
@@ -99,7 +106,7 @@ def _store(connection: sqlite3.Connection, batch: list[bytes], key: bundles.Publ
 
 
 async def _receiver(folder: Path, meter: Meter) -> None:
-    _client, server = make_contexts(TLSFiles.in_home(folder))
+    _client, server = make_contexts(link_files(folder))
     public_key = (folder / "author").read_bytes()
     connection = _open(folder / "floor.sqlite")
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -118,7 +125,7 @@ async def _receiver(folder: Path, meter: Meter) -> None:
 
 async def _sender(folder: Path, port: int, contacts: list[list[bytes]], meter: Meter) -> None:
     """Hand over the rows of each contact; the last one is measured."""
-    client, _server = make_contexts(TLSFiles.in_home(folder))
+    client, _server = make_contexts(link_files(folder))
     for rows in contacts:
         is_measured = rows is contacts[-1]
         if is_measured:

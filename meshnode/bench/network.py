@@ -13,7 +13,7 @@ from pathlib import Path
 from meshnode.author import Author, Draft
 from meshnode.authority_home import AuthorityHome, Network
 from meshnode.config import Settings
-from meshnode.enrol import load_identity, read_invitation
+from meshnode.enrol import load_identity, open_keys, read_invitation
 from meshnode.enrolled import complete, request_for
 from meshnode.node import Node
 from meshnode.running import open_home
@@ -23,7 +23,7 @@ from meshnode.store.engine import Transaction
 from meshnode.store.keyring import KeyPurpose
 from protocol.armour import TextForm, armour
 from protocol.bundle import Scope, Suite
-from protocol.identity import DeviceClass, Role
+from protocol.identity import DeviceClass, Role, badge_key_untrusted
 from protocol.ids import squad_id_of
 from protocol.limits import BATCH_BUNDLES_MAX, CHAIN_MESSAGES_MAX, Kind
 
@@ -78,7 +78,9 @@ async def make_homes(folder: Path, messages: int, runtime: Runtime) -> Homes:
         await node.membership.accept(documents)
         await take_in(node, written[:WARM_UP])
         anchors = node.membership.root.anchors
-    key = load_identity(folder / "author").badge_key.public_key().public_bytes_raw()
+    home = folder / "author"
+    vault = open_keys(home, runtime).open_vault()
+    key = badge_key_untrusted(load_identity(home, vault).badge_chain[0])
     return Homes(
         folder / "holder",
         folder / "carrier",

@@ -13,7 +13,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts, reconciliation and an idle node.",
+    help="Measure contacts, links, reconciliation and an idle node.",
     no_args_is_help=True,
 )
 
@@ -59,6 +59,23 @@ def reconcile(
     from meshnode.bench.reconcile import measure
 
     _print(measure(ids, differences), as_json)
+
+
+@app.command()
+def links(
+    count: Annotated[
+        int, typer.Option("--links", min=10, max=10_000, help="Links that are set up of each kind.")
+    ] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Set up links between two devices, and refuse outsiders, beside bare TLS."""
+    from meshnode.bench.links import STEPS, measure
+    from meshnode.cli.progress import progress_bar
+
+    words = say("measuring")
+    with progress_bar(words, STEPS) as draw:
+        figures = measure(count, partial(draw, words))
+    _print(figures, as_json)
 
 
 @app.command()

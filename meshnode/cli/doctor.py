@@ -27,14 +27,17 @@ def doctor(
 
     The exit code is 1 where something is.
     """
+    from functools import partial
+
     import trio
 
     from meshnode.cli.show import print_json
-    from meshnode.cli.texts import home_of
+    from meshnode.cli.texts import home_of, offered_secret
     from meshnode.doctor import Level, examine
     from meshnode.runtime import system_runtime
 
-    findings = trio.run(examine, home_of(ctx), system_runtime())
+    secret = partial(offered_secret, None, is_asked=True)
+    findings = trio.run(examine, home_of(ctx), system_runtime(), None, secret)
     failed = sum(finding.level is Level.FAIL for finding in findings)
     if as_json:
         print_json(

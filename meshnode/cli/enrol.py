@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["enrol", "init", "register"]
 
+SecretFile = Annotated[
+    Path | None, typer.Option(help="Read the secret of this device from a file.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -60,19 +63,26 @@ def enrol(
     request_out: Annotated[
         Path | None, typer.Option(help="Write the request here, to bring it to the authority.")
     ] = None,
+    secret_file: SecretFile = None,
+    unattended: Annotated[
+        bool,
+        typer.Option("--unattended", help="A box or server that starts alone, without a secret."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask the authority for an identity, and take its answer.
 
     An invitation gives a request to bring to the authority. Without an argument the request
-    that waits is shown again.
+    that waits is shown again. The first request chooses the secret of the device: at least 12
+    characters, better five words. It opens what the device keeps; nobody can find it again.
     """
     from meshnode.cli.texts import home_of
 
+    home = home_of(ctx)
     if answer is not None:
-        _accept(home_of(ctx), answer, as_json)
+        _accept(home, answer, _secret(home, secret_file, unattended), as_json)
         return
-    pending = _requested(home_of(ctx), invitation)
+    pending = _requested(home, invitation, secret_file, unattended)
     if request_out is not None:
         from meshnode.cli.texts import write_text
 
@@ -80,28 +90,46 @@ def enrol(
     _show(pending, request_out, as_json)
 
 
-def _requested(home: Path, invitation: str | None) -> Pending:
+def _secret(home: Path, file: Path | None, unattended: bool) -> str | None:
+    """Return the secret of this device, asked for twice where it is a new one."""
+    from meshnode.cli.texts import needed_secret, new_secret
+    from meshnode.vault.keystore import KeyStore
+
+    if KeyStore.exists(home):
+        return None if KeyStore.open(home).is_unattended else needed_secret(file)
+    return None if unattended else new_secret(file)
+
+
+def _requested(
+    home: Path, invitation: str | None, secret_file: Path | None, unattended: bool
+) -> Pending:
     """Return the request to `invitation`; the one that waits, where it is the same or none."""
     import trio
 
     from meshnode.cli.texts import read_text
-    from meshnode.enrol import load_pending, read_invitation
+    from meshnode.enrol import load_pending, read_invitation, refuse_enrolled
     from meshnode.enrolled import request_for
     from meshnode.runtime import system_runtime
+    from meshnode.vault.keystore import KeyStore
     from protocol.armour import TextForm
     from protocol.errors import EnrolmentError
 
-    waiting = load_pending(home)
-    if invitation is None:
-        if waiting is None:
-            raise EnrolmentError("no_request", "no request waits here: give an invitation")
+    runtime, read, waiting = system_runtime(), None, None
+    if invitation is not None:
+        refuse_enrolled(home)
+        text = read_text(invitation, TextForm.INVITATION)
+        read = read_invitation(text, runtime.now_ms())
+    is_first = not KeyStore.exists(home)
+    if is_first and read is None:
+        raise EnrolmentError("no_request", "no request waits here: give an invitation")
+    secret = _secret(home, secret_file, unattended)
+    if not is_first:
+        waiting = load_pending(home, KeyStore.open(home).unlocked_vault(secret))
+    if waiting is not None and (read is None or waiting.invitation == read):
         return waiting
-    runtime = system_runtime()
-    text = read_text(invitation, TextForm.INVITATION)
-    read = read_invitation(text, runtime.now_ms())
-    if waiting is not None and waiting.invitation == read:
-        return waiting
-    return trio.run(request_for, home, read, runtime)
+    if read is None:
+        raise EnrolmentError("no_request", "no request waits here: give an invitation")
+    return trio.run(request_for, home, read, runtime, secret)
 
 
 def _show(pending: Pending, request_out: Path | None, as_json: bool) -> None:
@@ -125,7 +153,7 @@ def _show(pending: Pending, request_out: Path | None, as_json: bool) -> None:
     typer.echo(digits, err=True)
 
 
-def _accept(home: Path, answer: str, as_json: bool) -> None:
+def _accept(home: Path, answer: str, secret: str | None, as_json: bool) -> None:
     import trio
 
     from meshnode.cli.show import print_json
@@ -136,7 +164,7 @@ def _accept(home: Path, answer: str, as_json: bool) -> None:
     from protocol.ids import print_node_id
 
     text = read_text(answer, TextForm.ANSWER)
-    accepted = trio.run(complete, home, text, system_runtime())
+    accepted = trio.run(complete, home, text, system_runtime(), secret)
     badge = accepted.enrolled.badge
     if as_json:
         print_json(

@@ -22,6 +22,7 @@ __all__ = [
     "is_terminal",
     "message_text",
     "needed_secret",
+    "new_secret",
     "offered_secret",
     "parse_duration_s",
     "passphrase",
@@ -107,15 +108,13 @@ def passphrase(file: Path | None, *, is_new: bool) -> str:
     """
     if file is not None:
         try:
-            found = file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
+            found = _first_line(file)
         except (OSError, UnicodeDecodeError) as error:
             raise TextError(f"the passphrase file {file} cannot be read") from error
     elif _VARIABLE in os.environ:
         found = os.environ[_VARIABLE]
     elif sys.stdin.isatty():
-        found = str(
-            typer.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=is_new, err=True)
-        )
+        found = _typed(say("Passphrase"), is_new)
     else:
         raise TextError(f"no passphrase: use --passphrase-file or {_VARIABLE}")
     if not found or len(found) > _CHARACTERS_MAX:
@@ -147,9 +146,20 @@ def needed_secret(file: Path | None) -> str:
     return found
 
 
+def new_secret(file: Path | None) -> str:
+    """Return a secret to be, from `file`, else the environment, else typed twice.
+
+    Raises: TextError where nobody can be asked, or it is empty.
+    """
+    if file is not None or SECRET_VARIABLE in os.environ or not sys.stdin.isatty():
+        return needed_secret(file)
+    words = say("New secret of this device")
+    return _fit(str(typer.prompt(words, hide_input=True, confirmation_prompt=True, err=True)))
+
+
 def _secret_in(file: Path) -> str:
     try:
-        return _fit(file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n"))
+        return _fit(_first_line(file))
     except (OSError, UnicodeDecodeError) as error:
         raise TextError(f"the secret file {file} cannot be read") from error
 
@@ -158,6 +168,15 @@ def _fit(secret: str) -> str:
     if not secret or len(secret) > _CHARACTERS_MAX:
         raise TextError("the secret is empty or longer than 1,024 characters")
     return secret
+
+
+def _first_line(file: Path) -> str:
+    return file.read_bytes()[: _CHARACTERS_MAX + 1].decode().rstrip("\r\n")
+
+
+def _typed(question: str, is_new: bool) -> str:
+    found = typer.prompt(question, hide_input=True, confirmation_prompt=is_new, err=True)
+    return str(found)
 
 
 def write_text(path: Path, text: str) -> None:

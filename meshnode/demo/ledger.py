@@ -135,9 +135,12 @@ class Account:
         }
 
 
-async def read_sheet(name: str, home: Path, runtime: Runtime) -> Sheet:
-    """Read the store of a stopped node. Raises: HomeError, StoreError, EnrolmentError."""
-    async with open_api(home, runtime) as api:
+async def read_sheet(name: str, home: Path, runtime: Runtime, secret: str | None = None) -> Sheet:
+    """Read the store of a stopped node, which `secret` opens.
+
+    Raises: HomeError, StoreError, EnrolmentError, KeystoreError.
+    """
+    async with open_api(home, runtime, secret=lambda: secret) as api:
         written = [_written(await api.message(each["message"])) for each in await _outgoing(api)]
         met = [Met(p["name"], p["first_ms"], p["sent_bytes"]) for p in await api.peers()]
         return Sheet(name, tuple(written), tuple(await _inbox(api)), tuple(met))

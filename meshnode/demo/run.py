@@ -139,8 +139,10 @@ async def _perform(as_json: bool, keep: bool) -> int:
     runtime = system_runtime()
     async with _folder() as folder, _network() as network:
         report.text(f"Seven devices, seven processes, {network.words}.")
-        await enrol_all(folder, CAST, runtime)
-        stage = Stage(folder, CAST, network)
+        # What people choose and type; here it is drawn, and gone with the homes.
+        secret = runtime.entropy(16).hex()
+        await enrol_all(folder, CAST, runtime, secret)
+        stage = Stage(folder, CAST, network, secret)
         outcome = await _played(stage, report, runtime)
         _sum_up(report, outcome)
         if as_json:
@@ -190,7 +192,10 @@ async def _played(stage: Stage, report: Report, runtime: Runtime) -> Outcome:
         async with _contacts(stage):
             await story.play()
     report.act("What the stores say, now that every node is stopped")
-    sheets = [await read_sheet(name, node.home, runtime) for name, node in stage.nodes.items()]
+    sheets = [
+        await read_sheet(name, node.home, runtime, stage.secret)
+        for name, node in stage.nodes.items()
+    ]
     trials = [*story.trials, *await _try_all(stage, sheets, runtime)]
     return outcome_of(sheets, trials)
 
@@ -199,7 +204,7 @@ async def _try_all(stage: Stage, sheets: list[Sheet], runtime: Runtime) -> list[
     relays = {each.name for each in CAST if each.role is Role.RELAY}
     trials = []
     for name, node in stage.nodes.items():
-        secret = [
+        hidden = [
             written.text
             for sheet in sheets
             for written in sheet.written
@@ -208,7 +213,7 @@ async def _try_all(stage: Stage, sheets: list[Sheet], runtime: Runtime) -> list[
             # An SOS is for every device of the zone but relays.
             and (written.kind != "sos" or name in relays)
         ]
-        trials.append(await try_to_read(name, node.home, secret, runtime))
+        trials.append(await try_to_read(name, node.home, hidden, runtime, stage.secret))
     return trials
 
 

@@ -60,12 +60,14 @@ class Trial:
         return not self.opened and not self.leaked
 
 
-async def try_to_read(name: str, home: Path, texts: Collection[str], runtime: Runtime) -> Trial:
-    """Try everything on a stopped node; `texts` are those that it may not know.
+async def try_to_read(
+    name: str, home: Path, texts: Collection[str], runtime: Runtime, secret: str | None = None
+) -> Trial:
+    """Try everything on a stopped, unlocked node; `texts` are those that it may not know.
 
     Raises: HomeError, StoreError, EnrolmentError.
     """
-    async with open_home(home, load_settings(home), runtime) as node:
+    async with open_home(home, load_settings(home), runtime, secret=secret) as node:
         sealed, opened = await node.store.read(lambda conn: _try_all(conn, node))
     leaked = await runtime.run_blocking(texts_in_files, home, texts)
     return Trial(name, sealed, opened, leaked)

@@ -5,6 +5,7 @@ Everything that is started here is ended here, by its own process number, whatev
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -26,8 +27,10 @@ from meshnode.errors import ControlError
 from meshnode.files import write_private
 from meshnode.home import Home
 from meshnode.runtime import Runtime
+from meshnode.vault.wrapping import AgentCost
 from protocol.armour import TextForm, armour
 from protocol.errors import MeshError
+from protocol.identity import DeviceClass
 
 __all__ = ["NodeFailedError", "NodeProcess", "Stage", "command_line", "enrol_all"]
 
@@ -38,6 +41,10 @@ _STOP_S_MAX: Final = 5.0
 _POLL_S: Final = 0.05
 _WATCH_S: Final = 0.25
 _TAIL_LINES: Final = 8
+_CARRIED: Final = frozenset({DeviceClass.PHONE, DeviceClass.TABLET})
+"""Devices that somebody must unlock; the others start alone."""
+_GUESS: Final = AgentCost(memory_kib=1_024, iterations=1, lanes=1)
+"""The secret is 128 random bits and gone with the demonstration: a guess need not be dear."""
 
 
 class NodeFailedError(MeshError):
@@ -52,8 +59,10 @@ def command_line(home: Path) -> list[str]:
 # --- enrolment -----------------------------------------------------------------------------------
 
 
-async def enrol_all(folder: Path, cast: Sequence[Device], runtime: Runtime) -> None:
+async def enrol_all(folder: Path, cast: Sequence[Device], runtime: Runtime, secret: str) -> None:
     """Make an authority and enrol every device, each with the newest rosters. Takes a second.
+
+    Phones and tablets are opened by `secret` from now on, all others start alone.
 
     Raises: AuthorityError, EnrolmentError, HomeError, StoreError.
     """
@@ -71,13 +80,17 @@ async def enrol_all(folder: Path, cast: Sequence[Device], runtime: Runtime) -> N
             text = armour(TextForm.INVITATION, invitation.encode())
             make_home(folder / each.name)
             read = read_invitation(text, now_ms)
-            requests[each.name] = await request_for(folder / each.name, read, runtime)
+            own = secret if each.kind in _CARRIED else None
+            requests[each.name] = await request_for(
+                folder / each.name, read, runtime, own, cost=_GUESS
+            )
             authority.issue(requests[each.name].text, now_ms)
         for name, request in requests.items():
             # Asked again now, the answer holds the rosters with everybody, and all prekeys.
             answer = authority.answer_again(request.text, now_ms)
             assert answer is not None, "it is the very request that was granted above"
-            await complete(folder / name, armour(TextForm.ANSWER, answer.encode()), runtime)
+            text = armour(TextForm.ANSWER, answer.encode())
+            await complete(folder / name, text, runtime, secret)
 
 
 # --- one node ------------------------------------------------------------------------------------
@@ -86,10 +99,11 @@ async def enrol_all(folder: Path, cast: Sequence[Device], runtime: Runtime) -> N
 class NodeProcess:
     """The node of one device: its home, and its process while it runs."""
 
-    def __init__(self, name: str, home: Path, prefix: Sequence[str]) -> None:
+    def __init__(self, name: str, home: Path, prefix: Sequence[str], secret: str = "") -> None:
         self.name = name
         self.home = home
         self._prefix = tuple(prefix)
+        self._secret = secret
         self._process: trio.Process | None = None
 
     @property
@@ -108,6 +122,7 @@ class NodeProcess:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env={**os.environ, "MESHNODE_SECRET": self._secret},
             )
         with trio.move_on_after(_START_S_MAX):
             while self._process.poll() is None:
@@ -186,11 +201,14 @@ def _last_words(home: Path) -> str:
 class Stage:
     """All nodes, and the network between them."""
 
-    def __init__(self, folder: Path, cast: Sequence[Device], network: Network) -> None:
+    def __init__(self, folder: Path, cast: Sequence[Device], network: Network, secret: str) -> None:
         self.folder = folder
         self.network = network
+        self.secret = secret
         self.nodes = {
-            each.name: NodeProcess(each.name, folder / each.name, network.command(each.name))
+            each.name: NodeProcess(
+                each.name, folder / each.name, network.command(each.name), secret
+            )
             for each in cast
         }
         for name, node in self.nodes.items():

@@ -159,11 +159,11 @@ class Story:
             both.start_soon(self._off_and_on, "vehicule", [_REPORT, _ASK, _SEEN], nursery)
             both.start_soon(self._off_and_on, "bruno", [_ASK, _SEEN], nursery)
 
-    async def _off_and_on(self, name: str, secret: Sequence[str], nursery: trio.Nursery) -> None:
+    async def _off_and_on(self, name: str, hidden: Sequence[str], nursery: trio.Nursery) -> None:
         """Kill a node, try to read what its disk holds for others, start it again."""
         node = self._stage.nodes[name]
         await node.cut_power()
-        trial = await try_to_read(name, node.home, secret, self._runtime)
+        trial = await try_to_read(name, node.home, hidden, self._runtime, self._stage.secret)
         self.trials.append(trial)
         self._report.says(
             name,

@@ -39,14 +39,15 @@ class TLSFiles:
     """Opens an encrypted key."""
 
     @classmethod
-    def in_home(cls, home: Path) -> TLSFiles:
-        """Return where a node keeps them."""
+    def in_home(cls, home: Path, password: bytes = b"") -> TLSFiles:
+        """Return where a node keeps them; `password` opens its link key."""
         identity = home / "identity"
         anchors = identity / "anchors.pem"
         return cls(
             home / "keys" / "link.pem",
             identity / "link-chain.pem",
             anchors if anchors.exists() else None,
+            password,
         )
 
 

@@ -10,16 +10,7 @@ from array import array
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    bindparam,
-    exists,
-    func,
-    literal_column,
-    select,
-    tuple_,
-)
+from sqlalchemy import Connection, Select, bindparam, exists, func, literal_column, select, tuple_
 
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation

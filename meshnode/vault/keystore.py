@@ -154,6 +154,16 @@ class KeyStore:
             vault.unlock(self._agent_file().open(value, None))
         return vault
 
+    def unlocked_vault(self, secret: str | None) -> Vault:
+        """Return the vault of the device with both tiers open; no secret where it is unattended.
+
+        Raises: as `open_vault` and `agent_master`.
+        """
+        vault = self.open_vault()
+        if vault.is_locked:
+            vault.unlock(self.agent_master(secret))
+        return vault
+
     def agent_master(self, secret: str | None) -> bytes:
         """Return the key that opens the agent's tier. Blocks for about 0.2 s.
 

@@ -24,6 +24,7 @@ _PAGE_BYTES_MAX = IDS_PER_FRAME_MAX * 8 + 64
 _WANTS_BEFORE = TrafficClass.MESSAGE
 _OF_DOCUMENTS = (
     FrameType.HELLO,
+    FrameType.DOCUMENT_DIGESTS,
     FrameType.DOCUMENT_VERSIONS,
     FrameType.DOCUMENT,
     FrameType.DOCUMENTS_END,

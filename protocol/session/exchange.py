@@ -5,12 +5,18 @@ Knows versions, never content. Source: wire-format 6.4, 6.5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from protocol.errors import LimitExceededError, RemoteProtocolError
 from protocol.limits import SESSION_DOCUMENTS_MAX
 from protocol.session.events import DocumentKey
-from protocol.session.messages import documents_digest
+from protocol.session.messages import (
+    DOCUMENT_BUCKETS,
+    bucket_of,
+    decode_digests_untrusted,
+    documents_digest,
+    encode_digests,
+)
 
 __all__ = ["Exchange"]
 
@@ -20,6 +26,7 @@ class Exchange:
 
     def __init__(self, ours: Mapping[DocumentKey, tuple[int, int]]) -> None:
         self._ours = ours
+        self._differing: frozenset[int] | None = None
         self._are_versions_here = False
         self._received = 0
         self.are_equal = False
@@ -36,6 +43,28 @@ class Exchange:
         """Take the digest of the peer's HELLO."""
         self.are_equal = digest == documents_digest(self._ours)
 
+    def digests(self) -> bytes:
+        """Return what DOCUMENT_DIGESTS says of our documents."""
+        return encode_digests(self._ours)
+
+    def differing_untrusted(self, theirs: Sequence[bytes]) -> dict[DocumentKey, tuple[int, int]]:
+        """Return the versions of ours where the peer's digests differ.
+
+        Raises: RemoteProtocolError if the digests were not due.
+        """
+        if self.are_equal or self._differing is not None:
+            raise RemoteProtocolError("digests of documents were not due")
+        ours = decode_digests_untrusted(self.digests())
+        self._differing = frozenset(
+            number for number in range(DOCUMENT_BUCKETS) if ours[number] != theirs[number]
+        )
+        return self._in_question
+
+    @property
+    def _in_question(self) -> dict[DocumentKey, tuple[int, int]]:
+        differing = self._differing or frozenset()
+        return {key: at for key, at in self._ours.items() if bucket_of(key) in differing}
+
     def newer_untrusted(
         self, theirs: Mapping[DocumentKey, tuple[int, int]]
     ) -> tuple[DocumentKey, ...]:
@@ -43,12 +72,14 @@ class Exchange:
 
         Raises: RemoteProtocolError if the versions were not due.
         """
-        if self.are_equal or self._are_versions_here or self.is_theirs_here:
+        if self._differing is None or self._are_versions_here or self.is_theirs_here:
             raise RemoteProtocolError("versions of documents were not due")
         self._are_versions_here = True
         nothing = (-1, -1)
         newer = tuple(
-            key for key, version in sorted(self._ours.items()) if version > theirs.get(key, nothing)
+            key
+            for key, version in sorted(self._in_question.items())
+            if version > theirs.get(key, nothing)
         )
         self.is_ours_asked = bool(newer)
         return newer

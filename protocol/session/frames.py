@@ -19,6 +19,7 @@ class FrameType(IntEnum):
     DOCUMENT_VERSIONS = 0x02
     DOCUMENT = 0x03
     DOCUMENTS_END = 0x04
+    DOCUMENT_DIGESTS = 0x05
     SUMMARY = 0x10
     SYMBOLS = 0x11
     MORE = 0x12

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from protocol import canonical
 from protocol.errors import LimitExceededError, MalformedError, UnsupportedVersionError
@@ -27,6 +28,7 @@ from protocol.reports import Reception
 from protocol.session.events import DocumentKey, LocalHello
 
 __all__ = [
+    "DOCUMENT_BUCKETS",
     "Ack",
     "IdList",
     "More",
@@ -34,8 +36,10 @@ __all__ = [
     "Summary",
     "SummaryLine",
     "Symbols",
+    "bucket_of",
     "decode_ack_untrusted",
     "decode_bye_untrusted",
+    "decode_digests_untrusted",
     "decode_equal_untrusted",
     "decode_hello_untrusted",
     "decode_ids_untrusted",
@@ -48,6 +52,7 @@ __all__ = [
     "documents_digest",
     "encode_ack",
     "encode_bye",
+    "encode_digests",
     "encode_equal",
     "encode_hello",
     "encode_ids",
@@ -65,6 +70,11 @@ _ROUND_MAX = 2**32 - 1
 _N_MAX = 2**32 - 1
 _LINE_BYTES = 13
 """Class, n (4 bytes), set hash (8 bytes)."""
+
+
+DOCUMENT_BUCKETS: Final = 64
+"""Documents are compared in so many groups: of 2,000 some 30 are listed where one differs."""
+_BUCKET_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +172,27 @@ class Ack:
 def documents_digest(documents: Mapping[DocumentKey, tuple[int, int]]) -> bytes:
     """Return the 8 bytes that stand for all documents and versions. Source: wire-format 6.4."""
     return hashlib.sha256(encode_versions(documents)).digest()[:8]
+
+
+def bucket_of(key: DocumentKey) -> int:
+    """Return in which of the 64 buckets a document is. Source: wire-format 6.5."""
+    return hashlib.sha256(bytes([key[0]]) + key[1]).digest()[0] % DOCUMENT_BUCKETS
+
+
+def encode_digests(documents: Mapping[DocumentKey, tuple[int, int]]) -> bytes:
+    """Return the payload of DOCUMENT_DIGESTS: four bytes for each bucket of documents."""
+    buckets: list[dict[DocumentKey, tuple[int, int]]] = [{} for _ in range(DOCUMENT_BUCKETS)]
+    for key, version in documents.items():
+        buckets[bucket_of(key)][key] = version
+    return b"".join(documents_digest(each)[:_BUCKET_BYTES] for each in buckets)
+
+
+def decode_digests_untrusted(payload: bytes) -> tuple[bytes, ...]:
+    """Read DOCUMENT_DIGESTS. Raises: MalformedError."""
+    if len(payload) != DOCUMENT_BUCKETS * _BUCKET_BYTES:
+        raise MalformedError("digests of documents have the wrong length")
+    starts = range(0, len(payload), _BUCKET_BYTES)
+    return tuple(payload[start : start + _BUCKET_BYTES] for start in starts)
 
 
 def encode_versions(documents: Mapping[DocumentKey, tuple[int, int]]) -> bytes:

@@ -69,6 +69,7 @@ TABLE: dict[tuple[State, Input], State] = {
     (State.OPENING, FrameType.HELLO): State.ADMITTING,
     (State.ADMITTING, Answer.ADMIT): State.DOCUMENTS,
     (State.ADMITTING, Answer.REFUSE): State.CLOSED,
+    (State.DOCUMENTS, FrameType.DOCUMENT_DIGESTS): State.DOCUMENTS,
     (State.DOCUMENTS, FrameType.DOCUMENT_VERSIONS): State.DOCUMENTS,
     (State.DOCUMENTS, FrameType.DOCUMENT): State.DOCUMENTS,
     (State.DOCUMENTS, FrameType.DOCUMENTS_END): State.DOCUMENTS,

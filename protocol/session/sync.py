@@ -1,9 +1,8 @@
 """One session between two nodes: bytes and times in, bytes and events out.
 
 Owns the order of things and the bounds; knows nothing of links, stores, badges or the content of
-bundles. A fault of the peer ends the session with its close code and never raises; only a wrong
-call by our own shell raises, LocalProtocolError. After the end every call is ignored, since an
-answer of the shell may come late. Source: wire-format 6.
+bundles. A fault of the peer ends the session with its close code; only a wrong call by our own
+shell raises, LocalProtocolError. After the end every call is ignored. Source: wire-format 6.
 """
 
 from __future__ import annotations
@@ -87,6 +86,7 @@ class SyncSession(SessionFigures):
         self._news: list[bytes] = []
         self._handlers = {
             FrameType.HELLO: self._on_hello_untrusted,
+            FrameType.DOCUMENT_DIGESTS: self._on_digests_untrusted,
             FrameType.DOCUMENT_VERSIONS: self._on_versions_untrusted,
             FrameType.DOCUMENT: self._on_document_untrusted,
             FrameType.DOCUMENTS_END: self._on_documents_end_untrusted,
@@ -192,8 +192,7 @@ class SyncSession(SessionFigures):
         if self._exchange.are_equal:
             self._give_documents(())
         else:
-            payload = messages.encode_versions(self._hello.documents)
-            self._send(FrameType.DOCUMENT_VERSIONS, payload)
+            self._send(FrameType.DOCUMENT_DIGESTS, self._exchange.digests())
         self._patience.progressed(self._now_ms)
         self._pump()
 
@@ -429,6 +428,10 @@ class SyncSession(SessionFigures):
         self._events.append(
             HelloReceived(hello.badge_chain, hello.binding_signature, hello.documents_digest)
         )
+
+    def _on_digests_untrusted(self, payload: bytes) -> None:
+        versions = self._exchange.differing_untrusted(messages.decode_digests_untrusted(payload))
+        self._send(FrameType.DOCUMENT_VERSIONS, messages.encode_versions(versions))
 
     def _on_versions_untrusted(self, payload: bytes) -> None:
         keys = self._exchange.newer_untrusted(messages.decode_versions_untrusted(payload))

@@ -28,13 +28,15 @@ import trio
 
 from meshnode.config import DiscoverySettings, LinkSettings, Settings
 from meshnode.demo.cast import Device
-from meshnode.enrol import load_identity
-from meshnode.running import run_home
+from meshnode.enrol import load_identity, open_keys
+from meshnode.running import Access, run_home
 from meshnode.runtime import system_runtime
 from protocol.identity import DeviceClass, Role
+from protocol.ids import NodeId
 from tests.faults.claims import open_work, unkept, unsettled
+from tests.meshnode.enrolling import SECRET
 
-__all__ = ["CAST", "SQUAD", "TARGETS", "WRITERS", "World"]
+__all__ = ["CAST", "SQUAD", "TARGETS", "WRITERS", "World", "node_of"]
 
 SQUAD: Final = "Queyras"
 CAST: Final = (
@@ -112,7 +114,7 @@ class _Node:
         self.name = name
         self.home = Path(name)
         self.address = address
-        self.node = load_identity(self.home).node
+        self.node = node_of(self.home)
         self.process = 0
         self.calls: _Lines | None = None
         self.events: _Lines | None = None
@@ -156,6 +158,11 @@ class _Node:
             if lines is not None:
                 lines.close()
         self.calls = self.events = None
+
+
+def node_of(home: Path) -> NodeId:
+    """Return who lives in a home."""
+    return load_identity(home, open_keys(home, system_runtime()).open_vault()).node
 
 
 class World:
@@ -337,7 +344,8 @@ async def _run(home: Path, settings: Settings) -> None:
         print(time.monotonic(), event, fields, flush=True)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_home, home, settings, system_runtime(trace))
+        access = Access(lambda: SECRET)
+        nursery.start_soon(run_home, home, settings, system_runtime(trace), access)
         await trio.lowlevel.wait_readable(0)
         nursery.cancel_scope.cancel()
 

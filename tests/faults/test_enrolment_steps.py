@@ -21,6 +21,7 @@ from meshnode.files import write_private
 from meshnode.running import open_home
 from meshnode.runtime import Runtime, system_runtime
 from protocol.armour import TextForm, armour
+from protocol.identity import DeviceClass
 from tests.faults.breaking import broken
 from tests.meshnode.enrolling import NOW_MS, invite, make_authority, opened, text_of
 from tests.meshnode.store.parts import inline_runtime
@@ -48,7 +49,9 @@ async def _answered(folder: Path) -> tuple[Path, str]:
     answer = ""
     with opened(folder / "hq") as authority:
         for name in ("first", "second"):
-            invitation = read_invitation(text_of(invite(authority, name)), NOW_MS)
+            invitation = read_invitation(
+                text_of(invite(authority, name, kind=DeviceClass.PC)), NOW_MS
+            )
             make_home(folder / name)
             pending = await request_for(folder / name, invitation, _runtime())
             answer = armour(TextForm.ANSWER, authority.issue(pending.text, NOW_MS).encode())

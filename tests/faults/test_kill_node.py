@@ -22,11 +22,13 @@ import pytest
 import trio
 
 from meshnode.demo.stage import enrol_all
-from meshnode.enrol import load_identity
 from meshnode.runtime import system_runtime
+from meshnode.store import messages
 from meshnode.store.engine import open_store
 from tests.environment import unmeasured
-from tests.faults.killing import CAST, WRITERS
+from tests.faults.killing import CAST, WRITERS, node_of
+from tests.meshnode.enrolling import SECRET
+from tests.meshnode.homes import vault_at
 from tests.meshnode.store.parts import check
 
 _ROOT = Path(__file__).parents[2]
@@ -42,10 +44,6 @@ _ADDRESSEES = {
     "sos codt": {"gateway"},
 }
 
-_OUTGOING = """
-    SELECT lower(hex(author)) || '.' || incarnation || '.' || seq, text, state
-    FROM message WHERE direction = 'outgoing'
-"""
 _PENDING = "SELECT count(*) FROM recipient WHERE state NOT IN ('on device', 'at gateway')"
 _NAMES = """
     SELECT hex(a.node), b.incarnation, b.seq, hex(b.digest)
@@ -61,7 +59,7 @@ _NAMES = """
 async def test_whoever_is_killed_whenever_all_arrives_and_nothing_twice(tmp_path: Path) -> None:
     homes = tmp_path / "homes"
     homes.mkdir()
-    await enrol_all(homes, CAST, system_runtime())
+    await enrol_all(homes, CAST, system_runtime(), SECRET)
     seed = random.randrange(10_000)
     found: dict[int, dict[str, Any]] = {}
 
@@ -108,7 +106,7 @@ async def _faults(folder: Path, world: dict[str, Any]) -> list[str]:
     known: dict[str, str] = {}
     targets = {text: (writer, to) for writer, to, text in world["written"]}
     for writer in sorted(set(WRITERS)):
-        outgoing = _rows(folder / writer, _OUTGOING)
+        outgoing = await _outgoing(folder / writer)
         texts = Counter(text for _message, text, _state in outgoing)
         faults += [f"{writer} wrote {text!r} twice" for text, n in texts.items() if n > 1]
         kept = {message for message, _text, _state in outgoing}
@@ -123,15 +121,23 @@ async def _faults(folder: Path, world: dict[str, Any]) -> list[str]:
         pending = _rows(folder / writer, _PENDING)[0][0]
         if pending:
             faults.append(f"{writer} says delivered, and waits for {pending} recipients")
-    for name, messages in expected.items():
+    for name, due in expected.items():
         shown = Counter((message, text) for message, text in world["shown"][name])
-        faults += [f"{name} misses {each}" for each in messages.items() if each not in shown]
+        faults += [f"{name} misses {each}" for each in due.items() if each not in shown]
         faults += [f"{name} shows {each} {n} times" for each, n in shown.items() if n > 1]
         for message, text in shown:
             may_see = text.endswith("sos codt") and name != "vehicle"
-            if known.get(message) != text or not (message in messages or may_see):
+            if known.get(message) != text or not (message in due or may_see):
                 faults.append(f"{name} shows {text!r}, which is not for it")
     return faults + await _store_faults(folder)
+
+
+async def _outgoing(home: Path) -> list[tuple[str, str, str]]:
+    """Return (message, text, state) of all that was written in a home."""
+    path, vault = home / "store.sqlite", vault_at(home, SECRET)
+    async with open_store(path, system_runtime(), vault=vault) as store:
+        found = await store.read(lambda conn: messages.list_outgoing(conn, 0, 100_000))
+    return [(str(each.id), each.text, each.state.value) for each in found]
 
 
 async def _store_faults(folder: Path) -> list[str]:
@@ -140,7 +146,8 @@ async def _store_faults(folder: Path) -> list[str]:
     digests: dict[tuple[str, int, int], set[str]] = {}
     for each in CAST:
         path = folder / each.name / "store.sqlite"
-        async with open_store(path, system_runtime()) as store:
+        vault = vault_at(folder / each.name, SECRET)
+        async with open_store(path, system_runtime(), vault=vault) as store:
             if store.rebuilt_count:
                 faults.append(f"{each.name} had to mend {store.rebuilt_count} sketches")
             await check(store)
@@ -149,7 +156,7 @@ async def _store_faults(folder: Path) -> list[str]:
             faults.append(f"{each.name} used a number twice")
         evidence = _rows(folder / each.name, "SELECT subject FROM evidence")
         faults += [f"{each.name} has evidence of {subject}" for (subject,) in evidence]
-        name = load_identity(folder / each.name).node.hex().upper()
+        name = node_of(folder / each.name).hex().upper()
         for author, incarnation, seq, digest in _rows(folder / each.name, _NAMES, name):
             digests.setdefault((author, incarnation, seq), set()).add(digest)
     return faults + [f"two contents are called {key}" for key, n in digests.items() if len(n) > 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import (
@@ -13,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from meshnode.enrol import load_identity
 from meshnode.errors import WrongSecretError
 from meshnode.locking import SecretCase
 
@@ -52,8 +50,3 @@ class OpenKeys(SealedKeys):
 
     def unlock(self, _secret: str) -> Callable[[bytes], bytes]:
         return super().unlock(SECRET)
-
-
-def sealed_keys(home: Path) -> SealedKeys:
-    """Return the keys of a home, behind `SECRET`."""
-    return SealedKeys(load_identity(home).badge_key)

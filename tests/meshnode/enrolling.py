@@ -19,6 +19,9 @@ from meshnode.enrol import (
     make_request,
     read_invitation,
 )
+from meshnode.vault.keystore import KeyStore
+from meshnode.vault.vault import Vault
+from meshnode.vault.wrapping import AgentCost
 from protocol.armour import TextForm, armour
 from protocol.enrolment import Invitation
 from protocol.envelope import HpkeSealer
@@ -28,6 +31,16 @@ NOW_MS = 1_800_000_000_000
 PASSPHRASE = "correct horse battery staple"
 SEALER = HpkeSealer()
 NETWORK = Network("Alpes", 7, "Briançon")
+SECRET = "five quite ordinary words here"
+CHEAP = AgentCost(memory_kib=64, iterations=1, lanes=1)
+"""A guess at the secret costs nothing in tests."""
+
+
+def vault_of(home: Path) -> Vault:
+    """Return the unlocked vault of a home, whose keys are made if need be."""
+    keys = KeyStore.open(home) if KeyStore.exists(home) else None
+    keys = keys or KeyStore.create(home, SECRET, cost=CHEAP)
+    return keys.unlocked_vault(SECRET)
 
 
 class CountedEntropy:
@@ -61,9 +74,10 @@ def invite(
     role: Role = Role.AGENT,
     squads: Sequence[str] = ("Queyras",),
     now_ms: int = NOW_MS,
+    kind: DeviceClass = DeviceClass.PHONE,
 ) -> Invitation:
-    """Return an invitation for a phone."""
-    return authority.invite(name, role, DeviceClass.PHONE, squads, now_ms)
+    """Return an invitation, for a phone where nothing else is said."""
+    return authority.invite(name, role, kind, squads, now_ms)
 
 
 def text_of(invitation: Invitation) -> str:
@@ -76,7 +90,7 @@ def request(device: Path, invitation: Invitation, now_ms: int = NOW_MS) -> Pendi
     read = read_invitation(text_of(invitation), now_ms)
     keys = make_keys()
     prekey = first_prekey(keys, read.zone, incarnation=5, seq=1, now_ms=now_ms, sealer=SEALER)
-    return make_request(device, read, keys, prekey)
+    return make_request(device, read, keys, prekey, vault_of(device))
 
 
 def enrol(
@@ -91,6 +105,7 @@ def enrol(
     pending = request(device, invite(authority, name, role, squads, now_ms), now_ms)
     answer = authority.issue(pending.text, now_ms)
     text = armour(TextForm.ANSWER, answer.encode())
-    accepted = accept_answer(device, text, now_ms, SEALER)
-    finish(device, accepted)
+    vault = vault_of(device)
+    accepted = accept_answer(device, text, now_ms, SEALER, vault)
+    finish(device, accepted, vault)
     return accepted

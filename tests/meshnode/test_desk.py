@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from pathlib import Path
 
 import pytest
 import trio
@@ -12,7 +11,6 @@ from trio.testing import MockClock
 
 from meshnode.api import Api
 from meshnode.author import Author, Draft
-from meshnode.binding import bind, load_binding
 from meshnode.errors import LockedError, StoreError
 from meshnode.events import LockChanged
 from meshnode.links.base import Address
@@ -281,21 +279,6 @@ async def test_the_pen_signs_until_it_is_put_away(autojump_clock: MockClock, rig
     with pytest.raises(LockedError):
         await anna.store.write(write)
     assert await anna.ids() == before
-
-
-def test_a_binding_is_kept_for_its_certificate_alone(tmp_path: Path) -> None:
-    home = tmp_path
-    (home / "identity").mkdir()
-    assert load_binding(home, b"certificate") == {}
-    bind(home, b"certificate", lambda message: message[-32:] * 2)
-    found = load_binding(home, b"certificate")
-    assert list(found) == [b"certificate"]
-    assert len(found[b"certificate"]) == 64
-    assert load_binding(home, b"another") == {}
-    path = home / "identity" / "binding"
-    for raw in (b"", path.read_bytes()[:-1], path.read_bytes() + b"x", b"\xff" * 5_000):
-        path.write_bytes(raw)
-        assert load_binding(home, b"certificate") == {}
 
 
 def test_an_identity_holds_no_key() -> None:

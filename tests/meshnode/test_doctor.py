@@ -23,6 +23,7 @@ from meshnode.machine import Machine
 from meshnode.running import run_home
 from meshnode.runtime import Runtime, system_runtime
 from protocol.armour import TextForm, armour
+from protocol.identity import DeviceClass
 from tests.meshnode.enrolling import NOW_MS, invite, make_authority, opened
 
 DAY_MS = 86_400_000
@@ -48,7 +49,12 @@ def enrolled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("doctor")
     make_authority(folder / "hq")
     with opened(folder / "hq") as authority:
-        pending = trio.run(request_for, folder / "home", invite(authority, "bob"), at(NOW_MS))
+        pending = trio.run(
+            request_for,
+            folder / "home",
+            invite(authority, "bob", kind=DeviceClass.PC),
+            at(NOW_MS),
+        )
         answer = authority.issue(pending.text, NOW_MS)
     trio.run(complete, folder / "home", armour(TextForm.ANSWER, answer.encode()), at(NOW_MS))
     (folder / "home" / "meshnode.toml").write_text(SETTINGS)
@@ -141,10 +147,10 @@ def test_a_home_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_home_that_others_may_read(home: Path) -> None:
-    (home / "keys" / "badge.pem").chmod(0o644)
+    (home / "keys" / "badge.sealed").chmod(0o644)
     found = findings(home)
     assert found["home"].level is Level.FAIL
-    assert "badge.pem" in found["home"].sentence
+    assert "badge.sealed" in found["home"].sentence
     assert "chmod" in found["home"].fix
 
 
@@ -178,7 +184,7 @@ def test_a_device_that_was_never_enrolled(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_damaged(home: Path) -> None:
-    (home / "keys" / "badge.pem").write_text("no key")
+    (home / "keys" / "tier0").write_text("no key")
     found = findings(home)
     assert found["identity"].level is Level.FAIL
     assert "damaged" in found["identity"].sentence

@@ -16,10 +16,10 @@ from meshnode.store.engine import open_store
 from meshnode.store.keyring import KeyPurpose
 from protocol.armour import TextForm, armour
 from protocol.errors import EnrolmentError
-from protocol.identity import Role
+from protocol.identity import DeviceClass, Role
 from protocol.limits import Kind
 from tests.meshnode.enrolling import NOW_MS, invite, make_authority, opened, text_of
-from tests.meshnode.homes import ALONE, enrolled_home, runtime
+from tests.meshnode.homes import ALONE, enrolled_home, runtime, vault_at
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -28,7 +28,7 @@ async def test_an_answer_makes_a_member_with_all_it_needs(tmp_path: Path) -> Non
     _first, _ = await enrolled_home(tmp_path, "anna")
     home, accepted = await enrolled_home(tmp_path, "bruno")
     assert is_enrolled(home)
-    async with open_store(Home(home).store, runtime()) as store:
+    async with open_store(Home(home).store, runtime(), vault=vault_at(home)) as store:
         network = await store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
         sos = await store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.ZONE_SOS))
         own = await store.read(keyring.newest_own_prekey)
@@ -53,14 +53,14 @@ async def test_an_answer_makes_a_member_with_all_it_needs(tmp_path: Path) -> Non
 async def test_a_box_gets_no_key_to_read_an_sos(tmp_path: Path) -> None:
     home, accepted = await enrolled_home(tmp_path, "box", Role.RELAY)
     assert accepted.enrolled.secrets.sos_key == b""
-    async with open_store(Home(home).store, runtime()) as store:
+    async with open_store(Home(home).store, runtime(), vault=vault_at(home)) as store:
         assert await store.read(lambda c: keyring.network_keys(c, KeyPurpose.ZONE_SOS)) == {}
 
 
 async def test_a_second_request_is_refused_once_enrolled(tmp_path: Path) -> None:
     home, _ = await enrolled_home(tmp_path, "anna")
     with opened(tmp_path / "authority home") as office:
-        invitation = read_invitation(text_of(invite(office, "again")), NOW_MS)
+        invitation = read_invitation(text_of(invite(office, "again", kind=DeviceClass.PC)), NOW_MS)
     with pytest.raises(EnrolmentError) as caught:
         await request_for(home, invitation, runtime())
     assert caught.value.reason == "enrolled"
@@ -74,7 +74,7 @@ async def test_an_answer_cut_off_by_a_crash_can_be_taken_again(
     authority, home = tmp_path / "hq", tmp_path / "anna"
     make_authority(authority)
     with opened(authority) as office:
-        invitation = read_invitation(text_of(invite(office, "anna")), NOW_MS)
+        invitation = read_invitation(text_of(invite(office, "anna", kind=DeviceClass.PC)), NOW_MS)
         pending = await request_for(home, invitation, runtime())
         answer = armour(TextForm.ANSWER, office.issue(pending.text, NOW_MS).encode())
 
@@ -86,7 +86,7 @@ async def test_an_answer_cut_off_by_a_crash_can_be_taken_again(
         with pytest.raises(OSError, match="power cut"):
             await complete(home, answer, runtime())
     assert not is_enrolled(home)
-    assert load_pending(home) is not None
+    assert load_pending(home, vault_at(home)) is not None
     await complete(home, answer, runtime())
     async with open_home(home, ALONE, runtime()) as node:
         own = await node.store.read(bundles.own_ids)

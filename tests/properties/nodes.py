@@ -51,6 +51,7 @@ ROSTER_KEY = (2, b"roster")
 CLASSES = (TrafficClass.SOS, TrafficClass.MESSAGE, TrafficClass.BULK)
 FOR_EVERYBODY = {
     FrameType.HELLO,
+    FrameType.DOCUMENT_DIGESTS,
     FrameType.DOCUMENT_VERSIONS,
     FrameType.DOCUMENT,
     FrameType.DOCUMENTS_END,

@@ -20,6 +20,7 @@ from protocol import (
     identity,
     ids,
     issuing,
+    knock,
     payloads,
     receipts,
     stick,
@@ -182,7 +183,23 @@ def _read_columns(data: bytes) -> object:
     return symbols.decode_symbols_untrusted(data[2:], count, first)
 
 
+KNOCK_KEYS = {knock.epoch_at(NOW_MS): [bytes(32)]}
+KNOCK = knock.make_knock(bytes(32), b"listener", bytes(16))
+TAG = knock.announcement_tag(bytes(32), b"listener", 7_625)
+
+
 PARSERS: tuple[Parser, ...] = (
+    Parser(
+        "knock.KnockGuard.check_untrusted",
+        lambda data: knock.KnockGuard().check_untrusted(data, [b"listener"], KNOCK_KEYS, NOW_MS),
+        (KNOCK,),
+        (MalformedError, AuthenticationError),
+    ),
+    Parser(
+        "knock.is_tagged_untrusted",
+        lambda data: knock.is_tagged_untrusted(data, b"listener", 7_625, KNOCK_KEYS, NOW_MS),
+        (TAG,),
+    ),
     Parser(
         "armour.unarmour_untrusted",
         of_text(lambda text: armour.unarmour_untrusted(TextForm.INVITATION, text)),

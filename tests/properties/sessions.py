@@ -82,9 +82,16 @@ def exchanging() -> SyncSession:
     return responder
 
 
+def comparing() -> SyncSession:
+    """Return an end that knows where the peer's documents differ."""
+    end = exchanging()
+    end.receive_data(encode_frame(FrameType.DOCUMENT_DIGESTS, DIGESTS), 0)
+    return end
+
+
 def promised() -> SyncSession:
     """Return an end that knows which documents the peer holds, and waits for the newer ones."""
-    end = exchanging()
+    end = comparing()
     end.receive_data(encode_frame(FrameType.DOCUMENT_VERSIONS, VERSIONS), 0)
     return end
 
@@ -178,12 +185,14 @@ EQUAL = messages.encode_equal(1, [INTEREST])
 IDS = messages.encode_ids([1, 2**64 - 1])
 ACK = messages.encode_ack(Ack(1, ((0, Reception.DUPLICATE),)))
 HELLO = messages.encode_hello(OUR_HELLO)
+DIGESTS = bytes(256)
 VERSIONS = messages.encode_versions({ROSTER_KEY: (1, 3), (1, b""): (1, 1)})
 ROUND, BYE, SIGN = messages.encode_round(1), messages.encode_bye(0), bytes(8)
 
 FRAMES: dict[FrameType, tuple[Callable[[], SyncSession], str, bytes]] = {
     FrameType.HELLO: (opening, "hello", HELLO),
-    FrameType.DOCUMENT_VERSIONS: (exchanging, "versions", VERSIONS),
+    FrameType.DOCUMENT_DIGESTS: (exchanging, "digests", DIGESTS),
+    FrameType.DOCUMENT_VERSIONS: (comparing, "versions", VERSIONS),
     FrameType.DOCUMENT: (promised, "document", b"document"),
     FrameType.DOCUMENTS_END: (promised, "documents_end", b""),
     FrameType.SUMMARY: (live, "summary", SUMMARY),
@@ -268,6 +277,7 @@ def _after_frames(*frames: tuple[FrameType, bytes]) -> bytes:
 
 
 SCRIPT = _after_frames(
+    (FrameType.DOCUMENT_DIGESTS, DIGESTS),
     (FrameType.DOCUMENT_VERSIONS, VERSIONS),
     (FrameType.DOCUMENT, b"document"),
     (FrameType.DOCUMENTS_END, b""),
@@ -318,7 +328,9 @@ def _exchange(data: bytes) -> object:
     exchange = Exchange(OUR_HELLO.documents)
     exchange.compare(data[:8])
     for byte in data[8:]:
-        if byte % 3 == 0:
+        if byte % 7 == 6:
+            exchange.differing_untrusted([bytes([byte]) * 4] * messages.DOCUMENT_BUCKETS)
+        elif byte % 3 == 0:
             exchange.newer_untrusted({ROSTER_KEY: (1, byte)})
         elif byte % 3 == 1:
             exchange.on_document_untrusted()
@@ -329,7 +341,7 @@ def _exchange(data: bytes) -> object:
     return exchange.is_done
 
 
-ORDER = bytes(8) + bytes([0, 1, 1, 2])
+ORDER = bytes(8) + bytes([6, 0, 1, 1, 2])
 
 SESSION_PARSERS: tuple[Parser, ...] = (
     *(
@@ -350,8 +362,9 @@ SESSION_PARSERS: tuple[Parser, ...] = (
     ),
     Parser("session.sync.SyncSession.receive_data", _whole_session, (SCRIPT,), ()),
     Parser("session.frames.FrameReader.next_untrusted", _first_frames, (SCRIPT,), REMOTE),
+    Parser("session.exchange.Exchange.differing_untrusted", _exchange, (ORDER[:9],), REMOTE),
     Parser("session.exchange.Exchange.newer_untrusted", _exchange, (ORDER,), REMOTE),
-    Parser("session.exchange.Exchange.on_document_untrusted", _exchange, (ORDER[:10],), REMOTE),
+    Parser("session.exchange.Exchange.on_document_untrusted", _exchange, (ORDER[:11],), REMOTE),
     Parser("session.exchange.Exchange.on_news_untrusted", _exchange, (ORDER + b"\xf2",), REMOTE),
     Parser("session.exchange.Exchange.on_end_untrusted", _exchange, (ORDER, ORDER + b"\2"), REMOTE),
     Parser("session.transfer.Outflow.on_ack_untrusted", _ack, (ACK,), REMOTE),

@@ -17,15 +17,18 @@ _RESPONSE, _INTERNET, _UNIQUE, _TTL_S = 0x8400, 1, 0x8001, 4_500
 _A, _PTR, _TXT, _SRV = 1, 12, 16, 33
 
 
-def announcement(number: int, address: str, *, is_whole: bool) -> bytes:
+def announcement(
+    number: int, address: str, *, is_whole: bool, port: int = 40_000, tag: bytes = b""
+) -> bytes:
     """Return one announcement of a node of the right form; a part of one lacks the address."""
+    properties = bytes([2 + len(tag)]) + b"t=" + tag if tag else b"\0"
     name, server = f"{number:016x}.{SERVICE}", f"{number:016x}.local."
     out = DNSOutgoing(_RESPONSE)
     out.add_answer_at_time(DNSPointer(SERVICE, _PTR, _INTERNET, _TTL_S, name), 0)
     if is_whole:
-        service = DNSService(name, _SRV, _UNIQUE, _TTL_S, 0, 0, 40_000, server)
+        service = DNSService(name, _SRV, _UNIQUE, _TTL_S, 0, 0, port, server)
         out.add_answer_at_time(service, 0)
-        out.add_answer_at_time(DNSText(name, _TXT, _UNIQUE, _TTL_S, b"\0"), 0)
+        out.add_answer_at_time(DNSText(name, _TXT, _UNIQUE, _TTL_S, properties), 0)
         packed = socket.inet_aton(address)
         out.add_answer_at_time(DNSAddress(server, _A, _UNIQUE, _TTL_S, packed), 0)
     return out.packets()[0]

@@ -5,6 +5,7 @@ Two whole nodes, each a process on its own host; the kernel's buffers are part o
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,14 +18,16 @@ from meshnode import authority_keys
 from meshnode.client import NodeApi, open_api
 from meshnode.config import load_settings
 from meshnode.discovery.base import DEFAULT_PORT
-from meshnode.enrol import load_identity
+from meshnode.enrol import badge_key, load_identity, open_keys
 from meshnode.running import open_home
 from meshnode.runtime import system_runtime
+from meshnode.vault import wrapping
 from protocol import bundle as bundles
 from protocol.bundle import Header, Scope, Suite
 from protocol.ids import squad_id_of
 from protocol.limits import CHAIN_MESSAGES_MAX, Kind
 from tests.meshnode.cli.people import People
+from tests.meshnode.enrolling import CHEAP, SECRET
 from tests.real.netns import Bridge, Host, require_namespaces
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -46,7 +49,9 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
     """Alice and Bob of one squad, and a photographer whose pictures one of them carries."""
     require_namespaces()
     monkeypatch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+    monkeypatch.setenv("MESHNODE_SECRET", SECRET)
     monkeypatch.setattr(authority_keys, "SCRYPT_COST", 2)
+    monkeypatch.setattr(wrapping, "AGENT_COST", CHEAP)
     people = People(tmp_path)
     people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", str(ZONE))
     for name in ("photographer", "alice", "bob"):
@@ -64,9 +69,11 @@ def settle_in(people: People, name: str, dials: str) -> None:
 
 async def load_bulk(people: People, name: str) -> None:
     """Let a home hold 50 MB that nobody here can open."""
-    identity, runtime = load_identity(people.home("photographer")), system_runtime()
-    home = people.home(name)
-    async with open_home(home, load_settings(home), runtime) as node:
+    runtime, secret = system_runtime(), os.environ["MESHNODE_SECRET"]
+    author, home = people.home("photographer"), people.home(name)
+    vault = open_keys(author, runtime).unlocked_vault(secret)
+    identity, key = load_identity(author, vault), badge_key(author, vault)
+    async with open_home(home, load_settings(home), runtime, secret=secret) as node:
         for start in range(0, BULK_BUNDLES, BATCH):
             batch = []
             for number in range(start, start + BATCH):
@@ -83,7 +90,7 @@ async def load_bulk(people: People, name: str) -> None:
                     index=number % CHAIN_MESSAGES_MAX,
                 )
                 body = runtime.entropy(BULK_BODY_BYTES)
-                made = bundles.build(header, body, identity.badge_key.sign)
+                made = bundles.build(header, body, key.sign)
                 batch.append((0, made.raw))
             await node.relay.receive(None, batch)
         assert sum(node.store.class_counts.values()) >= BULK_BUNDLES

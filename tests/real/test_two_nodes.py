@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from meshnode import authority_keys
+from meshnode.vault import wrapping
 from tests.meshnode.cli.people import People
+from tests.meshnode.enrolling import CHEAP, SECRET
 from tests.real.netns import Bridge, require_namespaces
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -108,7 +110,9 @@ def _speak(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
     patch.setenv("LC_ALL", "C")
     patch.setenv("TERM", "dumb")
+    patch.setenv("MESHNODE_SECRET", SECRET)
     patch.setattr(authority_keys, "SCRYPT_COST", 2)
+    patch.setattr(wrapping, "AGENT_COST", CHEAP)
 
 
 @pytest.fixture(scope="module")

@@ -8,29 +8,36 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from ssl import SSLContext
 
 import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from meshnode.authority_home import AuthorityHome, Network
 from meshnode.config import DiscoverySettings, LinkSettings, Settings
-from meshnode.enrol import DeviceIdentity, load_identity, read_invitation
+from meshnode.enrol import badge_key, load_identity, read_invitation
 from meshnode.enrolled import complete, request_for
 from meshnode.errors import LinkClosedError
 from meshnode.links.base import Address, Link
+from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.node import Node
 from meshnode.running import open_home, run_home
 from meshnode.runtime import Runtime, system_runtime
+from meshnode.store.engine import Transaction
+from meshnode.store.keyring import KeyPurpose, put_network_key
+from meshnode.vault.keystore import KeyStore
 from protocol import bundle as bundles
 from protocol.armour import TextForm, armour
 from protocol.bundle import Header, Scope, Suite
 from protocol.errors import CloseCode
 from protocol.identity import DeviceClass, Role, binding_message
-from protocol.ids import squad_id_of
+from protocol.ids import NodeId, squad_id_of
+from protocol.knock import KnockKeys, key_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
 from protocol.session import LocalHello, messages
@@ -57,6 +64,7 @@ __all__ = [
     "running",
     "serves",
     "until",
+    "with_knock_keys",
 ]
 
 ZONE = 7
@@ -76,6 +84,22 @@ ANSWER_S_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """All that a device can show and sign with, taken out of its home."""
+
+    node: NodeId
+    """16 bytes."""
+    badge_chain: tuple[bytes, ...]
+    """DER, badge first."""
+    link_chain: tuple[bytes, ...]
+    """DER, link certificate first."""
+    badge_key: Ed25519PrivateKey
+    """Speaks as the device."""
+    files: TLSFiles
+    """What it loads for its links."""
+
+
+@dataclass(frozen=True, slots=True)
 class Town:
     """An authority and its devices, each with a home; a test works on a copy."""
 
@@ -83,18 +107,24 @@ class Town:
     """`hq`, and one home per device."""
     anchors: tuple[bytes, ...]
     """DER, what every device trusts."""
+    keys: KnockKeys = field(default_factory=dict)
+    """With what its devices knock; none in a network that was made before there were knocks."""
 
     def home(self, name: str) -> Path:
         """Return the home of a device."""
         return self.folder / name
 
-    def identity(self, name: str) -> DeviceIdentity:
+    def identity(self, name: str) -> Identity:
         """Return the keys and badge of a device."""
-        return load_identity(self.home(name))
+        vault = KeyStore.open(self.home(name)).open_vault()
+        found = load_identity(self.home(name), vault)
+        files = TLSFiles.in_home(self.home(name), found.link_password)
+        key = badge_key(self.home(name), vault)
+        return Identity(found.node, found.badge_chain, found.link_chain, key, files)
 
     def client(self, name: str) -> SSLContext:
         """Return the context with which a device dials."""
-        return make_contexts(TLSFiles.in_home(self.home(name)), self.anchors).client
+        return make_contexts(self.identity(name).files, self.anchors).client
 
     def copied(self, folder: Path) -> Town:
         """Return a copy in `folder`."""
@@ -128,13 +158,28 @@ async def enrol(folder: Path, hq: Path, name: str, role: Role, runtime: Runtime)
     """Make a home for a new device."""
     squads = [SQUAD] if role is Role.AGENT else []
     with AuthorityHome.open(hq, PASSPHRASE, runtime.entropy) as authority:
-        invited = authority.invite(name, role, DeviceClass.PHONE, squads, runtime.now_ms())
+        invited = authority.invite(name, role, DeviceClass.PC, squads, runtime.now_ms())
         invitation = read_invitation(
             armour(TextForm.INVITATION, invited.encode()), runtime.now_ms()
         )
         pending = await request_for(folder / name, invitation, runtime)
         answer = authority.issue(pending.text, runtime.now_ms())
         await complete(folder / name, armour(TextForm.ANSWER, answer.encode()), runtime)
+
+
+async def with_knock_keys(town: Town, keys: KnockKeys) -> Town:
+    """Let every device of a town hold these keys, as an enrolment or a renewal would."""
+    for home in town.folder.iterdir():
+        if (home / "identity" / "root").exists():
+            async with open_home(home, SETTINGS, system_runtime()) as node:
+                await node.store.write(partial(_put_keys, keys=keys))
+    return replace(town, keys=keys)
+
+
+def _put_keys(tx: Transaction, keys: KnockKeys) -> None:
+    for epoch, some in keys.items():
+        for key in some:
+            put_network_key(tx, KeyPurpose.KNOCK, key_id_of(epoch, key), key, epoch)
 
 
 def documents_of(hq: Path, runtime: Runtime) -> list[bytes]:
@@ -162,7 +207,7 @@ class Writer:
 
     _numbers = count(1_000_000)
 
-    def __init__(self, identity: DeviceIdentity) -> None:
+    def __init__(self, identity: Identity) -> None:
         self.node = identity.node
         self._sign = identity.badge_key.sign
         self._runtime = system_runtime()
@@ -202,7 +247,7 @@ class Peer:
 
     link: Link
     """Over TLS."""
-    identity: DeviceIdentity
+    identity: Identity
     """Who it claims to be."""
     sent: int = 0
     """Bundles sent."""
@@ -224,8 +269,10 @@ class Peer:
     @asynccontextmanager
     async def dialled(cls, town: Town, name: str, node: Node) -> AsyncIterator[Peer]:
         """Open a link to a node with the link certificate of a device."""
-        contexts = make_contexts(TLSFiles.in_home(town.home(name)), town.anchors)
-        link = await TCPBearer(contexts, system_runtime()).dial(address_of(node))
+        contexts = make_contexts(town.identity(name).files, town.anchors)
+        runtime = system_runtime()
+        knocks = Knocks(runtime, lambda: town.keys)
+        link = await TCPBearer(contexts, runtime, knocks=knocks).dial(address_of(node))
         peer = cls(link, town.identity(name))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer._read)

@@ -75,6 +75,8 @@ async def bring(peer: Peer, node: Node, raws: list[bytes]) -> None:
     """Give documents where documents are due: between HELLO and the first bundle."""
     await peer.send(FrameType.HELLO, peer.hello(documents={}))
     await peer.expect(FrameType.HELLO)
+    await peer.expect(FrameType.DOCUMENT_DIGESTS)
+    await peer.send(FrameType.DOCUMENT_DIGESTS, bytes(256))
     await peer.expect(FrameType.DOCUMENT_VERSIONS)
     versions = messages.encode_versions(node.membership.versions)
     await peer.send(FrameType.DOCUMENT_VERSIONS, versions)
@@ -215,6 +217,7 @@ async def test_a_flood_of_documents_ends_the_session(town: Town) -> None:
         async with rising(node, "sessions_broken"), Peer.dialled(town, "mallory", node) as peer:
             await peer.send(FrameType.HELLO, peer.hello(documents={}))
             await peer.expect(FrameType.HELLO)
+            await peer.send(FrameType.DOCUMENT_DIGESTS, bytes(256))
             versions = messages.encode_versions(node.membership.versions)
             await peer.send(FrameType.DOCUMENT_VERSIONS, versions)
             for _ in range(500):

@@ -21,12 +21,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from meshnode.enrol import badge_key, link_password
 from meshnode.node import Node
 from meshnode.outbox import Priority, Sent, Writing
 from meshnode.running import open_home
 from meshnode.runtime import system_runtime
 from meshnode.store import bundles as rows
 from meshnode.store import messages
+from meshnode.store.sealing import SEALED
+from meshnode.vault.vault import DataKey
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Suite
 from protocol.chains import key_for, receiving_chain
@@ -43,13 +46,14 @@ from protocol.errors import MeshError, NoKeyError
 from protocol.limits import Kind
 from tests.architecture.tree import ROOT
 from tests.environment import unmeasured
+from tests.meshnode.homes import vault_at
 from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, address_of, running
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 KEY_BYTES = 32
 PREKEY_BYTES = 96
-SEALED = (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
+SEALED_KINDS = (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
 LETTERS = (
     (f"squad:{SQUAD}", "the bridge at Arvieux is gone", Priority.NORMAL),
     (f"squad:{SQUAD}", "two people at the hut", Priority.LOW),
@@ -62,10 +66,28 @@ LETTERS = (
 # --- what could be a key ---------------------------------------------------------------------
 
 
+def unsealed(home: Path, *, is_bundle: bool) -> Iterator[bytes]:
+    """Yield every sealed value of the store, opened; containers, or all others."""
+    vault = vault_at(home)
+    with closing(sqlite3.connect(home / "store.sqlite")) as store:
+        keys = {(kind, day): key for kind, day, key in store.execute("SELECT * FROM data_key")}
+        for each in SEALED:
+            if (each.table == "bundle") is not is_bundle:
+                continue
+            names = ", ".join((*each.named_by, each.column))
+            for *named, sealed in store.execute(f"SELECT {names} FROM {each.table}"):
+                seat = each.seat(*named)
+                key = DataKey(seat.kind, seat.day, keys[seat.kind, seat.day])
+                yield vault.open(key, seat.table, seat.place, sealed)
+
+
 def values(home: Path) -> Iterator[bytes]:
-    """Yield every value in the store that is no bundle, and the raw keys of the key files."""
-    for path in sorted((home / "keys").iterdir()):
-        yield load_pem_private_key(path.read_bytes(), None).private_bytes_raw()  # type: ignore[union-attr]
+    """Yield every value in the store that is no bundle, sealed or open, and the device's keys."""
+    vault = vault_at(home)
+    yield badge_key(home, vault).private_bytes_raw()
+    pem, password = (home / "keys" / "link.pem").read_bytes(), link_password(vault)
+    yield load_pem_private_key(pem, password).private_bytes_raw()  # type: ignore[union-attr]
+    yield from unsealed(home, is_bundle=False)
     with closing(sqlite3.connect(home / "store.sqlite")) as store:
         tables = [
             name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -94,11 +116,8 @@ def prekeys(home: Path) -> list[PrekeySecret]:
 
 def held(home: Path) -> list[Bundle]:
     """Return the sealed bundles of a store."""
-    with closing(sqlite3.connect(home / "store.sqlite")) as store:
-        found = [
-            bundles.decode_untrusted(raw) for (raw,) in store.execute("SELECT raw FROM bundle")
-        ]
-    return [each for each in found if each.header.kind in SEALED]
+    found = [bundles.decode_untrusted(raw) for raw in unsealed(home, is_bundle=True)]
+    return [each for each in found if each.header.kind in SEALED_KINDS]
 
 
 def message_keys(bundle: Bundle, value: bytes) -> Iterator[bytes]:
@@ -180,7 +199,7 @@ async def test_all_that_a_relay_has_opens_nothing(town: Town, tmp_path: Path) ->
         summaries = await mule.store.read(lambda conn: rows.by_kind(conn, Kind.SOS))
         assert len(summaries) == 1
     carried, keys = held(frozen), windows(frozen)
-    assert {each.header.kind for each in carried} == set(SEALED)
+    assert {each.header.kind for each in carried} == set(SEALED_KINDS)
     assert len(carried) >= len(LETTERS) + 2
     assert len(keys) > 1_000
     print(f"{len(keys)} possible keys, {len(carried)} bundles")

@@ -278,6 +278,7 @@ def _frame_payload(item: Input) -> object:
         return list(read)
     decode, encode = {
         FrameType.HELLO: (messages.decode_hello_untrusted, _same(raw)),
+        FrameType.DOCUMENT_DIGESTS: (messages.decode_digests_untrusted, _same(raw)),
         FrameType.DOCUMENT_VERSIONS: (
             messages.decode_versions_untrusted,
             messages.encode_versions,

@@ -39,7 +39,7 @@ def frame_cases() -> Iterator[Case]:
     yield accepted("6.2", "every type", stream.hex())
     yield accepted("6.1", "an empty payload", "040000")
     yield accepted("6.1", "a frame that is not whole yet", "3000080011223344")
-    for number in (0x00, 0x05, 0x16, 0x24, 0x3E, 0xFF):
+    for number in (0x00, 0x06, 0x16, 0x24, 0x3E, 0xFF):
         yield refused("6.1", f"type {number:#04x}", f"{number:02x}0000")
 
 

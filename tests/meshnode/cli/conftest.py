@@ -10,15 +10,19 @@ import pytest
 
 from meshnode import authority_keys
 from meshnode.cli.language import speak
+from meshnode.vault import wrapping
 from tests.meshnode.cli.people import People
+from tests.meshnode.enrolling import CHEAP
 
 
 def _set_up(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+    patch.setenv("MESHNODE_SECRET", "five other ordinary words here")
     patch.setenv("LC_ALL", "C")
     patch.setenv("TERM", "dumb")
     # A guess at the passphrase costs nothing in tests.
     patch.setattr(authority_keys, "SCRYPT_COST", 2)
+    patch.setattr(wrapping, "AGENT_COST", CHEAP)
 
 
 @pytest.fixture(autouse=True)

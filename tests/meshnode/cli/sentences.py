@@ -35,7 +35,11 @@ _FAILURES = (
     "WipedError",
     "WrongSecretError",
 )
-_PUT_TOGETHER = ("setting '{0}': {1}", "{0} is {1}, the limit is {2}")
+_PUT_TOGETHER = (
+    "setting '{0}': {1}",
+    "{0} is {1}, the limit is {2}",
+    "too many wrong secrets: try again in {0} s",
+)
 """What errors make of their fields by themselves."""
 _TYPER = (
     "Arguments",
@@ -77,7 +81,8 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    paths = [*(_ROOT / "meshnode").glob("*.py"), *(_ROOT / "meshnode" / "cli").glob("*.py")]
+    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "vault"))
+    paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):
             parts = _failure(node) if path.name != "doctor.py" else _finding(node)

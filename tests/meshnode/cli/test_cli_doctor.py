@@ -19,7 +19,7 @@ def test_a_healthy_device_is_told_so(squad: People) -> None:
 
 
 def test_a_fault_is_named_with_its_cure_and_ends_with_its_code(squad: People) -> None:
-    (squad.home("alice") / "keys" / "badge.pem").unlink()
+    (squad.home("alice") / "identity" / "binding").unlink()
     screen = squad.types("alice", "doctor")
     assert (screen.code, screen.err) == (1, "")
     (line,) = [line for line in screen.out.splitlines() if " identity " in line]

@@ -12,9 +12,12 @@ from typer.testing import CliRunner, Result
 from meshnode import authority_keys
 from meshnode.cli.main import app
 from meshnode.enrol import is_enrolled, load_identity
+from meshnode.vault import wrapping
+from meshnode.vault.keystore import KeyStore
 from protocol.enrolment import decode_documents_untrusted
 from protocol.errors import EnrolmentError, MeshError
 from protocol.ids import print_node_id
+from tests.meshnode.enrolling import CHEAP, SECRET
 
 
 class Person:
@@ -52,6 +55,8 @@ def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
     monkeypatch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(authority_keys, "SCRYPT_COST", 2)
+    monkeypatch.setattr(wrapping, "AGENT_COST", CHEAP)
+    monkeypatch.setenv("MESHNODE_SECRET", SECRET)
     person = Person(tmp_path)
     person.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
     return person
@@ -65,7 +70,9 @@ def test_a_device_is_enrolled_by_text_alone(person: Person) -> None:
     issued = person.json("hq", "authority", "issue", asked["request"], "--code", asked["code"])
     assert issued["code"] == asked["code"]
     enrolled = person.json("alice", "enrol", "--answer", issued["answer"])
-    identity = load_identity(person.folder / "alice")
+    identity = load_identity(
+        person.folder / "alice", KeyStore.open(person.folder / "alice").open_vault()
+    )
     assert enrolled == {
         "name": "alice",
         "node": print_node_id(identity.node),

@@ -30,7 +30,10 @@ async def running(people: People, name: str) -> AsyncIterator[Node]:
     home = people.home(name)
     async with trio.open_nursery() as nursery:
         with trio.fail_after(30):
-            node = await nursery.start(run_home, home, load_settings(home), system_runtime())
+            secret = os.environ["MESHNODE_SECRET"]
+            node = await nursery.start(
+                run_home, home, load_settings(home), system_runtime(), secret
+            )
             yield node
         nursery.cancel_scope.cancel()
 

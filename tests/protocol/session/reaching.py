@@ -40,6 +40,8 @@ def hello_frame(documents: Documents | None = None) -> bytes:
     return encode_frame(FrameType.HELLO, wire.encode_hello(hello(documents)))
 
 
+DIGESTS_FRAME = encode_frame(FrameType.DOCUMENT_DIGESTS, wire.encode_digests({}))
+"""Of a peer that holds no document."""
 END_FRAME = encode_frame(FrameType.DOCUMENTS_END, b"")
 EMPTY_SUMMARY_FRAME = encode_frame(FrameType.SUMMARY, wire.encode_summary(wire.Summary(1, ())))
 
@@ -86,6 +88,8 @@ def exchanging(role: SessionRole, documents: Documents | None = None) -> SyncSes
     session.receive_data(hello_frame(), 0)
     assert isinstance(session.next_event(), HelloReceived)
     session.admit(PEER)
+    if documents:
+        session.receive_data(DIGESTS_FRAME, 0)
     sent(session)
     return session
 

@@ -308,3 +308,20 @@ def test_a_bye_is_read_back(code: int) -> None:
 def test_a_bye_has_one_byte_of_code() -> None:
     with pytest.raises(LimitExceededError):
         messages.decode_bye_untrusted(canonical.encode((256,)))
+
+
+@pytest.mark.parametrize("length", [0, 255, 257, 512])
+def test_digests_have_one_length(length: int) -> None:
+    with pytest.raises(MalformedError):
+        messages.decode_digests_untrusted(bytes(length))
+
+
+@given(VERSIONS)
+def test_digests_are_those_of_each_bucket(
+    documents: dict[tuple[int, bytes], tuple[int, int]],
+) -> None:
+    digests = messages.decode_digests_untrusted(messages.encode_digests(documents))
+    assert len(digests) == messages.DOCUMENT_BUCKETS
+    for number, digest in enumerate(digests):
+        inside = {key: at for key, at in documents.items() if messages.bucket_of(key) == number}
+        assert messages.documents_digest(inside).startswith(digest)

@@ -1,0 +1,219 @@
+"""What a link costs to set up, beside bare TLS, and what an outsider costs that is refused.
+
+Both ends run in this process over loopback, and only processor time counts, so the figures are
+those of one core. A set-up goes from the connection over knock and TLS to both HELLOs admitted,
+with real badges and certificates. Source: security 2.3, 2.13.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import trio
+
+from meshnode.admission import Admission
+from meshnode.enrol import make_keys
+from meshnode.links.base import Address, Link
+from meshnode.links.knocking import Knocks
+from meshnode.links.tcp import TCPBearer
+from meshnode.links.tls import TLSContexts, TLSFiles, make_contexts
+from meshnode.runtime import Runtime, system_runtime
+from protocol import issuing
+from protocol.identity import DeviceClass, Rights, Role, binding_message
+from protocol.ids import squad_id_of
+from protocol.knock import KNOCK_BYTES, epoch_at
+from protocol.session import HelloReceived, LocalHello, SessionRole, SyncSession
+
+__all__ = ["STEPS", "measure"]
+
+_T = TypeVar("_T")
+OnStep = Callable[[int], None]
+STEPS: Final = 4
+"""Things that are measured one after the other."""
+_ZONE: Final = 7
+_LOOP: Final = "127.0.0.1"
+_PKCS8_ED25519: Final = bytes.fromhex("302e020100300506032b657004220420")
+"""What stands before the 32 raw bytes of a private Ed25519 key. Source: RFC 8410, section 7."""
+_PIECE_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """One end: what it shows on a link."""
+
+    contexts: TLSContexts
+    """Loaded once, as a node does."""
+    hello: LocalHello
+    """With its badge, bound to its link certificate."""
+
+
+class _Fleet:
+    """Devices of one authority that trust each other and share a knock key."""
+
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
+        now_ms = runtime.now_ms()
+        self._root = issuing.make_root(now_ms)
+        self._regional = issuing.make_regional(self._root, _ZONE, now_ms)
+        self._folder = folder
+        self._runtime = runtime
+        self.anchors = (self._root.certificate,)
+        self.keys = {epoch_at(now_ms): [runtime.entropy(32)]}
+
+    def device(self) -> _Device:
+        """Enrol one more."""
+        keys, now_ms = make_keys(), self._runtime.now_ms()
+        badge_key, link_key = keys.public
+        rights = Rights(Role.AGENT, _ZONE, (squad_id_of(_ZONE, "measured"),), DeviceClass.PHONE)
+        badge = issuing.issue_badge(self._regional, badge_key, rights, now_ms)
+        link = issuing.issue_link(self._regional, link_key, now_ms)
+        files = TLSFiles(self._folder / "key.pem", self._folder / "chain.pem")
+        files.key.write_text(_pem_of(keys.link.private_bytes_raw()))
+        files.chain.write_text("".join(ssl.DER_cert_to_PEM_cert(der) for der in link))
+        contexts = make_contexts(files, self.anchors)
+        binding = keys.badge.sign(binding_message(link[0]))
+        return _Device(contexts, LocalHello(badge, binding, {}, self._runtime.entropy(16)))
+
+    def bearer(self, device: _Device, listen: tuple[Address, ...] = ()) -> TCPBearer:
+        """Return how a device dials and listens."""
+        knocks = Knocks(self._runtime, lambda: self.keys)
+        return TCPBearer(device.contexts, self._runtime, listen, knocks=knocks)
+
+
+def _pem_of(raw: bytes) -> str:
+    body = base64.b64encode(_PKCS8_ED25519 + raw).decode("ascii")
+    return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+
+
+def measure(links: int = 200, on_step: OnStep = lambda _done: None) -> dict[str, Any]:
+    """Return what `links` set-ups of each kind cost; `on_step` is told how many of STEPS are done.
+
+    Keys: schema, links, known_per_cpu_second, new_per_cpu_second, floor_per_cpu_second (both
+    ends counted), refused_us (both ends, the outsider's own socket calls included), refused_share
+    (of a set-up with a known peer). Cost: about 15 ms for each of `links`.
+    """
+    return trio.run(_measure, links, on_step)
+
+
+async def _measure(links: int, on_step: OnStep) -> dict[str, Any]:
+    runtime = system_runtime()
+    with tempfile.TemporaryDirectory(prefix="meshnode-bench-") as name:
+        fleet = _Fleet(Path(name), runtime)
+        here, known = fleet.device(), fleet.device()
+        strangers = [fleet.device() for _ in range(links)]
+    floor_s = _floor(here.contexts, known.contexts, links)
+    on_step(1)
+    end = _End(fleet, here, runtime)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(end.serve)
+        await end.set_up(known)
+        known_s = await _cpu_s(end.set_up, cycle([known]), links)
+        on_step(2)
+        new_s = await _cpu_s(end.set_up, iter(strangers), links)
+        on_step(3)
+        await end.refuse(runtime.entropy(KNOCK_BYTES))
+        refused_s = await _cpu_s(
+            end.refuse, iter(lambda: runtime.entropy(KNOCK_BYTES), None), links
+        )
+        on_step(4)
+        nursery.cancel_scope.cancel()
+    return {
+        "schema": 1,
+        "links": links,
+        "known_per_cpu_second": round(1 / known_s, 1),
+        "new_per_cpu_second": round(1 / new_s, 1),
+        "floor_per_cpu_second": round(1 / floor_s, 1),
+        "refused_us": round(refused_s * 1e6, 1),
+        "refused_share": round(refused_s / known_s, 4),
+    }
+
+
+async def _cpu_s(step: Callable[[_T], Awaitable[None]], things: Iterator[_T], count: int) -> float:
+    """Return the processor time of one step, seconds."""
+    started_s = time.process_time()
+    for _ in range(count):
+        await step(next(things))
+    return (time.process_time() - started_s) / count
+
+
+class _End:
+    """The end that is dialled, and the hand that dials it."""
+
+    def __init__(self, fleet: _Fleet, device: _Device, runtime: Runtime) -> None:
+        self._fleet = fleet
+        self._device = device
+        self._runtime = runtime
+        self._bearer = fleet.bearer(device, (Address(_LOOP, 0),))
+        self._admission = Admission(runtime, self._bearer.metrics)
+        self._admitted = trio.Event()
+        self._address = Address(_LOOP, 0)
+
+    async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Listen until cancelled."""
+        async with trio.open_nursery() as nursery:
+            (self._address,) = await nursery.start(self._bearer.serve, self._answer)
+            task_status.started()
+
+    async def _answer(self, link: Link) -> None:
+        await self._greet(link, SessionRole.RESPONDER, self._device, self._admission)
+        self._admitted.set()
+        await link.receive(1)
+        await link.aclose()
+
+    async def set_up(self, device: _Device) -> None:
+        """Let a device dial, and admit each other."""
+        self._admitted = trio.Event()
+        link = await self._fleet.bearer(device).dial(self._address)
+        # The one who dials knows us already, or the cost of a badge would be counted twice.
+        await self._greet(link, SessionRole.INITIATOR, device, self._admission)
+        await self._admitted.wait()
+        await link.aclose()
+
+    async def _greet(
+        self, link: Link, role: SessionRole, device: _Device, admission: Admission
+    ) -> None:
+        """Run a session until the peer is admitted and has our HELLO."""
+        session, is_admitted = SyncSession(role, device.hello, 0), False
+        while True:
+            while (event := session.next_event()) is not None:
+                if not isinstance(event, HelloReceived):
+                    continue
+                badge, _standing = await self._runtime.run_blocking(
+                    admission.admit, link, event, self._fleet.anchors
+                )
+                session.admit(badge.node)
+                is_admitted = True
+            await link.send(session.data_to_send(_PIECE_BYTES, 0))
+            if is_admitted:
+                return
+            session.receive_data(await link.receive(_PIECE_BYTES), 0)
+
+    async def refuse(self, knock: bytes) -> None:
+        """Knock as an outsider does, and wait until the socket is closed."""
+        with trio.socket.socket() as outsider:
+            await outsider.connect((self._address.host, self._address.port))
+            await outsider.send(knock)
+            assert await outsider.recv(1) == b"", "nothing is answered"
+
+
+def _floor(ours: TLSContexts, theirs: TLSContexts, count: int) -> float:
+    """Return the processor time of one bare handshake in memory, both ends, seconds."""
+    started_s = time.process_time()
+    for _ in range(count):
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = theirs.client.wrap_bio(to_client, to_server)
+        server = ours.server.wrap_bio(to_server, to_client, server_side=True)
+        for end in (client, server, client, server):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+        assert server.getpeercert(binary_form=True) == theirs.certificate
+    return (time.process_time() - started_s) / count
