@@ -33,6 +33,7 @@ from protocol.armour import TextForm, armour
 from protocol.bundle import Header, Scope, Suite
 from protocol.canonical import as_array, as_bytes, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
+from protocol.certificates import badge_key_untrusted
 from protocol.enrolment import (
     Enrolled,
     Invitation,
@@ -51,7 +52,7 @@ from protocol.envelope import (
     encode_prekey_secret,
 )
 from protocol.errors import EnrolmentError, MalformedError, RemoteProtocolError
-from protocol.identity import badge_key_untrusted, binding_message
+from protocol.identity import binding_message
 from protocol.ids import NodeId, node_id_of
 from protocol.limits import INVITATION_BYTES_MAX, KINDS, REQUEST_BYTES_MAX, Kind
 

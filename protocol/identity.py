@@ -222,15 +222,6 @@ def rights_untrusted(badge: bytes) -> Rights:
         return _rights_untrusted(_extension(_parse_untrusted(badge), RIGHTS_OID))
 
 
-def badge_key_untrusted(badge: bytes) -> bytes:
-    """Return the raw public key in a badge (DER); nothing is checked but its form.
-
-    Raises: MalformedError, LimitExceededError, WeakKeyError.
-    """
-    with certificate_errors():
-        return _device_key(_parse_untrusted(badge))
-
-
 def authority_rights_untrusted(issuer: bytes) -> AuthorityRights:
     """Return what an issuer of badges (DER) says it may give; nothing is checked but its form.
 

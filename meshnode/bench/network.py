@@ -23,7 +23,8 @@ from meshnode.store.engine import Transaction
 from meshnode.store.keyring import KeyPurpose
 from protocol.armour import TextForm, armour
 from protocol.bundle import Scope, Suite
-from protocol.identity import DeviceClass, Role, badge_key_untrusted
+from protocol.certificates import badge_key_untrusted
+from protocol.identity import DeviceClass, Role
 from protocol.ids import squad_id_of
 from protocol.limits import BATCH_BUNDLES_MAX, CHAIN_MESSAGES_MAX, Kind
 
