@@ -20,10 +20,12 @@ from cryptography import x509
 from protocol import authority, bundle, canonical, enrolment, identity, issuing, stick
 from protocol.armour import TextForm, armour
 from protocol.bundle import Scope, Suite
-from protocol.errors import MeshError
+from protocol.errors import AuthenticationError, MeshError
 from protocol.ids import node_id_of
+from protocol.knock import KnockGuard, is_tagged_untrusted
 from protocol.limits import FRAME_BYTES_MAX, Kind
 from tests.fuzz.mutators import Mutator
+from tests.properties.node_parsers import KNOCK, KNOCK_KEYS, NAME, TAG
 from tests.properties.parsers import ANCHORS, ANSWER, RECEIPT, SLOTS
 from tests.protocol import enrolling
 from tests.protocol.enrolling import (
@@ -197,6 +199,17 @@ def _check_binding(raw: bytes) -> object:
     return None
 
 
+def _check_knock(raw: bytes) -> object:
+    KnockGuard().check_untrusted(raw, [NAME.encode()], KNOCK_KEYS, NOW_MS)
+    return None
+
+
+def _check_tag(raw: bytes) -> object:
+    if not is_tagged_untrusted(raw, NAME.encode(), 7625, KNOCK_KEYS, NOW_MS):
+        raise AuthenticationError("no member announced this")
+    return None
+
+
 def things() -> Mapping[str, Thing]:
     """Return all kinds by name."""
     binding = BADGE.sign(identity.binding_message(ANSWER.link_chain[0]))
@@ -212,6 +225,8 @@ def things() -> Mapping[str, Thing]:
         "enrolment answer": Thing((ANSWER.encode(),), _check_answer),
         "sealed file": Thing((_file(),), _check_file),
         "link binding": Thing((binding,), _check_binding),
+        "knock": Thing((KNOCK,), _check_knock),
+        "tag of an announcement": Thing((TAG,), _check_tag),
     }
 
 

@@ -46,7 +46,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "meshnode.links.tls.",
         "meshnode.explain.certificate_untrusted",
     ),
-    "discovery packets": ("meshnode.discovery.",),
+    "knocks and discovery": ("knock.", "meshnode.discovery."),
     OTHERS: ("",),
 }
 """Beginnings of the names of the parsers in a group; of several that fit, the longest counts."""
@@ -65,7 +65,7 @@ _VECTORS: Mapping[str, tuple[str, ...]] = {
 }
 """Files of vectors whose inputs a group starts from, beside the seeds of the table."""
 
-_SLOW = ("session.rounds.", "session.reconciliation.")
+_SLOW = ("session.rounds.", "session.reconciliation.", "session.sync.SyncSession.receive_data")
 """Parsers that are reached through a whole session, at a quarter of a millisecond each."""
 _TICKETS = 4
 _SEED_BYTES_MAX = 4_096

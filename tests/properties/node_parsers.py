@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, cast
 
 from zeroconf import ServiceStateChange, Zeroconf, const
@@ -23,14 +24,20 @@ from meshnode import dump, explain, stick
 from meshnode.discovery import mdns
 from meshnode.discovery.addresses import LocalAddress, Surroundings
 from meshnode.links import inbound, tls
-from meshnode.links.knocking import Knocks
 from meshnode.reception import Examiner
 from meshnode.runtime import system_runtime
+from protocol import knock
 from protocol import stick as sealed
 from protocol.armour import TextForm, armour
 from protocol.canonical import encode
 from protocol.envelope import PrekeySecret
-from protocol.errors import EnvelopeError, ExpiredError, LimitExceededError, MalformedError
+from protocol.errors import (
+    AuthenticationError,
+    EnvelopeError,
+    ExpiredError,
+    LimitExceededError,
+    MalformedError,
+)
 from protocol.limits import MDNS_LOOKUPS_MAX
 from tests.properties.parsers import (
     ANSWER,
@@ -158,8 +165,26 @@ NAME = "0123456789abcdef"
 SERVICE = f"{NAME}.{mdns._SERVICE}"
 
 
+KNOCK_KEY = b"k" * 32
+KNOCK_KEYS = {knock.epoch_at(NOW_MS): (KNOCK_KEY,)}
+TAG = knock.announcement_tag(KNOCK_KEY, NAME.encode(), 7625)
+KNOCK = knock.make_knock(KNOCK_KEY, NAME.encode(), bytes(range(16)))
+
+
+def _knocked(data: bytes) -> object:
+    guard = knock.KnockGuard()
+    guard.check_untrusted(data, [NAME.encode()], KNOCK_KEYS, NOW_MS)
+    return guard
+
+
+def _tagged(data: bytes) -> object:
+    """Read the last two bytes as the port."""
+    port = int.from_bytes(data[-2:], "big")
+    return knock.is_tagged_untrusted(data[:-2], NAME.encode(), port, KNOCK_KEYS, NOW_MS)
+
+
 def _announcement(
-    host: bytes, port: int = 7625, properties: dict[str, bytes] | None = None
+    host: bytes, port: int = 7625, properties: dict[str | bytes, bytes] | None = None
 ) -> bytes:
     """Return the packet of a node that announces itself."""
     info = AsyncServiceInfo(
@@ -189,6 +214,18 @@ class _Heard:
     def ignore(self) -> None:
         self.ignored += 1
 
+    def mistrust(self) -> None:
+        self.ignored += 1
+
+
+class _Knocks:
+    """Knock keys of one week."""
+
+    keys = KNOCK_KEYS
+
+
+_AT_REST = replace(system_runtime(), now_ms=lambda: NOW_MS)
+
 
 class _Cached:
     """As much of zeroconf as an announcement that came whole needs."""
@@ -204,9 +241,7 @@ def _packet(data: bytes) -> object:
     if not packet.valid:
         return None
     heard = _Heard()
-    runtime = system_runtime()
-    # A network without knock keys: there every announcement is looked at to its end.
-    seal = mdns._Seal(Knocks(runtime, dict), runtime)
+    seal = mdns._Seal(cast(Any, _Knocks()), _AT_REST)
     responder = mdns._Responder("f" * 16, 7625, (), cast(mdns._Inbox, heard), seal)
     # No question is asked about what is missing: that would need a socket.
     responder._lookups = {str(number): cast(Any, None) for number in range(MDNS_LOOKUPS_MAX)}
@@ -220,11 +255,12 @@ def _packet(data: bytes) -> object:
 
 
 PACKETS = (
-    _announcement(bytes([192, 168, 43, 9])),
+    _announcement(bytes([192, 168, 43, 9]), properties={mdns._TAG: TAG}),
     _announcement(bytes([8, 8, 8, 8]), 0),
-    _announcement(bytes.fromhex("fe80") + bytes(13) + b"\x09", properties={"t": bytes(8)}),
+    _announcement(bytes.fromhex("fe80") + bytes(13) + b"\x09", properties={mdns._TAG: bytes(8)}),
 )
-assert _packet(PACKETS[0]) != []
+assert _packet(PACKETS[0])
+assert not _packet(PACKETS[1])
 
 
 def _examiner() -> Examiner:
@@ -296,6 +332,13 @@ NODE_PARSERS: tuple[Parser, ...] = (
         (),
     ),
     Parser("meshnode.discovery.mdns packet", _packet, PACKETS, ()),
+    Parser(
+        "knock.KnockGuard.check_untrusted",
+        _knocked,
+        (KNOCK,),
+        (MalformedError, AuthenticationError),
+    ),
+    Parser("knock.is_tagged_untrusted", _tagged, (TAG + (7625).to_bytes(2, "big"),)),
 )
 
 ALL_PARSERS: tuple[Parser, ...] = (*PARSERS, *NODE_PARSERS)

@@ -411,6 +411,11 @@ SESSION_PARSERS: tuple[Parser, ...] = (
         (VERSIONS,),
     ),
     Parser(
+        "session.messages.decode_digests_untrusted",
+        messages.decode_digests_untrusted,
+        (DIGESTS,),
+    ),
+    Parser(
         "session.messages.decode_hello_untrusted",
         messages.decode_hello_untrusted,
         (HELLO, encode((2, b"a later version"))),

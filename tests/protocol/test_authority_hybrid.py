@@ -181,3 +181,12 @@ def test_fifty_revocations_cost_less_than_8_kilobytes() -> None:
     body = RevocationBody(entries).encode()
     document = build(DocumentClass.REVOCATION, scope, (1, 7), NOW_MS, body, halves(OPERATOR))
     assert len(document.raw) < 6_000
+
+
+def test_a_signer_that_is_named_beside_a_false_signature_counts_for_nothing() -> None:
+    # One stolen card must not be able to speak as two: the second one moves the whole fleet's time.
+    one, other = halves(CARDS[0]), halves(CARDS[1])
+    false = [replace(signer, sign=lambda _message: bytes(64)) for signer in other]
+    document = order(*halves(CARDS[2]), *one, *false)
+    assert decide(None, document, ROOT)
+    assert count_signers(document, ROOT) == 2

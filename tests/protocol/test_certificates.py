@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import issuing
-from protocol.certificates import CertificateKind, read_certificate_untrusted
+from protocol.certificates import (
+    CertificateKind,
+    issuer_key_untrusted,
+    read_certificate_untrusted,
+)
 from protocol.errors import LimitExceededError, MalformedError
 from protocol.identity import BADGE_USES, REGIONAL_RANK, DeviceClass, Rights, Role
 from protocol.ids import node_id_of, squad_id_of
@@ -82,3 +86,15 @@ def test_the_size_is_bounded() -> None:
         read_certificate_untrusted(bytes(CERTIFICATE_BYTES_MAX + 1))
     with pytest.raises(MalformedError):
         read_certificate_untrusted(bytes(CERTIFICATE_BYTES_MAX))
+
+
+def test_an_issuer_whose_key_is_no_point_is_malformed() -> None:
+    # Its bytes come from a peer's HELLO: no other error may leave the parser.
+    good = REGIONAL.badge_issuer
+    at = good.index(bytes.fromhex("03420004")) + 4
+    for bad in (
+        good[:at] + bytes(64) + good[at + 64 :],
+        good[:at] + b"\xff" * 64 + good[at + 64 :],
+    ):
+        with pytest.raises(MalformedError):
+            issuer_key_untrusted(bad)

@@ -339,7 +339,8 @@ async def test_s22_the_mail_goes_on_with_a_fresh_prekey(
     alice.ahead_ms = bob.ahead_ms = PREKEY_ERASE_MS
     await bob.send(alice.scope, "after ten days")
     assert await bob.own(Kind.TEXT) == []
-    await alice.node.housekeeping.look()
+    assert alice.node.desk is not None
+    await alice.node.desk.look()
     await squad.carry("alice", "bob", Kind.PREKEY)
     if restarted:
         await squad.restart("bob", "alice")
