@@ -22,6 +22,7 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
 COMMANDS = {
+    "held",
     *("authority", "bench", "cancel", "demo", "doctor", "dump", "enrol", "export", "import"),
     *("inbox", "init", "message", "outbox", "peers", "run", "send", "status", "sync"),
 }
