@@ -47,6 +47,19 @@ class DataKey(NamedTuple):
     """Useless without the master key of its tier."""
 
 
+class _Ready(NamedTuple):
+    """A data key, ready for one table."""
+
+    cipher: AESGCMSIV
+    """Holds the unwrapped key."""
+    head: bytes
+    """What the additional data of each row begin with; it says where it ends itself."""
+    kind: DataKind
+    """Of the key."""
+    day: int
+    """Of the key."""
+
+
 class Vault:
     """Master keys in memory, and what they open. Every method may be called from any thread."""
 
@@ -59,7 +72,7 @@ class Vault:
         self._entropy = entropy
         self._guard = threading.Lock()
         self._masters: dict[Tier, bytes] = {Tier.DEVICE: device_master}
-        self._ciphers: dict[bytes, AESGCMSIV] = {}
+        self._ciphers: dict[tuple[bytes, bytes], _Ready] = {}
         self.on_broken: Callable[[DataKind], None] | None = None
         """Called, from whatever thread, for each row that does not open."""
         if agent_master is not None:
@@ -118,46 +131,50 @@ class Vault:
         key = self._entropy(MASTER_BYTES)
         return DataKey(kind, day, self._encrypt(wrapper, key, _wrap_place(kind, day)))
 
-    def _cipher(self, key: DataKey) -> AESGCMSIV:
-        """Return the unwrapped key. Raises: LockedError, SealBrokenError."""
+    def _ready(self, key: DataKey, table: bytes) -> _Ready:
+        """Return the unwrapped key for one table. Raises: LockedError, SealBrokenError."""
         # What is here belongs to a tier that is open: `lock` leaves nothing.
-        found = self._ciphers.get(key.wrapped)
-        if found is not None:
+        found = self._ciphers.get((key.wrapped, table))
+        # A wrapped key that was passed off as that of another day is unwrapped anew, and refused.
+        if found is not None and found.day == key.day and found.kind is key.kind:
             return found
         master = self._master(key.kind.tier)
         plain = self._decrypt(
             AESGCMSIV(master), key.wrapped, _wrap_place(key.kind, key.day), key.kind
         )
-        cipher = AESGCMSIV(plain)
+        ready = _Ready(AESGCMSIV(plain), encode([table, int(key.kind), key.day]), key.kind, key.day)
         with self._guard:
             if key.kind.tier not in self._masters:
                 raise LockedError("this device is locked: unlock it with the agent's secret")
             while len(self._ciphers) >= DATA_KEYS_CACHED_MAX:
                 del self._ciphers[next(iter(self._ciphers))]
-            self._ciphers[key.wrapped] = cipher
-        return cipher
+            self._ciphers[key.wrapped, table] = ready
+        return ready
 
     def forget(self, wrapped: Iterable[bytes]) -> None:
         """Drop the unwrapped form of data keys that a purge took from the store."""
+        gone = set(wrapped)
         with self._guard:
-            for each in wrapped:
-                self._ciphers.pop(each, None)
+            for each in [each for each in self._ciphers if each[0] in gone]:
+                del self._ciphers[each]
 
     # --- rows -------------------------------------------------------------------------------
 
     def seal(self, key: DataKey, table: bytes, place: bytes, plaintext: bytes) -> bytes:
         """Return `plaintext` sealed for one place of one table. Raises: LockedError.
 
-        Cost: 4 µs for 250 bytes.
+        Cost: 3 µs for 250 bytes.
         """
-        return self._encrypt(self._cipher(key), plaintext, _row_place(key, table, place))
+        ready = self._ready(key, table)
+        return self._encrypt(ready.cipher, plaintext, ready.head + place)
 
     def open(self, key: DataKey, table: bytes, place: bytes, sealed: bytes) -> bytes:
         """Return what `seal` sealed for this very place.
 
         Raises: LockedError; SealBrokenError for a changed row and for one from another place.
         """
-        return self._decrypt(self._cipher(key), sealed, _row_place(key, table, place), key.kind)
+        ready = self._ready(key, table)
+        return self._decrypt(ready.cipher, sealed, ready.head + place, key.kind)
 
     # --- files ------------------------------------------------------------------------------
 
@@ -210,7 +227,3 @@ def _decrypt(cipher: AESGCMSIV, sealed: bytes, place: bytes) -> bytes:
 
 def _wrap_place(kind: DataKind, day: int) -> bytes:
     return encode([_WRAP_DOMAIN, int(kind), day])
-
-
-def _row_place(key: DataKey, table: bytes, place: bytes) -> bytes:
-    return encode([table, place, int(key.kind), key.day])

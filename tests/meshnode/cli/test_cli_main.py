@@ -22,22 +22,9 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
 COMMANDS = {
-    *(
-        "authority",
-        "bench",
-        "cancel",
-        "demo",
-        "doctor",
-        "documents",
-        "dump",
-        "enrol",
-        "export",
-        "import",
-    ),
-    *("inbox", "init", "keys", "lock", "message", "outbox", "peers", "run", "send", "status"),
-    *("sync", "unlock"),
-    "position",
-    "shift",
+    *("audit", "authority", "bench", "cancel", "demo", "doctor", "documents", "dump", "enrol"),
+    *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
+    *("peers", "position", "run", "send", "shift", "status", "sync", "unlock"),
 }
 
 
