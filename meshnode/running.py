@@ -46,7 +46,7 @@ from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
 from protocol.errors import ExpiredError
 from protocol.identity import Role, rights_untrusted, verify_badge_untrusted
-from protocol.limits import PROBES_MAX
+from protocol.limits import CERTIFICATE_EARLY_MS, PROBES_MAX
 from protocol.routing import ROUTERS
 
 __all__ = ["Access", "open_guarded", "open_home", "run_home"]
@@ -242,9 +242,11 @@ def _enrolled_ms(identity: DeviceIdentity, node: Node) -> int:
     """Return when the badge was issued; 0, so that no lease holds, where it is not valid now."""
     anchors, now_ms = node.membership.root.anchors, node.runtime.now_ms()
     try:
-        return verify_badge_untrusted(identity.badge_chain, anchors, now_ms).not_before_ms
+        badge = verify_badge_untrusted(identity.badge_chain, anchors, now_ms)
     except ExpiredError:
         return 0
+    # A badge is dated early, for devices whose clock is behind.
+    return badge.not_before_ms + CERTIFICATE_EARLY_MS
 
 
 def _tls_files(identity: DeviceIdentity) -> TLSFiles:
