@@ -39,6 +39,7 @@ from protocol.errors import (
     MalformedError,
 )
 from protocol.limits import MDNS_LOOKUPS_MAX
+from protocol.network_keys import epoch_at
 from tests.properties.parsers import (
     ANSWER,
     BADGE_CHAIN,
@@ -166,7 +167,7 @@ SERVICE = f"{NAME}.{mdns._SERVICE}"
 
 
 KNOCK_KEY = b"k" * 32
-KNOCK_KEYS = {knock.epoch_at(NOW_MS): (KNOCK_KEY,)}
+KNOCK_KEYS = {epoch_at(NOW_MS): (KNOCK_KEY,)}
 TAG = knock.announcement_tag(KNOCK_KEY, NAME.encode(), 7625)
 KNOCK = knock.make_knock(KNOCK_KEY, NAME.encode(), bytes(range(16)))
 
