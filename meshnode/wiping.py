@@ -164,7 +164,8 @@ class Wiping:
                 await self._erase_rows()
             self._is_begun = False
             self._obeyed |= {order.order_id for order in orders}
-            self._node.metrics.count("wipes_executed", len(orders))
+            if orders:
+                self._node.metrics.count("wipes_executed", len(orders))
 
     # --- the proof --------------------------------------------------------------------------
 

@@ -74,6 +74,8 @@ async def _stolen(town: Town) -> Stolen:
             lambda conn: [
                 key
                 for purpose in KeyPurpose
+                # With those of the weeks the remnant knocks.
+                if purpose is not KeyPurpose.KNOCK
                 for key in keyring.network_keys(conn, purpose).values()
             ]
         )

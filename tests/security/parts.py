@@ -152,7 +152,9 @@ async def _make_town(folder: Path, extra: Sequence[tuple[str, Role]]) -> Town:
         async with open_home(folder / name, SETTINGS, runtime) as node:
             await node.membership.accept(documents)
             anchors = node.membership.root.anchors
-    return Town(folder, anchors)
+            assert node.knock_keys is not None
+            keys = dict(node.knock_keys())
+    return Town(folder, anchors, keys)
 
 
 async def enrol(folder: Path, hq: Path, name: str, role: Role, runtime: Runtime) -> None:
