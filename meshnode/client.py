@@ -105,6 +105,10 @@ class NodeApi(Protocol):
         """See `Api.unlock`."""
         ...
 
+    async def wipe(self, level: str) -> None:
+        """See `Api.wipe`."""
+        ...
+
     async def keys(self) -> Json:
         """See `Api.keys`."""
         ...
@@ -271,6 +275,10 @@ class RemoteApi:
     async def unlock(self, secret: str) -> bool:
         """See `Api.unlock`."""
         return bool(await self._call("unlock", secret=secret))
+
+    async def wipe(self, level: str) -> None:
+        """See `Api.wipe`."""
+        await self._call("wipe", level=level)
 
     async def keys(self) -> Json:
         """See `Api.keys`."""

@@ -55,6 +55,7 @@ _METHODS: Final = frozenset(
         "status",
         "sync",
         "unlock",
+        "wipe",
     }
 )
 _UNATTENDED: Final = frozenset(

@@ -17,6 +17,7 @@ from meshnode.audit import Audit
 from meshnode.clock import TrustedClock
 from meshnode.events import Events, MessageChanged
 from meshnode.links.level import Level
+from meshnode.membership import Membership
 from meshnode.metrics import Metrics
 from meshnode.purging import Purging
 from meshnode.relay import Relay
@@ -54,6 +55,7 @@ class Housekeeping:
         metrics: Metrics,
         clock: TrustedClock,
         audit: Audit,
+        membership: Membership,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -61,7 +63,8 @@ class Housekeeping:
         self._ends = ends
         self._events = events
         self._metrics = metrics
-        self._purging = Purging(store, runtime, metrics)
+        self._membership = membership
+        self._purging = Purging(store, runtime, metrics, lambda: membership.time_floor_ms)
         self._clock = clock
         self._audit = audit
         self.wake = Level()
@@ -91,6 +94,7 @@ class Housekeeping:
                 pass
             await self._ends.empty_log()
             await self._purging.look()
+            await self._membership.forget_over()
             return
         if not was_doubted:
             self._audit.note("clock_doubted")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from meshnode.errors import ControlError
 from meshnode.holdings import report_of, sign
@@ -11,8 +11,11 @@ from meshnode.node import Node
 from meshnode.store import keyring, purging
 from meshnode.store.keyring import KeyPurpose
 from protocol.network_keys import OLD_EPOCHS_MAX, epoch_of
+from protocol.orders import WipeLevel
 
 __all__ = ["KeyCalls"]
+
+_LEVELS: Final = {"agent": WipeLevel.AGENT, "all": WipeLevel.ALL}
 
 Json: TypeAlias = dict[str, Any]
 """One record of plain values."""
@@ -34,6 +37,18 @@ class KeyCalls:
         Raises: WrongSecretError, LeaseEndedError, WipedError, KeystoreError, ControlError.
         """
         return await self._guarded().unlock(secret)
+
+    async def wipe(self, level: str) -> None:
+        """Destroy the keys of the agent (`agent`) or of the device (`all`), locked or not.
+
+        On return they are gone. Raises: ControlError, StoreError, OSError.
+        """
+        wipe = self._guarded().wipe
+        if wipe is None:
+            raise ControlError("not_guarded", "this node has no keys of its own")
+        if level not in _LEVELS:
+            raise ControlError("params", "a wipe is of the agent or of all")
+        await wipe(_LEVELS[level])
 
     async def keys(self) -> Json:
         """Return which keys there are, how old they are and what opens them; never a key."""

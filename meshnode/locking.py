@@ -7,7 +7,7 @@ end the desk shuts, and only a newer beacon lets it open again. Source: security
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from meshnode.links.level import Level
 from meshnode.node import DeskParts, Node
 from protocol.envelope import Sealer
 from protocol.identity import DeviceClass
+from protocol.orders import WipeLevel
 
 __all__ = ["AgentKeys", "Guard", "GuardParts", "LockReason", "SecretCase"]
 
@@ -110,6 +111,8 @@ class Guard:
         self._is_held = parts.keys.case is not SecretCase.UNATTENDED
         self.on_lock: list[Callable[[bool], None]] = []
         """Told after every locking whether the device stays locked until somebody opens it."""
+        self.wipe: Callable[[WipeLevel], Awaitable[None]] | None = None
+        """Destroys the keys that it opens, for ever; None where no home holds them."""
         self.wake = Level()
         """Set when the lease may have changed."""
         self.node.housekeeping.on_look.append(self.wake.set)

@@ -156,6 +156,7 @@ class Node:
             self.metrics,
             clock,
             self.audit,
+            self.membership,
         )
         self.housekeeping.on_look.append(self._on_look)
         if parts.knock_keys is not None:

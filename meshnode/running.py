@@ -206,6 +206,7 @@ async def _opened(
                     bound_file=BoundFile(place.lease),
                 )
             )
+            guard.wipe = wiping.wipe
             await guard.start(secret, is_held=is_held or node.is_wiped)
             del secret
             yield guard, wiping

@@ -1,5 +1,7 @@
 """Obeys a wipe order: proves first, then destroys, locked or not, and says so to no one but peers.
 
+Whoever has the device in hand may wipe it without an order (`Wiping.wipe`): then there is no proof.
+
 | step | level AGENT | level ALL | durable by |
 | --- | --- | --- | --- |
 | 1 prove | proof in the store, in force | proof in the remnant's record | transaction; rename |
@@ -90,6 +92,9 @@ class Wiping:
         self._node = parts.node
         self._runtime = parts.node.runtime
         self._is_begun = False
+        self._asked: WipeLevel | None = None
+        self._was_asked = False
+        self._turn = trio.Lock()
         self._obeyed: set[bytes] = set()
         self.is_gone = False
         """Every key of the device is destroyed: the store is to be closed, its files erased."""
@@ -138,11 +143,25 @@ class Wiping:
             await self.wake.wait()
             # Whoever starts this room again after a failure goes on.
             self.wake.set()
+            was_asked, self._was_asked = self._was_asked, False
             if self.is_due:
                 await self.obey()
-                if not self.is_gone:
-                    self._parts.on_wiped()
+                was_asked = True
+            if was_asked and not self.is_gone:
+                self._parts.on_wiped()
             await self.wake.wait()
+
+    async def wipe(self, level: WipeLevel) -> None:
+        """Destroy keys because whoever holds the device says so; no order, so nothing proves it.
+
+        On return the keys are gone. A power cut before that may leave it undone: it is not
+        written down anywhere. Raises: StoreError, OSError; then it may be asked again.
+        """
+        self._asked = max(level, self._asked or level)
+        self._is_begun = True
+        await self.obey()
+        self._was_asked = True
+        self.wake.set()
 
     async def obey(self) -> None:
         """Carry out every order about this device; on return it is done, but for the files.
@@ -150,22 +169,29 @@ class Wiping:
         Safe to call again after any failure. Raises: StoreError, OSError.
         """
         with trio.CancelScope(shield=True):
-            orders, self._is_begun = self.pending[:REMNANT_ORDERS_MAX], True
-            is_all = any(order.body.level is WipeLevel.ALL for order in orders)
-            for order in orders:
-                self._trace("wipe_ordered", order=order.order_id.hex(), level=order.body.level)
-            await self._prove(orders, is_all=is_all)
-            await self._stop_agent()
-            if is_all:
-                await self._runtime.run_blocking(destroy_device, self._parts.home, self._runtime)
-                self._trace("wipe_step", step="device")
-                self.is_gone = True
-            else:
-                await self._erase_rows()
-            self._is_begun = False
-            self._obeyed |= {order.order_id for order in orders}
-            if orders:
-                self._node.metrics.count("wipes_executed", len(orders))
+            async with self._turn:
+                if self.is_due:
+                    await self._obey()
+
+    async def _obey(self) -> None:
+        orders, self._is_begun = self.pending[:REMNANT_ORDERS_MAX], True
+        levels = {order.body.level for order in orders} | {self._asked}
+        is_all = WipeLevel.ALL in levels
+        for order in orders:
+            self._trace("wipe_ordered", order=order.order_id.hex(), level=order.body.level)
+        await self._prove(orders, is_all=is_all)
+        await self._stop_agent()
+        if is_all:
+            await self._runtime.run_blocking(destroy_device, self._parts.home, self._runtime)
+            self._trace("wipe_step", step="device")
+            self.is_gone = True
+        else:
+            await self._erase_rows()
+        self._obeyed |= {order.order_id for order in orders}
+        executed = len(orders) + (self._asked is not None)
+        if executed:
+            self._node.metrics.count("wipes_executed", executed)
+        self._is_begun, self._asked = False, None
 
     # --- the proof --------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`meshnode lock`, `unlock` and `keys`: the agent's keys of a device, opened, shut and looked at.
+"""`meshnode lock`, `unlock`, `wipe` and `keys`: a device's keys opened, shut, destroyed, shown.
 
 Arguments and screens only; `meshnode.locking` decides. Imports of the node stand inside the
 commands, so that help appears at once.
@@ -6,6 +6,7 @@ commands, so that help appears at once.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,12 +21,22 @@ __all__ = ["lease_words", "lock_words", "register"]
 
 _BY_ITSELF = "unattended"
 
+
+class Level(StrEnum):
+    """How much `wipe` destroys."""
+
+    AGENT = "agent"
+    """What the agent's secret opens."""
+    ALL = "all"
+    """Every key."""
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(parent: typer.Typer) -> None:
     """Put these commands into the program."""
-    for command in (lock, unlock, keys):
+    for command in (lock, unlock, wipe, keys):
         parent.command()(command)
 
 
@@ -78,6 +89,73 @@ def unlock(
         typer.echo(say("The device is unlocked."))
     else:
         typer.echo(say("The device was unlocked before."))
+
+
+def wipe(
+    ctx: typer.Context,
+    level: Annotated[
+        Level, typer.Option(help="agent: what the secret opens; all: every key of the device.")
+    ] = Level.AGENT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Destroy the keys of this device now, locked or not, and without an order.
+
+    Nothing on it comes back. At level agent it goes on carrying for others. For a device that is
+    in other hands: meshnode authority wipe.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.texts import home_of
+    from meshnode.errors import ControlError, WipedError
+
+    home = home_of(ctx)
+    if not yes:
+        _confirm_wipe(ctx, level)
+
+    async def action(api: NodeApi) -> None:
+        await api.wipe(level.value)
+
+    try:
+        with_node(ctx, action)
+    except (ControlError, WipedError):
+        # The node that did it may be gone before it could answer: its files tell.
+        if not _is_destroyed(home, level):
+            raise
+    if level is Level.ALL:
+        typer.echo(say("Every key of this device is destroyed. To use it again: meshnode enrol"))
+    else:
+        typer.echo(say("The agent's keys are destroyed. The device goes on carrying for others."))
+
+
+def _is_destroyed(home: Path, level: Level) -> bool:
+    from meshnode.erasing import HomeState, is_agent_destroyed, state_of
+    from meshnode.runtime import system_runtime
+
+    runtime = system_runtime()
+    if level is Level.ALL:
+        return state_of(home, runtime) is not HomeState.UNTOUCHED
+    return is_agent_destroyed(home, runtime)
+
+
+def _confirm_wipe(ctx: typer.Context, level: Level) -> None:
+    """Say what goes; a person types the device's name, because yes is typed too easily."""
+    from meshnode.cli.access import with_node
+
+    async def action(api: NodeApi) -> str:
+        return str((await api.status())["name"])
+
+    name = with_node(ctx, action)
+    if level is Level.ALL:
+        what = say("This destroys every key of {name}. Nothing on it comes back.", name=name)
+    else:
+        what = say(
+            "This destroys what the agent's secret opens on {name}: messages and the right to "
+            "write. Nothing of it comes back.",
+            name=name,
+        )
+    typer.echo(what, err=True)
+    typed = typer.prompt(say("Type the device's name to go on"), err=True)
+    if str(typed).strip().casefold() != name.casefold():
+        raise typer.Abort
 
 
 def keys(ctx: typer.Context, as_json: AsJson = False) -> None:

@@ -330,5 +330,5 @@ async def test_orders_are_shown_for_as_long_as_they_are_carried(rig: Rig) -> Non
     gateway = rig["gateway"]
     await gateway.node.membership.accept([documents.wipe_order(rig, ["anna"]).raw])
     gateway.machine.clock_ahead_ms = WIPE_CARRY_MS
-    await gateway.node.membership.forget_over()
+    await gateway.node.housekeeping.look()
     assert await Api(gateway.node).orders() == []

@@ -129,3 +129,47 @@ async def test_a_wiped_device_that_waits_ends_when_told(squad: People) -> None:
             node.send_signal(signal.SIGTERM)
             assert await node.wait() == 0
     assert state(squad, "alice") is HomeState.REMNANT
+
+
+# --- without an order ------------------------------------------------------------------------------
+
+
+def test_an_agent_wipes_its_own_device_and_must_type_its_name(squad: People) -> None:
+    assert squad.types("alice", "wipe", "--level", "all", keyboard="bob\n").code == 130
+    assert state(squad, "alice") is HomeState.UNTOUCHED
+    shown = squad.types("alice", "wipe", "--level", "all", keyboard="Alice\n")
+    assert (shown.code, "Every key of this device is destroyed" in shown.out) == (0, True)
+    assert state(squad, "alice") is HomeState.OVER, "no order, so no proof waits for anybody"
+    left = {each.relative_to(squad.home("alice")) for each in squad.home("alice").rglob("*")}
+    assert left == {Path("keys"), Path("keys/wiped"), Path("lock")}
+    for words in WORDS:
+        assert GONE in squad.fails(10, "alice", *words), words
+
+
+def test_a_wiped_agent_leaves_a_carrier(squad: People) -> None:
+    squad.reads("alice", "send", "bob", "hello")
+    assert "goes on carrying" in squad.reads("alice", "wipe", "--yes")
+    assert "destroyed" in squad.fails(10, "alice", "inbox")
+    assert squad.json("alice", "status")["lock"]["is_wiped"] is True
+    assert state(squad, "alice") is HomeState.UNTOUCHED
+    assert "goes on carrying" in squad.reads("alice", "wipe", "--yes"), "again is harmless"
+
+
+@pytest.mark.parametrize("level", ["agent", "all"])
+async def test_a_running_locked_node_wipes_itself_on_command(squad: People, level: str) -> None:
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, stderr=subprocess.PIPE, check=False)
+        node = await nursery.start(start, command(squad, "alice", "run", "--locked"))
+        lines = Lines(node.stderr)
+        with trio.fail_after(60):
+            await lines.until("listening on ")
+            done = await typed(squad, "alice", "wipe", "--yes", "--level", level)
+            assert (done.code, "destroyed" in done.out) == (0, True)
+            if level == "agent":
+                await lines.until("listening on ")
+                status = json.loads((await typed(squad, "alice", "status", "--json")).out)
+                assert status["lock"]["is_wiped"] is True
+                node.send_signal(signal.SIGTERM)
+                assert await node.wait() == 0
+            else:
+                assert await node.wait() == 10
