@@ -15,10 +15,9 @@ import trio
 
 from meshnode.audit import Audit
 from meshnode.clock import TrustedClock
-from meshnode.events import Events, MessageChanged
+from meshnode.events import MessageChanged
 from meshnode.links.level import Level
 from meshnode.membership import Membership
-from meshnode.metrics import Metrics
 from meshnode.purging import Purging
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
@@ -51,8 +50,6 @@ class Housekeeping:
         runtime: Runtime,
         relay: Relay,
         ends: ShiftEnds,
-        events: Events,
-        metrics: Metrics,
         clock: TrustedClock,
         audit: Audit,
         membership: Membership,
@@ -61,10 +58,12 @@ class Housekeeping:
         self._runtime = runtime
         self._relay = relay
         self._ends = ends
-        self._events = events
-        self._metrics = metrics
         self._membership = membership
-        self._purging = Purging(store, runtime, metrics, lambda: membership.time_floor_ms)
+        self._events = membership.events
+        self._metrics = membership.metrics
+        self._purging = Purging(
+            store, runtime, membership.metrics, lambda: membership.time_floor_ms
+        )
         self._clock = clock
         self._audit = audit
         self.wake = Level()

@@ -152,8 +152,6 @@ class Node:
             runtime,
             self.relay,
             self.shift_ends,
-            self.events,
-            self.metrics,
             clock,
             self.audit,
             self.membership,

@@ -131,7 +131,7 @@ async def test_a_wiped_device_that_waits_ends_when_told(squad: People) -> None:
     assert state(squad, "alice") is HomeState.REMNANT
 
 
-# --- without an order ------------------------------------------------------------------------------
+# --- without an order --------------------------------------------------------------------------
 
 
 def test_an_agent_wipes_its_own_device_and_must_type_its_name(squad: People) -> None:
