@@ -10,6 +10,7 @@ security 2.9.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from meshnode.authority_cards import Card
@@ -239,8 +240,8 @@ def _draft(document: SignedDocument, root: RootBody) -> WipeDraft:
 def cosigned(card: Card, draft: WipeDraft, known: Known) -> WipeDraft:
     """Return the order with the signature of another card added.
 
-    Raises: AuthorityError if this card signed it before, or another root made it; the errors of
-    `decide` if an earlier signature does not hold.
+    Raises: AuthorityError if this card signed it before, another root made it, or an earlier
+    signature does not hold; what `decide` raises but for missing signatures.
     """
     root = known.root
     public = _check_card(card, DocumentClass.WIPE, root)
@@ -249,21 +250,25 @@ def cosigned(card: Card, draft: WipeDraft, known: Known) -> WipeDraft:
         raise AuthorityError("this order belongs to another root: write a new one")
     if signer_id(public) in {signer for signer, _signature in document.signatures}:
         raise AuthorityError("this card signed the order already: it takes another person's")
+    if draft.signed < _count_named(document, root):
+        raise AuthorityError("an earlier signature under this order does not hold: write a new one")
     signers = [*_as_before(document), *card.key(DocumentClass.WIPE).signers]
     version = (document.epoch, document.version)
     after = build(
         DocumentClass.WIPE, document.scope, version, document.issued_ms, document.body, signers
     )
     assert after.digest == document.digest, "a second signature changes nothing else"
-    found = _draft(after, root)
-    try:
+    with suppress(ThresholdError):
+        # It may take more signatures still; whatever else is wrong with it is told.
         decide(None, after, root)
-    except ThresholdError as error:
-        if found.is_complete:
-            raise AuthorityError(
-                "an earlier signature under this order does not hold: write a new one"
-            ) from error
-    return found
+    return _draft(after, root)
+
+
+def _count_named(document: SignedDocument, root: RootBody) -> int:
+    """Return how many signers of wipe orders a document names, whether they signed it or not."""
+    named = {signer for signer, _signature in document.signatures}
+    rule = root.rule(document.cls)
+    return 0 if rule is None else sum(signer_id(key) in named for key in rule.keys)
 
 
 def _as_before(document: SignedDocument) -> list[Signer]:

@@ -28,7 +28,7 @@ def held(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what is held here, by which rule, and until when.
+    """Show what is held here, and until when.
 
     It counts and dates; it shows no text, name or position.
     """

@@ -69,7 +69,7 @@ def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def orders(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the wipe orders in force, and which devices have proven that they obeyed."""
+    """Show the wipe orders in force, and who has proven to obey."""
     from meshnode.cli.access import with_node
     from meshnode.cli.show import local_time, print_json, print_table
 

@@ -224,7 +224,7 @@ class KeyStore:
             record = as_array(decode_untrusted(raw, max_bytes=_BYTES_MAX), "wiped", 2)
             as_uint(record[0], "version of the wiped record", _VERSION, _VERSION)
             bits = as_uint(record[1], "tiers", 3)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return set()
         except RemoteProtocolError as error:
             raise KeystoreError(

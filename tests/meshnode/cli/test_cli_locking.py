@@ -26,11 +26,11 @@ def test_without_a_running_node_there_is_nothing_to_lock(squad: People, command:
 def test_keys_tells_of_keys_and_shows_none(squad: People) -> None:
     found = squad.json("alice", "keys")
     assert found["lock"]["is_locked"] is False
-    assert found["lock"]["protection"] == "unattended"
+    assert found["lock"]["protection"] == "words"
     assert found["chains"] == 0
     assert {each["purpose"] for each in found["network"]} >= {"network", "zone_sos"}
     shown = squad.reads("alice", "keys")
-    assert "unlocked (opens by itself)" in shown
+    assert "unlocked (a secret)" in shown
     assert "zone sos" in shown
     squad.reads("alice", "send", "squad:Queyras", "hello")
     assert squad.json("alice", "keys")["chains"] == 1
@@ -38,7 +38,7 @@ def test_keys_tells_of_keys_and_shows_none(squad: People) -> None:
 
 @pytest.mark.slow
 def test_status_says_how_the_keys_are(squad: People) -> None:
-    assert "unlocked (opens by itself)" in squad.reads("alice", "status")
+    assert "unlocked (opens by itself)" in squad.reads("centre", "status")
     assert squad.json("alice", "status")["lock"]["lease"] == "none"
 
 

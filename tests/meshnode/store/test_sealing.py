@@ -295,5 +295,5 @@ async def test_kinds_of_a_tier_are_told_apart_by_what_they_hold(tmp_path: Path) 
     await fill(path)
     with closing(sqlite3.connect(path)) as connection:
         kinds = {DataKind(kind) for (kind,) in connection.execute("SELECT kind FROM data_key")}
-    assert kinds == set(DataKind) - {DataKind.AUDIT, DataKind.POSITION}
+    assert kinds == set(DataKind) - {DataKind.AUDIT}
     assert Kind.SOS
