@@ -54,6 +54,7 @@ bench: setup
 	@$(BIN)/meshnode bench sync --messages 2000
 	@$(BIN)/meshnode bench links --links 200
 	@$(BIN)/meshnode bench reconcile --ids 100000 --differences 1000
+	@$(BIN)/meshnode bench documents --identities 18000 --revocations 50
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz.run

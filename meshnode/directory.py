@@ -108,34 +108,40 @@ class Directory:
         """What is trusted no longer, by node id or issuer id."""
 
     @classmethod
-    def from_documents(
-        cls,
-        root: RootBody,
-        rosters: Iterable[RosterBody],
-        guests: Iterable[Guest] = (),
-    ) -> Directory:
-        """Return the view that these documents make. Cost: about 5 µs per member.
-
-        A guest that some roster names is what the roster says.
-        """
+    def from_documents(cls, root: RootBody, rosters: Iterable[RosterBody]) -> Directory:
+        """Return the view that these documents make. Cost: about 5 µs per member."""
         by_scope = {roster.scope: roster for roster in sorted(rosters, key=lambda r: r.scope)}
         entries: dict[NodeId, DirectoryEntry] = {}
         for roster in by_scope.values():
             for member in roster.members:
                 entries[member.node] = _merged(entries.get(member.node), member, roster)
-        fresh = [guest for guest in guests if guest.member.node not in entries]
-        entries |= {guest.member.node: guest.entry for guest in fresh}
-        found = cls(root.network_name, entries, by_scope)
-        found._seat(fresh)
+        return cls(root.network_name, entries, by_scope)
+
+    def with_guests(self, guests: Iterable[Guest]) -> Directory:
+        """Return this view, made of rosters alone, with guests beside their members.
+
+        A guest that some roster names is what the roster says. Cost: 0.1 µs per member, once there
+        is a guest at all.
+        """
+        fresh = [guest for guest in guests if guest.member.node not in self._entries]
+        if not fresh:
+            return self
+        found, entries = copy.copy(self), dict(self._entries)
+        found._by_name, found._readers = dict(self._by_name), dict(self._readers)
+        for guest in fresh:
+            entry, name = guest.entry, guest.member.name.casefold()
+            entries[entry.node] = entry
+            found._by_name[name] = [*found._by_name.get(name, ()), entry]
+            found._seat(guest)
+        found._entries = entries
         return found
 
-    def _seat(self, guests: Iterable[Guest]) -> None:
-        for guest in guests:
-            if guest.member.role is Role.RELAY:
-                continue
-            for squad in guest.squads:
-                scope = roster_scope(Unit.SQUAD, guest.zone, squad)
-                self._readers[scope] = self._readers.get(scope, frozenset()) | {guest.member.node}
+    def _seat(self, guest: Guest) -> None:
+        if guest.member.role is Role.RELAY:
+            return
+        for squad in guest.squads:
+            scope = roster_scope(Unit.SQUAD, guest.zone, squad)
+            self._readers[scope] = self._readers.get(scope, frozenset()) | {guest.member.node}
 
     def with_revoked(self, revoked: Mapping[bytes, Revocation]) -> Directory:
         """Return this view without the right to read of `revoked`. Cost: 1 µs per unit.

@@ -24,8 +24,8 @@ from protocol.session import DocumentKey
 __all__ = ["Trust", "WipeOrder", "is_over", "key_of"]
 
 _ROOT = (int(DocumentClass.ROOT), b"")
-_UNIT_CLASSES = frozenset({DocumentClass.ROOT, DocumentClass.ROSTER, DocumentClass.PASS})
-"""Classes that say who belongs where."""
+_UNIT_CLASSES = frozenset({DocumentClass.ROOT, DocumentClass.ROSTER})
+"""Classes that say who belongs where for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Trust:
     lists: Mapping[DocumentKey, RevocationBody]
     """What each signer that the root still names has revoked."""
     units: Directory
-    """Who is who, before any revocation."""
+    """Who is who by the rosters alone."""
     directory: Directory
-    """Who is who; knows the revocations too."""
+    """Who is who; knows guests and revocations too."""
 
     # --- making it -------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class Trust:
     def with_documents(self, taken: Iterable[SignedDocument]) -> Trust:
         """Return the view once `taken` are in force; older versions among them change nothing.
 
-        Cost: that of reading what is new, and 5 µs per known device if units changed.
+        Cost: that of reading what is new, and 5 µs per known device if root or rosters changed.
         """
         fresh = [document for document in taken if self._is_newer(document)]
         held = {**self.held, **{key_of(document): document for document in fresh}}
@@ -129,14 +129,14 @@ class Trust:
         lists = {key: body for key, body in lists.items() if key[1] in _revokers(self.root)}
         revoked = orders.united(lists.values())
         units = self.units
-        if classes & _UNIT_CLASSES or (guests and DocumentClass.REVOCATION in classes):
-            welcome = [
-                guest
-                for guest in guests.values()
-                if not {guest.member.node, guest.issuer} & revoked.keys()
-            ]
-            units = Directory.from_documents(self.root, rosters.values(), welcome)
-        directory = units.with_revoked(revoked)
+        if classes & _UNIT_CLASSES:
+            units = Directory.from_documents(self.root, rosters.values())
+        welcome = [
+            guest
+            for guest in guests.values()
+            if not {guest.member.node, guest.issuer} & revoked.keys()
+        ]
+        directory = units.with_guests(welcome).with_revoked(revoked)
         return Trust(self.held, self.root, rosters, guests, lists, units, directory)
 
     # --- asking it -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts, links, reconciliation and an idle node.",
+    help="Measure contacts, links, reconciliation, documents and an idle node.",
     no_args_is_help=True,
 )
 
@@ -75,6 +75,29 @@ def links(
     words = say("measuring")
     with progress_bar(words, STEPS) as draw:
         figures = measure(count, partial(draw, words))
+    _print(figures, as_json)
+
+
+@app.command()
+def documents(
+    identities: Annotated[
+        int, typer.Option(min=1_000, max=100_000, help="Devices of the whole authority.")
+    ] = 18_000,
+    revocations: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Devices that each revocation list names.")
+    ] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Bring new revocation lists to a node, and count bytes and the time until they are in force.
+
+    The bytes are those of documents in one contact, both ways, without the two greetings.
+    """
+    from meshnode.bench.documents import LISTS, STEPS, measure
+    from meshnode.cli.progress import progress_bar
+
+    words = say("measuring")
+    with progress_bar(words, STEPS) as draw:
+        figures = measure(identities, revocations, LISTS, partial(draw, words))
     _print(figures, as_json)
 
 

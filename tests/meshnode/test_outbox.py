@@ -13,7 +13,9 @@ from meshnode.errors import SendError
 from meshnode.events import MessageChanged
 from meshnode.outbox import Priority
 from meshnode.store.records import LedgerEvent, MessageState
+from protocol import payloads
 from protocol.bundle import Scope, Suite
+from protocol.envelope import pad
 from protocol.ids import BundleId
 from protocol.limits import MESSAGE_LIFETIME_S_MAX, TEXT_BYTES_MAX, Kind
 from sims.fleet import ZONE
@@ -68,6 +70,19 @@ async def test_a_message_to_a_squad_names_who_still_needs_its_key(
     assert details == ["bruno gets its key when it is met"]
     await rig.mix("anna", "bruno")
     assert await rig["bruno"].texts() == ["to all"]
+
+
+@pytest.mark.parametrize("length", [1, 20, 91, 92, 400])
+async def test_a_message_to_a_squad_costs_150_bytes_beyond_its_plaintext(
+    autojump_clock: MockClock, rig: Rig, length: int
+) -> None:
+    """Every byte of it is accounted for in tests/protocol/test_overhead.py."""
+    anna, text = rig["anna"], "x" * length
+    for _ in range(3):
+        sent = await anna.send(squad_scope(), text)
+        plaintext = payloads.encode(payloads.Text(anna.id, squad_scope().encode(), text))
+        bundle = bundle_of(await anna.held(), sent.id)
+        assert len(bundle.raw) - len(pad(plaintext)) <= 150
 
 
 async def test_the_centre_reads_under_a_chain(autojump_clock: MockClock, met: Rig) -> None:

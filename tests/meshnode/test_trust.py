@@ -41,6 +41,7 @@ from tests.meshnode.documents import (
 from tests.meshnode.rig import SQUAD, Rig, open_rig
 
 DAY_MS = 86_400_000
+SQUAD_WORDS = f"squad:{SQUAD}"
 
 
 async def accept(rig: Rig, *documents: SignedDocument, at: str = "anna") -> int:
@@ -250,6 +251,36 @@ async def test_removal_wins_over_a_pass(autojump_clock: MockClock, rig: Rig) -> 
     await accept(rig, signed_list(rig, gone, 1))
     directory = rig["anna"].node.membership.directory
     assert not {first.node, second.node} & directory.recipients(squad(), bytes(16))
+
+
+async def test_a_guest_that_a_newer_list_clears_is_one_again(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    newcomer = Newcomer(rig)
+    await accept(rig, newcomer.document())
+    entry = Revocation(newcomer.node, 1, 0, 0)
+    membership = rig["anna"].node.membership
+    for version, entries in ((1, [entry]), (2, [])):
+        await accept(rig, signed_list(rig, entries, version))
+        is_member = membership.directory.member(newcomer.node) is not None
+        assert is_member is not bool(entries)
+        assert membership.trust.directory.find(SQUAD_WORDS) == squad()
+    assert newcomer.node in membership.directory.recipients(squad(), bytes(16))
+
+
+async def test_lists_and_passes_leave_the_rosters_as_they_were_read(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    """Reading 18,000 members takes longer than a revocation may."""
+    await accept(rig, Newcomer(rig, 1).document())
+    before = rig["anna"].node.membership.trust
+    await accept(rig, Newcomer(rig, 2).document())
+    await accept(rig, revocations(rig, ["bruno"], 1))
+    after = rig["anna"].node.membership.trust
+    assert after.units is before.units
+    assert len(after.directory.members()) == len(before.directory.members()) + 1
+    assert await accept(rig, roster(rig, ["anna"], 2)) == 1
+    assert rig["anna"].node.membership.trust.units is not before.units
 
 
 async def test_a_roster_says_more_than_a_pass(autojump_clock: MockClock, rig: Rig) -> None:

@@ -172,3 +172,11 @@ def test_figures_for_people_are_one_a_line(people: People) -> None:
     assert {"bytes", "round_trips", "contact_cpu_ms"} <= {
         line.split()[0] for line in shown.splitlines()
     }
+
+
+def test_documents_are_measured_for_a_fleet_of_any_size(people: People) -> None:
+    words = ["bench", "documents", "--identities", "1000", "--revocations", "2"]
+    figures = people.json("x", *words)
+    assert (figures["identities"], figures["revocations"]) == (1_000, 2)
+    assert {"root_bytes", "roster_bytes", "list_bytes", "new_list_bytes"} <= set(figures)
+    assert {"current_bytes", "merge_ms", "merge_cpu_ms"} <= set(figures)
