@@ -51,6 +51,7 @@ from tests.properties.parsers import (
 )
 from tests.properties.sessions import REMOTE, SCRIPT
 from tests.properties.table import Parser
+from tests.properties.units import UNIT_PARSERS
 from tests.protocol.enrolling import (
     INVITATION,
     NOW_MS,
@@ -342,5 +343,5 @@ NODE_PARSERS: tuple[Parser, ...] = (
     Parser("knock.is_tagged_untrusted", _tagged, (TAG + (7625).to_bytes(2, "big"),)),
 )
 
-ALL_PARSERS: tuple[Parser, ...] = (*PARSERS, *NODE_PARSERS)
+ALL_PARSERS: tuple[Parser, ...] = (*PARSERS, *NODE_PARSERS, *UNIT_PARSERS)
 """The whole table: every function of the product that reads bytes of a peer."""

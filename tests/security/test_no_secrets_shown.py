@@ -126,6 +126,23 @@ ALLOWED = {
     "Enrolled.secrets": RECORD,
     "StickHeader.slots": RECORD,
     "Exported.recipients": "ids of devices",
+    "GrantedUnit.unit_id": NAME,
+    "UnitReport.unit_id": NAME,
+    "HandedCard.signers": PUBLIC,
+    "UnitRequest.public_key": PUBLIC,
+    "UnitRequest.prekey": RECORD,
+    "UnitRequest.signature": SIGNED,
+    "UnitGrant.signature": SIGNED,
+    "UnitReport.signature": SIGNED,
+    "Issued.prekey": SIGNED,
+    "OpenShift.scopes": NAME,
+    "Purged.keys": RECORD,
+    "WipeParts.link": RECORD,
+    "InboxParts.positions": RECORD,
+    "InboxParts.renewal": RECORD,
+    "_Device.contexts": "TLS contexts, which show nothing of their keys",
+    "_Ready.cipher": "a cipher, which shows nothing of its key",
+    "_Ready.kind": WORD,
 }
 
 

@@ -17,7 +17,7 @@ import trio
 
 from meshnode.config import load_settings
 from meshnode.node import Node
-from meshnode.running import run_home
+from meshnode.running import Access, run_home
 from meshnode.runtime import system_runtime
 from tests.meshnode.cli.people import People, Screen
 
@@ -30,9 +30,9 @@ async def running(people: People, name: str) -> AsyncIterator[Node]:
     home = people.home(name)
     async with trio.open_nursery() as nursery:
         with trio.fail_after(30):
-            secret = os.environ["MESHNODE_SECRET"]
+            access = Access(lambda: os.environ["MESHNODE_SECRET"])
             node = await nursery.start(
-                run_home, home, load_settings(home), system_runtime(), secret
+                run_home, home, load_settings(home), system_runtime(), access
             )
             yield node
         nursery.cancel_scope.cancel()
