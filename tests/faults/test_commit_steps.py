@@ -63,6 +63,7 @@ _PLANS: Final = (
     DevicePlan("gateway", Role.GATEWAY),
 )
 
+_RENEWED: Final = f"{int(Kind.RECEIPT)}, {int(Kind.AUDIT_HEAD)}"
 _STORY: Final = {
     "messages": "SELECT direction, kind, text, state, reason, ended_ms > 0 FROM message",
     "recipients": "SELECT m.text, r.node, r.state FROM recipient r "
@@ -70,7 +71,8 @@ _STORY: Final = {
     "ledger": "SELECT m.text, l.event, l.node, l.detail FROM ledger l "
     "JOIN message m ON m.key = l.message",
     "bundles": "SELECT a.node, b.incarnation, b.seq, b.kind, b.scope, b.is_own FROM bundle b "
-    f"JOIN author a ON a.key = b.author WHERE b.kind <> {int(Kind.RECEIPT)}",
+    f"JOIN author a ON a.key = b.author WHERE b.kind NOT IN ({_RENEWED})",
+    "audit heads": f"SELECT count(*) FROM bundle WHERE kind = {int(Kind.AUDIT_HEAD)}",
     "tombstones": f"SELECT reason FROM tombstone WHERE reason <> {int(Reception.SUPERSEDED)}",
     "unopened": "SELECT author, keyref = '' FROM unopened",
     "due": "SELECT author, page FROM receipt_due",
@@ -85,8 +87,8 @@ _STORY: Final = {
 }
 """All that a store says, without times and what is drawn at random.
 
-And without the numbers of receipts: what is opened in two steps is receipted twice, and the second
-receipt takes the place of the first.
+And without the numbers of receipts and of heads of the audit log, which replace each other: what
+is opened in two steps is receipted twice, and the second receipt takes the place of the first.
 """
 
 _RECEIPTS: Final = f"SELECT raw FROM bundle WHERE kind = {int(Kind.RECEIPT)}"

@@ -36,6 +36,7 @@ ZONE = 7
 BULK_BUNDLES = 800
 BULK_BODY_BYTES = 64_000
 BATCH = 100
+HOUR_MS, HOUR_BUNDLES = 3_600_000, 200
 RATE = "8mbit"
 SOS_S_MAX = 1.0
 TEXT_S_MAX = 3.0
@@ -46,7 +47,7 @@ _MAIN = "import sys; from meshnode.cli.main import main; sys.exit(main())"
 
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
-    """Alice and Bob of one squad, and a photographer whose pictures one of them carries."""
+    """Alice and Bob of one squad, and an archive whose pictures one of them carries."""
     require_namespaces()
     monkeypatch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
     monkeypatch.setenv("MESHNODE_SECRET", SECRET)
@@ -54,7 +55,9 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
     monkeypatch.setattr(wrapping, "AGENT_COST", CHEAP)
     people = People(tmp_path)
     people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", str(ZONE))
-    for name in ("photographer", "alice", "bob"):
+    # A gateway, whose quota such a load fits.
+    people.enrol("archive", "gateway")
+    for name in ("alice", "bob"):
         people.enrol(name, "agent", "Queyras")
     return people
 
@@ -70,7 +73,7 @@ def settle_in(people: People, name: str, dials: str) -> None:
 async def load_bulk(people: People, name: str) -> None:
     """Let a home hold 50 MB that nobody here can open."""
     runtime, secret = system_runtime(), os.environ["MESHNODE_SECRET"]
-    author, home = people.home("photographer"), people.home(name)
+    author, home = people.home("archive"), people.home(name)
     vault = open_keys(author, runtime).unlocked_vault(secret)
     identity, key = load_identity(author, vault), badge_key(author, vault)
     async with open_home(home, load_settings(home), runtime, secret=secret) as node:
@@ -83,7 +86,7 @@ async def load_bulk(people: People, name: str) -> None:
                     author=identity.node,
                     incarnation=1,
                     seq=number + 1,
-                    hlc=runtime.now_ms() << 16,
+                    hlc=(runtime.now_ms() - HOUR_MS * (number // HOUR_BUNDLES)) << 16,
                     lifetime_s=86_400,
                     scope=Scope.for_squad(ZONE, squad_id_of(ZONE, "elsewhere")),
                     keyref=runtime.entropy(8),
