@@ -29,8 +29,8 @@ FULL_TIME_MAX_S = 900.0
 """What `--full` may take on two cores; it is told when it takes longer."""
 
 
-LANES = ("real and not soak", "not real and not soak")
-"""What runs side by side: tests of real parts wait for them, the others need a processor."""
+LANES = ("(real or node) and not soak", "not real and not node and not soak")
+"""What runs side by side, about as long each; tests of real parts run in one process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,18 @@ NOTHING_IS_SKIPPED = any(os.environ.get(name) for name in ("MESHNODE_CI", "CI"))
 """A machine that checks for others has every part; a skipped test there checked nothing."""
 
 
+NODE_FOLDERS = ("tests/meshnode/", "tests/contracts/", "tests/fuzz/")
+"""What is marked `node`, so that two processes have about as much to do."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of one node's rooms, before the marks choose."""
+    for item in items:
+        if item.nodeid.startswith(NODE_FOLDERS):
+            item.add_marker("node")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skipped test into a failed one where nothing may be skipped."""

@@ -101,8 +101,8 @@ def test_every_test_runs_in_one_lane_unless_it_is_a_soak() -> None:
 
 
 def _collected(which: str) -> set[str]:
-    """Return the names of the architecture and real tests that these marks choose."""
-    folders = ("tests/architecture", "tests/real")
+    """Return the names of tests of these folders that these marks choose."""
+    folders = ("tests/architecture", "tests/contracts", "tests/real")
     words = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", which, *folders)
     environment = unmeasured()
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
