@@ -266,7 +266,7 @@ def build(header: Header, body: bytes, sign: Callable[[bytes], bytes]) -> Bundle
     header_bytes = header.encode()
     signed = signed_bytes(header_bytes, body)
     signature = sign(signed)
-    raw = canonical.encode((header_bytes, body, signature))
+    raw = canonical.encode(header_bytes) + canonical.encode(body) + signature
     digest = hashlib.sha256(signed).digest()
     return Bundle(header, header_bytes, body, signature, raw, digest, signed)
 
@@ -291,9 +291,9 @@ def _cut_untrusted(raw: bytes) -> tuple[bytes, bytes, bytes]:
     """Cut the container by hand: its canonical framing has one form for each length."""
     end = len(raw) - _SIGNATURE_BYTES
     try:
-        if raw[0] != 0x93 or raw[1] != 0xC4 or raw[end - 2] != 0xC4 or raw[end - 1] != 64:
+        if raw[0] != 0xC4:
             raise MalformedError("bytes are not a bundle container")
-        body_at = 3 + raw[2]
+        body_at = 2 + raw[1]
         tag = raw[body_at]
         if tag == 0xC4:
             start, length = body_at + 2, raw[body_at + 1]
@@ -306,9 +306,9 @@ def _cut_untrusted(raw: bytes) -> tuple[bytes, bytes, bytes]:
             raise MalformedError("the container has no body")
     except IndexError as error:
         raise MalformedError("the container is cut short") from error
-    if start + length != end - 2:
+    if start + length != end:
         raise MalformedError("the container has the wrong length")
-    return raw[3:body_at], raw[start : end - 2], raw[end:]
+    return raw[2:body_at], raw[start:end], raw[end:]
 
 
 def _header_untrusted(header_bytes: bytes) -> Header:

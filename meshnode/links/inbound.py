@@ -171,7 +171,7 @@ class Inbound:
 def is_urgent_untrusted(raw: bytes) -> bool:
     """Tell whether a container claims an urgent kind, without decoding it.
 
-    In canonical form the kind is the sixth byte (wire-format 4.1, 4.2). A lie changes nothing but
+    In canonical form the kind is the fifth byte (wire-format 4.1, 4.2). A lie changes nothing but
     the order within one session.
     """
-    return len(raw) > 5 and raw[5] in _URGENT_KINDS
+    return len(raw) > 4 and raw[4] in _URGENT_KINDS

@@ -181,10 +181,11 @@ def _lifetime_s(field: Record, kind: int, longest_s: int) -> int:
 def read_bundle(data: bytes) -> dict[str, object]:
     """Read a container; its signature is not checked. Source: wire-format 4.1-4.4."""
     demand(len(data) <= 65_000, "4.1 size")
-    container = _fields(read_record(data), 3, "4.1 three parts")
+    demand(len(data) >= 64, "4.1 signature")
+    container = _fields(read_record(b"\x92" + data[:-64]), 2, "4.1 two parts and a signature")
     header_bytes = _bin(container[0], 0, 255, "4.1 header")
     body = _bin(container[1], 0, 64_700, "4.1 body")
-    signature = _bin(container[2], 64, 64, "4.1 signature")
+    signature = data[-64:]
     fields = _fields(read_record(header_bytes), 10, "4.2 ten fields")
     suite = _uint(fields[0], 1, 5, "4.2 suite")
     kind = _uint(fields[1], 1, 14, "4.3 kind")

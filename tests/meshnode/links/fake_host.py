@@ -24,7 +24,7 @@ ZONE = 7
 
 def container(kind: Kind, number: int, size_bytes: int = 300) -> bytes:
     """Return bytes that look like a bundle as far as a relay's shell looks."""
-    head = b"\x93\xc4\x30\x9a\x01" + bytes([kind]) + number.to_bytes(8, "big")
+    head = b"\xc4\x30\x9a\x01" + bytes([kind]) + number.to_bytes(8, "big")
     return head + bytes(size_bytes - len(head))
 
 
@@ -37,7 +37,7 @@ def node_of(certificate: bytes) -> NodeId:
 
 
 def class_of(raw: bytes) -> TrafficClass:
-    return KINDS[Kind(raw[5])].traffic_class
+    return KINDS[Kind(raw[4])].traffic_class
 
 
 class FakeHost:

@@ -82,7 +82,7 @@ def test_urgency_is_read_from_real_bundles(kind: Kind) -> None:
 
 
 def test_short_garbage_is_not_urgent() -> None:
-    assert not any(is_urgent_untrusted(bytes([1]) * size) for size in range(6))
+    assert not any(is_urgent_untrusted(bytes([1]) * size) for size in range(5))
 
 
 async def test_batches_are_bounded_and_overlap(autojump_clock: MockClock) -> None:
