@@ -13,6 +13,9 @@ from functools import partial
 
 import trio
 
+from meshnode.authority_cards import Card, open_card
+from meshnode.authority_home import AuthorityHome
+from meshnode.authority_orders import beacon as sign_beacon
 from meshnode.node import Node
 from meshnode.outbox import Priority, Writing
 from meshnode.running import open_home
@@ -38,7 +41,7 @@ from protocol.envelope import (
 from protocol.ids import NodeId, squad_id_of
 from protocol.limits import CHAIN_MESSAGES_MAX, Kind
 from protocol.reports import Reception
-from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, Writer
+from tests.security.parts import PASSPHRASE, SETTINGS, SQUAD, ZONE, Town, Writer
 
 __all__ = ["SEALER", "SQUAD_SCOPE", "Mate", "Mates", "ScriptedChain", "meet", "sealed_text"]
 
@@ -168,6 +171,7 @@ class Mates:
     """Where they live."""
     members: dict[str, Mate] = field(default_factory=dict)
     """By name."""
+    _card: Card | None = None
 
     def __getitem__(self, name: str) -> Mate:
         return self.members[name]
@@ -198,6 +202,18 @@ class Mates:
             for target in self.members:
                 if source != target:
                     await self.carry(source, target, *kinds)
+
+    async def hear_of_the_centre(self) -> None:
+        """Bring a beacon of now, by the clock that is furthest ahead, to whoever is as far."""
+        ahead_ms = max(mate.ahead_ms for mate in self.members.values())
+        home = self.town.home("hq")
+        now_ms = system_runtime().now_ms() + ahead_ms
+        card = self._card or open_card(home / "cards" / "operator-1.card", PASSPHRASE)
+        with AuthorityHome.open(home, PASSPHRASE, system_runtime().entropy) as authority:
+            self._card, beacon = sign_beacon(card, authority.known, now_ms)
+        for mate in self.members.values():
+            if mate.ahead_ms == ahead_ms:
+                assert await mate.node.membership.accept([beacon.raw]) == 1
 
     def betrayed(self, *known: str | bytes) -> list[str]:
         """Return the traces in which one of the known texts or secrets stands."""

@@ -302,6 +302,7 @@ async def test_s22_a_weaker_or_late_seal_is_not_shown_and_nothing_weaker_is_trie
 
     # The prekey ends; its private half is still here for a day, for what was sealed in time.
     alice.ahead_ms += PREKEY_END_MS + 3_600_000
+    await squad.hear_of_the_centre()
     late = author.header(
         suite=Suite.HYBRID,
         scope=alice.scope,
@@ -321,6 +322,7 @@ async def test_s22_a_weaker_or_late_seal_is_not_shown_and_nothing_weaker_is_trie
 
     # A sender whose only prekey of her has ended waits, and seals in no other way.
     bob.ahead_ms = alice.ahead_ms
+    await squad.hear_of_the_centre()
     if restarted:
         await squad.restart("bob")
         bob = squad["bob"]
@@ -337,6 +339,7 @@ async def test_s22_the_mail_goes_on_with_a_fresh_prekey(
 ) -> None:
     alice, bob = squad["alice"], squad["bob"]
     alice.ahead_ms = bob.ahead_ms = PREKEY_ERASE_MS
+    await squad.hear_of_the_centre()
     await bob.send(alice.scope, "after ten days")
     assert await bob.own(Kind.TEXT) == []
     assert alice.node.desk is not None

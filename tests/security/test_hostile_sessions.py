@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from meshnode.node import Node
+from meshnode.runtime import system_runtime
 from meshnode.store import bundles as rows
 from meshnode.store import documents
 from meshnode.store.engine import Connection
@@ -85,8 +86,14 @@ async def test_a_frame_that_drips_in_keeps_nobody_waiting(town: Town, stage: str
 
 
 async def test_who_wants_everything_and_reads_nothing_costs_a_window(town: Town) -> None:
-    writer = Writer(town.identity("bob"))
-    large = [writer.bundle(bytes([number % 256]) * 60_000) for number in range(300)]
+    writers = [Writer(town.identity(name)) for name in ("alice", "bob")]
+    now_ms = system_runtime().now_ms()
+    large = [
+        writers[number % 2].bundle(
+            bytes([number % 256]) * 60_000, hlc=(now_ms - number // 32 * 3_600_000) << 16
+        )
+        for number in range(300)
+    ]
     async with running(town.home(BOX)) as node:
         for start in range(0, len(large), 50):
             batch = [(0, raw) for raw in large[start : start + 50]]
