@@ -22,7 +22,7 @@ from meshnode.runtime import Runtime
 
 __all__ = ["BACKLOG", "PLACES", "Story", "knowledge", "notes"]
 
-BACKLOG: Final = 240
+BACKLOG: Final = 80
 """Notes that the crew writes at sea."""
 _WRITERS: Final = 4
 """Connections that write the backlog at the same time."""

@@ -72,18 +72,20 @@ class Knocks:
     # --- dialling ---------------------------------------------------------------------------
 
     async def knock(self, stream: trio.SocketStream, address: Address) -> bytes:
-        """Knock at who was dialled as `address`; return the name that was knocked for.
+        """Knock at who was dialled as `address`; return by which name its misses are counted.
 
-        After `missed`, the next knock for that name tries the next key: the peer may hold fewer
-        or other ones. After the last key comes a try without knock, for gateways.
+        After `missed`, the next knock tries the address in place of the announced name, which
+        another start of the peer does not have any more, and then the next key: the peer may hold
+        fewer or other ones. After the last key comes a try without knock, for gateways.
         """
-        name = _listener_name(stream, address)
+        names = _listener_names(stream, address)
         keys = keys_to_dial(self._keys(), self._runtime.now_ms())
-        turn = self._turns.get(name, 0) % (len(keys) + 1)
-        if turn < len(keys):
-            entropy = self._runtime.entropy(NONCE_BYTES)
-            await stream.send_all(make_knock(keys[turn], name, entropy))
-        return name
+        tries = [(key, name) for key in keys for name in names]
+        turn = self._turns.get(names[0], 0) % (len(tries) + 1)
+        if turn < len(tries):
+            key, name = tries[turn]
+            await stream.send_all(make_knock(key, name, self._runtime.entropy(NONCE_BYTES)))
+        return names[0]
 
     def missed(self, name: bytes) -> None:
         """The listener called `name` gave no answer to TLS: try the next key next time."""
@@ -150,11 +152,11 @@ async def _read_knock(stream: trio.SocketStream) -> bytes:
     return knock
 
 
-def _listener_name(stream: trio.SocketStream, address: Address) -> bytes:
-    if address.instance:
-        return address.instance.encode("ascii")
+def _listener_names(stream: trio.SocketStream, address: Address) -> list[bytes]:
+    """Return by which names a listener may be known: as it announced itself, and its address."""
     host, port = stream.socket.getpeername()[:2]
-    return address_name(host, port)
+    announced = [address.instance.encode("ascii")] if address.instance else []
+    return [*announced, address_name(host, port)]
 
 
 def _own_name(stream: trio.SocketStream) -> bytes:

@@ -31,6 +31,7 @@ from meshnode.demo.cast import Device
 from meshnode.enrol import load_identity, open_keys
 from meshnode.running import Access, run_home
 from meshnode.runtime import system_runtime
+from protocol.guards import QUOTA_HOUR_SOS
 from protocol.identity import DeviceClass, Role
 from protocol.ids import NodeId
 from tests.faults.claims import open_work, unkept, unsettled
@@ -172,6 +173,7 @@ class World:
         self.chance = random.Random(seed)
         self.nodes = {each.name: _Node(each.name, _free_address()) for each in CAST}
         self.written: list[tuple[str, str, str]] = []
+        self._alarms = Counter[str]()
         self.moments: Counter[str] = Counter()
         self.faults: list[str] = []
         self._lifeline, self._lifeline_end = os.pipe()
@@ -250,6 +252,10 @@ class World:
                 self.faults.append(f"{node.name} did not start")
                 return
             target = self.chance.choice([each for each in TARGETS if each != node.name])
+            if target.startswith("sos ") and self._alarms[node.name] >= QUOTA_HOUR_SOS:
+                # Others take no more of it within one hour.
+                target = "codt"
+            self._alarms[node.name] += target.startswith("sos ")
             number = len(self.written) + 1
             text = f"{node.name} {number} to {target}"
             is_sos = target.startswith("sos ")

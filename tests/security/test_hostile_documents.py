@@ -191,7 +191,7 @@ def false_roots(town: Town, count: int) -> list[bytes]:
     """Return successors of the root whose sixteen signatures are all wrong."""
     raws = documents_of(town.home("hq"), system_runtime())
     root = next(each for each in map(decode, raws) if each.cls is DocumentClass.ROOT)
-    ((signer, signature),) = root.signatures
+    signer, signature = root.signatures[0]
     bent = signature[:-1] + bytes([signature[-1] ^ 1])
     made = []
     for number in range(count):

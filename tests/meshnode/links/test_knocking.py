@@ -296,6 +296,12 @@ async def test_a_dial_that_fails_tries_the_next_key_and_at_last_none() -> None:
         assert [await tries(bearer, listener.address) for _ in range(4)] == [False] * 4
 
 
+async def test_another_start_of_who_was_announced_is_reached_by_its_address() -> None:
+    async with listening() as listener:
+        bearer, before = bearer_of(KEYS), replace(listener.address, instance="00112233445566aa")
+        assert [await tries(bearer, before) for _ in range(2)] == [False, True]
+
+
 async def test_every_start_has_another_name() -> None:
     names = {bearer_of(KEYS).knocks.instance for _ in range(20)}
     assert len(names) == 20
