@@ -58,6 +58,11 @@ class LinkSettings:
         (), "Addresses that are dialled again and again: the gateway, the box on the boat."
     )
     """`HOST` or `HOST:PORT` each."""
+    known_as: tuple[str, ...] = _setting(
+        (),
+        "Addresses at which others dial this node through a forwarder that translates them.",
+    )
+    """`HOST:PORT` each, the host as an IP address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
-from meshnode.errors import HomeBusyError, WipedError
+from meshnode.errors import HomeBusyError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -46,6 +46,7 @@ from protocol.authority import DocumentClass
 from protocol.envelope import HpkeSealer, Sealer
 from protocol.errors import ExpiredError
 from protocol.identity import Role, rights_untrusted, verify_badge_untrusted
+from protocol.knock import address_name
 from protocol.limits import CERTIFICATE_EARLY_MS, PROBES_MAX
 from protocol.routing import ROUTERS
 
@@ -172,6 +173,7 @@ async def _opened(
             knock_keys,
             is_gateway=rights.role is Role.GATEWAY,
             journal=KnockJournal(place.knocks),
+            known_as=[_forwarded(each) for each in settings.links.known_as],
         )
         await knocks.recall()
         bearer = await _bearer(identity, settings, runtime, store, knocks)
@@ -279,6 +281,16 @@ async def _bearer(
 def _renew_contexts(identity: DeviceIdentity, node: Node, bearer: TCPBearer) -> None:
     """Trust the roots that the documents in force name, on links made from now on."""
     bearer.contexts = make_contexts(_tls_files(identity), node.membership.root.anchors)
+
+
+def _forwarded(text: str) -> Address:
+    """Read an address at which a forwarder is dialled. Raises: LinkError."""
+    address = parse_address(text, DEFAULT_PORT)
+    try:
+        address_name(address.host, address.port)
+    except ValueError as error:
+        raise LinkError(f"{text} in known_as is no IP address: write what others dial") from error
+    return address
 
 
 def _listen_address(text: str) -> Address:

@@ -220,8 +220,10 @@ class Loopback(Network):
         """See `Network.settings`."""
         radios = [radio for (one, _other), radio in self._radios.items() if one == name]
         static = ", ".join(f'"127.0.0.1:{radio.port}"' for radio in radios)
+        dialled = [radio for (_one, other), radio in self._radios.items() if other == name]
+        known_as = ", ".join(f'"127.0.0.1:{radio.port}"' for radio in dialled)
         return (
-            f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\n'
+            f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\nknown_as = [{known_as}]\n'
             "[discovery]\nmdns = false\nprobe = false\n"
             '[trace]\nfile = "trace.jsonl"\n'
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -53,13 +53,18 @@ class Knocks:
         *,
         is_gateway: bool = False,
         journal: KnockJournal | None = None,
+        known_as: Sequence[Address] = (),
     ) -> None:
-        """Without a journal, what was let through is forgotten at the end of the process."""
+        """Without a journal, what was let through is forgotten at the end of the process.
+
+        `known_as` are addresses at which others dial this node through a forwarder.
+        """
         self._runtime = runtime
         self._keys = keys
         self._is_gateway = is_gateway
         self._guard = KnockGuard()
         self._journal = journal
+        self._known_as = [address_name(each.host, each.port) for each in known_as]
         self._turns: OrderedDict[bytes, int] = OrderedDict()
         self.instance = runtime.entropy(_INSTANCE_BYTES).hex()
         """Our name as a listener, announced by multicast, chosen anew at each start."""
@@ -121,7 +126,7 @@ class Knocks:
         if not keys or (self._is_gateway and await _begins_with_tls(stream)):
             return
         knock = await _read_knock(stream)
-        names = (self.instance.encode("ascii"), _own_name(stream))
+        names = (self.instance.encode("ascii"), _own_name(stream), *self._known_as)
         epoch = self._guard.check_untrusted(knock, names, keys, self._runtime.now_ms())
         if self._journal is not None:
             await self._keep(self._journal, epoch, knock[:NONCE_BYTES])

@@ -31,6 +31,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     [links]
     listen = ["127.0.0.1:0"]
     static = ["gateway.example:7625"]
+    known_as = ["10.7.0.1:443"]
     [discovery]
     mdns = false
     probe = false
@@ -46,6 +47,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     found = read_settings(text.encode())
     assert found.links.listen == ("127.0.0.1:0",)
     assert found.links.static == ("gateway.example:7625",)
+    assert found.links.known_as == ("10.7.0.1:443",)
     assert (found.discovery.mdns, found.discovery.probe) == (False, False)
     assert (found.store.bytes_max, found.trace.file) == (1_000_000, "trace.jsonl")
     assert found.routing.policy == "epidemic"

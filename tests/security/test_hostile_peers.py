@@ -24,6 +24,7 @@ from meshnode.store import peers
 from protocol import issuing
 from protocol.errors import CloseCode
 from protocol.identity import binding_message
+from protocol.knock import address_name, make_knock
 from protocol.limits import (
     HANDSHAKES_MAX,
     HANDSHAKES_PER_ADDRESS_MAX,
@@ -92,11 +93,19 @@ def first_flight(version: ssl.TLSVersion) -> bytes:
     return out.read()
 
 
-async def answer_to(node: Node, data: bytes, pause_s: float = 0.0) -> bytes:
-    """Send bytes over plain TCP, one by one where there is a pause; return all that comes."""
+async def knock(town: Town, node: Node, stream: trio.SocketStream) -> None:
+    """Knock as who has stolen the key: what is tested here stands behind the knock."""
+    at = address_of(node)
+    key = town.keys[max(town.keys)][0]
+    await stream.send_all(make_knock(key, address_name(at.host, at.port), os.urandom(16)))
+
+
+async def answer_to(town: Town, node: Node, data: bytes, pause_s: float = 0.0) -> bytes:
+    """Knock, send bytes, one by one where there is a pause; return all that comes."""
     host, port = address_of(node).host, address_of(node).port
     answer = bytearray()
     stream = await trio.open_tcp_stream(host, port, local_address=STRANGER)
+    await knock(town, node, stream)
 
     async def drip() -> None:
         step = 1 if pause_s else max(1, len(data))
@@ -131,7 +140,7 @@ async def test_what_is_no_tls_1_3_gets_no_answer(town: Town, name: str) -> None:
     async with running(town.home(BOX)) as node:
         async with rising(node, "links_refused"):
             with trio.fail_after(CLOSED_S_MAX):
-                assert await answer_to(node, PLAIN[name]) == b""
+                assert await answer_to(town, node, PLAIN[name]) == b""
         assert await serves(town, node) < SERVED_S_MAX
 
 
@@ -142,12 +151,12 @@ async def test_whoever_is_silent_or_slow_is_gone_in_five_seconds(town: Town) -> 
 
         async def closed(data: bytes, pause_s: float = 0.0) -> None:
             with trio.fail_after(CLOSED_S_MAX):
-                assert await answer_to(node, data, pause_s) == b""
+                assert await answer_to(town, node, data, pause_s) == b""
 
         async def after_the_server_spoke() -> None:
             # A certificate that tells nothing is all that anybody gets (security 2.3).
             with trio.fail_after(CLOSED_S_MAX):
-                assert b"Alpes" not in await answer_to(node, hello)
+                assert b"Alpes" not in await answer_to(town, node, hello)
 
         for data in cut.values():
             nursery.start_soon(closed, data)
@@ -158,10 +167,11 @@ async def test_whoever_is_silent_or_slow_is_gone_in_five_seconds(town: Town) -> 
         assert await serves(town, node) < SERVED_S_MAX
 
 
-async def application_bytes(node: Node, context: ssl.SSLContext) -> bytes:
+async def application_bytes(town: Town, node: Node, context: ssl.SSLContext) -> bytes:
     """Connect over TLS and return what the node says before it ends the link."""
     host, port = address_of(node).host, address_of(node).port
     stream = await trio.open_tcp_stream(host, port)
+    await knock(town, node, stream)
     tls = trio.SSLStream(stream, context, https_compatible=True)
     answer = bytearray()
     try:
@@ -193,7 +203,7 @@ async def test_without_a_link_certificate_nobody_hears_a_byte(
     async with running(town.home(BOX)) as node:
         async with rising(node, "links_refused"):
             with trio.fail_after(CLOSED_S_MAX):
-                assert await application_bytes(node, context) == b""
+                assert await application_bytes(town, node, context) == b""
         assert await serves(town, node) < SERVED_S_MAX
 
 
@@ -202,11 +212,11 @@ async def test_a_thousand_refused_connections_leave_nothing_behind(town: Town) -
         await serves(town, node)
         await has_settled(node)
         tasks = trio.lowlevel.current_statistics().tasks_living
-        await answer_to(node, PLAIN["HTTP"])
+        await answer_to(town, node, PLAIN["HTTP"])
         with measured() as memory:
             for number in range(1_000):
                 data = PLAIN["HTTP"] if number % 2 else PLAIN["300 random bytes"]
-                assert await answer_to(node, data) == b""
+                assert await answer_to(town, node, data) == b""
             assert memory.kept < KEPT_BYTES_MAX
         await until(lambda: trio.lowlevel.current_statistics().tasks_living <= tasks, CLOSED_S_MAX)
         assert await serves(town, node) < SERVED_S_MAX

@@ -72,16 +72,20 @@ def bearer_of(
     listen: tuple[Address, ...] = (),
     *,
     is_gateway: bool = False,
+    known_as: tuple[Address, ...] = (),
     trace: Callable[..., None] = lambda event, **fields: None,
 ) -> TCPBearer:
     plain = replace(runtime(trace=trace), entropy=os.urandom)
-    knocks = Knocks(plain, lambda: keys, is_gateway=is_gateway)
+    knocks = Knocks(plain, lambda: keys, is_gateway=is_gateway, known_as=known_as)
     return TCPBearer(network().contexts(), plain, listen, knocks=knocks)
 
 
 @asynccontextmanager
 async def listening(
-    keys: dict[int, list[bytes]] | None = None, *, is_gateway: bool = False
+    keys: dict[int, list[bytes]] | None = None,
+    *,
+    is_gateway: bool = False,
+    known_as: tuple[Address, ...] = (),
 ) -> AsyncIterator[Listener]:
     keys = dict(KEYS) if keys is None else keys
     reasons: list[str] = []
@@ -89,6 +93,7 @@ async def listening(
         keys,
         (Address("127.0.0.1", 0),),
         is_gateway=is_gateway,
+        known_as=known_as,
         trace=lambda event, **fields: reasons.append(fields["reason"]),
     )
 
@@ -300,6 +305,17 @@ async def test_another_start_of_who_was_announced_is_reached_by_its_address() ->
     async with listening() as listener:
         bearer, before = bearer_of(KEYS), replace(listener.address, instance="00112233445566aa")
         assert [await tries(bearer, before) for _ in range(2)] == [False, True]
+
+
+async def test_the_address_of_a_forwarder_is_taken_where_it_is_named() -> None:
+    name = address_name("10.7.0.1", 443)
+    async with listening() as listener:
+        assert await listener.answer_to(make_knock(KEY, name, b"\1" * 16) + b"no TLS") == b""
+        assert listener.refused == 1
+    async with listening(known_as=(Address("10.7.0.1", 443),)) as listener:
+        await listener.answer_to(make_knock(KEY, name, b"\2" * 16) + b"no TLS")
+        assert listener.refused == 0
+        assert listener.bearer.metrics.value("links_refused") == 1
 
 
 async def test_every_start_has_another_name() -> None:
