@@ -310,10 +310,10 @@ async def test_another_start_of_who_was_announced_is_reached_by_its_address() ->
 async def test_the_address_of_a_forwarder_is_taken_where_it_is_named() -> None:
     name = address_name("10.7.0.1", 443)
     async with listening() as listener:
-        assert await listener.answer_to(make_knock(KEY, name, b"\1" * 16) + b"no TLS") == b""
+        assert await listener.answer_to(make_knock(KEY, name, b"\1" * 16) + bytes(300)) == b""
         assert listener.refused == 1
     async with listening(known_as=(Address("10.7.0.1", 443),)) as listener:
-        await listener.answer_to(make_knock(KEY, name, b"\2" * 16) + b"no TLS")
+        await listener.answer_to(make_knock(KEY, name, b"\2" * 16) + bytes(300))
         assert listener.refused == 0
         assert listener.bearer.metrics.value("links_refused") == 1
 
