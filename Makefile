@@ -57,7 +57,7 @@ bench: setup
 	@$(BIN)/meshnode bench documents --identities 18000 --revocations 50
 
 fuzz: setup
-	@$(BIN)/python -m tests.fuzz.run
+	@$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
 docs: setup
 	@$(BIN)/python -m tests.architecture.generate

@@ -146,7 +146,7 @@ class Relay:
         """Return how the peer admitted on `link` stands now; counted where it is not in full."""
         standing = self._admission.standing(link, self._badges[link], self._membership.root.anchors)
         if standing is not Standing.FULL:
-            self._metrics.count("peers_restricted")
+            self._metrics.count("peers_restricted", node=self._badges[link].node)
             self._runtime.trace(
                 "peer_restricted",
                 peer=self._badges[link].node.hex(),
