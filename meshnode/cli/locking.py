@@ -98,9 +98,9 @@ def wipe(
     ] = Level.AGENT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Destroy the keys of this device now, locked or not, and without an order.
+    """Destroy the keys of this device now, without an order.
 
-    Nothing on it comes back. At level agent it goes on carrying for others. For a device that is
+    It may be locked. Nothing on it comes back. At level agent it goes on carrying for others. For a device that is
     in other hands: meshnode authority wipe.
     """
     from meshnode.cli.access import with_node
