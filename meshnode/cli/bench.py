@@ -13,7 +13,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts, links, reconciliation, documents and an idle node.",
+    help="Measure contacts, links, documents and an idle node.",
     no_args_is_help=True,
 )
 
