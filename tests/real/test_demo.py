@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from meshnode.demo.story import BACKLOG
+
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 S_MAX = 60
@@ -73,7 +75,7 @@ def check(told: dict[str, Any], story: str) -> None:
     keys = ("schema", "sent", "delivered", "lost", "duplicates", "unreadable_at_relays", "seconds")
     assert list(told) == [*keys, "ledger"]
     assert told["schema"] == 1
-    assert told["sent"] == told["delivered"] == len(told["ledger"]) > 200
+    assert told["sent"] == told["delivered"] == len(told["ledger"]) > BACKLOG
     assert (told["lost"], told["duplicates"], told["unreadable_at_relays"]) == (0, 0, True)
     assert 0 < told["seconds"] < S_MAX
     assert {each["state"] for each in told["ledger"]} == {"delivered"}
