@@ -29,6 +29,8 @@ class AuditHeads:
         self._store = store
         self._runtime = runtime
         self._scope = Scope.for_codt(zone)
+        # Between these moments of the clock there is nothing to read: reading wakes the machine.
+        self._told_ms = self._due_ms = 0
 
     async def renew(self) -> list[Checked]:
         """Write the head if the last one is a day old and the log grew; the caller announces it.
@@ -36,6 +38,8 @@ class AuditHeads:
         Raises: StoreError.
         """
         now_ms, own = self._runtime.now_ms(), self._author.node
+        if self._told_ms <= now_ms < self._due_ms:
+            return []
         last, head = await self._store.read(
             lambda conn: (
                 bundles.by_slot(conn, Kind.AUDIT_HEAD, self._scope.encode(), 0),
@@ -43,7 +47,10 @@ class AuditHeads:
             )
         )
         stamps = [hlc.wall_ms(each.hlc) for each in last if each.author == own]
-        if head.number == 0 or any(now_ms < stamp + AUDIT_HEAD_MS for stamp in stamps):
+        if any(now_ms < stamp + AUDIT_HEAD_MS for stamp in stamps):
+            self._told_ms, self._due_ms = now_ms, max(stamps) + AUDIT_HEAD_MS
+            return []
+        if head.number == 0:
             return []
 
         def write(tx: Transaction) -> Checked:

@@ -32,7 +32,8 @@ def judged(trust: Trust, wall_ms: int, uptime_ms: int, floor_ms: int) -> Trust:
     """
     here = Trust(wall_ms, uptime_ms)
     if floor_ms and wall_ms - floor_ms <= CLOCK_JUMP_MS_MAX:
-        return here
+        # From what was signed and not from the clock, or two leads of 48 h would add up.
+        return Trust(min(wall_ms, floor_ms), uptime_ms)
     lead_ms = (wall_ms - trust.anchor_wall_ms) - (uptime_ms - trust.anchor_uptime_ms)
     if lead_ms <= CLOCK_JUMP_MS_MAX:
         if uptime_ms - trust.anchor_uptime_ms >= CLOCK_AGREE_MS:

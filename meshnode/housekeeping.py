@@ -27,6 +27,7 @@ from meshnode.store import (
     keyring,
     messages,
     network_keys,
+    positions,
     quotas,
     residence,
     retention,
@@ -131,8 +132,11 @@ class Housekeeping:
     async def _wait_ms(self) -> int:
         now_ms = self._runtime.now_ms()
         next_ms: tuple[int | None, ...] = await self._store.read(
-            lambda conn: (bundles.expires_next(conn), messages.expires_next(conn))
+            lambda conn: (
+                bundles.expires_next(conn),
+                messages.expires_next(conn),
+                positions.ends_next(conn),
+            )
         )
-        next_ms = (*next_ms, await self._ends.ends_next())
         waits = [each - now_ms for each in next_ms if each is not None]
         return max(_WAIT_MS_MIN, min([*waits, HOUSEKEEPING_MS_MAX]))

@@ -29,6 +29,8 @@ class Prekeys:
         self._runtime = runtime
         self._sealer = sealer
         self._zone = zone
+        # Between these moments of the clock there is nothing to read: reading wakes the machine.
+        self._read_ms = self._due_ms = 0
 
     async def renew(self) -> list[Checked]:
         """Make, keep and sign a new prekey if the newest is a day old; the caller announces it.
@@ -36,8 +38,11 @@ class Prekeys:
         Raises: StoreError.
         """
         now_ms = self._runtime.now_ms()
+        if self._read_ms <= now_ms < self._due_ms:
+            return []
         newest = await self._store.read(lambda conn: keyring.newest_own_prekey(conn, now_ms))
         if newest is not None and now_ms < newest.issued_ms + PREKEY_RENEW_MS:
+            self._read_ms, self._due_ms = now_ms, newest.issued_ms + PREKEY_RENEW_MS
             return []
         secret, record = await self._runtime.run_blocking(self._sealer.make_prekey, now_ms)
 

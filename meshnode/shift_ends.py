@@ -56,10 +56,6 @@ class ShiftEnds:
             self._erase(tx, end)
         self._is_log_dirty |= kept.erase_old(tx, now_ms) > 0
 
-    async def ends_next(self) -> int | None:
-        """Return when something must be erased next, Unix milliseconds. Raises: StoreError."""
-        return await self._store.read(kept.ends_next)
-
     async def empty_log(self, *, is_start: bool = False) -> None:
         """After an erasure: leave nothing of it in the log of the database.
 

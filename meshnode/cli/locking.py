@@ -100,8 +100,8 @@ def wipe(
 ) -> None:
     """Destroy the keys of this device now, without an order.
 
-    It may be locked. Nothing on it comes back. At level agent it goes on carrying for others. For a device that is
-    in other hands: meshnode authority wipe.
+    It may be locked. Nothing on it comes back. At level agent it goes on carrying for others. For
+    a device that is in other hands: meshnode authority wipe.
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.texts import home_of

@@ -48,7 +48,7 @@ def test_a_day_of_uptime_or_a_beacon_settles_a_doubt() -> None:
     assert judged(doubted, jumped + CLOCK_AGREE_MS - 2, CLOCK_AGREE_MS - 1, 0).is_doubted
     assert not judged(doubted, jumped + CLOCK_AGREE_MS, CLOCK_AGREE_MS + 1, 0).is_doubted
     assert judged(doubted, jumped, 2, T0).is_doubted, "an old beacon says nothing"
-    assert judged(doubted, jumped, 2, jumped - DAY_MS) == Trust(jumped, 2)
+    assert judged(doubted, jumped, 2, jumped - DAY_MS) == Trust(jumped - DAY_MS, 2)
 
 
 def test_another_jump_begins_the_day_anew_and_the_way_back_ends_the_doubt() -> None:
@@ -78,6 +78,13 @@ def test_no_clock_however_it_jumps_destroys_what_lives_by_the_truth(
         trust = judged(trust, shown_ms, uptime_ms, floor_ms)
         if not trust.is_doubted:
             assert shown_ms <= truth_ms + CLOCK_JUMP_MS_MAX
+
+
+def test_two_leads_that_are_small_each_are_not_believed_together() -> None:
+    lead_ms = CLOCK_JUMP_MS_MAX - HOUR_MS
+    trust = judged(Trust(T0, 0), T0 + lead_ms, HOUR_MS, T0)
+    assert not trust.is_doubted
+    assert judged(trust, T0 + 2 * lead_ms, 2 * HOUR_MS, T0).is_doubted
 
 
 @given(st.integers(0, 10 * DAY_MS), st.integers(1, 30 * DAY_MS))
