@@ -38,8 +38,8 @@ def test_keys_tells_of_keys_and_shows_none(squad: People) -> None:
 
 @pytest.mark.slow
 def test_status_says_how_the_keys_are(squad: People) -> None:
-    assert "unlocked (opens by itself)" in squad.reads("centre", "status")
-    assert squad.json("alice", "status")["lock"]["lease"] == "none"
+    assert "unlocked (a secret)" in squad.reads("alice", "status")
+    assert squad.json("alice", "status")["lock"]["lease"] == "valid"
 
 
 # --- words ---------------------------------------------------------------------------------------
