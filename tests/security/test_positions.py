@@ -6,20 +6,24 @@ Real homes; what a contact would do is done by hand, so that it is certain who h
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from meshnode.api import Api
+from meshnode.enrol import open_keys
 from meshnode.errors import SendError
 from meshnode.node import Node
 from meshnode.running import open_home
 from meshnode.runtime import Runtime, system_runtime
 from meshnode.store import bundles as rows
+from meshnode.store.engine import Connection, open_store
+from meshnode.store.schema import METADATA
+from meshnode.store.sealing import SEALED, Seals
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.chains import decode_receiving, decode_sending, key_for, receiving_chain
@@ -170,22 +174,32 @@ async def test_s29_a_position_of_the_shift_before_still_travels(town: Town) -> N
 # --- unreadable --------------------------------------------------------------------------------
 
 
-def values(home: Path) -> Iterator[bytes]:
-    """Yield every value in the store of a home."""
-    with closing(sqlite3.connect(home / "store.sqlite")) as store:
-        tables = [
-            name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        ]
-        for table in tables:
-            for row in store.execute(f'SELECT * FROM "{table}"'):
-                yield from (each for each in row if isinstance(each, bytes))
+async def values(home: Path) -> list[bytes]:
+    """Return every value in the store of a home, opened as one who has all its keys would."""
+    vault = open_keys(home, system_runtime()).open_vault()
+    async with open_store(home / "store.sqlite", system_runtime(), vault=vault) as store:
+        return await store.read(_opened)
 
 
-def seeds(home: Path) -> set[bytes]:
+def _opened(conn: Connection) -> list[bytes]:
+    found, seals = list[bytes](), Seals(conn)
+    for table in METADATA.tables.values():
+        for row in conn.execute(select(table)):
+            found += [each for each in row if isinstance(each, bytes)]
+    for each in SEALED:
+        rows = METADATA.tables[each.table]
+        wanted = [*(rows.c[name] for name in each.named_by), rows.c[each.column]]
+        for *named, sealed in conn.execute(select(*wanted)):
+            if sealed is not None:
+                found.append(seals.open_or_none(each.seat(*named), sealed) or b"")
+    return found
+
+
+async def seeds(home: Path) -> set[bytes]:
     """Return all that may be a key: every 32 bytes of every value, and what slots give."""
     found, carried = set[bytes](), list[Bundle]()
     secrets = []
-    for value in values(home):
+    for value in await values(home):
         with suppress(MeshError):
             carried.append(bundles.decode_untrusted(value))
             continue
@@ -204,10 +218,10 @@ def seeds(home: Path) -> set[bytes]:
     return found
 
 
-def opens(position: Bundle, home: Path) -> bool:
+async def opens(position: Bundle, home: Path) -> bool:
     """Tell whether a thief of this home reads a position."""
     header = position.header
-    for seed in seeds(home):
+    for seed in await seeds(home):
         keys = [seed]
         for start in range(header.index + 1):
             with suppress(NoKeyError):
@@ -219,13 +233,15 @@ def opens(position: Bundle, home: Path) -> bool:
     return False
 
 
-def chain_seeds(home: Path) -> set[bytes]:
-    """Return the seeds of all chains of positions in a store."""
-    with closing(sqlite3.connect(home / "store.sqlite")) as store:
-        sent = store.execute("SELECT first, state FROM sending_chain WHERE length(scope) = 19")
-        found = {decode_sending(state).seed for row in sent for state in row}
-        read = store.execute("SELECT state FROM receiving_chain WHERE length(scope) = 19")
-        return found | {decode_receiving(state).seed for (state,) in read}
+async def chain_seeds(home: Path) -> set[bytes]:
+    """Return the seeds of all chains in a store."""
+    found = set[bytes]()
+    for value in await values(home):
+        with suppress(MeshError):
+            found.add(decode_sending(value).seed)
+        with suppress(MeshError):
+            found.add(decode_receiving(value).seed)
+    return found
 
 
 def bytes_of(home: Path) -> bytes:
@@ -262,8 +278,8 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
         found = await everything(node, Kind.POSITION)
     assert len(found) == 1
     before = stolen(town.home("bob"), tmp_path / "before")
-    assert opens(found[0], before), "or the trials would prove nothing"
-    secret = chain_seeds(before) | chain_seeds(town.home("alice"))
+    assert await opens(found[0], before), "or the trials would prove nothing"
+    secret = await chain_seeds(before) | await chain_seeds(town.home("alice"))
     assert len(secret) >= 3
 
     later = 0.5 if is_closed else 1.1
@@ -276,14 +292,14 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
         await give(node, carried)
         # While the store is open its log lies beside it.
         files = bytes_of(town.home("bob"))
-    assert not any(seed in files for seed in chain_seeds(before))
+    assert not any(seed in files for seed in await chain_seeds(before))
     await swap(town, "alice", "bob", "mule", hours=later)
     for restart in range(2):
         for name in ("alice", "bob"):
             home = town.home(name)
             assert await shown(home, later) == [], name
             copy = stolen(home, tmp_path / f"{name} {restart}")
-            assert not opens(found[0], copy), name
+            assert not await opens(found[0], copy), name
             files = bytes_of(copy)
             assert not any(seed in files for seed in secret), name
             assert (round(PLACE[0] * 1e7) + 900_000_000).to_bytes(4, "big") not in files, name
@@ -316,5 +332,5 @@ async def test_s29_keys_that_come_after_the_close_are_not_kept(town: Town, tmp_p
             await give(node, brought)
             assert await everything(node, Kind.CHAIN_KEYS) == []
         copy = stolen(town.home("bob"), tmp_path / str(number))
-        assert not opens(positions[0], copy)
+        assert not await opens(positions[0], copy)
         assert await shown(town.home("bob")) == []
