@@ -6,11 +6,12 @@ running node and without one. Times are Unix milliseconds, ids as people see the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from meshnode.audit_calls import AuditCalls
+from meshnode.calls import Json
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
@@ -28,22 +29,17 @@ from meshnode.events import (
 from meshnode.key_calls import KeyCalls
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
-from meshnode.locking import Guard
-from meshnode.node import Node
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.shift_calls import ShiftCalls
-from meshnode.stick import Stick, StickError
+from meshnode.stick import Stick
 from meshnode.store import keyring, messages, peers
 from meshnode.store.evidence import evidence_count
 from meshnode.store.records import IncomingReason, MessageRecord
-from protocol.bundle import Scope
-from protocol.envelope import PrekeyRecord
 from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import (
     BundleId,
-    NodeId,
     parse_bundle_id_untrusted,
     print_bundle_id,
     print_node_id,
@@ -52,8 +48,6 @@ from protocol.limits import Kind, TrafficClass
 
 __all__ = ["Api", "Json", "Progress"]
 
-Json: TypeAlias = dict[str, Any]
-"""One record of plain values."""
 Progress: TypeAlias = Callable[[Json], None]
 """Told the counters of a contact now and then."""
 
@@ -64,10 +58,6 @@ _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 class Api(AuditCalls, KeyCalls, ShiftCalls):
     """The calls, over an open node that runs or not."""
-
-    def __init__(self, node: Node, guard: Guard | None = None) -> None:
-        self._node = node
-        self._guard = guard
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -363,17 +353,6 @@ class Api(AuditCalls, KeyCalls, ShiftCalls):
             keyring.own_prekey,
         )
 
-    async def _readers_of(self, to: Sequence[str]) -> Mapping[NodeId, PrekeyRecord]:
-        directory, own = self._node.membership.directory, self._node.identity
-        nodes: set[NodeId] = set()
-        for words in to:
-            nodes |= directory.recipients(directory.find(words, own.zone), own.node)
-        now_ms = self._node.runtime.now_ms()
-        known = await self._node.store.read(lambda conn: keyring.peer_prekeys(conn, nodes, now_ms))
-        if not known:
-            raise StickError(f"no key of {', '.join(to)} is known here yet: meet them once first")
-        return known
-
     # --- watching ---------------------------------------------------------------------------
 
     async def follow(self) -> AsyncGenerator[Json, None]:
@@ -409,13 +388,6 @@ class Api(AuditCalls, KeyCalls, ShiftCalls):
                 return {"event": "lock_changed", "is_locked": is_locked}
 
     # --- words ------------------------------------------------------------------------------
-
-    def _who(self, node: NodeId) -> Json:
-        name = self._node.membership.directory.name_of(node)
-        return {"name": name, "node": print_node_id(node)}
-
-    def _describe(self, scope: bytes) -> str:
-        return self._node.membership.directory.describe(Scope.decode_untrusted(scope))
 
     def _incoming(self, record: MessageRecord) -> Json:
         return {

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from meshnode.node import Node
+from meshnode.calls import Calls, Json
 from meshnode.store import keyring
-from protocol.envelope import PrekeyRecord
 from protocol.guards import AUDIT_ROWS_MAX
 from protocol.ids import NodeId
 
 __all__ = ["AuditCalls"]
 
-Json: TypeAlias = dict[str, Any]
-"""One record of plain values."""
 
-
-class AuditCalls:
-    """What people may ask of the audit log; needs what `Api` knows of names and readers."""
-
-    _node: Node
+class AuditCalls(Calls):
+    """What people may ask of the audit log."""
 
     async def audit(self, limit: int = 100) -> Json:
         """Return the newest entries of the audit log, and who was caught saying two things."""
@@ -72,11 +65,3 @@ class AuditCalls:
         names = self._node.membership.directory.name_of
         readers = sorted(names(node) for node in recipients)
         return {"path": path, "entries": entries, "recipients": readers}
-
-    def _who(self, node: NodeId) -> Json:
-        """Return name and id of a device. See `Api`."""
-        raise NotImplementedError
-
-    async def _readers_of(self, to: Sequence[str]) -> Mapping[NodeId, PrekeyRecord]:
-        """Return who of the devices named can be sealed for. See `Api`."""
-        raise NotImplementedError

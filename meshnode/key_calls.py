@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Final
 
+from meshnode.calls import Calls, Json
 from meshnode.errors import ControlError
 from meshnode.holdings import report_of, sign
 from meshnode.locking import Guard, SecretCase
-from meshnode.node import Node
 from meshnode.store import keyring, purging
 from meshnode.store.keyring import KeyPurpose
 from protocol.network_keys import OLD_EPOCHS_MAX, epoch_of
@@ -17,15 +17,9 @@ __all__ = ["KeyCalls"]
 
 _LEVELS: Final = {"agent": WipeLevel.AGENT, "all": WipeLevel.ALL}
 
-Json: TypeAlias = dict[str, Any]
-"""One record of plain values."""
 
-
-class KeyCalls:
+class KeyCalls(Calls):
     """What people may ask of keys and of what is kept under them."""
-
-    _node: Node
-    _guard: Guard | None
 
     async def lock(self) -> bool:
         """Lock the agent's keys; False if they were locked. Raises: ControlError."""

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-from meshnode.node import Node
+from meshnode.calls import Calls, Json
 from meshnode.positions import Place
-from protocol.ids import NodeId
 
 __all__ = ["ShiftCalls"]
 
-Json: TypeAlias = dict[str, Any]
-"""One record of plain values."""
 
-
-class ShiftCalls:
-    """What people may ask of shifts; needs what `Api` knows of names."""
-
-    _node: Node
+class ShiftCalls(Calls):
+    """What people may ask of shifts."""
 
     async def shift_open(self, hours: int = 12) -> Json:
         """Open the shift of this device's agent. Raises: SendError, StoreError."""
@@ -69,9 +61,3 @@ class ShiftCalls:
             }
             for record, payload in await self._node.positions.newest()
         ]
-
-    def _who(self, node: NodeId) -> Json:
-        raise AssertionError("Api knows names")
-
-    def _describe(self, scope: bytes) -> str:
-        raise AssertionError("Api knows names")
