@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
 __all__ = ["register"]
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(parent: typer.Typer) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
+from meshnode.cli.options import AsJson
+
 if TYPE_CHECKING:
     from meshnode.authority_cards import Card
     from meshnode.authority_home import AuthorityHome
@@ -57,7 +59,6 @@ Out = Annotated[
     typer.Option(help="Write the signed documents here; the home of a node takes them at once."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for machines.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 __all__ = ["app", "register"]
 
@@ -16,8 +18,6 @@ app = typer.Typer(
     help="Measure contacts, links, documents and an idle node.",
     no_args_is_help=True,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(parent: typer.Typer) -> None:
@@ -37,12 +37,8 @@ def sync(
 ) -> None:
     """Move bundles between two processes, and measure it against a bare pipeline."""
     from meshnode.bench.sync import measure
-    from meshnode.cli.progress import progress_bar
 
-    words = say("measuring")
-    with progress_bar(words, 2 * repeats) as draw:
-        figures = measure(messages, repeats, partial(draw, words))
-    _print(figures, as_json)
+    _print(_watched(2 * repeats, partial(measure, messages, repeats)), as_json)
 
 
 @app.command()
@@ -70,12 +66,8 @@ def links(
 ) -> None:
     """Set up links between two devices, and refuse outsiders, beside bare TLS."""
     from meshnode.bench.links import STEPS, measure
-    from meshnode.cli.progress import progress_bar
 
-    words = say("measuring")
-    with progress_bar(words, STEPS) as draw:
-        figures = measure(count, partial(draw, words))
-    _print(figures, as_json)
+    _print(_watched(STEPS, partial(measure, count)), as_json)
 
 
 @app.command()
@@ -93,12 +85,8 @@ def documents(
     The bytes are those of documents in one contact, both ways, without the two greetings.
     """
     from meshnode.bench.documents import LISTS, STEPS, measure
-    from meshnode.cli.progress import progress_bar
 
-    words = say("measuring")
-    with progress_bar(words, STEPS) as draw:
-        figures = measure(identities, revocations, LISTS, partial(draw, words))
-    _print(figures, as_json)
+    _print(_watched(STEPS, partial(measure, identities, revocations, LISTS)), as_json)
 
 
 @app.command()
@@ -110,12 +98,19 @@ def idle(
 ) -> None:
     """Run a node that meets nobody, and count how often it wakes and what memory it keeps."""
     from meshnode.bench.idle import SETTLE_S, measure
+
+    _print(_watched(SETTLE_S + seconds, partial(measure, seconds)), as_json)
+
+
+def _watched(
+    steps: int, measure: Callable[[Callable[[int], None]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what a measurement gives, with a bar that shows how many of `steps` are done."""
     from meshnode.cli.progress import progress_bar
 
     words = say("measuring")
-    with progress_bar(words, SETTLE_S + seconds) as draw:
-        figures = measure(seconds, partial(draw, words))
-    _print(figures, as_json)
+    with progress_bar(words, steps) as draw:
+        return measure(partial(draw, words))
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:

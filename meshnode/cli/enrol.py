@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
     from meshnode.enrol import Pending
@@ -21,7 +22,6 @@ __all__ = ["enrol", "init", "register"]
 SecretFile = Annotated[
     Path | None, typer.Option(help="Read the secret of this device from a file.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(parent: typer.Typer) -> None:

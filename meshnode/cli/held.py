@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -26,7 +27,7 @@ def held(
         Path | None,
         typer.Option(metavar="FILE", help="Also write the answer here, signed by this device."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is held here, and until when.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -29,9 +30,6 @@ class Level(StrEnum):
     """What the agent's secret opens."""
     ALL = "all"
     """Every key."""
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def register(parent: typer.Typer) -> None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
 __all__ = ["register"]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many, the newest.")]
 Which = Annotated[
     str,

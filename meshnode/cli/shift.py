@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
 __all__ = ["register"]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _app = typer.Typer(
     help="Open and close your shift: positions exist in it alone.",
