@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -30,7 +30,6 @@ from protocol import knock
 from protocol import stick as sealed
 from protocol.armour import TextForm, armour
 from protocol.canonical import encode
-from protocol.envelope import PrekeySecret
 from protocol.errors import (
     AuthenticationError,
     EnvelopeError,
@@ -51,12 +50,11 @@ from tests.properties.parsers import (
 )
 from tests.properties.sessions import REMOTE, SCRIPT
 from tests.properties.table import Parser
-from tests.properties.units import UNIT_PARSERS
+from tests.properties.units import UNIT_PARSERS, OneKey, of_ascii, result_of
 from tests.protocol.enrolling import (
     INVITATION,
     NOW_MS,
     PREKEY,
-    RECORD,
     REQUEST,
     ROOT_DOCUMENT,
     ROSTER,
@@ -79,11 +77,6 @@ TEXTS = {
     "answer": armour(TextForm.ANSWER, ANSWER.encode()).encode(),
     "documents": armour(TextForm.DOCUMENTS, encode([1, [ROSTER, ROOT_DOCUMENT.raw]])).encode(),
 }
-
-
-def _armoured(form: TextForm, read: Callable[[bytes], object]) -> Callable[[bytes], object]:
-    """Read bytes as the record inside a text whose check is right."""
-    return lambda data: read(armour(form, data).encode())
 
 
 # --- sealed files ------------------------------------------------------------------------------
@@ -112,31 +105,11 @@ def _content_of_file(data: bytes) -> object:
     return items
 
 
-class _OneKey:
-    """A store that holds one prekey."""
-
-    async def read(self, function: Callable[[Any], object]) -> object:
-        return function(None)
-
-    @staticmethod
-    def find(_conn: object, prekey_id: bytes) -> PrekeySecret | None:
-        return SECRET if prekey_id == RECORD.prekey_id else None
-
-
-def _now(waiting: Coroutine[Any, Any, object]) -> object:
-    """Return what a coroutine gives that waits for nothing."""
-    try:
-        waiting.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("something in it waits")
-
-
 def _key_of_file(data: bytes) -> object:
     header = sealed.decode_header_untrusted(data)
-    nobody, store = cast(Any, None), cast(Any, _OneKey())
-    return _now(
-        stick.Stick(store, nobody, nobody, nobody, SEALER, _OneKey.find)._key_untrusted(header)
+    nobody, store = cast(Any, None), cast(Any, OneKey())
+    return result_of(
+        stick.Stick(store, nobody, nobody, nobody, SEALER, OneKey.find)._key_untrusted(header)
     )
 
 
@@ -294,22 +267,22 @@ NODE_PARSERS: tuple[Parser, ...] = (
     Parser("meshnode.explain._text_untrusted", explain._text_untrusted, (TEXTS["invitation"],)),
     Parser(
         "meshnode.explain.invitation_untrusted",
-        _armoured(TextForm.INVITATION, explain.invitation_untrusted),
+        of_ascii(TextForm.INVITATION, explain.invitation_untrusted),
         (INVITATION.encode(),),
     ),
     Parser(
         "meshnode.explain.request_untrusted",
-        _armoured(TextForm.REQUEST, explain.request_untrusted),
+        of_ascii(TextForm.REQUEST, explain.request_untrusted),
         (REQUEST.encode(),),
     ),
     Parser(
         "meshnode.explain.answer_untrusted",
-        _armoured(TextForm.ANSWER, explain.answer_untrusted),
+        of_ascii(TextForm.ANSWER, explain.answer_untrusted),
         (ANSWER.encode(),),
     ),
     Parser(
         "meshnode.explain.documents_untrusted",
-        _armoured(TextForm.DOCUMENTS, explain.documents_untrusted),
+        of_ascii(TextForm.DOCUMENTS, explain.documents_untrusted),
         (encode([1, [ROSTER, ROOT_DOCUMENT.raw]]),),
     ),
     Parser(

@@ -21,8 +21,6 @@ from protocol import (
     identity,
     ids,
     issuing,
-    knock,
-    network_keys,
     payloads,
     receipts,
     shifts,
@@ -192,9 +190,6 @@ def _read_columns(data: bytes) -> object:
     return symbols.decode_symbols_untrusted(data[2:], count, first)
 
 
-KNOCK_KEYS = {network_keys.epoch_at(NOW_MS): [bytes(32)]}
-KNOCK = knock.make_knock(bytes(32), b"listener", bytes(16))
-TAG = knock.announcement_tag(bytes(32), b"listener", 7_625)
 AUDIT_HEAD = audit.encode_head(audit.AuditHead(5, bytes(32)))
 _ENTRY = audit.chained(audit.ORIGIN, NOW_MS, "wipe", NODE, 1)
 AUDIT_LOG = b"".join(audit.encode_log(audit.AuditLog(NODE, audit.ORIGIN, (_ENTRY,))))
@@ -214,17 +209,6 @@ def _next_of_log(data: bytes) -> object:
 
 
 PARSERS: tuple[Parser, ...] = (
-    Parser(
-        "knock.KnockGuard.check_untrusted",
-        lambda data: knock.KnockGuard().check_untrusted(data, [b"listener"], KNOCK_KEYS, NOW_MS),
-        (KNOCK,),
-        (MalformedError, AuthenticationError),
-    ),
-    Parser(
-        "knock.is_tagged_untrusted",
-        lambda data: knock.is_tagged_untrusted(data, b"listener", 7_625, KNOCK_KEYS, NOW_MS),
-        (TAG,),
-    ),
     Parser(
         "armour.unarmour_untrusted",
         of_text(lambda text: armour.unarmour_untrusted(TextForm.INVITATION, text)),

@@ -43,7 +43,7 @@ from tests.protocol.enrolling import (
 )
 from tests.protocol.test_delegation import ISSUED, PUBLIC, UNIT, grant, report, request
 
-__all__ = ["UNIT_PARSERS"]
+__all__ = ["UNIT_PARSERS", "OneKey", "of_ascii", "result_of"]
 
 PAPER = (MalformedError, LimitExceededError, AuthenticationError, WeakKeyError)
 REQUEST, GRANT, REPORT = request(), grant(), report(ISSUED)
@@ -59,7 +59,7 @@ def _signed(read: Callable[[bytes, bytes], object], signature: bytes) -> Callabl
     return lambda data: read(data, signature)
 
 
-def _ascii(form: TextForm, read: Callable[[bytes], object]) -> Callable[[bytes], object]:
+def of_ascii(form: TextForm, read: Callable[[bytes], object]) -> Callable[[bytes], object]:
     """Read bytes as the record inside a text whose check is right."""
     return lambda data: read(armour(form, data).encode())
 
@@ -82,7 +82,7 @@ HELD_LINE = encode(cast(tuple[Any, ...], value_of(HELD.encode()))[3][0])
 # --- audit log ---------------------------------------------------------------------------------
 
 
-class _OneKey:
+class OneKey:
     """A store that holds one prekey."""
 
     async def read(self, function: Callable[[Any], object]) -> object:
@@ -98,7 +98,7 @@ def _sealed_log() -> bytes:
     return writer.preamble + b"".join(writer.feed(AUDIT_LOG)) + writer.finish()
 
 
-def _now(waiting: Coroutine[Any, Any, object]) -> object:
+def result_of(waiting: Coroutine[Any, Any, object]) -> object:
     """Return what a coroutine gives that waits for nothing."""
     try:
         waiting.send(None)
@@ -108,8 +108,8 @@ def _now(waiting: Coroutine[Any, Any, object]) -> object:
 
 
 def _opened_log(data: bytes) -> object:
-    room = cast(Auditing, SimpleNamespace(_store=_OneKey()))
-    return _now(Auditing._opened_untrusted(room, data, _OneKey.find, SEALER))
+    room = cast(Auditing, SimpleNamespace(_store=OneKey()))
+    return result_of(Auditing._opened_untrusted(room, data, OneKey.find, SEALER))
 
 
 def _key_request(data: bytes) -> object:
@@ -174,18 +174,18 @@ UNIT_PARSERS: tuple[Parser, ...] = (
     ),
     Parser(
         "meshnode.explain.unit_request_untrusted",
-        _ascii(TextForm.UNIT_REQUEST, explain.unit_request_untrusted),
+        of_ascii(TextForm.UNIT_REQUEST, explain.unit_request_untrusted),
         (_paper(REQUEST),),
         PAPER,
     ),
     Parser(
         "meshnode.explain.unit_grant_untrusted",
-        _ascii(TextForm.UNIT_GRANT, explain.unit_grant_untrusted),
+        of_ascii(TextForm.UNIT_GRANT, explain.unit_grant_untrusted),
         (_paper(GRANT),),
     ),
     Parser(
         "meshnode.explain.unit_report_untrusted",
-        _ascii(TextForm.UNIT_REPORT, explain.unit_report_untrusted),
+        of_ascii(TextForm.UNIT_REPORT, explain.unit_report_untrusted),
         (_paper(REPORT),),
     ),
     Parser(
