@@ -14,9 +14,9 @@ _REFUSED_SHARE_MAX = 0.1
 @pytest.mark.real
 def test_set_ups_and_refusals_cost_what_was_promised() -> None:
     steps: list[int] = []
-    figures = measure(60, steps.append)
+    figures = measure(64, steps.append)
     assert steps == list(range(1, STEPS + 1))
-    assert figures["links"] == 60
+    assert figures["links"] == 64
     assert figures["known_per_cpu_second"] >= _PER_CPU_SECOND_MIN
     assert figures["new_per_cpu_second"] >= _PER_CPU_SECOND_MIN
     assert figures["floor_per_cpu_second"] > figures["known_per_cpu_second"]

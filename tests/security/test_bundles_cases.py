@@ -42,6 +42,7 @@ from protocol.limits import BUNDLE_BYTES_MAX, CLOCK_DRIFT_MS_MAX, KINDS, Kind, T
 from protocol.reports import Reception
 from protocol.shifts import Shift, encode_shift
 from tests.security import parts
+from tests.security.orders import centre_of
 from tests.security.parts import (
     BOX,
     SETTINGS,
@@ -446,9 +447,17 @@ async def test_s17_a_full_store_still_takes_an_sos_and_evicts_in_the_stated_orde
         )
         assert await fill(node, [help_wanted]) == [Reception.STORED]
         assert node.store.total_bytes <= bytes_max
+        held_ones = await kinds(node)
+        mallory, centre = town.identity("mallory").node, centre_of(town)
+        papers = [centre.root, centre.revocations([mallory], 1)]
+        assert await node.membership.accept([each.raw for each in papers]) == len(papers)
+        assert await kinds(node) == held_ones, "no bundle pays for a document"
     async with small_box(town, bytes_max) as node:
         assert node.store.class_counts[TrafficClass.SOS] == 1
         assert node.store.total_bytes <= bytes_max
+        assert mallory in node.membership.trust.revoked
+        again = bulky(Writer(town.identity("mallory")), Kind.RECEIPT, 2_000)
+        assert await fill(node, [again]) == [Reception.REVOKED]
 
 
 async def fill(node: Node, raws: Sequence[bytes]) -> list[Reception]:
