@@ -86,6 +86,7 @@ class Api(AuditCalls, KeyCalls, ShiftCalls):
             "state": sent.state.value,
             "to": self._node.membership.directory.describe(scope),
             "recipients": sent.recipients,
+            "is_held_back": sent.is_held_back,
         }
 
     async def cancel(self, message: str) -> bool:

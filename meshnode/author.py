@@ -25,10 +25,8 @@ from protocol.reports import Reception
 
 __all__ = ["Author", "Draft"]
 
-_NEVER_HELD_BACK: Final = frozenset(
-    {Kind.SOS, Kind.RECEIPT, Kind.PREKEY, Kind.KEY_REQUEST, Kind.AUDIT_HEAD}
-)
-"""An SOS is always made. The others are rare, or paced by the room that makes them."""
+_NEVER_HELD_BACK: Final = frozenset({Kind.RECEIPT, Kind.PREKEY, Kind.KEY_REQUEST, Kind.AUDIT_HEAD})
+"""They are rare, or paced by the room that makes them."""
 
 
 @dataclass(frozen=True, slots=True)

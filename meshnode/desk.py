@@ -40,7 +40,7 @@ from protocol.quota import AGENT, Allowance
 
 __all__ = ["Carrier", "Desk", "DeskParts"]
 
-_SEAL_AGAIN_S: Final = 1_800.0
+_HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +181,14 @@ class Desk:
     async def _keep_sealing(self) -> None:
         while True:
             await self.outbox.seal_waiting()
-            # Now and then anyway: what this hour's quota held back is due in the next one.
-            with trio.move_on_after(_SEAL_AGAIN_S):
+            # What this hour's quota held back is due in the next one.
+            with trio.move_on_after(_next_hour_s(self._runtime.now_ms())):
                 await self.seal_waiting.wait()
+
+
+def _next_hour_s(now_ms: int) -> float:
+    """Return how long until quotas begin anew, seconds; a little more, so that it has begun."""
+    return (_HOUR_MS - now_ms % _HOUR_MS) / 1000 + 1
 
 
 def _allowance(carrier: Carrier) -> Allowance:

@@ -389,8 +389,9 @@ def check_messages(facts: Facts) -> Finding:
         return Finding(
             "messages",
             Level.WARN,
-            f"{waiting} messages wait for a recipient's key",
-            "Meet the recipient, or import the authority's newest rosters",
+            f"{waiting} messages wait for a recipient's key, or for the next hour",
+            "Meet the recipient, or import the authority's newest rosters; meshnode message NUMBER"
+            " says what one waits for",
         )
     if unopened:
         return Finding(

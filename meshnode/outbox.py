@@ -42,6 +42,7 @@ from protocol.limits import (
     Kind,
 )
 from protocol.payloads import Payload, Sos, Text
+from protocol.quota import GROUPS, Group
 
 __all__ = ["Outbox", "Priority", "Sent", "Writing"]
 
@@ -85,9 +86,11 @@ class Sent:
     id: BundleId
     """Its identity."""
     state: MessageState
-    """QUEUED, or WAITING for a key."""
+    """QUEUED, or WAITING for a key or for the next hour."""
     recipients: int
     """Devices that shall receipt it."""
+    is_held_back: bool = False
+    """An SOS beyond what others take of one author in an hour: it leaves in the next one."""
 
 
 @dataclass(slots=True)
@@ -127,7 +130,8 @@ class Outbox:
         """Keep a message and seal it if its key is here; on return it survives any crash.
 
         Raises: SendError (`empty`, `long`, `lifetime`, `nobody`, `self`, `no_sos_key`),
-        QuotaError, StoreFullError, StoreError; nothing is kept then. An SOS knows no quota here.
+        QuotaError, StoreFullError, StoreError; nothing is kept then. An SOS is never refused for a
+        quota: it is kept, and leaves in the next hour.
         """
         recipients = self._checked(writing)
 
@@ -192,9 +196,15 @@ class Outbox:
         key = messages.add_outgoing(tx, new, recipients, now_ms)
         record = messages.get(tx.connection, key)
         assert record is not None, "it was written a line above"
-        is_sealed = self._seal(tx, record, work)
+        try:
+            is_sealed, is_held_back = self._seal(tx, record, work), False
+        except QuotaError:
+            if kind is not Kind.SOS:
+                raise
+            messages.note_held_back(tx, key, now_ms)
+            is_sealed, is_held_back = False, True
         state = MessageState.QUEUED if is_sealed else MessageState.WAITING
-        return Sent(key, new.id, state, len(recipients))
+        return Sent(key, new.id, state, len(recipients), is_held_back)
 
     def _seal(self, tx: Transaction, record: MessageRecord, work: _Work) -> bool:
         """Make the bundle of a message; False where a key is missing. Raises: SendError."""
@@ -294,21 +304,24 @@ class Outbox:
     # --- later ------------------------------------------------------------------------------
 
     async def seal_waiting(self) -> int:
-        """Seal what waits for a key that has come meanwhile; return how many were sealed.
+        """Seal what waits for a key that has come, or for an hour that has begun.
 
-        Raises: StoreError.
+        Returns how many were sealed. Raises: StoreError.
         """
 
         def seal(tx: Transaction) -> _Work:
-            work = _Work()
-            now_ms = self._runtime.now_ms()
+            work, now_ms = _Work(), self._runtime.now_ms()
+            beyond: set[Group] = set()
             for record in messages.waiting(tx.connection, _WAITING_MAX):
+                if record.expires_ms <= now_ms or GROUPS[record.kind] in beyond:
+                    continue
                 try:
-                    if record.expires_ms > now_ms and self._seal(tx, record, work):
+                    if self._seal(tx, record, work):
                         work.sealed.append(record.key)
                 except QuotaError:
-                    # The rest waits for the next hour; nothing of this one was stored.
-                    break
+                    # All of its kind wait for the next hour; nothing of this one was stored.
+                    beyond.add(GROUPS[record.kind])
+                    messages.note_held_back(tx, record.key, now_ms)
             return work
 
         if not await self._store.read(lambda conn: messages.waiting(conn, 1)):

@@ -169,7 +169,10 @@ QUOTA_HOUR_TEXTS: Final = 100
 QUOTA_HOUR_BYTES: Final = 1_048_576
 """Containers of one author stamped within one hour, SOS apart; bulk is bounded by this alone."""
 QUOTA_HOUR_SOS: Final = 6
-"""SOS of one author stamped within one hour; they are charged to nothing else."""
+"""SOS of one author stamped within one hour, charged to nothing else.
+
+The author's device keeps what is beyond, says so, and seals it in the next hour.
+"""
 QUOTA_SHARE_BYTES: Final = 10_485_760
 """Of one author, SOS apart, a store holds at most so much, and takes in no more in one hour.
 

@@ -78,7 +78,14 @@ def send(
     if as_json:
         print_json(**sent)
         return
-    if sent["state"] == "waiting":
+    if sent["is_held_back"]:
+        typer.echo(
+            say(
+                "Kept: others take no more alarms of this device in this hour."
+                " It leaves in the next one, while meshnode runs."
+            )
+        )
+    elif sent["state"] == "waiting":
         typer.echo(say("Waits for the key of a recipient; it leaves as soon as that is here."))
     else:
         typer.echo(

@@ -35,7 +35,7 @@ SCHEMA_VERSION: Final = 1
 """Version of every JSON object that a command prints."""
 
 STATES: Final = {
-    "waiting": "waiting for a key",
+    "waiting": "not sealed yet",
     "queued": "queued here",
     "carried": "carried",
     "pending": "no receipt yet",

@@ -15,6 +15,7 @@ __all__ = ["DETAILS", "KINDS", "STEPS", "SUITES", "show_story"]
 STEPS: Final = {
     "created": "written here",
     "waiting for key": "waits for a key",
+    "held back": "waits for the next hour: others take no more of it in this one",
     "sealed": "sealed",
     "queued": "queued here",
     "handed over": "handed over to",

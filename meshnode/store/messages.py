@@ -49,6 +49,7 @@ __all__ = [
     "mark_read",
     "note",
     "note_handed",
+    "note_held_back",
     "note_receipt",
     "note_waiting",
     "recipients",
@@ -110,6 +111,15 @@ def note_waiting(tx: Transaction, key: MessageKey, now_ms: int, detail: str) -> 
     seals = Seals(tx.connection)
     if detail not in [_entry(row, seals).detail for row in tx.connection.execute(query)]:
         note(tx, key, now_ms, LedgerEvent.WAITING, detail=detail)
+
+
+def note_held_back(tx: Transaction, key: MessageKey, now_ms: int) -> None:
+    """Write down, once, that others take no more of this device in this hour."""
+    query = select(_LEDGER.c.message).where(
+        _LEDGER.c.message == key, _LEDGER.c.event == LedgerEvent.HELD_BACK.value
+    )
+    if tx.connection.execute(query).first() is None:
+        note(tx, key, now_ms, LedgerEvent.HELD_BACK)
 
 
 def waiting(conn: Connection, limit: int) -> list[MessageRecord]:

@@ -145,7 +145,7 @@ class MessageState(StrEnum):
     """Where a message is, as far as this node knows it."""
 
     WAITING = "waiting"
-    """Written, but a recipient's key is not here yet; no bundle exists."""
+    """Written, but not sealed: a key is missing, or it is for the next hour; no bundle exists."""
     QUEUED = "queued"
     """Sealed and durable here; nobody else has it."""
     CARRIED = "carried"
@@ -191,6 +191,7 @@ class LedgerEvent(StrEnum):
 
     CREATED = "created"
     WAITING = "waiting for key"
+    HELD_BACK = "held back"
     SEALED = "sealed"
     QUEUED = "queued"
     HANDED = "handed over"

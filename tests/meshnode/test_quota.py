@@ -17,6 +17,7 @@ from meshnode.outbox import Priority
 from meshnode.store import quotas
 from meshnode.store.bundles import add_many, drop_many
 from meshnode.store.engine import Store, Transaction, open_store
+from meshnode.store.records import LedgerEvent, MessageState
 from protocol.bundle import Bundle, Suite
 from protocol.guards import (
     QUOTA_AHEAD_MAX,
@@ -182,9 +183,7 @@ async def test_two_batches_at_once_do_not_exceed_the_quota(
 # --- one's own bundles -------------------------------------------------------------------------
 
 
-async def test_a_device_says_no_more_than_others_take_but_an_sos(
-    autojump_clock: MockClock, met: Rig
-) -> None:
+async def test_a_device_says_no_more_than_others_take(autojump_clock: MockClock, met: Rig) -> None:
     anna, box = met["anna"], met["box"]
     for number in range(QUOTA_HOUR_TEXTS):
         await anna.send(met["bruno"].scope, f"text {number}")
@@ -194,12 +193,55 @@ async def test_a_device_says_no_more_than_others_take_but_an_sos(
     for _ in range(QUOTA_HOUR_SOS):
         await anna.send(ZONE_SCOPE, "help", Priority.SOS)
     assert Reception.QUOTA not in await met.carry("anna", "box")
-    await anna.send(ZONE_SCOPE, "help once more", Priority.SOS)
-    assert (await met.carry("anna", "box")).count(Reception.QUOTA) == 1
+    await met.carry("anna", "box")
     await trio.sleep(3_600)
     await anna.send(met["bruno"].scope, "the next hour")
     assert Reception.STORED in await met.carry("anna", "box")
-    assert box.metric("bundles_quota") == 2, "offered again, and refused again"
+    assert box.metric("bundles_quota") == 0
+
+
+async def test_an_alarm_too_many_says_so_and_leaves_in_the_next_hour(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """What nobody would take is not shown as queued, and it is not lost."""
+    anna, box = met["anna"], met["box"]
+    for number in range(QUOTA_HOUR_SOS):
+        sent = await anna.send(ZONE_SCOPE, f"help {number}", Priority.SOS)
+        assert (sent.state, sent.is_held_back) == (MessageState.QUEUED, False)
+    late = [await anna.send(ZONE_SCOPE, f"more help {n}", Priority.SOS) for n in range(2)]
+    assert [(one.state, one.is_held_back) for one in late] == [(MessageState.WAITING, True)] * 2
+    text = await anna.send(met["bruno"].scope, "a text goes by its own count")
+    assert text.state is MessageState.QUEUED
+    for _ in range(2):
+        assert await anna.node.outbox.seal_waiting() == 0
+        events = [line.event for line in await anna.ledger(late[0].key)]
+        assert events.count(LedgerEvent.HELD_BACK) == 1, "said once"
+    await met.carry("anna", "box")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(anna.node.require_desk().run)
+        await trio.sleep(3_700)
+        nursery.cancel_scope.cancel()
+    assert [(await anna.message(one.key)).state for one in late] == [MessageState.QUEUED] * 2
+    assert Reception.QUOTA not in await met.carry("anna", "box")
+    assert len(await box.held(Kind.SOS)) == QUOTA_HOUR_SOS + len(late)
+    assert box.metric("bundles_quota") == 0
+
+
+async def test_texts_beyond_the_hour_hold_no_alarm_up_that_waits(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    """Each kind waits for its own hour: a pile of texts stands in no alarm's way."""
+    anna, bruno = rig["anna"], rig["bruno"]
+    early = [await anna.send(bruno.scope, f"early {n}") for n in range(QUOTA_HOUR_TEXTS + 5)]
+    assert {one.state for one in early} == {MessageState.WAITING}
+    for number in range(QUOTA_HOUR_SOS + 1):
+        alarm = await anna.send(ZONE_SCOPE, f"help {number}", Priority.SOS)
+    assert alarm.is_held_back
+    await trio.sleep(3_600)
+    await rig.carry("bruno", "anna")
+    states = Counter([(await anna.message(one.key)).state for one in early])
+    assert states == {MessageState.QUEUED: QUOTA_HOUR_TEXTS, MessageState.WAITING: 5}
+    assert (await anna.message(alarm.key)).state is MessageState.QUEUED
 
 
 async def test_receipts_wait_for_the_next_hour_and_tell_more_then(

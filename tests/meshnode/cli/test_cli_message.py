@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from protocol.guards import QUOTA_HOUR_SOS
 from tests.meshnode.cli.people import People
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,17 @@ def test_the_outbox_shows_what_was_written(squad: People) -> None:
     newest = squad.json("alice", "outbox", "--limit", "2")["messages"]
     assert [each["kind"] for each in newest] == ["sos", "note"]
     assert "alarm (SOS)" in squad.reads("alice", "message", "2")
+
+
+def test_an_alarm_beyond_the_hour_says_that_it_waits(squad: People) -> None:
+    for number in range(QUOTA_HOUR_SOS):
+        assert "Queued for" in squad.reads("alice", "send", "zone", f"aide {number}", "--sos")
+    said = squad.reads("alice", "send", "zone", "encore", "--sos")
+    assert "others take no more alarms of this device in this hour" in said
+    assert "not sealed yet" in squad.reads("alice", "outbox")
+    assert "waits for the next hour" in squad.reads("alice", "message", "last")
+    sent = squad.json("alice", "send", "zone", "toujours", "--sos")
+    assert (sent["state"], sent["is_held_back"]) == ("waiting", True)
 
 
 def test_a_message_is_cancelled_once(squad: People) -> None:
