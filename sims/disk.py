@@ -7,19 +7,24 @@ Log Format" (file format section 4).
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sims.draws import Draw
 
-__all__ = ["DiskImage", "committed_end", "freeze", "thaw", "torn"]
+__all__ = ["DiskImage", "committed_end", "freeze", "scratch", "thaw", "torn"]
 
 _LOG_HEAD_BYTES: Final = 32
 _FRAME_HEAD_BYTES: Final = 24
 _TEARS_MAX: Final = 8
 """Sectors that are turned to noise in a torn commit, at most."""
 _SECTOR_BYTES: Final = 512
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every use makes a folder of its own
+_SCRATCH_BYTES: Final = 1 << 30
+"""Free memory that a run may fill with the stores of its nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,19 @@ class DiskImage:
     """Pages up to the last checkpoint."""
     log: bytes
     """Commits since then; empty if there is none."""
+
+
+def scratch() -> Path | None:
+    """Return where to put files that need not outlive this machine; None for the usual place.
+
+    Memory where Linux lends it: a simulated crash ends a process, never the machine, so waiting
+    for a disk at every commit would tell nothing.
+    """
+    try:
+        is_roomy = shutil.disk_usage(_MEMORY).free >= _SCRATCH_BYTES
+    except OSError:
+        return None
+    return _MEMORY if is_roomy and os.access(_MEMORY, os.W_OK | os.X_OK) else None
 
 
 def freeze(path: Path) -> DiskImage:

@@ -27,7 +27,7 @@ from protocol.bundle import Scope
 from protocol.envelope import HpkeSealer, Sealer
 from protocol.routing.gain import Gain
 from sims.bounds import Peaks
-from sims.disk import freeze, thaw
+from sims.disk import freeze, scratch, thaw
 from sims.draws import Draw
 from sims.fault_plan import Behaviour, draw_plan
 from sims.fleet import ZONE, Device, Fleet, make_fleet, memory_certificate
@@ -83,7 +83,7 @@ def run_world(
     """
     check_scenario(scenario)
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="meshnode-sim-") as made:
+        with tempfile.TemporaryDirectory(prefix="meshnode-sim-", dir=scratch()) as made:
             return run_world(scenario, seed, sealing=sealing, links=links, folder=Path(made))
     world = World(scenario, seed, (sealing, links), folder)
     return run_seeded(world.run, seed)

@@ -109,6 +109,9 @@ _ENDED: Final = {
 _IS_ANY_ENDED: Final = select(
     or_(*(exists().select_from(keys).where(ended) for keys, ended in _ENDED.items()))
 )
+_NETWORK_KEY_IDS: Final = select(_NETWORK_KEY.c.key_id).where(
+    _NETWORK_KEY.c.purpose == bindparam("purpose")
+)
 _ENDED_CHAINS: Final = select(_SENDING.c.chain_id).where(_ENDED[_SENDING])
 _ERASE: Final = (
     # Before the chains, by whose end it is known which rows go.
@@ -155,8 +158,7 @@ def put_network_key(
 
 def network_key_ids(conn: Connection, purpose: KeyPurpose) -> list[bytes]:
     """Return the names of the keys of one purpose, ascending; a locked device knows them, too."""
-    query = select(_NETWORK_KEY.c.key_id).where(_NETWORK_KEY.c.purpose == int(purpose))
-    return sorted(conn.execute(query).scalars())
+    return sorted(conn.execute(_NETWORK_KEY_IDS, {"purpose": int(purpose)}).scalars())
 
 
 def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sims.disk import DiskImage, committed_end, freeze, thaw, torn
+from sims import disk
+from sims.disk import DiskImage, committed_end, freeze, scratch, thaw, torn
 from sims.draws import Draw
 
 REPEATED = settings(
@@ -113,3 +114,15 @@ def test_frames_of_an_earlier_round_do_not_count(tmp_path: Path) -> None:
     image = torn(before, after, Draw(2, "tear"))
     assert image is not None
     assert sizes_in(path, image) == [9_000] * 4
+
+
+def test_stores_lie_in_memory_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_MEMORY", tmp_path)
+    monkeypatch.setattr(disk, "_SCRATCH_BYTES", 1)
+    assert scratch() == tmp_path
+    monkeypatch.setattr(disk, "_SCRATCH_BYTES", 1 << 60)
+    assert scratch() is None
+    monkeypatch.setattr(disk, "_MEMORY", tmp_path / "nowhere")
+    assert scratch() is None
