@@ -2,14 +2,16 @@
 
 Receipts are signed, in clear to enrolled devices, cumulative and superseding (wire-format 4.12);
 this keeps them as bit sets per (author, incarnation, page). A recipient can only receipt for
-itself, so a lie costs its own copy alone. Nothing here opens a bundle. Source: DESIGN D3,
-routing point 4.
+itself, and lets go of nothing that it has not receipted itself; so a lie keeps carriers from
+bringing things, to itself or, from a member of the operations centre, to that centre. Nothing here
+opens a bundle. Source: DESIGN D3, routing point 4.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Final
 
 from meshnode.directory import Directory
 from protocol.bundle import Bundle, Scope, ScopeKind
@@ -20,6 +22,8 @@ from protocol.receipts import PAGE, Receipt, decode_receipt_untrusted, page_of
 
 __all__ = ["Covered", "Immunity"]
 
+_FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS, Kind.SOS})
+"""Goes on to every member of the operations centre, whatever one of them says."""
 _PageKey = tuple[NodeId, int, int]
 """Author, incarnation, page."""
 
@@ -45,7 +49,9 @@ class Immunity:
     forgotten costs bytes on the air, never a message.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, node: NodeId) -> None:
+        """`node` is this one."""
+        self._node = node
         self._pages: OrderedDict[_PageKey, dict[NodeId, int]] = OrderedDict()
 
     def learn(self, bundle: Bundle) -> tuple[Covered, ...]:
@@ -75,8 +81,9 @@ class Immunity:
     ) -> bool:
         """True if everybody whom the bundle (author, incarnation, seq) is for has receipted it.
 
-        For the operations centre one of its members is enough, save for chain keys, which each of
-        them needs; a bundle for a whole zone is never complete and lives until it expires.
+        For the operations centre one of its members is enough, but not for chain keys, which each
+        of them needs, nor for an SOS; and among the members themselves each one counts. A bundle
+        for a whole zone is never complete and lives until it expires.
         """
         author, incarnation, seq = name
         page = self._pages.get((author, incarnation, page_of(seq)))
@@ -87,7 +94,8 @@ class Immunity:
         if not holders:
             return False
         recipients = directory.recipients(scope, author)
-        if scope.kind is ScopeKind.CODT and kind is not Kind.CHAIN_KEYS:
+        is_one_enough = scope.kind is ScopeKind.CODT and kind not in _FOR_EACH
+        if is_one_enough and self._node not in recipients:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders
 

@@ -6,23 +6,35 @@ never existed changes nothing. Knows no content. Source: wire-format 4.12, decis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from meshnode.directory import Directory
 from meshnode.events import Events, MessageChanged
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
+from meshnode.store import bundles as rows
 from meshnode.store import delivery, messages, peers
-from meshnode.store.engine import Store, Transaction
+from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import RecipientState
-from protocol.bundle import Bundle, Scope
+from protocol.bundle import Bundle, Scope, decode_untrusted
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind
-from protocol.receipts import check, covered_seqs, decode_receipt_untrusted
+from protocol.receipts import Receipt, check, covered_seqs, decode_receipt_untrusted
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "Noted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What receipts about this node came to."""
+
+    changed: list[int]
+    """Messages that came further."""
+    untrue: set[ShortId]
+    """Receipts that do not fit what was written."""
 
 
 class Ledger:
@@ -44,29 +56,52 @@ class Ledger:
             header.scope.zone, self._node
         )
 
-    def note_receipt(self, tx: Transaction, bundle: Bundle, directory: Directory) -> list[int]:
-        """Write down a verified receipt bundle for us; return the messages it changed.
+    def true_receipts(self, conn: Connection) -> list[Bundle]:
+        """Return the receipts that are held, without those about us that do not fit."""
+        found = map(decode_untrusted, rows.raws_of_kind(conn, Kind.RECEIPT))
+        return [
+            each
+            for each in found
+            if not self.is_receipt_for_us(each) or self._fitting(conn, each) is not None
+        ]
+
+    def note_receipts(
+        self, tx: Transaction, receipts: Mapping[ShortId, Bundle], directory: Directory
+    ) -> Noted:
+        """Write down verified receipt bundles for us.
 
         A receipt that does not fit what we wrote is counted and has no effect.
         """
+        noted = Noted([], set())
+        for short_id, bundle in receipts.items():
+            teller = bundle.header.author
+            receipt = self._fitting(tx.connection, bundle)
+            if receipt is None:
+                noted.untrue.add(short_id)
+                self._metrics.count("receipts_refused", node=teller)
+                self._runtime.trace("receipt_refused")
+                continue
+            member = directory.member(teller)
+            is_gateway = member is not None and member.role is Role.GATEWAY
+            told = messages.note_receipt(
+                tx,
+                teller,
+                receipt.incarnation,
+                covered_seqs(receipt),
+                RecipientState.AT_GATEWAY if is_gateway else RecipientState.ON_DEVICE,
+                self._runtime.now_ms(),
+            )
+            noted.changed.extend(told)
+        return noted
+
+    def _fitting(self, conn: Connection, bundle: Bundle) -> Receipt | None:
+        """Return a receipt about us, None if it does not fit what we wrote."""
         try:
             receipt = decode_receipt_untrusted(bundle.body)
-            ours = delivery.own_digests(tx.connection, receipt.incarnation, receipt.page)
-            check(receipt, ours)
-        except (AuthenticationError, RemoteProtocolError) as error:
-            self._metrics.count("receipts_refused", node=bundle.header.author)
-            self._runtime.trace("receipt_refused", reason=type(error).__name__)
-            return []
-        member = directory.member(bundle.header.author)
-        is_gateway = member is not None and member.role is Role.GATEWAY
-        return messages.note_receipt(
-            tx,
-            bundle.header.author,
-            receipt.incarnation,
-            covered_seqs(receipt),
-            RecipientState.AT_GATEWAY if is_gateway else RecipientState.ON_DEVICE,
-            self._runtime.now_ms(),
-        )
+            check(receipt, delivery.own_digests(conn, receipt.incarnation, receipt.page))
+        except (AuthenticationError, RemoteProtocolError):
+            return None
+        return receipt
 
     async def handed_over(self, peer: NodeId, short_ids: Sequence[ShortId]) -> None:
         """Write down that `peer` holds copies of own bundles. Raises: StoreError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from meshnode.directory import Directory
 from meshnode.errors import StoreError, StoreFullError
 from meshnode.events import BundlesStored, Equivocated, Events, PeerDown, PeerUp
 from meshnode.immunity import Covered, Immunity
-from meshnode.ledger import Ledger
+from meshnode.ledger import Ledger, Noted
 from meshnode.links.base import Link
 from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
@@ -35,7 +35,6 @@ from meshnode.store import delivery, peers
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import BundleRecord
 from meshnode.strangers import Stranger, Strangers
-from protocol import bundle as bundles
 from protocol.bundle import Bundle, Header, Scope
 from protocol.errors import CloseCode
 from protocol.identity import Badge
@@ -105,7 +104,7 @@ class Relay:
         self._admission = Admission(parts.runtime, parts.metrics, parts.membership.standing)
         self._badges: WeakKeyDictionary[Link, Badge] = WeakKeyDictionary()
         self._planning = Planning(parts.store, parts.runtime, parts.router)
-        self._immunity = Immunity()
+        self._immunity = Immunity(parts.node)
         self._strangers = Strangers()
         self._sessions: dict[NodeId, SessionHandle] = {}
         self._own: set[ShortId] = set()
@@ -118,8 +117,7 @@ class Relay:
 
         Raises: StoreError.
         """
-        raws = await self._store.read(lambda conn: rows.raws_of_kind(conn, Kind.RECEIPT))
-        receipts = [bundles.decode_untrusted(raw) for raw in raws]
+        receipts = await self._store.read(self._ledger.true_receipts)
         self._covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
         self._own = set(await self._store.read(rows.own_ids))
         await self._store.write(peers.all_down)
@@ -321,7 +319,7 @@ class Relay:
         records: list[BundleRecord] = []
         headers: list[Header] = []
         to_open: set[ShortId] = set()
-        receipts: list[Bundle] = []
+        receipts: dict[ShortId, Bundle] = {}
         for each in fresh:
             assert each.bundle is not None, "what is fit to be stored was decoded"
             assert each.record is not None, "what is fit to be stored has a row"
@@ -330,11 +328,11 @@ class Relay:
             if self._is_for_us(each.bundle.header, directory):
                 to_open.add(each.record.short_id)
             if each.record.kind is Kind.RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
-                receipts.append(each.bundle)
+                receipts[each.record.short_id] = each.bundle
 
         allowed = allowances(directory, {record.author for record in records})
 
-        def store(tx: Transaction) -> tuple[list[Reception], list[int], int]:
+        def store(tx: Transaction) -> tuple[list[Reception], Noted, int]:
             receptions = shifts.add_many(tx, records, headers, allowed)
             queued = [
                 record.short_id
@@ -342,15 +340,10 @@ class Relay:
                 if reception is Reception.STORED and record.short_id in to_open
             ]
             waiting = delivery.queue_unopened(tx, queued, now_ms) if queued else 0
-            changed = [
-                key
-                for receipt in receipts
-                for key in self._ledger.note_receipt(tx, receipt, directory)
-            ]
-            return receptions, changed, waiting
+            return receptions, self._ledger.note_receipts(tx, receipts, directory), waiting
 
         try:
-            receptions, changed, waiting = await self._store.write(store)
+            receptions, noted, waiting = await self._store.write(store)
         except StoreFullError:
             return [Reception.STORE_FULL] * len(records)
         kept = [
@@ -359,10 +352,10 @@ class Relay:
             if reception is Reception.STORED
         ]
         self._alarm(fresh, receptions)
-        self._ledger.announce(changed)
+        self._ledger.announce(noted.changed)
         if waiting:
             self._on_unopened()
-        await self.announce(kept, peer)
+        await self.announce(kept, peer, noted.untrue)
         return receptions
 
     def _alarm(self, fresh: Sequence[Checked], receptions: Sequence[Reception]) -> None:
@@ -409,8 +402,16 @@ class Relay:
             )
             self._on_unopened()
 
-    async def announce(self, kept: Sequence[Checked], source: NodeId | None) -> None:
-        """After a commit: tell live peers and the rooms of this node, and act on receipts."""
+    async def announce(
+        self,
+        kept: Sequence[Checked],
+        source: NodeId | None,
+        untrue: Set[ShortId] = frozenset(),
+    ) -> None:
+        """After a commit: tell live peers and the rooms of this node, and act on receipts.
+
+        Receipts that are `untrue` are carried on like any other, and nothing is dropped for them.
+        """
         records = [each.record for each in kept if each.record is not None]
         if not records:
             return
@@ -425,7 +426,9 @@ class Relay:
         self._covered += [
             run
             for each in kept
-            if each.bundle is not None and each.bundle.header.kind is Kind.RECEIPT
+            if each.bundle is not None
+            and each.bundle.header.kind is Kind.RECEIPT
+            and each.short_id not in untrue
             for run in self._immunity.learn(each.bundle)
         ]
         self._events.publish(BundlesStored(len(records), source))
