@@ -23,7 +23,7 @@ from meshnode.runtime import Runtime
 from meshnode.store import keyring, messages, network_keys
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
-from meshnode.store.records import MessageRecord, MessageState, NewMessage
+from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
 from protocol import payloads
 from protocol.bundle import Header, Scope, ScopeKind, Suite
 from protocol.envelope import (
@@ -201,7 +201,7 @@ class Outbox:
         except QuotaError:
             if kind is not Kind.SOS:
                 raise
-            messages.note_held_back(tx, key, now_ms)
+            messages.note_once(tx, key, now_ms, LedgerEvent.HELD_BACK)
             is_sealed, is_held_back = False, True
         state = MessageState.QUEUED if is_sealed else MessageState.WAITING
         return Sent(key, new.id, state, len(recipients), is_held_back)
@@ -254,7 +254,9 @@ class Outbox:
         prekey = prekeys.get(node)
         if prekey is None:
             name = self._membership.directory.name_of(node)
-            messages.note_waiting(tx, record.key, now_ms, f"no key of {name} is known here yet")
+            messages.note_once(
+                tx, record.key, now_ms, LedgerEvent.WAITING, f"no key of {name} is known here yet"
+            )
             return None
         plaintext = _padded(record)
 
@@ -280,7 +282,9 @@ class Outbox:
         now_ms = self._runtime.now_ms()
         for node in sorted(owed):
             name = self._membership.directory.name_of(node)
-            messages.note_waiting(tx, record.key, now_ms, f"{name} gets its key when it is met")
+            messages.note_once(
+                tx, record.key, now_ms, LedgerEvent.WAITING, f"{name} gets its key when it is met"
+            )
         return checked
 
     def _draft(
@@ -321,7 +325,7 @@ class Outbox:
                 except QuotaError:
                     # All of its kind wait for the next hour; nothing of this one was stored.
                     beyond.add(GROUPS[record.kind])
-                    messages.note_held_back(tx, record.key, now_ms)
+                    messages.note_once(tx, record.key, now_ms, LedgerEvent.HELD_BACK)
             return work
 
         if not await self._store.read(lambda conn: messages.waiting(conn, 1)):

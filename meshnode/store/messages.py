@@ -49,9 +49,8 @@ __all__ = [
     "mark_read",
     "note",
     "note_handed",
-    "note_held_back",
+    "note_once",
     "note_receipt",
-    "note_waiting",
     "recipients",
     "set_bundle",
     "uncarried",
@@ -103,23 +102,14 @@ def add_outgoing(
     return key
 
 
-def note_waiting(tx: Transaction, key: MessageKey, now_ms: int, detail: str) -> None:
-    """Write down, once per reason, that a recipient's key is missing."""
-    query = select(_LEDGER).where(
-        _LEDGER.c.message == key, _LEDGER.c.event == LedgerEvent.WAITING.value
-    )
+def note_once(
+    tx: Transaction, key: MessageKey, now_ms: int, event: LedgerEvent, detail: str = ""
+) -> None:
+    """Write down, once per reason, what a message waits for."""
+    query = select(_LEDGER).where(_LEDGER.c.message == key, _LEDGER.c.event == event.value)
     seals = Seals(tx.connection)
     if detail not in [_entry(row, seals).detail for row in tx.connection.execute(query)]:
-        note(tx, key, now_ms, LedgerEvent.WAITING, detail=detail)
-
-
-def note_held_back(tx: Transaction, key: MessageKey, now_ms: int) -> None:
-    """Write down, once, that others take no more of this device in this hour."""
-    query = select(_LEDGER.c.message).where(
-        _LEDGER.c.message == key, _LEDGER.c.event == LedgerEvent.HELD_BACK.value
-    )
-    if tx.connection.execute(query).first() is None:
-        note(tx, key, now_ms, LedgerEvent.HELD_BACK)
+        note(tx, key, now_ms, event, detail=detail)
 
 
 def waiting(conn: Connection, limit: int) -> list[MessageRecord]:

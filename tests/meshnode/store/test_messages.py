@@ -135,7 +135,7 @@ async def test_a_missing_key_is_told_once_per_reason(store: Store) -> None:
     key = await _write(store, new(), 1)
     for detail in ("no key of A", "no key of A", "no key of B"):
         await store.write(
-            lambda tx, told=detail: messages.note_waiting(tx, key, NOW_MS, told)  # type: ignore[misc]
+            lambda tx, told=detail: messages.note_once(tx, key, NOW_MS, LedgerEvent.WAITING, told)  # type: ignore[misc]
         )
     assert (await _events(store, key)).count(LedgerEvent.WAITING) == 2
 

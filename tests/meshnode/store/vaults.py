@@ -72,7 +72,7 @@ def fill_device(tx: Transaction) -> None:
 def fill_agent(tx: Transaction) -> None:
     """Write what needs the agent."""
     key = messages.add_outgoing(tx, message(1, TEXT), [node(5)], NOW_MS)
-    messages.note_waiting(tx, key, NOW_MS, DETAIL)
+    messages.note_once(tx, key, NOW_MS, LedgerEvent.WAITING, DETAIL)
     messages.add_incoming(tx, message(2, ALARM, Kind.SOS), 77, b"d" * 32, NOW_MS)
     keyring.put_network_key(tx, KeyPurpose.ZONE_SOS, b"sos", SOS_KEY, NOW_MS)
     secret = PrekeySecret(b"prekeyid", NOW_MS + 9, PREKEY)
