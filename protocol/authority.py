@@ -45,6 +45,7 @@ from protocol.orders import (
     decode_beacon_untrusted,
     decode_revocation_untrusted,
     decode_wipe_untrusted,
+    is_grown,
 )
 from protocol.witnessed import (
     decode_erasure_untrusted,
@@ -229,6 +230,7 @@ def decide(
         return False
     _check_version(held, candidate, root)
     _check_body(candidate)
+    _check_growth(held, candidate)
     if candidate.cls.is_witnessed:
         _check_witness(candidate, root)
     else:
@@ -265,6 +267,17 @@ def _check_version(held: SignedDocument | None, candidate: SignedDocument, root:
     base = held_version if candidate.epoch == held_epoch else 0
     if candidate.version > base + DOCUMENT_VERSION_JUMP_MAX:
         raise DocumentError("the version rises by too much at once")
+
+
+def _check_growth(held: SignedDocument | None, candidate: SignedDocument) -> None:
+    """Within one epoch the revocations of a signer only become more and stricter."""
+    if held is None or candidate.cls is not DocumentClass.REVOCATION:
+        return
+    if (held.epoch, held.version) >= (candidate.epoch, candidate.version):
+        return
+    old, new = map(decode_revocation_untrusted, (held.body, candidate.body))
+    if held.epoch == candidate.epoch and not is_grown(old, new):
+        raise DocumentError("a list of revocations lacks or loosens an entry of the one before")
 
 
 def _check_body(candidate: SignedDocument) -> None:

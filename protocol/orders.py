@@ -29,6 +29,7 @@ __all__ = [
     "decode_beacon_untrusted",
     "decode_revocation_untrusted",
     "decode_wipe_untrusted",
+    "is_grown",
     "issuer_id",
     "united",
 ]
@@ -53,6 +54,14 @@ class Revocation:
     def is_good(self, incarnation: int, seq: int) -> bool:
         """True if the bundle with these numbers was written before the device went astray."""
         return incarnation == self.incarnation and seq <= self.last_seq
+
+    def and_also(self, other: Revocation) -> Revocation:
+        """Return the entry that calls good what both call good; `other` has the same subject."""
+        since_ms = min(self.since_ms, other.since_ms)
+        if self.incarnation != other.incarnation:
+            return Revocation(self.subject, since_ms, 0, 0)
+        last_seq = min(self.last_seq, other.last_seq)
+        return Revocation(self.subject, since_ms, self.incarnation, last_seq)
 
     def record(self) -> Value:
         """Return the canonical entry."""
@@ -129,20 +138,24 @@ def issuer_id(public_key_der: bytes) -> bytes:
 def united(bodies: Iterable[RevocationBody]) -> dict[bytes, Revocation]:
     """Return one entry per subject of all signers' lists.
 
-    Where several revoke one subject the strictest holds: the earliest time, then the lowest
-    numbers. So no signer can undo what another one has revoked.
+    Where several revoke one subject all of them hold: a bundle is good only if each entry says so.
+    So no signer can undo what another one has revoked.
     """
     found: dict[bytes, Revocation] = {}
     for body in bodies:
         for entry in body.entries:
             known = found.get(entry.subject)
-            if known is None or _strictness(entry) < _strictness(known):
-                found[entry.subject] = entry
+            found[entry.subject] = entry if known is None else known.and_also(entry)
     return found
 
 
-def _strictness(entry: Revocation) -> tuple[int, int, int]:
-    return entry.since_ms, entry.last_seq, entry.incarnation
+def is_grown(before: RevocationBody, after: RevocationBody) -> bool:
+    """True if a list lacks and loosens nothing of the one before."""
+    entries = {entry.subject: entry for entry in after.entries}
+    return all(
+        (entry := entries.get(old.subject)) is not None and old.and_also(entry) == entry
+        for old in before.entries
+    )
 
 
 # --- reading -----------------------------------------------------------------------------------

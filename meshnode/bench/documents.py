@@ -143,11 +143,10 @@ class _Authority:
         return build(DocumentClass.PASS, node_id_of(key), (1, 1), self._now_ms, body, signers)
 
     def revocations(self, version: int, count: int) -> SignedDocument:
-        """Return the card's list of `version`: each names another device than the one before."""
-        names = [self.devices[(version + each) % len(self.devices)] for each in range(count)]
+        """Return the card's list of `version`, with the first `count` devices on it."""
         entries = [
             Revocation(node, self._now_ms, self._incarnation, _LAST_GOOD_SEQ)
-            for node in sorted(names)
+            for node in sorted(self.devices[:count])
         ]
         scope, body = self._list_key.signers[0].signer_id, RevocationBody(tuple(entries)).encode()
         signers = self._list_key.signers
@@ -184,12 +183,14 @@ async def _measure(
     contacts = []
     with tempfile.TemporaryDirectory(prefix="meshnode-bench-") as name:
         async with open_store(Path(name) / "store.sqlite", runtime) as store:
-            held = [*rosters, authority.guest(), authority.revocations(1, revocations)]
+            # One device more on each, so that the last one has them all.
+            counts = [max(0, revocations - lists + each) for each in range(lists + 1)]
+            held = [*rosters, authority.guest(), authority.revocations(1, counts[0])]
             node = await _node(store, runtime, authority.root, held)
             current = _meet({}, node.versions, node.versions)
             on_step(2)
-            for version in range(2, lists + 2):
-                newer = authority.revocations(version, revocations)
+            for version, count in enumerate(counts[1:], 2):
+                newer = authority.revocations(version, count)
                 contacts.append(await _bring(node, newer))
                 on_step(version + 1)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from protocol.orders import (
     decode_beacon_untrusted,
     decode_revocation_untrusted,
     decode_wipe_untrusted,
+    is_grown,
     issuer_id,
     united,
 )
@@ -101,15 +103,20 @@ def test_the_longest_list_fits_and_one_more_entry_does_not() -> None:
 
 
 def slowly_united(bodies: list[RevocationBody]) -> dict[bytes, Revocation]:
-    """The union by its words: for each subject the least entry that anybody has."""
-    subjects = {entry.subject for each in bodies for entry in each.entries}
-    return {
-        subject: min(
-            (entry for each in bodies for entry in each.entries if entry.subject == subject),
-            key=lambda entry: (entry.since_ms, entry.last_seq, entry.incarnation),
-        )
-        for subject in subjects
-    }
+    """The union by its words: of several incarnations none is good, of one the lowest number."""
+    found: dict[bytes, list[Revocation]] = {}
+    for each in bodies:
+        for entry in each.entries:
+            found.setdefault(entry.subject, []).append(entry)
+    united_ones = {}
+    for subject, entries in found.items():
+        since_ms = min(entry.since_ms for entry in entries)
+        incarnations = {entry.incarnation for entry in entries}
+        good = (0, 0)
+        if len(incarnations) == 1:
+            good = (incarnations.pop(), min(entry.last_seq for entry in entries))
+        united_ones[subject] = Revocation(subject, since_ms, *good)
+    return united_ones
 
 
 @given(LISTS)
@@ -130,7 +137,35 @@ def test_no_signer_undoes_what_another_revoked(
 ) -> None:
     before, after = united(some), united([*some, *more])
     assert before.keys() <= after.keys()
-    assert all(after[key].since_ms <= before[key].since_ms for key in before)
+    for key, entry in before.items():
+        for seq in {1, entry.last_seq + 1, after[key].last_seq, 2**64 - 1}:
+            for incarnation in {1, entry.incarnation, after[key].incarnation}:
+                is_good = after[key].is_good(incarnation, seq)
+                assert not is_good or entry.is_good(incarnation, seq) or seq == 0
+
+
+@given(LISTS)
+def test_a_list_that_was_united_with_more_has_grown(bodies: list[RevocationBody]) -> None:
+    for before in bodies:
+        listed = united([before, *bodies])
+        after = RevocationBody(tuple(listed[subject] for subject in sorted(listed)))
+        assert is_grown(before, after)
+        assert is_grown(after, before) is (after == before)
+
+
+def test_a_list_that_lacks_or_loosens_an_entry_has_not_grown() -> None:
+    a, b = Revocation(b"a" * 16, 10, 7, 3), Revocation(b"b" * 16, 10, 7, 3)
+    before = RevocationBody((a, b))
+    for worse in (
+        (),
+        (a,),
+        (a, replace(b, last_seq=4)),
+        (a, replace(b, since_ms=11)),
+        (a, replace(b, incarnation=8)),
+    ):
+        assert not is_grown(before, RevocationBody(worse))
+    for better in ((a, b), (a, replace(b, last_seq=2)), (replace(a, incarnation=0, last_seq=0), b)):
+        assert is_grown(before, RevocationBody(better))
 
 
 def test_only_numbers_up_to_the_last_good_one_of_its_incarnation_are_good() -> None:
