@@ -7,6 +7,7 @@ Source: security 2.9, wire-format 7.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from meshnode.directory import Directory
@@ -17,7 +18,7 @@ from meshnode.store import documents
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import DocumentRecord, EvidenceRecord
-from meshnode.trust import Trust, WipeOrder, is_over, key_of
+from meshnode.trust import Trust, WipeOrder, is_over, issuer_of_pass, key_of
 from protocol import authority
 from protocol.authority import DocumentClass, RootBody, SignedDocument
 from protocol.errors import (
@@ -32,10 +33,12 @@ from protocol.guards import (
     BEACON_JUMP_MS_MAX,
     ERASURES_HELD_MAX,
     PASSES_HELD_MAX,
+    PASSES_OF_UNIT_MAX,
     WIPES_HELD_MAX,
 )
 from protocol.identity import Badge
 from protocol.ids import NodeId
+from protocol.limits import CLOCK_DRIFT_MS_MAX
 from protocol.orders import ORDER_ID_BYTES, Revocation, decode_wipe_untrusted
 from protocol.reports import Standing
 from protocol.session import DocumentKey
@@ -216,6 +219,9 @@ class Membership:
         is_new = authority.decide(held, candidate, root)
         is_ahead = candidate.issued_ms > now_ms + BEACON_JUMP_MS_MAX
         is_beacon = candidate.cls is DocumentClass.BEACON
+        is_early = candidate.issued_ms > now_ms + CLOCK_DRIFT_MS_MAX
+        if is_new and is_early and candidate.cls is DocumentClass.PASS:
+            raise DocumentError("this pass is for a later time: set the clock of whoever made it")
         if is_new and is_beacon and is_ahead and authority.count_signers(candidate, root) < 2:
             raise DocumentError("a beacon so far ahead of the clock needs two signers")
         return is_new
@@ -237,6 +243,7 @@ class Membership:
     ) -> tuple[list[SignedDocument], list[MeshError]]:
         root, taken, refusals = self.root, list[SignedDocument](), list[MeshError]()
         now_ms = self._runtime.now_ms()
+        passes = Counter(guest.issuer for guest in self.trust.guests.values())
         for candidate in candidates:
             record = documents.get(tx.connection, key_of(candidate))
             try:
@@ -249,7 +256,7 @@ class Membership:
             except (DocumentError, IdentityError, RemoteProtocolError) as error:
                 refusals.append(error)
                 continue
-            if is_new and record is None and (reason := _unwanted(tx, candidate)):
+            if is_new and record is None and (reason := _unwanted(tx, candidate, passes)):
                 is_new = False
                 refusals.append(DocumentError(reason))
             if is_new:
@@ -258,6 +265,8 @@ class Membership:
                 documents.put(tx, record_of_document(candidate, now_ms))
                 documents.raise_time_floor(tx, self._proven_ms(candidate))
                 taken.append(candidate)
+                if record is None and candidate.cls is DocumentClass.PASS:
+                    passes[issuer_of_pass(candidate)] += 1
         return taken, refusals
 
     def _refused(self, error: MeshError) -> None:
@@ -267,12 +276,18 @@ class Membership:
         self._runtime.trace("document_refused", reason=type(error).__name__)
 
 
-def _unwanted(tx: Transaction, candidate: SignedDocument) -> str:
-    """Return why a good document finds no place here; empty if it does."""
+def _unwanted(tx: Transaction, candidate: SignedDocument, passes: Mapping[bytes, int]) -> str:
+    """Return why a good document finds no place here; empty if it does.
+
+    `passes` says how many are held of each unit authority.
+    """
     conn, cls = tx.connection, candidate.cls
     if cls is DocumentClass.ERASURE and not _was_ordered(conn, candidate.scope):
         # Any device could prove that it erased itself, a thousand times.
         return "nobody ordered what this document says was done"
+    is_pass = cls is DocumentClass.PASS
+    if is_pass and passes.get(issuer_of_pass(candidate), 0) >= PASSES_OF_UNIT_MAX:
+        return "this node holds as many passes of one unit as it takes"
     bound = _HELD_MAX.get(cls)
     is_full = bound is not None and documents.count_of_class(conn, int(cls)) >= bound
     if is_full or not documents.has_room(conn):

@@ -21,7 +21,7 @@ from protocol.orders import Revocation, RevocationBody, WipeBody
 from protocol.reports import Standing
 from protocol.session import DocumentKey
 
-__all__ = ["Trust", "WipeOrder", "is_over", "key_of"]
+__all__ = ["Trust", "WipeOrder", "is_over", "issuer_of_pass", "key_of"]
 
 _ROOT = (int(DocumentClass.ROOT), b"")
 _UNIT_CLASSES = frozenset({DocumentClass.ROOT, DocumentClass.ROSTER})
@@ -208,5 +208,10 @@ def _guest(document: SignedDocument) -> Guest:
     """Return the member that a pass makes, which was verified when it was taken."""
     body = witnessed.decode_pass_untrusted(document.body)
     member, zone, squads = witnessed.member_of_pass_untrusted(body)
-    issuer = orders.issuer_id(issuer_key_untrusted(body.badge_chain[1]))
-    return Guest(member, zone, squads, body.ends_ms, issuer)
+    return Guest(member, zone, squads, body.ends_ms, issuer_of_pass(document))
+
+
+def issuer_of_pass(document: SignedDocument) -> bytes:
+    """Return the id under which the unit authority of a verified pass is revoked."""
+    body = witnessed.decode_pass_untrusted(document.body)
+    return orders.issuer_id(issuer_key_untrusted(body.badge_chain[1]))

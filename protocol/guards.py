@@ -45,6 +45,7 @@ __all__ = [
     "NETWORK_KEYS_PER_EPOCH_MAX",
     "NETWORK_KEYS_RANK_MS",
     "PASSES_HELD_MAX",
+    "PASSES_OF_UNIT_MAX",
     "PASS_MS_MAX",
     "POSITION_KEEP_MS",
     "PQ_KEY_BYTES",
@@ -132,6 +133,8 @@ ERASURES_HELD_MAX: Final = 1_000
 """Proofs of erasure that a node holds: one for each device of all those orders."""
 PASSES_HELD_MAX: Final = 500
 """Passes that a node holds: newcomers of half a day in six zones."""
+PASSES_OF_UNIT_MAX: Final = 100
+"""Of them, passes of one unit authority: whoever stole its key must not keep all others out."""
 PASS_MS_MAX: Final = 12 * _HOUR_MS
 """A pass makes a device a member for one shift; after it the roster must name it."""
 UNIT_LIFE_MS: Final = 30 * _DAY_MS

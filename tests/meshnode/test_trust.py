@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from trio.testing import MockClock
 
@@ -24,7 +25,8 @@ from protocol.certificates import issuer_key_untrusted
 from protocol.guards import BEACON_JUMP_MS_MAX, PASS_MS_MAX, WIPE_CARRY_MS
 from protocol.identity import DeviceClass, Rights, Role
 from protocol.ids import NodeId, node_id_of, squad_id_of
-from protocol.issuing import issue_badge, make_unit
+from protocol.issuing import UnitAuthority, issue_badge, make_unit
+from protocol.limits import CLOCK_DRIFT_MS_MAX
 from protocol.orders import Revocation, issuer_id
 from protocol.reports import Standing
 from protocol.witnessed import PassBody
@@ -41,6 +43,7 @@ from tests.meshnode.documents import (
 from tests.meshnode.rig import SQUAD, Rig, open_rig
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 SQUAD_WORDS = f"squad:{SQUAD}"
 
 
@@ -197,11 +200,11 @@ async def test_orders_and_proofs_are_carried_for_90_days(
 class Newcomer:
     """A device that a leader enrols in the field."""
 
-    def __init__(self, rig: Rig, number: int = 1) -> None:
+    def __init__(self, rig: Rig, number: int = 1, unit: UnitAuthority | None = None) -> None:
         key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([100 + number]) * 32)
         self.public = key.public_key().public_bytes_raw()
         squads = (squad_id_of(ZONE, SQUAD),)
-        self.unit = make_unit(rig.fleet.regional, ZONE, squads, START_MS)
+        self.unit = unit or make_unit(rig.fleet.regional, ZONE, squads, START_MS)
         rights = Rights(Role.AGENT, ZONE, squads, DeviceClass.PHONE)
         self.chain = issue_badge(self.unit, self.public, rights, START_MS)
 
@@ -241,6 +244,38 @@ async def test_removal_wins_over_a_pass(autojump_clock: MockClock, rig: Rig) -> 
     await accept(rig, signed_list(rig, gone, 1))
     directory = rig["anna"].node.membership.directory
     assert not {first.node, second.node} & directory.recipients(squad(), bytes(16))
+
+
+async def test_a_pass_counts_from_its_own_time_only(autojump_clock: MockClock, rig: Rig) -> None:
+    """Or whoever stole a unit's key could be a reader for as long as the key is valid."""
+    newcomer = Newcomer(rig)
+    body = PassBody("carla", START_MS + 30 * HOUR_MS, newcomer.chain).encode()
+    at_ms = START_MS + 20 * HOUR_MS
+    signers = [unit_signer(newcomer.unit.key)]
+    early = build(DocumentClass.PASS, newcomer.node, (1, 1), at_ms, body, signers)
+    assert await accept(rig, early) == 0
+    membership = rig["anna"].node.membership
+    assert membership.metrics.value("documents_refused") == 1
+    autojump_clock.jump(20 * 3_600 - CLOCK_DRIFT_MS_MAX / 1_000)
+    assert await accept(rig, early) == 1
+    assert newcomer.node in membership.directory.recipients(squad(), bytes(16))
+
+
+async def test_no_unit_fills_the_places_of_all_passes(
+    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshnode.membership.PASSES_OF_UNIT_MAX", 3)
+    unit, other = Newcomer(rig).unit, Newcomer(rig, 9)
+    many = [Newcomer(rig, number, unit).document() for number in range(1, 6)]
+    assert await accept(rig, *many[:2]) == 2
+    assert await accept(rig, *many[2:]) == 1
+    assert await accept(rig, other.document()) == 1
+    assert await accept(rig, many[0]) == 0, "it is held already"
+    membership = rig["anna"].node.membership
+    assert membership.metrics.value("documents_refused") == 2
+    autojump_clock.jump(PASS_MS_MAX / 1_000)
+    await membership.forget_over()
+    assert not membership.trust.guests
 
 
 async def test_a_newer_list_of_a_card_clears_nobody(autojump_clock: MockClock, rig: Rig) -> None:
