@@ -50,7 +50,7 @@ from protocol.knock import address_name
 from protocol.limits import CERTIFICATE_EARLY_MS, PROBES_MAX
 from protocol.routing import ROUTERS
 
-__all__ = ["Access", "open_guarded", "open_home", "run_home"]
+__all__ = ["Access", "beacons_of", "open_guarded", "open_home", "run_home"]
 
 
 class HomeKeys:
@@ -201,7 +201,7 @@ async def _opened(
                     node=node,
                     sealer=access.sealer,
                     keys=keys,
-                    view=_beacons(node),
+                    view=beacons_of(node),
                     device_class=rights.device_class,
                     enrolled_ms=_enrolled_ms(identity, node),
                     auto_lock_s=settings.security.auto_lock_s,
@@ -232,7 +232,8 @@ def _wiping(
     return Wiping(WipeParts(home, node, identity.link_chain, link, ways, keys, access.on_wiped))
 
 
-def _beacons(node: Node) -> BeaconView:
+def beacons_of(node: Node) -> BeaconView:
+    """Return what a lease asks of the documents of `node`."""
     documents = node.membership
     return BeaconView(
         has_beacons=lambda: documents.has_beacons,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from ssl import SSLContext
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from meshnode.api import Api
 from meshnode.authority_home import AuthorityHome, Network
 from meshnode.config import DiscoverySettings, LinkSettings, Settings
 from meshnode.enrol import badge_key, load_identity, read_invitation
@@ -25,6 +27,7 @@ from meshnode.links.base import Address, Link
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
+from meshnode.metrics import AUDITED
 from meshnode.node import Node
 from meshnode.running import open_home, run_home
 from meshnode.runtime import Runtime, system_runtime
@@ -459,8 +462,11 @@ async def until(condition: Callable[[], bool], within_s: float) -> None:
 
 @asynccontextmanager
 async def rising(node: Node, *names: str) -> AsyncIterator[None]:
-    """Check that of all that counts a refusal exactly these counters rise, by the end or soon."""
-    before = node.metrics.snapshot()
+    """Check that of all that counts a refusal exactly these counters rise, by the end or soon.
+
+    And that the audit log, a chain that holds, has an entry of each that it hears.
+    """
+    before, noted = node.metrics.snapshot(), await _audited(node)
 
     def rose() -> set[str]:
         after = node.metrics.snapshot()
@@ -469,6 +475,16 @@ async def rising(node: Node, *names: str) -> AsyncIterator[None]:
     yield
     await until(lambda: rose() >= set(names), ANSWER_S_MAX)
     assert rose() == set(names)
+    assert AUDITED & {*names} <= {*(await _audited(node) - noted)}
+
+
+async def _audited(node: Node) -> Counter[str]:
+    """Return how often each event stands in the audit log of a node."""
+    api, found = Api(node), Counter[str]()
+    await api.audit_verify()
+    for each in (await api.audit(10_000))["entries"]:
+        found[each["event"]] += each["count"]
+    return found
 
 
 _HARMLESS = {"bundles_stored", "receipts_made", "messages_opened"}

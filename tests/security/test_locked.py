@@ -19,6 +19,7 @@ from meshnode.errors import LeaseEndedError, LockedError
 from meshnode.lease import BoundFile
 from meshnode.locking import Guard, GuardParts
 from meshnode.node import Node, Surroundings, open_node
+from meshnode.running import beacons_of
 from meshnode.store.engine import Connection
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.envelope import (
@@ -36,8 +37,8 @@ from protocol.limits import Kind
 from sims.fleet import Device, DevicePlan
 from sims.runtime import START_MS, Machine
 from tests.meshnode.agent_secrets import SECRET, SealedKeys
+from tests.meshnode.documents import beacon
 from tests.meshnode.rig import ZONE_SCOPE, Member, Rig, open_rig, squad_scope
-from tests.meshnode.test_lease import Documents
 from tests.meshnode.test_node import running
 from tests.security.test_relays_cannot_read import KEY_BYTES, PREKEY_BYTES, message_keys
 
@@ -235,7 +236,7 @@ LEASE_S = LEASE_MS / 1000
 
 
 @asynccontextmanager
-async def leased(member: Member, documents: Documents, path: Path) -> AsyncIterator[Guard]:
+async def leased(member: Member, path: Path) -> AsyncIterator[Guard]:
     """Run the node of a member, locked at first, behind a guard that counts its lease."""
     assert member.parts.desk is not None
     async with open_node(replace(member.parts, desk=None)) as node, trio.open_nursery() as nursery:
@@ -243,7 +244,7 @@ async def leased(member: Member, documents: Documents, path: Path) -> AsyncItera
             node=node,
             sealer=member.parts.desk.sealer,
             keys=SealedKeys(member.device.keys.badge),
-            view=documents.view,
+            view=beacons_of(node),
             device_class=DeviceClass.PHONE,
             enrolled_ms=START_MS,
             auto_lock_s=0,
@@ -272,10 +273,11 @@ async def exchanges(rig: Rig, said: str) -> bool:
 async def test_s27_without_a_beacon_the_agents_keys_lock_and_carrying_goes_on(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
-    async with open_rig() as rig:
+    async with open_rig(has_beacons=True) as rig:
         await rig.mix("anna", "bruno", "gateway")
-        documents, path = Documents(START_MS, START_MS), tmp_path / "lease"
-        async with leased(rig["anna"], documents, path) as guard:
+        path = tmp_path / "lease"
+        assert await rig["anna"].node.membership.accept([beacon(rig, 1, START_MS).raw]) == 1
+        async with leased(rig["anna"], path) as guard:
             await guard.unlock(SECRET)
             async with running(rig, bruno=("anna",), gateway=("anna",)):
                 await trio.sleep(10)
@@ -296,7 +298,7 @@ async def test_s27_without_a_beacon_the_agents_keys_lock_and_carrying_goes_on(
         # After a restart it is the same, with the clock set back once more.
         _set_back(rig["anna"].machine, is_back=True)
         async with (
-            leased(rig["anna"], documents, path) as guard,
+            leased(rig["anna"], path) as guard,
             running(rig, bruno=("anna",), gateway=("anna",)),
         ):
             await trio.sleep(10)
@@ -305,7 +307,8 @@ async def test_s27_without_a_beacon_the_agents_keys_lock_and_carrying_goes_on(
             assert guard.node.metrics.value("unlocks_refused") == 1
             assert await exchanges(rig, "after a restart")
             # A new beacon, and then the secret; the beacon alone opens nothing.
-            documents.beacon_ms = documents.floor_ms = START_MS + LEASE_MS + HOUR_S * 1000
+            fresh = beacon(rig, 2, START_MS + LEASE_MS + HOUR_S * 1000)
+            assert await guard.node.membership.accept([fresh.raw]) == 1
             await trio.sleep(HOUR_S)
             assert not is_open(guard)
             await guard.unlock(SECRET)
