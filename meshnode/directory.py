@@ -173,12 +173,17 @@ class Directory:
     # --- devices ---------------------------------------------------------------------------
 
     def member(self, node: NodeId) -> DirectoryEntry | None:
-        """Return the device with this id, if it is enrolled."""
+        """Return the device with this id, if it is enrolled; a revoked one as well."""
         return self._entries.get(node)
 
+    def trusted(self, node: NodeId) -> DirectoryEntry | None:
+        """Return the device with this id, if it is enrolled and not revoked."""
+        return None if node in self.revoked else self._entries.get(node)
+
     def members(self) -> tuple[DirectoryEntry, ...]:
-        """Return every device, by zone and name."""
-        return tuple(sorted(self._entries.values(), key=lambda entry: (entry.zone, entry.name)))
+        """Return every device that is not revoked, by zone and name."""
+        found = (entry for node, entry in self._entries.items() if node not in self.revoked)
+        return tuple(sorted(found, key=lambda entry: (entry.zone, entry.name)))
 
     def name_of(self, node: NodeId) -> str:
         """Return what people call this device, or its id where it is not known."""

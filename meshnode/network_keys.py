@@ -63,7 +63,7 @@ class KeyRenewal:
 
     @property
     def _own(self) -> DirectoryEntry | None:
-        return self._membership.directory.member(self._author.node)
+        return self._membership.directory.trusted(self._author.node)
 
     # --- making -------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class KeyRenewal:
 
         That we made them shows in what we sent to our own centre, which lives as long as they do.
         """
-        own, to = self._own, self._membership.directory.member(node)
+        own, to = self._own, self._membership.directory.trusted(node)
         if own is None or to is None or own.role is not Role.OPERATOR or to.zone != own.zone:
             return []
         if to.role is not Role.RELAY or self._sent(tx.connection, Scope.for_device(to.zone, node)):

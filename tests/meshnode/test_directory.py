@@ -17,6 +17,7 @@ from protocol.authority import (
 from protocol.bundle import Scope
 from protocol.identity import DeviceClass, Role
 from protocol.ids import node_id_of, print_node_id, squad_id_of
+from protocol.orders import Revocation
 
 ROOT = RootBody("Alpes", 1, (), (), (SignerRule(DocumentClass.ROOT, 1, ()),))
 
@@ -78,6 +79,19 @@ def test_an_entry_joins_what_all_rosters_say() -> None:
     )
     assert DIRECTORY.network_name == "Alpes"
     assert set(DIRECTORY.rosters()) == {QUEYRAS, UBAYE, CENTRE}
+
+
+def test_a_revoked_device_keeps_its_key_and_is_a_member_no_more() -> None:
+    lost = Revocation(node(1), 0, 0, 0)
+    after = DIRECTORY.with_revoked({lost.subject: lost})
+    assert after.member(node(1)) == DIRECTORY.member(node(1))
+    assert after.name_of(node(1)) == "Alice"
+    assert after.trusted(node(1)) is None
+    assert after.trusted(node(2)) == DIRECTORY.member(node(2))
+    assert after.trusted(node(9)) is None
+    assert {entry.node for entry in DIRECTORY.members()} - {
+        entry.node for entry in after.members()
+    } == {node(1)}
 
 
 def test_the_highest_role_is_shown() -> None:

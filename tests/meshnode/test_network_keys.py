@@ -13,7 +13,7 @@ from meshnode.store import bundles as rows
 from meshnode.store import keyring, network_keys
 from meshnode.store.engine import Transaction
 from protocol import payloads
-from protocol.bundle import Scope, Suite
+from protocol.bundle import Scope, ScopeKind, Suite
 from protocol.envelope import pad, seal_info
 from protocol.guards import NETWORK_EPOCH_MS, NETWORK_KEYS_LEAD_MS, NETWORK_KEYS_RANK_MS
 from protocol.identity import Role
@@ -23,7 +23,7 @@ from protocol.payloads import NetworkKeys
 from protocol.reports import Reception
 from sims.fleet import ZONE, DevicePlan
 from sims.runtime import START_MS
-from tests.meshnode.documents import publish_roster
+from tests.meshnode.documents import publish_roster, revocations
 from tests.meshnode.rig import CODT, SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
 
 WEEK = epoch_at(START_MS)
@@ -202,6 +202,60 @@ async def test_a_relay_whose_prekey_comes_late_gets_its_key_then(autojump_clock:
         await look(rig, "box")
         await rig.carry("box", "first")
         assert len(await rig["first"].held(Kind.NETWORK_KEYS)) == before, "once is enough"
+
+
+# --- revoked devices ---------------------------------------------------------------------------
+
+
+async def revoke(rig: Rig, *names: str, at: tuple[str, ...] = NAMES) -> None:
+    """Tell the nodes `at`, but for those that it names, that devices are revoked."""
+    listed = revocations(rig, names, 1).raw
+    for name in set(at) - set(names):
+        assert await rig[name].node.membership.accept([listed]) == 1
+
+
+async def told(member: Member) -> set[bytes]:
+    """Return the devices that a node sealed keys to one by one."""
+    found = await member.held(Kind.NETWORK_KEYS)
+    scopes = [each.header.scope for each in found if each.header.author == member.id]
+    return {scope.target for scope in scopes if scope.kind is ScopeKind.DEVICE}
+
+
+@pytest.mark.parametrize("name", ["anna", "box", "gateway", "second"])
+async def test_no_key_of_the_next_week_is_sealed_to_a_revoked_device(town: Rig, name: str) -> None:
+    await revoke(town, name)
+    await set_clocks(town, RENEWAL_MS)
+    await look(town, "first")
+    await town.mix(*NAMES)
+    for other in set(NAMES) - {name}:
+        assert len(await held(town[other], KeyPurpose.KNOCK)) == 2, other
+    assert town[name].id not in await told(town["first"])
+    for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS):
+        weeks = {week for week, _key in await held(town[name], purpose)}
+        assert weeks <= {WEEK}, purpose
+
+
+async def test_a_new_prekey_of_a_revoked_relay_is_answered_with_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_rig(PLANS[:3]) as rig:
+        await rig.mix("anna", "first")
+        await set_clocks(rig, RENEWAL_MS)
+        await look(rig, "first", "box")
+        await revoke(rig, "box", at=("first",))
+        await rig.carry("box", "first")
+        await rig.carry("first", "box")
+        assert await told(rig["first"]) == set()
+        assert {week for week, _key in await held(rig["box"], KeyPurpose.KNOCK)} == {WEEK}
+
+
+async def test_a_revoked_operator_makes_no_keys_and_is_waited_for_by_nobody(town: Rig) -> None:
+    await revoke(town, "first", at=("second",))
+    await town["first"].node.membership.accept([revocations(town, ["first"], 1).raw])
+    await set_clocks(town, RENEWAL_MS)
+    await look(town, "first", "second")
+    assert town["first"].metric("network_keys_made") == 0
+    assert town["second"].metric("network_keys_made") == 2, "it is the first one now"
 
 
 # --- lies --------------------------------------------------------------------------------------
