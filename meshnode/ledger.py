@@ -47,9 +47,13 @@ class Ledger:
     def note_receipt(self, tx: Transaction, bundle: Bundle, directory: Directory) -> list[int]:
         """Write down a verified receipt bundle for us; return the messages it changed.
 
-        A receipt that does not fit what we wrote is counted and has no effect.
+        A receipt that does not fit what we wrote is counted and has no effect, like one that a
+        revoked device wrote after its last good bundle.
         """
+        header = bundle.header
         try:
+            if directory.is_astray(header.author, header.incarnation, header.seq):
+                raise AuthenticationError("whoever wrote this receipt was revoked before")
             receipt = decode_receipt_untrusted(bundle.body)
             ours = delivery.own_digests(tx.connection, receipt.incarnation, receipt.page)
             check(receipt, ours)
