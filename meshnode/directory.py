@@ -274,7 +274,9 @@ class Directory:
         return "codt" if scope.kind is ScopeKind.CODT else "zone"
 
     def _device(self, text: str) -> DirectoryEntry:
-        named = self._by_name.get(text.casefold(), [])
+        known = self._by_name.get(text.casefold(), [])
+        # A new device may have the name of one that was lost.
+        named = [entry for entry in known if entry.node not in self.revoked] or known
         if len(named) == 1:
             return named[0]
         if named:

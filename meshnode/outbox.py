@@ -254,6 +254,9 @@ class Outbox:
         now_ms, node = self._runtime.now_ms(), scope.target
         prekeys = keyring.peer_prekeys(tx.connection, [node], now_ms + PREKEY_LEFT_MS_MIN)
         prekey = prekeys.get(node)
+        if node in self._membership.directory.revoked:
+            # It was not when the message was written.
+            return None
         if prekey is None:
             name = self._membership.directory.name_of(node)
             messages.note_waiting(tx, record.key, now_ms, f"no key of {name} is known here yet")

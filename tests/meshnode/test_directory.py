@@ -94,6 +94,18 @@ def test_a_revoked_device_keeps_its_key_and_is_a_member_no_more() -> None:
     } == {node(1)}
 
 
+def test_a_name_means_the_device_that_is_not_revoked() -> None:
+    again = squad(7, "Queyras", ALICE, member(9, Role.AGENT, "Alice"))
+    directory = Directory.from_documents(ROOT, [again, CENTRE])
+    with pytest.raises(UnknownNameError, match="several devices"):
+        directory.find("alice")
+    for lost, left in ((1, 9), (9, 1)):
+        entry = Revocation(node(lost), 0, 0, 0)
+        found = directory.with_revoked({entry.subject: entry})
+        assert found.find("alice") == Scope.for_device(7, node(left))
+        assert found.find(print_node_id(node(lost))) == Scope.for_device(7, node(lost))
+
+
 def test_the_highest_role_is_shown() -> None:
     both = [squad(7, "Q", member(1, Role.AGENT, "a")), squad(7, "U", member(1, Role.LEADER, "a"))]
     for rosters in (both, both[::-1]):

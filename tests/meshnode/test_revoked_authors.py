@@ -162,6 +162,16 @@ async def test_nothing_but_messages_of_a_revoked_author_is_acted_on(centre: Rig,
     assert taker.metric("messages_revoked") > 0
 
 
+async def test_who_was_revoked_is_on_no_shift(centre: Rig) -> None:
+    anna, bruno = centre["anna"], centre["bruno"]
+    await anna.node.relay.announce(await anna.node.positions.open_shift(1), None)
+    await anna.node.settle()
+    await centre.carry("anna", "bruno")
+    assert [node for node, *_rest in await bruno.node.positions.on_shift()] == [anna.id]
+    await revoke(centre, "bruno", last_seq=await last_seq(anna))
+    assert await bruno.node.positions.on_shift() == []
+
+
 async def test_a_receipt_of_a_revoked_gateway_says_nothing(centre: Rig) -> None:
     """A thief would have the centre believe that somebody got its message."""
     operator, gateway = centre["operator"], centre["gateway"]
