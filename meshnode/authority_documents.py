@@ -7,12 +7,12 @@ rules that every node applies. Source: wire-format 7, security 2.1, 2.9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from meshnode.authority_cards import Card
 from meshnode.authority_keys import AuthorityError
-from meshnode.authority_state import AuthorityState, HandedCard
+from meshnode.authority_state import AuthorityState, Enrolee, HandedCard
 from protocol.authority import (
     DocumentClass,
     Member,
@@ -29,7 +29,9 @@ from protocol.authority import (
     decode_untrusted,
 )
 from protocol.errors import DocumentError, EnrolmentError, IdentityError, RemoteProtocolError
+from protocol.guards import REVOKED_LISTED_MS
 from protocol.limits import ANSWER_DOCUMENTS_MAX, MEMBERS_MAX, SIGNERS_MAX
+from protocol.orders import Revocation
 
 __all__ = [
     "WIPE_CARDS",
@@ -42,6 +44,7 @@ __all__ = [
     "with_cards",
     "with_rosters",
     "with_taken",
+    "without_gone",
 ]
 
 WIPE_CARDS = 3
@@ -168,8 +171,8 @@ def with_rosters(
     `signers` reads the roster key, if a roster changes. Raises: EnrolmentError (`full`).
     """
     held = {each.scope: each for each in state.documents if each.cls is DocumentClass.ROSTER}
-    after, halves = state, list[Signer]()
-    for body in roster_bodies(state):
+    after, halves = without_gone(state, now_ms), list[Signer]()
+    for body in roster_bodies(after):
         if len(body.members) > MEMBERS_MAX:
             raise EnrolmentError("full", f"'{body.name}' has {MEMBERS_MAX} members already")
         before, encoded = held.get(body.scope), body.encode()
@@ -185,19 +188,42 @@ def with_rosters(
     return after
 
 
+def without_gone(state: AuthorityState, now_ms: int) -> AuthorityState:
+    """Return the state in which nothing stands in rosters that could not be believed by any.
+
+    Those are devices whose unit authority was revoked, at once, because nothing that it issued
+    holds; and devices that were revoked themselves, `REVOKED_LISTED_MS` after they were last in
+    good hands: till then what they wrote before is on its way, and needs their keys.
+    """
+    revoked = state.revoked
+
+    def is_gone(enrolee: Enrolee) -> bool:
+        entry = revoked.get(enrolee.node)
+        is_over = entry is not None and entry.since_ms + REVOKED_LISTED_MS <= now_ms
+        return is_over or (bool(enrolee.unit) and enrolee.unit in revoked)
+
+    enrolees = tuple(
+        replace(each, is_removed=True) if not each.is_removed and is_gone(each) else each
+        for each in state.enrolees
+    )
+    return replace(state, enrolees=enrolees)
+
+
 def roster_bodies(state: AuthorityState) -> tuple[RosterBody, ...]:
     """Return the rosters that `state.enrolees` make: the centre, then the squads by id.
 
     A squad that lost its last member keeps an empty roster: else others would keep the old one.
+    Revoked devices stand in them as well, as far as there is room.
     """
     names: dict[tuple[Unit, bytes], str] = {(Unit.CENTRE, b""): state.centre_name}
-    members: dict[tuple[Unit, bytes], list[Member]] = {}
+    seated: dict[tuple[Unit, bytes], list[Enrolee]] = {}
+    revoked = state.revoked
     for roster in held_rosters(state.documents):
         names.setdefault((roster.unit, roster.unit_id), roster.name)
-    for enrolee in state.present:
+    for enrolee in state.listed:
         for unit, unit_id, name in enrolee.units(state.zone):
             names.setdefault((unit, unit_id), name)
-            members.setdefault((unit, unit_id), []).append(enrolee.member)
+            seated.setdefault((unit, unit_id), []).append(enrolee)
     ordered = sorted(names, key=lambda each: (each[0] is Unit.SQUAD, each[1]))
     return tuple(
         RosterBody(
@@ -205,12 +231,19 @@ def roster_bodies(state: AuthorityState) -> tuple[RosterBody, ...]:
             zone=state.zone,
             unit_id=unit_id,
             name=names[unit, unit_id],
-            members=tuple(
-                sorted(members.get((unit, unit_id), ()), key=lambda each: each.public_key)
-            ),
+            members=_members(seated.get((unit, unit_id), ()), revoked),
         )
         for unit, unit_id in ordered
     )
+
+
+def _members(seated: Sequence[Enrolee], revoked: Mapping[bytes, Revocation]) -> tuple[Member, ...]:
+    """Return the members of a roster; revoked ones have the places that are left, newest first."""
+    lost = [each for each in seated if each.node in revoked]
+    lost.sort(key=lambda each: revoked[each.node].since_ms, reverse=True)
+    found = [each for each in seated if each.node not in revoked]
+    found += lost[: max(0, MEMBERS_MAX - len(found))]
+    return tuple(sorted((each.member for each in found), key=lambda each: each.public_key))
 
 
 def held_rosters(documents: Sequence[SignedDocument]) -> tuple[RosterBody, ...]:

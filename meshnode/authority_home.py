@@ -17,7 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from meshnode.authority_cards import CardKind, make_card, open_card, write_card
-from meshnode.authority_documents import handed, held_rosters, with_cards, with_rosters, with_taken
+from meshnode.authority_documents import (
+    handed,
+    held_rosters,
+    with_cards,
+    with_rosters,
+    with_taken,
+    without_gone,
+)
 from meshnode.authority_founding import Network, found_region
 from meshnode.authority_inviting import Asked, Entropy, find_device, invited, tidy
 from meshnode.authority_issuing import (
@@ -200,7 +207,7 @@ class AuthorityHome:
         check_request(request, entry.invitation.secret)
         key = read_request_untrusted(request.badge_request, request.token)
         enrolee = next(each for each in self.state.enrolees if each.member.public_key == key)
-        if enrolee.is_removed:
+        if enrolee not in self.state.present:
             raise EnrolmentError("used", "the device of this request was removed since")
         prekey = read_prekey_untrusted(request.prekey, key, self.state.zone)
         return answer_to(self.state, entry, enrolee, prekey, now_ms)
@@ -288,7 +295,7 @@ class AuthorityHome:
     def note_signed(
         self, document: SignedDocument, subject: str, now_ms: int
     ) -> tuple[SignedDocument, ...]:
-        """Save what a card has signed here; revoked devices leave rosters and draft.
+        """Save what a card has signed here; what it revokes leaves the draft.
 
         Returns the documents that changed, `document` first. Raises: AuthorityError if it would
         not be accepted.
@@ -304,16 +311,13 @@ class AuthorityHome:
         return (document, *(each for each in changed if each != document))
 
     def _settled(self, state: AuthorityState, now_ms: int) -> AuthorityState:
-        """Return the state in which what is revoked stands in no roster and on no draft."""
-        revoked = Known(state.documents).revoked
+        """Return the state in which what is revoked stands on no draft, and where it must not.
+
+        A revoked device stays in the rosters for a while, see `without_gone`.
+        """
+        revoked = state.revoked
         drafts = tuple(each for each in state.drafts if each.subject not in revoked)
-        enrolees = tuple(
-            replace(each, is_removed=True)
-            if each.node in revoked or (each.unit and each.unit in revoked)
-            else each
-            for each in state.enrolees
-        )
-        after = replace(state, drafts=drafts, enrolees=enrolees)
+        after = without_gone(replace(state, drafts=drafts), now_ms)
         if after.is_unit or after.enrolees == state.enrolees:
             return after
         return with_rosters(after, self._roster_signers, now_ms)
@@ -373,7 +377,8 @@ class AuthorityHome:
     def drop_operator(self, number: int, now_ms: int) -> HandedCard:
         """Name an operator's card in the root no longer, such as one that was lost.
 
-        What it alone revoked is put on the draft. Raises: AuthorityError, RightsError.
+        What it alone revoked is put on the draft, and leaves the rosters at once: until it is
+        revoked again nothing else says that it is not trusted. Raises: AuthorityError, RightsError.
         """
         self._refuse_unit()
         dropped = next(
@@ -386,11 +391,15 @@ class AuthorityHome:
         )
         if dropped is None:
             raise AuthorityError(f"there is no card 'operator-{number}'")
-        before = Known(self.state.documents).revoked
+        before = self.state.revoked
         after = with_cards(self.state, [], [dropped], self._keys.root_signers(), now_ms)
-        left = Known(after.documents).revoked
-        lost = tuple(each for subject, each in before.items() if subject not in left)
-        after = replace(after, drafts=(*after.drafts, *lost))
+        left = after.revoked
+        lost = {subject: each for subject, each in before.items() if subject not in left}
+        enrolees = tuple(
+            replace(each, is_removed=True) if each.node in lost else each for each in after.enrolees
+        )
+        after = replace(after, drafts=(*after.drafts, *lost.values()), enrolees=enrolees)
+        after = with_rosters(after, self._roster_signers, now_ms)
         self._save(after.with_note(now_ms, "uncarded", f"operator-{number}"))
         return dropped
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from meshnode.authority_documents import held_rosters
 from meshnode.authority_state import AuthorityState, Enrolee, OpenInvitation
-from protocol.authority import DocumentClass
 from protocol.delegation import issuer_id_untrusted
 from protocol.documents import Member, decode_name
 from protocol.enrolment import Invitation
@@ -26,7 +25,6 @@ from protocol.errors import (
 from protocol.identity import UNIT_RANK, DeviceClass, Role, check_dates, link_dates_untrusted
 from protocol.ids import NodeId, parse_node_id_untrusted
 from protocol.limits import INVITATION_LIFE_MS, INVITATIONS_MAX, SQUADS_PER_BADGE_MAX
-from protocol.orders import decode_revocation_untrusted, united
 
 __all__ = [
     "Asked",
@@ -112,12 +110,8 @@ def check_issuer(state: AuthorityState, now_ms: int) -> None:
         raise EnrolmentError(
             "ended", "the certificate of this authority has ended: ask for a new one"
         ) from error
-    lists = [
-        decode_revocation_untrusted(each.body)
-        for each in state.documents
-        if each.cls is DocumentClass.REVOCATION
-    ]
-    if lists and issuer_id_untrusted(state.badge_issuer) in united(lists):
+    revoked = state.revoked
+    if revoked and issuer_id_untrusted(state.badge_issuer) in revoked:
         raise EnrolmentError("revoked", "this authority was revoked: nobody believes it any more")
 
 
@@ -161,11 +155,12 @@ def find_device(state: AuthorityState, words: str) -> Enrolee:
 
 
 def _listed(state: AuthorityState) -> list[Enrolee]:
-    """Return the devices that a unit authority knows from rosters alone."""
+    """Return the devices in force that a unit authority knows from rosters alone."""
     if not state.is_unit:
         return []
     members: dict[NodeId, Member] = {}
     squads: dict[NodeId, list[str]] = {}
+    revoked = state.revoked
     for roster in held_rosters(state.documents):
         for member in roster.members:
             members[member.node] = member
@@ -174,6 +169,7 @@ def _listed(state: AuthorityState) -> list[Enrolee]:
     return [
         Enrolee(member, b"", tuple(squads.get(node, ())), b"", 0)
         for node, member in members.items()
+        if node not in revoked
     ]
 
 
@@ -209,11 +205,12 @@ def _foreign_names(state: AuthorityState, but: NodeId) -> set[str]:
     """Return names in rosters that this authority did not write: those a unit must not reuse."""
     if not state.is_unit:
         return set()
+    revoked = state.revoked
     return {
         member.name.casefold()
         for roster in held_rosters(state.documents)
         for member in roster.members
-        if member.node != but
+        if member.node != but and member.node not in revoked
     }
 
 

@@ -151,12 +151,14 @@ def issued(
         badge=issue_badge(issuer, examined.badge_key, rights, now_ms)[0],
         link=issue_link(issuer, examined.link_key, now_ms)[0],
     )
+    # What was revoked since it was invited is neither drafted nor taken out of the rosters.
+    is_replacing = bool(before.replaces) and before.replaces not in state.revoked
     others = tuple(
-        replace(each, is_removed=True) if each.node == before.replaces else each
+        replace(each, is_removed=True) if is_replacing and each.node == before.replaces else each
         for each in state.enrolees
     )
     after = replace(state, enrolees=(*others, enrolee)).with_invitation(entry)
-    if before.replaces:
+    if is_replacing:
         draft = Revocation(before.replaces, now_ms, 0, 0)
         after = replace(after, drafts=_with_draft(after.drafts, draft))
     return after.with_note(now_ms, "issued", invitation.name), entry, enrolee

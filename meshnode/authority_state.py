@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from protocol.authority import Member, RootBody, SignedDocument, Unit, decode_root_untrusted
+from protocol.authority import (
+    DocumentClass,
+    Member,
+    RootBody,
+    SignedDocument,
+    Unit,
+    decode_root_untrusted,
+)
 from protocol.enrolment import Invitation
 from protocol.identity import Role
 from protocol.ids import NodeId, SquadId, squad_id_of
 from protocol.network_keys import KeyPurpose, Secrets, WeeklyKey, in_use
-from protocol.orders import Revocation
+from protocol.orders import Revocation, decode_revocation_untrusted, united
 
 __all__ = [
     "JOURNAL_MAX",
@@ -203,9 +210,24 @@ class AuthorityState:
         return self.documents[0]
 
     @property
-    def present(self) -> tuple[Enrolee, ...]:
-        """Devices that stand in rosters."""
+    def revoked(self) -> dict[bytes, Revocation]:
+        """Everything that any signer has revoked, by node id or issuer id."""
+        return united(
+            decode_revocation_untrusted(each.body)
+            for each in self.documents
+            if each.cls is DocumentClass.REVOCATION
+        )
+
+    @property
+    def listed(self) -> tuple[Enrolee, ...]:
+        """Devices that rosters name: revoked ones too, whose good bundles need their keys."""
         return tuple(enrolee for enrolee in self.enrolees if not enrolee.is_removed)
+
+    @property
+    def present(self) -> tuple[Enrolee, ...]:
+        """Devices that rosters name and nobody has revoked."""
+        revoked = self.revoked
+        return tuple(enrolee for enrolee in self.listed if enrolee.node not in revoked)
 
     def with_invitation(self, changed: OpenInvitation) -> AuthorityState:
         """Return the state in which `changed` stands for the invitation with its token."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from meshnode.authority_inviting import check_replaced, find_device, known_squads
 from meshnode.authority_state import AuthorityState, Enrolee, GrantedUnit
-from protocol.authority import DocumentClass, Member, RootBody, SignedDocument
+from protocol.authority import Member, RootBody, SignedDocument
 from protocol.delegation import (
     Issued,
     UnitGrant,
@@ -48,7 +48,7 @@ from protocol.issuing import (
     public_key_der,
 )
 from protocol.limits import AUTHORITY_MEMBERS_MAX
-from protocol.orders import Revocation, decode_revocation_untrusted, issuer_id, united
+from protocol.orders import Revocation, issuer_id
 
 __all__ = [
     "Adopted",
@@ -112,7 +112,7 @@ def granted(
     unit_id = issuer_id(request.public_key)
     if any(each.unit_id == unit_id and each.name != leader.member.name for each in state.units):
         raise EnrolmentError("known_key", "this key is another unit's: make a fresh request")
-    if unit_id in _revoked(state):
+    if unit_id in state.revoked:
         raise EnrolmentError("known_key", "this key was revoked: make a fresh request")
     ids = [squad_id_of(state.zone, squad) for squad in wanted]
     issuers = certify_unit(regional, state.zone, ids, now_ms, key)
@@ -130,14 +130,6 @@ def granted(
     return after.with_note(now_ms, "granted", leader.member.name), grant
 
 
-def _revoked(state: AuthorityState) -> dict[bytes, Revocation]:
-    return united(
-        decode_revocation_untrusted(each.body)
-        for each in state.documents
-        if each.cls is DocumentClass.REVOCATION
-    )
-
-
 def adopted(
     state: AuthorityState, report: UnitReport, now_ms: int
 ) -> tuple[AuthorityState, Adopted]:
@@ -150,7 +142,7 @@ def adopted(
     if unit is None:
         raise EnrolmentError("unknown", "this region has granted no such unit authority")
     verify_report(report, unit.issuers[0])
-    if unit.unit_id in _revoked(state):
+    if unit.unit_id in state.revoked:
         raise EnrolmentError("revoked", "this unit authority was revoked: enrol the devices again")
     after, names, replaced, known = state, list[str](), list[str](), 0
     for issued in report.issued:

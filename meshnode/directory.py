@@ -173,12 +173,17 @@ class Directory:
     # --- devices ---------------------------------------------------------------------------
 
     def member(self, node: NodeId) -> DirectoryEntry | None:
-        """Return the device with this id, if it is enrolled."""
+        """Return the device with this id, if it is enrolled; a revoked one as well."""
         return self._entries.get(node)
 
+    def trusted(self, node: NodeId) -> DirectoryEntry | None:
+        """Return the device with this id, if it is enrolled and not revoked."""
+        return None if node in self.revoked else self._entries.get(node)
+
     def members(self) -> tuple[DirectoryEntry, ...]:
-        """Return every device, by zone and name."""
-        return tuple(sorted(self._entries.values(), key=lambda entry: (entry.zone, entry.name)))
+        """Return every device that is not revoked, by zone and name."""
+        found = (entry for node, entry in self._entries.items() if node not in self.revoked)
+        return tuple(sorted(found, key=lambda entry: (entry.zone, entry.name)))
 
     def name_of(self, node: NodeId) -> str:
         """Return what people call this device, or its id where it is not known."""
@@ -269,7 +274,9 @@ class Directory:
         return "codt" if scope.kind is ScopeKind.CODT else "zone"
 
     def _device(self, text: str) -> DirectoryEntry:
-        named = self._by_name.get(text.casefold(), [])
+        known = self._by_name.get(text.casefold(), [])
+        # A new device may have the name of one that was lost.
+        named = [entry for entry in known if entry.node not in self.revoked] or known
         if len(named) == 1:
             return named[0]
         if named:

@@ -30,12 +30,14 @@ from meshnode.reception import record_of
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import documents, keyring, network_keys
-from meshnode.store.engine import Store, Transaction, open_store
+from meshnode.store.engine import Connection, Store, Transaction, open_store
 from meshnode.store.keyring import KeyPurpose
+from meshnode.trust import Trust
 from meshnode.vault import wrapping
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.vault import Vault
 from meshnode.vault.wrapping import AgentCost
+from protocol import authority
 from protocol import bundle as bundles
 from protocol.bundle import Bundle
 from protocol.enrolment import Enrolled, Invitation
@@ -130,7 +132,7 @@ async def complete(
 
 
 async def weekly_keys_of(home: Path, runtime: Runtime, secret: str | None) -> list[WeeklyKey]:
-    """Return the weekly keys that the node in `home` holds; it must not be running.
+    """Return the weekly keys of the node in `home`, which must not run, that others may get.
 
     Raises: HomeError, EnrolmentError, KeystoreError, StoreError.
     """
@@ -140,11 +142,15 @@ async def weekly_keys_of(home: Path, runtime: Runtime, secret: str | None) -> li
         if vault.is_locked:
             vault.unlock(await runtime.run_blocking(keys.agent_master, secret or ""))
         async with open_store(place.store, runtime, vault=vault) as store:
-            return await store.read(
-                lambda conn: [
-                    each for purpose in OLD_EPOCHS_MAX for each in network_keys.held(conn, purpose)
-                ]
-            )
+            return await store.read(_offered)
+
+
+def _offered(conn: Connection) -> list[WeeklyKey]:
+    held = [authority.decode_untrusted(raw) for raw in documents.all_raw(conn)]
+    revoked = Trust.of(held).revoked.keys()
+    return [
+        each for purpose in OLD_EPOCHS_MAX for each in network_keys.offered(conn, purpose, revoked)
+    ]
 
 
 async def save_enrolled(

@@ -49,6 +49,8 @@ __all__ = ["Inbox", "InboxParts"]
 _DUE: Final = b"@"
 """Keys of the queue that begin so name a time: the bundle is dated ahead and waits for it."""
 _DUE_BYTES: Final = 9
+_MARKED: Final = frozenset({Kind.TEXT, Kind.NOTE, Kind.SOS})
+"""What people read, and see that its author was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,8 @@ class Inbox:
             due_ms = now_ms + ahead_ms - CLOCK_DRIFT_MS_MAX
             delivery.set_waiting(tx, short_id, header.author, _DUE + due_ms.to_bytes(8, "big"))
             return
-        if self._membership.directory.refuses_astray(
-            self._node, header.author, header.incarnation, header.seq
-        ):
-            # It came before the news of its author.
+        if self._is_refused(header):
+            # It may have come before the news of its author.
             work.count("messages_revoked")
             self._runtime.trace("revoked_author", bundle=str(header.id))
             delivery.mark_opened(tx, [short_id])
@@ -281,6 +281,20 @@ class Inbox:
         self._note_received(tx, bundle, work)
         work.count("messages_opened")
         work.arrived.append((key, header.id))
+
+    def _is_refused(self, header: Header) -> bool:
+        """True for what a revoked author wrote after its last good bundle, and no centre reads.
+
+        Of what relays, gateways and operators take of it, messages are opened, which are shown
+        marked, and the keys that they are under; nothing else of it has an effect.
+        """
+        if not self._is_astray(header):
+            return False
+        # Chain keys that name a shift are for positions.
+        is_of_messages = header.kind is Kind.CHAIN_KEYS and not header.keyref
+        is_shown = header.kind in _MARKED or is_of_messages
+        named = (header.author, header.incarnation, header.seq)
+        return not is_shown or self._membership.directory.refuses_astray(self._node, *named)
 
     def _is_astray(self, header: Header) -> bool:
         """True for what a revoked author wrote after its last good bundle."""

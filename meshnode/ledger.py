@@ -56,13 +56,13 @@ class Ledger:
             header.scope.zone, self._node
         )
 
-    def true_receipts(self, conn: Connection) -> list[Bundle]:
+    def true_receipts(self, conn: Connection, directory: Directory) -> list[Bundle]:
         """Return the receipts that are held, without those about us that do not fit."""
         found = map(decode_untrusted, rows.raws_of_kind(conn, Kind.RECEIPT))
         return [
             each
             for each in found
-            if not self.is_receipt_for_us(each) or self._fitting(conn, each) is not None
+            if not self.is_receipt_for_us(each) or self._fitting(conn, each, directory) is not None
         ]
 
     def note_receipts(
@@ -70,12 +70,13 @@ class Ledger:
     ) -> Noted:
         """Write down verified receipt bundles for us.
 
-        A receipt that does not fit what we wrote is counted and has no effect.
+        A receipt that does not fit what we wrote is counted and has no effect, like one that a
+        revoked device wrote after its last good bundle.
         """
         noted = Noted([], set())
         for short_id, bundle in receipts.items():
             teller = bundle.header.author
-            receipt = self._fitting(tx.connection, bundle)
+            receipt = self._fitting(tx.connection, bundle, directory)
             if receipt is None:
                 noted.untrue.add(short_id)
                 self._metrics.count("receipts_refused", node=teller)
@@ -94,9 +95,12 @@ class Ledger:
             noted.changed.extend(told)
         return noted
 
-    def _fitting(self, conn: Connection, bundle: Bundle) -> Receipt | None:
+    def _fitting(self, conn: Connection, bundle: Bundle, directory: Directory) -> Receipt | None:
         """Return a receipt about us, None if it does not fit what we wrote."""
+        header = bundle.header
         try:
+            if directory.is_astray(header.author, header.incarnation, header.seq):
+                raise AuthenticationError("whoever wrote this receipt was revoked before")
             receipt = decode_receipt_untrusted(bundle.body)
             check(receipt, delivery.own_digests(conn, receipt.incarnation, receipt.page))
         except (AuthenticationError, RemoteProtocolError):

@@ -39,7 +39,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "messages_sent": "messages taken from this device's people",
         "messages_opened": "messages opened for this device's people",
         "messages_unopenable": "bundles for this device that nothing will ever open",
-        "messages_revoked": "bundles waiting for this device whose author was revoked meanwhile",
+        "messages_revoked": "bundles for this device not opened because their author was revoked",
         "messages_expired": "own messages whose lifetime ended before every receipt",
         "receipts_made": "receipts written",
         "receipts_refused": "receipts about own bundles that do not fit what was written",

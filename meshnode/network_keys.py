@@ -2,7 +2,8 @@
 
 An operator that finds no key of a week when its turn comes makes one and sends it to every squad
 and to the centre in their own channels, and to devices that read no channel one by one. Removed
-and revoked devices get nothing, because those channels leave them out.
+and revoked devices get nothing. A key remembers who gave it: what a revoked operator gave for a
+week to come is made once more by another, and used by nobody who has both.
 Source: security 2.1 and 2.6, wire-format 8.9.
 """
 
@@ -63,7 +64,7 @@ class KeyRenewal:
 
     @property
     def _own(self) -> DirectoryEntry | None:
-        return self._membership.directory.member(self._author.node)
+        return self._membership.directory.trusted(self._author.node)
 
     # --- making -------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ class KeyRenewal:
         """
         now_ms = self._runtime.now_ms()
         now = epoch_at(now_ms)
-        made = {each.epoch for each in network_keys.held(conn, KeyPurpose.ZONE_SOS, now)}
+        made = {each.epoch for each in self._counted(conn, KeyPurpose.ZONE_SOS)}
         lead_ms = NETWORK_KEYS_LEAD_MS - rank * NETWORK_KEYS_RANK_MS
         return [
             epoch
@@ -102,14 +103,28 @@ class KeyRenewal:
             if epoch not in made and now_ms >= epoch * NETWORK_EPOCH_MS - lead_ms
         ]
 
+    def _counted(self, conn: Connection, purpose: KeyPurpose) -> list[WeeklyKey]:
+        """Return the keys of this week, and of later ones those that no revoked operator gave.
+
+        The key of the running week stays, whoever gave it: an SOS that mates cannot open is worse
+        than one that a thief can. There is time to replace those of the weeks to come.
+        """
+        now = epoch_at(self._runtime.now_ms())
+        running = [each for each in network_keys.held(conn, purpose, now) if each.epoch == now]
+        return [*running, *network_keys.held(conn, purpose, now + 1, self._revoked)]
+
+    @property
+    def _revoked(self) -> Collection[bytes]:
+        return self._membership.directory.revoked.keys()
+
     def _make(self, tx: Transaction, own: DirectoryEntry, rank: int) -> list[Checked]:
         now_ms = self._runtime.now_ms()
         for epoch in self._due(tx.connection, rank):
             for purpose in _ALL:
-                if network_keys.held(tx.connection, purpose, epoch):
+                if any(each.epoch == epoch for each in self._counted(tx.connection, purpose)):
                     continue
                 fresh = WeeklyKey(purpose, epoch, self._runtime.entropy(KEY_BYTES))
-                network_keys.put(tx, fresh, now_ms)
+                network_keys.put(tx, fresh, now_ms, own.node, self._revoked)
                 self._metrics.count("network_keys_made")
         return self._send_all(tx, own, is_abroad=True)
 
@@ -174,8 +189,7 @@ class KeyRenewal:
         return self._author.make(tx, draft, body)
 
     def _plaintext(self, conn: Connection, scope: Scope, purposes: Collection[KeyPurpose]) -> bytes:
-        now = epoch_at(self._runtime.now_ms())
-        keys = [each for purpose in purposes for each in network_keys.held(conn, purpose, now)]
+        keys = [each for purpose in purposes for each in self._counted(conn, purpose)]
         payload = NetworkKeys(self._author.node, scope.encode(), tuple(keys))
         return pad(payloads.encode(payload))
 
@@ -184,7 +198,7 @@ class KeyRenewal:
 
         That we made them shows in what we sent to our own centre, which lives as long as they do.
         """
-        own, to = self._own, self._membership.directory.member(node)
+        own, to = self._own, self._membership.directory.trusted(node)
         if own is None or to is None or own.role is not Role.OPERATOR or to.zone != own.zone:
             return []
         if to.role is not Role.RELAY or self._sent(tx.connection, Scope.for_device(to.zone, node)):
@@ -234,7 +248,8 @@ class KeyRenewal:
         if weekly.purpose not in _NATIONAL and (author.zone != own.zone or own.role is Role.RELAY):
             self._metrics.count("network_keys_refused")
             return False
-        return network_keys.put(tx, weekly, self._runtime.now_ms())
+        now_ms = self._runtime.now_ms()
+        return network_keys.put(tx, weekly, now_ms, author.node, self._revoked)
 
     def _refuse(self, header: Header) -> NoReturn:
         self._metrics.count("network_keys_refused")

@@ -234,7 +234,9 @@ class Outbox:
         return True
 
     def _seal_sos(self, tx: Transaction, record: MessageRecord, scope: Scope) -> Checked:
-        found = network_keys.chosen(tx.connection, KeyPurpose.ZONE_SOS, self._runtime.now_ms())
+        revoked = self._membership.directory.revoked.keys()
+        now_ms = self._runtime.now_ms()
+        found = network_keys.chosen(tx.connection, KeyPurpose.ZONE_SOS, now_ms, revoked)
         if found is None:
             raise SendError("no_sos_key", "this device may carry an SOS but has no key to raise it")
         key_id, zone_key = found
@@ -252,6 +254,9 @@ class Outbox:
         now_ms, node = self._runtime.now_ms(), scope.target
         prekeys = keyring.peer_prekeys(tx.connection, [node], now_ms + PREKEY_LEFT_MS_MIN)
         prekey = prekeys.get(node)
+        if node in self._membership.directory.revoked:
+            # It was not when the message was written.
+            return None
         if prekey is None:
             name = self._membership.directory.name_of(node)
             messages.note_once(

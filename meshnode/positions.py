@@ -223,15 +223,16 @@ class Positions:
         return [(each, _opened(each)) for each in found]
 
     async def on_shift(self) -> list[tuple[NodeId, Scope, Shift]]:
-        """Return who of our squads has an open shift. Raises: StoreError."""
+        """Return who of our squads has an open shift, and is not revoked. Raises: StoreError."""
         now_ms, squads = self._runtime.now_ms(), self._own_squads()
+        revoked = self._membership.directory.revoked
 
         def find(conn: Connection) -> list[tuple[NodeId, Scope, Shift]]:
             return [
                 (node, scope, shift)
                 for scope in squads
                 for node, shift in shifts.known_shifts(conn, scope)
-                if shift.is_open(now_ms)
+                if shift.is_open(now_ms) and node not in revoked
             ]
 
         return await self._store.read(find)

@@ -117,7 +117,8 @@ class Relay:
 
         Raises: StoreError.
         """
-        receipts = await self._store.read(self._ledger.true_receipts)
+        true, directory = self._ledger.true_receipts, self._membership.directory
+        receipts = await self._store.read(lambda conn: true(conn, directory))
         self._covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
         self._own = set(await self._store.read(rows.own_ids))
         await self._store.write(peers.all_down)

@@ -68,6 +68,7 @@ __all__ = [
     "REMNANT_ORDERS_MAX",
     "REMNANT_PLACES_MAX",
     "REVOCATIONS_MAX",
+    "REVOKED_LISTED_MS",
     "SECRET_CHARACTERS_MAX",
     "SECRET_CHARACTERS_MIN",
     "SECRET_DELAY_MS",
@@ -113,6 +114,9 @@ REVOCATIONS_MAX: Final = 1_000
 """Entries of one signer's list: twenty times what a fleet of 18,000 loses in 104 days."""
 WIPE_DEVICES_MAX: Final = 10
 """Devices of one wipe order: nobody erases a fleet with one document."""
+REVOKED_LISTED_MS: Final = 104 * _DAY_MS
+"""So long rosters go on naming a revoked device, by whose key its good bundles are checked: until
+its badge has ended with its grace, which is longer than any bundle lives."""
 WIPE_CARRY_MS: Final = 90 * _DAY_MS
 """A wipe order and its proofs are carried this long: as long as a badge lives."""
 PQ_KEY_BYTES: Final = 1_952

@@ -31,7 +31,7 @@ def roster(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who belongs to which squad and to the centre."""
+    """Show who belongs to which squad and to the centre; revoked devices do not."""
     from meshnode.cli.show import print_json
     from meshnode.cli.texts import write_text
     from protocol.authority import DocumentClass
@@ -40,6 +40,7 @@ def roster(
 
     with opened(ctx, passphrase_file) as (authority, _):
         state, rosters = authority.state, authority.rosters()
+    revoked = state.revoked
     if export is not None:
         write_text(export, encode_documents([document.raw for document in state.documents]))
     versions = {
@@ -61,6 +62,7 @@ def roster(
                     "node": print_node_id(member.node),
                 }
                 for member in sorted(body.members, key=lambda each: each.name.casefold())
+                if member.node not in revoked
             ],
         }
         for body in rosters

@@ -172,7 +172,7 @@ def find(place: Place, words: str) -> Device:
     wanted = words.strip().casefold()
     found = [(node, name) for node, name in place.names.items() if name.casefold() == wanted]
     if len(found) > 1:
-        current = place.known.names
+        current = place.known.names.keys() - place.known.revoked.keys()
         found = [each for each in found if each[0] in current]
     if len(found) == 1:
         return Device(*found[0], is_known=True)

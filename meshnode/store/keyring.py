@@ -62,6 +62,7 @@ __all__ = [
     "close_chain",
     "erase_ended",
     "given_ms",
+    "network_key_givers",
     "network_key_ids",
     "network_keys",
     "newest_own_prekey",
@@ -140,9 +141,17 @@ class SendingChainRecord:
 
 
 def put_network_key(
-    tx: Transaction, purpose: KeyPurpose, key_id: bytes, key: bytes, now_ms: int
+    tx: Transaction,
+    purpose: KeyPurpose,
+    key_id: bytes,
+    key: bytes,
+    now_ms: int,
+    giver: NodeId = b"",
 ) -> None:
-    """Keep a shared key; one that is held already stays as it is."""
+    """Keep a shared key; one that is held already stays as it is.
+
+    `giver` is the operator that it came from, empty where it came by enrolment.
+    """
     is_held = select(_NETWORK_KEY.c.since_ms).where(
         _NETWORK_KEY.c.purpose == int(purpose), _NETWORK_KEY.c.key_id == key_id
     )
@@ -151,7 +160,7 @@ def put_network_key(
         sealed = Seals(tx.connection).seal(seat, key)
         tx.connection.execute(
             insert(_NETWORK_KEY).values(
-                purpose=int(purpose), key_id=key_id, key=sealed, since_ms=now_ms
+                purpose=int(purpose), key_id=key_id, key=sealed, since_ms=now_ms, giver=giver
             )
         )
 
@@ -159,6 +168,14 @@ def put_network_key(
 def network_key_ids(conn: Connection, purpose: KeyPurpose) -> list[bytes]:
     """Return the names of the keys of one purpose, ascending; a locked device knows them, too."""
     return sorted(conn.execute(_NETWORK_KEY_IDS, {"purpose": int(purpose)}).scalars())
+
+
+def network_key_givers(conn: Connection, purpose: KeyPurpose) -> dict[bytes, NodeId]:
+    """Return {key id: giver} of one purpose; empty for what came by enrolment."""
+    query = select(_NETWORK_KEY.c.key_id, _NETWORK_KEY.c.giver).where(
+        _NETWORK_KEY.c.purpose == int(purpose)
+    )
+    return {row.key_id: row.giver for row in conn.execute(query)}
 
 
 def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:

@@ -405,6 +405,7 @@ class NetworkKeyRow(Base, table=True):
     key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     key: bytes = Field(sa_column=bytes_column())
     since_ms: int = Field(sa_column=whole_column())
+    giver: bytes = Field(sa_column=bytes_column())
 
 
 class PositionRow(Base, table=True):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from meshnode import authority_documents, authority_inviting, authority_issuing, authority_state
+from meshnode.authority_cards import open_card
 from meshnode.authority_home import AuthorityHome
+from meshnode.authority_orders import revocation_list
 from meshnode.authority_records import decode_state, encode_state
 from meshnode.enrol import Pending, make_keys
 from protocol.armour import TextForm, armour
@@ -22,8 +24,9 @@ from protocol.errors import (
     LimitExceededError,
     MalformedError,
 )
-from protocol.guards import NETWORK_EPOCH_MS
+from protocol.guards import NETWORK_EPOCH_MS, REVOKED_LISTED_MS
 from protocol.identity import Role, verify_badge_untrusted
+from protocol.ids import NodeId
 from protocol.limits import (
     INVITATION_LIFE_MS,
     INVITATION_TRIES_MAX,
@@ -31,8 +34,10 @@ from protocol.limits import (
     SQUADS_PER_BADGE_MAX,
 )
 from protocol.network_keys import KeyPurpose, WeeklyKey
+from protocol.orders import Revocation
 from tests.meshnode.enrolling import (
     NOW_MS,
+    PASSPHRASE,
     enrol,
     invite,
     make_authority,
@@ -350,6 +355,101 @@ def test_a_removed_device_is_in_no_roster_and_its_squad_says_so(
     with pytest.raises(EnrolmentError):
         authority.remove("alice", NOW_MS)
     assert invite(authority, "alice").name == "alice"
+
+
+def revoke(home: Path, authority: AuthorityHome, *nodes: NodeId, now_ms: int = NOW_MS) -> None:
+    card = open_card(home / "cards" / "operator-1.card", PASSPHRASE)
+    entries = [Revocation(node, now_ms, 0, 0) for node in nodes]
+    _card, document = revocation_list(card, authority.known, entries, now_ms)
+    assert authority.note_signed(document, "lost", now_ms) == (document,)
+
+
+def listed(authority: AuthorityHome) -> set[str]:
+    """Return the names in all rosters that are given out."""
+    return {member.name for roster in authority.rosters() for member in roster.members}
+
+
+def test_a_revoked_device_is_listed_and_present_no_more(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    """Rosters tell whose key is whose; its good bundles are checked by it."""
+    lost = enrol(authority, tmp_path / "alice", "alice")
+    enrol(authority, tmp_path / "bob", "bob")
+    revoke(home, authority, lost.enrolled.badge.node)
+    assert listed(authority) == {"alice", "bob"}
+    assert [each.member.name for each in authority.state.present] == ["bob"]
+    carol = enrol(authority, tmp_path / "carol", "carol")
+    assert lost.pending.prekey.container not in carol.enrolled.prekeys
+    for step in (authority.remove, authority.invite_instead):
+        with pytest.raises(EnrolmentError):
+            step("alice", NOW_MS)
+    again = enrol(authority, tmp_path / "alice2", "alice")
+    assert again.enrolled.badge.node in {each.node for each in authority.state.present}
+
+
+def test_a_lost_answer_is_not_made_again_for_a_revoked_device(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    pending = request(tmp_path / "alice", invite(authority, "alice"))
+    authority.issue(pending.text, NOW_MS)
+    assert authority.answer_again(pending.text, NOW_MS) is not None
+    revoke(home, authority, authority.state.present[0].node)
+    with pytest.raises(EnrolmentError) as caught:
+        authority.answer_again(pending.text, NOW_MS)
+    assert caught.value.reason == "used"
+
+
+def test_a_revoked_device_leaves_the_rosters_in_the_end(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    lost = enrol(authority, tmp_path / "alice", "alice")
+    revoke(home, authority, lost.enrolled.badge.node)
+    enrol(authority, tmp_path / "bob", "bob", now_ms=NOW_MS + REVOKED_LISTED_MS - 1)
+    assert listed(authority) == {"alice", "bob"}
+    enrol(authority, tmp_path / "carol", "carol", now_ms=NOW_MS + REVOKED_LISTED_MS)
+    assert listed(authority) == {"bob", "carol"}
+
+
+def test_revoked_devices_take_nobodys_place_in_a_full_roster(
+    home: Path, authority: AuthorityHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authority_documents, "MEMBERS_MAX", 2)
+    for place, name in enumerate(("alice", "bob")):
+        lost = enrol(authority, tmp_path / name, name)
+        revoke(home, authority, lost.enrolled.badge.node, now_ms=NOW_MS + place)
+    assert listed(authority) == {"alice", "bob"}
+    enrol(authority, tmp_path / "carol", "carol")
+    assert listed(authority) == {"bob", "carol"}, "the one that was lost last stays longest"
+    enrol(authority, tmp_path / "dora", "dora")
+    assert listed(authority) == {"carol", "dora"}
+    refused(authority, request(tmp_path / "eve", invite(authority, "eve")).text, "full")
+
+
+def test_what_a_dropped_card_alone_revoked_is_in_no_roster(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    """Nothing else says that it is not trusted, until another card has revoked it."""
+    lost = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
+    revoke(home, authority, lost)
+    authority.add_operator("Ugo", tmp_path / "ugo", PASSPHRASE, NOW_MS)
+    authority.drop_operator(1, NOW_MS)
+    assert [each.subject for each in authority.state.drafts] == [lost]
+    assert listed(authority) == set()
+    assert authority.state.present == ()
+
+
+def test_a_device_that_was_revoked_before_its_successor_came_is_not_drafted(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    lost = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
+    invitation = authority.invite_instead("alice", NOW_MS)
+    revoke(home, authority, lost)
+    authority.issue(request(tmp_path / "new", invitation).text, NOW_MS)
+    assert authority.state.drafts == ()
+    nodes = {each.node for roster in authority.rosters() for each in roster.members}
+    assert len(nodes) == 2
+    assert lost in nodes
+    assert lost not in {each.node for each in authority.state.present}
 
 
 def test_nothing_secret_is_printed(authority: AuthorityHome) -> None:

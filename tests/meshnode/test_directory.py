@@ -17,6 +17,7 @@ from protocol.authority import (
 from protocol.bundle import Scope
 from protocol.identity import DeviceClass, Role
 from protocol.ids import node_id_of, print_node_id, squad_id_of
+from protocol.orders import Revocation
 
 ROOT = RootBody("Alpes", 1, (), (), (SignerRule(DocumentClass.ROOT, 1, ()),))
 
@@ -78,6 +79,31 @@ def test_an_entry_joins_what_all_rosters_say() -> None:
     )
     assert DIRECTORY.network_name == "Alpes"
     assert set(DIRECTORY.rosters()) == {QUEYRAS, UBAYE, CENTRE}
+
+
+def test_a_revoked_device_keeps_its_key_and_is_a_member_no_more() -> None:
+    lost = Revocation(node(1), 0, 0, 0)
+    after = DIRECTORY.with_revoked({lost.subject: lost})
+    assert after.member(node(1)) == DIRECTORY.member(node(1))
+    assert after.name_of(node(1)) == "Alice"
+    assert after.trusted(node(1)) is None
+    assert after.trusted(node(2)) == DIRECTORY.member(node(2))
+    assert after.trusted(node(9)) is None
+    assert {entry.node for entry in DIRECTORY.members()} - {
+        entry.node for entry in after.members()
+    } == {node(1)}
+
+
+def test_a_name_means_the_device_that_is_not_revoked() -> None:
+    again = squad(7, "Queyras", ALICE, member(9, Role.AGENT, "Alice"))
+    directory = Directory.from_documents(ROOT, [again, CENTRE])
+    with pytest.raises(UnknownNameError, match="several devices"):
+        directory.find("alice")
+    for lost, left in ((1, 9), (9, 1)):
+        entry = Revocation(node(lost), 0, 0, 0)
+        found = directory.with_revoked({entry.subject: entry})
+        assert found.find("alice") == Scope.for_device(7, node(left))
+        assert found.find(print_node_id(node(lost))) == Scope.for_device(7, node(lost))
 
 
 def test_the_highest_role_is_shown() -> None:

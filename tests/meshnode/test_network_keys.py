@@ -12,18 +12,25 @@ from meshnode.outbox import Priority
 from meshnode.store import bundles as rows
 from meshnode.store import keyring, network_keys
 from meshnode.store.engine import Transaction
+from protocol import bundle as bundles
 from protocol import payloads
-from protocol.bundle import Scope, Suite
+from protocol.bundle import Scope, ScopeKind, Suite
 from protocol.envelope import pad, seal_info
-from protocol.guards import NETWORK_EPOCH_MS, NETWORK_KEYS_LEAD_MS, NETWORK_KEYS_RANK_MS
+from protocol.guards import (
+    NETWORK_EPOCH_MS,
+    NETWORK_KEYS_LEAD_MS,
+    NETWORK_KEYS_PER_EPOCH_MAX,
+    NETWORK_KEYS_RANK_MS,
+)
 from protocol.identity import Role
 from protocol.limits import Kind
 from protocol.network_keys import KeyPurpose, WeeklyKey, epoch_at, key_id_of
+from protocol.orders import Revocation
 from protocol.payloads import NetworkKeys
 from protocol.reports import Reception
 from sims.fleet import ZONE, DevicePlan
 from sims.runtime import START_MS
-from tests.meshnode.documents import publish_roster
+from tests.meshnode.documents import publish_roster, revocations, signed_list
 from tests.meshnode.rig import CODT, SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
 
 WEEK = epoch_at(START_MS)
@@ -204,16 +211,181 @@ async def test_a_relay_whose_prekey_comes_late_gets_its_key_then(autojump_clock:
         assert len(await rig["first"].held(Kind.NETWORK_KEYS)) == before, "once is enough"
 
 
+# --- revoked devices ---------------------------------------------------------------------------
+
+
+async def revoke(rig: Rig, *names: str, at: tuple[str, ...] = NAMES) -> None:
+    """Tell the nodes `at`, but for those that it names, that devices are revoked."""
+    listed = revocations(rig, names, 1).raw
+    for name in set(at) - set(names):
+        assert await rig[name].node.membership.accept([listed]) == 1
+
+
+async def told(member: Member) -> set[bytes]:
+    """Return the devices that a node sealed keys to one by one."""
+    found = await member.held(Kind.NETWORK_KEYS)
+    scopes = [each.header.scope for each in found if each.header.author == member.id]
+    return {scope.target for scope in scopes if scope.kind is ScopeKind.DEVICE}
+
+
+@pytest.mark.parametrize("name", ["anna", "box", "gateway", "second"])
+async def test_no_key_of_the_next_week_is_sealed_to_a_revoked_device(town: Rig, name: str) -> None:
+    await revoke(town, name)
+    await set_clocks(town, RENEWAL_MS)
+    await look(town, "first")
+    await town.mix(*NAMES)
+    for other in set(NAMES) - {name}:
+        assert len(await held(town[other], KeyPurpose.KNOCK)) == 2, other
+    assert town[name].id not in await told(town["first"])
+    for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS):
+        weeks = {week for week, _key in await held(town[name], purpose)}
+        assert weeks <= {WEEK}, purpose
+
+
+async def test_a_new_prekey_of_a_revoked_relay_is_answered_with_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_rig(PLANS[:3]) as rig:
+        await rig.mix("anna", "first")
+        await set_clocks(rig, RENEWAL_MS)
+        await look(rig, "first", "box")
+        await revoke(rig, "box", at=("first",))
+        await rig.carry("box", "first")
+        await rig.carry("first", "box")
+        assert await told(rig["first"]) == set()
+        assert {week for week, _key in await held(rig["box"], KeyPurpose.KNOCK)} == {WEEK}
+
+
+async def test_a_revoked_operator_makes_no_keys_and_is_waited_for_by_nobody(town: Rig) -> None:
+    await revoke(town, "first", at=("second",))
+    await town["first"].node.membership.accept([revocations(town, ["first"], 1).raw])
+    await set_clocks(town, RENEWAL_MS)
+    await look(town, "first", "second")
+    assert town["first"].metric("network_keys_made") == 0
+    assert town["second"].metric("network_keys_made") == 2, "it is the first one now"
+
+
+# --- revoked operators -------------------------------------------------------------------------
+
+
+def planted(number: int = 0, week: int = WEEK + 1) -> WeeklyKey:
+    """Return a key that a thief drew until its name came before that of any other."""
+    keys = (number.to_bytes(28, "big") + tries.to_bytes(4, "big") for tries in range(1 << 20))
+    return next(
+        WeeklyKey(KeyPurpose.ZONE_SOS, week, key) for key in keys if key_id_of(week, key)[4] == 0
+    )
+
+
+async def sos_keys(member: Member, week: int = WEEK + 1) -> set[bytes]:
+    """Return the SOS keys of one week that a device holds."""
+    return {key for each, key in await held(member, KeyPurpose.ZONE_SOS) if each == week}
+
+
+async def sos_key_in_use(town: Rig, name: str) -> bytes:
+    """Return the key under which a device would raise an SOS."""
+    member, revoked = town[name], town[name].node.membership.directory.revoked
+    now_ms = member.machine.now_ms()
+    found = await member.store.read(
+        lambda conn: network_keys.chosen(conn, KeyPurpose.ZONE_SOS, now_ms, revoked)
+    )
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("name", ["anna", "first", "gateway"])
+async def test_nobody_takes_a_key_of_an_operator_that_is_revoked(town: Rig, name: str) -> None:
+    await set_clocks(town, START_MS)
+    await revoke(town, "second")
+    raw = await forged(town["second"], town[name], 1, planted())
+    await town[name].take([raw])
+    assert await sos_keys(town[name]) == set()
+
+
+async def test_a_key_that_came_before_the_news_and_is_opened_after_it_is_refused(town: Rig) -> None:
+    await set_clocks(town, START_MS)
+    first = town["first"]
+    desk = first.parts.desk
+    await first.node.lock()
+    raw = await forged(town["second"], first, 1, planted())
+    assert await first.take([raw]) == [Reception.STORED]
+    await revoke(town, "second")
+    assert desk is not None
+    first.node.open_desk(desk)
+    await first.node.settle()
+    assert await sos_keys(first) == set()
+    assert first.metric("messages_revoked") == 1
+
+
+async def test_a_key_of_a_good_bundle_is_taken_after_the_news(town: Rig) -> None:
+    await set_clocks(town, START_MS)
+    anna, second = town["anna"], town["second"]
+    raw = await forged(second, anna, 1, planted())
+    last = bundles.decode_untrusted(raw).header
+    entry = Revocation(second.id, START_MS, last.incarnation, last.seq)
+    await anna.node.membership.accept([signed_list(town, [entry], 1).raw])
+    assert await anna.take([raw]) == [Reception.STORED]
+    assert await sos_keys(anna) == {planted().key}
+
+
+async def test_another_key_is_made_for_one_of_a_revoked_operator(town: Rig) -> None:
+    """The thief gave keys as long as it was believed, and drew them so that all would use them."""
+    await set_clocks(town, RENEWAL_MS - MINUTE_MS)
+    everybody = tuple(each for each in NAMES if each != "second")
+    keys = [planted(number) for number in range(NETWORK_KEYS_PER_EPOCH_MAX)]
+    for number, name in enumerate(("anna", "first", "gateway")):
+        await town[name].take([await forged(town["second"], town[name], number, *keys)])
+        assert len(await sos_keys(town[name])) == NETWORK_KEYS_PER_EPOCH_MAX
+    await set_clocks(town, RENEWAL_MS)
+    await look(town, "first")
+    assert town["first"].metric("network_keys_made") == 0, "the thief was believed"
+    before = await sos_keys(town["anna"])
+    await revoke(town, "second")
+    await look(town, *everybody)
+    assert town["first"].metric("network_keys_made") == 2
+    await town.mix(*everybody)
+    (fresh,) = await sos_keys(town["first"]) - before
+    await set_clocks(town, RENEWAL_MS + NETWORK_KEYS_LEAD_MS)
+    for name in ("anna", "first", "gateway"):
+        assert await sos_key_in_use(town, name) == fresh, name
+        assert len(await sos_keys(town[name])) == NETWORK_KEYS_PER_EPOCH_MAX
+
+
+async def test_an_operator_passes_on_no_key_of_a_revoked_one(town: Rig) -> None:
+    await set_clocks(town, RENEWAL_MS - MINUTE_MS)
+    await town["first"].take([await forged(town["second"], town["first"], 1, planted())])
+    assert await sos_keys(town["first"]) == {planted().key}
+    await revoke(town, "second")
+    await set_clocks(town, RENEWAL_MS)
+    await look(town, "first")
+    await town.mix("first", "anna")
+    assert planted().key not in await sos_keys(town["anna"])
+    assert len(await sos_keys(town["anna"])) == 1
+
+
+async def test_the_key_of_the_running_week_stays_whoever_gave_it(town: Rig) -> None:
+    """An SOS that mates cannot open is worse than one that a thief can."""
+    await set_clocks(town, RENEWAL_MS + NETWORK_KEYS_RANK_MS)
+    await look(town, "second")
+    await town.mix(*NAMES)
+    await set_clocks(town, (WEEK + 1) * NETWORK_EPOCH_MS)
+    await revoke(town, "second")
+    before = await sos_keys(town["anna"])
+    await look(town, "first")
+    await town.mix("anna", "first")
+    assert town["first"].metric("network_keys_made") == 0
+    assert await sos_keys(town["anna"]) == before == {await sos_key_in_use(town, "anna")}
+
+
 # --- lies --------------------------------------------------------------------------------------
 
 
-async def forged(member: Member, to: Member, weekly: WeeklyKey, seq: int) -> bytes:
+async def forged(member: Member, to: Member, seq: int, *weekly: WeeklyKey) -> bytes:
     """Return keys that a device seals to another, as an operator would."""
     scope = Scope.for_device(ZONE, to.id)
-    payload = NetworkKeys(member.id, scope.encode(), (weekly,))
+    payload = NetworkKeys(member.id, scope.encode(), weekly)
     record = await to.store.read(keyring.newest_own_prekey)
     assert record is not None
-    more = {"suite": Suite.HYBRID, "keyref": record.prekey_id}
+    more = {"suite": Suite.HYBRID, "keyref": record.prekey_id, "lifetime_s": 3_600}
     header = member.header(Kind.NETWORK_KEYS, scope, seq, **more)
     plaintext = pad(payloads.encode(payload))
     sealed = member.node.sealer.seal_hybrid(record.public, seal_info(header.encode()), plaintext)
@@ -225,7 +397,7 @@ async def test_keys_of_anybody_but_an_operator_are_refused(town: Rig) -> None:
     anna = town["anna"]
     for place, name in enumerate(("gateway", "box", "second")):
         weekly = WeeklyKey(KeyPurpose.KNOCK, WEEK + 1, bytes([place]) * 32)
-        raw = await forged(town[name], anna, weekly, 1)
+        raw = await forged(town[name], anna, 1, weekly)
         assert await anna.take([raw]) == [Reception.STORED]
         is_operator = name == "second"
         keys = [key for _week, key in await held(anna, KeyPurpose.KNOCK)]
@@ -235,7 +407,7 @@ async def test_keys_of_anybody_but_an_operator_are_refused(town: Rig) -> None:
 
 async def test_a_relay_takes_no_sos_key(town: Rig) -> None:
     weekly = WeeklyKey(KeyPurpose.ZONE_SOS, WEEK + 1, bytes(32))
-    await town["box"].take([await forged(town["first"], town["box"], weekly, 1)])
+    await town["box"].take([await forged(town["first"], town["box"], 1, weekly)])
     assert await held(town["box"], KeyPurpose.ZONE_SOS) == []
     assert town["box"].metric("network_keys_refused") == 1
 

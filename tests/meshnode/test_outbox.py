@@ -18,8 +18,11 @@ from protocol.bundle import Scope, Suite
 from protocol.envelope import pad
 from protocol.ids import BundleId
 from protocol.limits import MESSAGE_LIFETIME_S_MAX, TEXT_BYTES_MAX, Kind
+from protocol.orders import Revocation
 from sims.fleet import ZONE
+from sims.runtime import START_MS
 from sims.scheduler import run_seeded
+from tests.meshnode.documents import signed_list
 from tests.meshnode.rig import CODT, ZONE_SCOPE, Rig, bundle_of, open_rig, squad_scope
 
 
@@ -39,6 +42,19 @@ async def test_a_message_to_a_device_is_sealed_to_its_prekey(
     await met.mix("anna", "box", "bruno")
     assert await bruno.texts() == ["only for bruno"]
     assert (await anna.message(sent.key)).state is MessageState.DELIVERED
+
+
+async def test_what_waits_is_not_sealed_to_a_device_that_was_revoked_meanwhile(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    anna, bruno = rig["anna"], rig["bruno"]
+    sent = await anna.send(bruno.scope, "early bird")
+    good = max(each.header.seq for each in await bruno.held() if each.header.author == bruno.id)
+    entry = Revocation(bruno.id, START_MS, bruno.store.incarnation, good)
+    await anna.node.membership.accept([signed_list(rig, [entry], 1).raw])
+    await rig.carry("bruno", "anna")
+    assert (await anna.message(sent.key)).state is MessageState.WAITING
+    assert all(bundle.header.id != sent.id for bundle in await anna.held())
 
 
 async def test_without_a_key_it_waits_says_so_and_goes_when_the_key_comes(

@@ -14,10 +14,13 @@ from meshnode.api import Api
 from meshnode.cli.language import speak
 from meshnode.cli.mail import show_inbox
 from meshnode.cli.story import show_story
-from meshnode.store import delivery
+from meshnode.positions import Place
+from meshnode.store import delivery, keyring
+from meshnode.store.records import RecipientState
 from protocol.identity import Role
-from protocol.limits import Kind
+from protocol.limits import PREKEY_RENEW_MS, Kind
 from protocol.orders import Revocation
+from protocol.receipts import KeyRequest, encode_key_request
 from protocol.reports import Reception
 from sims.fleet import DevicePlan
 from sims.runtime import START_MS
@@ -126,6 +129,59 @@ async def test_the_centre_reads_it_marked(
         assert MARK[language][0] not in capsys.readouterr().out
     finally:
         speak("en")
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_nothing_but_messages_of_a_revoked_author_is_acted_on(centre: Rig, name: str) -> None:
+    """Its prekeys, requests for keys, shifts and positions have no effect, whoever carries them."""
+    anna, taker = centre["anna"], centre[name]
+    await revoke(centre, name)
+    before = await taker.store.read(
+        lambda conn: keyring.peer_prekeys(conn, [anna.id], anna.machine.now_ms())
+    )
+    anna.machine.clock_ahead_ms += PREKEY_RENEW_MS
+    taker.machine.clock_ahead_ms += PREKEY_RENEW_MS
+    await anna.node.require_desk().look()
+    await anna.node.relay.announce(await anna.node.positions.open_shift(1), None)
+    await anna.node.relay.announce(await anna.node.positions.report(Place(45.0, 6.5)), None)
+    await anna.node.settle()
+    own = [each for each in await anna.held() if each.header.author == anna.id]
+    asked = anna.header(Kind.KEY_REQUEST, taker.scope, 1)
+    request = anna.forge(asked, encode_key_request(KeyRequest((bytes(8),))))
+    assert set(await taker.take([*own, request], anna.id)) <= {
+        Reception.STORED,
+        Reception.DUPLICATE,
+    }
+    after = await taker.store.read(
+        lambda conn: keyring.peer_prekeys(conn, [anna.id], anna.machine.now_ms())
+    )
+    assert after.keys() == {anna.id}
+    assert after == before
+    assert await taker.node.positions.newest() == []
+    assert taker.metric("key_requests_refused") == 0, "it is not even read"
+    assert taker.metric("messages_revoked") > 0
+
+
+async def test_who_was_revoked_is_on_no_shift(centre: Rig) -> None:
+    anna, bruno = centre["anna"], centre["bruno"]
+    await anna.node.relay.announce(await anna.node.positions.open_shift(1), None)
+    await anna.node.settle()
+    await centre.carry("anna", "bruno")
+    assert [node for node, *_rest in await bruno.node.positions.on_shift()] == [anna.id]
+    await revoke(centre, "bruno", last_seq=await last_seq(anna))
+    assert await bruno.node.positions.on_shift() == []
+
+
+async def test_a_receipt_of_a_revoked_gateway_says_nothing(centre: Rig) -> None:
+    """A thief would have the centre believe that somebody got its message."""
+    operator, gateway = centre["operator"], centre["gateway"]
+    sent = await operator.send(CODT, "who has the gateway?")
+    await centre.carry("operator", "gateway")
+    entry = Revocation(gateway.id, START_MS, 0, 0)
+    await operator.node.membership.accept([documents.signed_list(centre, [entry], 1).raw])
+    await centre.carry("gateway", "operator")
+    assert {each.state for each in await operator.recipients(sent.key)} == {RecipientState.PENDING}
+    assert operator.metric("receipts_refused") > 0
 
 
 async def test_what_was_opened_before_the_news_stays_as_it_was(centre: Rig) -> None:

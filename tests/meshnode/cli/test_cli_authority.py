@@ -11,6 +11,7 @@ from meshnode import authority_keys
 from meshnode.cli.main import execute
 from protocol.authority import DocumentClass, decode_untrusted
 from protocol.enrolment import decode_documents_untrusted
+from protocol.ids import print_node_id
 from protocol.orders import decode_revocation_untrusted, decode_wipe_untrusted
 from tests.meshnode.cli.people import SETTINGS, People
 
@@ -52,8 +53,7 @@ def test_a_lost_phone_is_revoked_once_a_person_has_read_what_happens(office: Peo
     assert done.code == 0, done
     assert "Revoked: alice (version 1)." in done.out
     assert "alice" not in roster_names(office)
-    assert in_file(path)[0] is DocumentClass.REVOCATION
-    assert DocumentClass.ROSTER in in_file(path)
+    assert in_file(path) == [DocumentClass.REVOCATION], "rosters go on telling whose key is whose"
     taken = office.json("bob", "documents", "import", str(path))
     assert taken["taken"] == taken["documents"]
     assert office.json("bob", "documents", "import", str(path))["taken"] == 0
@@ -180,8 +180,13 @@ def test_operators_come_and_go(office: People, monkeypatch: pytest.MonkeyPatch) 
     assert (added["card"], added["root_version"]) == ("operator-2", 2)
     words = ("authority", "revoke", "alice", "--card", str(path), "--yes")
     office.json("hq", *words)
+    path_of_all = office.folder / "all.txt"
     dropped = office.json("hq", "authority", "drop-operator", "2", "--yes")
     assert dropped["to_revoke"] == 1
+    office.reads("hq", "authority", "roster", "--export", str(path_of_all))
+    office.json("bob", "documents", "import", str(path_of_all))
+    assert office.types("bob", "send", "alice", "hello").code != 0, "nothing else keeps it out"
+    assert "alice" not in roster_names(office)
     assert "does not name the card" in office.types("hq", *words).err
     assert office.types("hq", "authority", "drop-operator", "1", "--yes").code == 4
     monkeypatch.setenv("MESHNODE_CARD_PASSPHRASE", "five quite ordinary words here")
@@ -200,6 +205,32 @@ def granted(people: People, issuer: str, name: str, invitation: str) -> None:
     code = ("--code", asked["code"])
     answer = people.json(issuer, "authority", "issue", asked["request"], *code)["answer"]
     people.reads(name, "enrol", "--answer", answer)
+
+
+def test_a_new_phone_has_the_name_of_one_that_was_revoked(office: People) -> None:
+    old = office.json("alice", "status")["node"]
+    revoke = ("authority", "revoke", "alice", "--card", card(office, "operator-1"), "--yes")
+    office.json("hq", *revoke)
+    assert office.types("hq", "authority", "replace", "alice").code != 0
+    asked = ("--name", "alice", "--role", "agent", "--device", "phone", "--squad", "Queyras")
+    granted(office, "hq", "alice2", office.json("hq", "authority", "invite", *asked)["invitation"])
+    new = office.json("alice2", "status")["node"]
+    units = office.json("hq", "authority", "roster")["units"]
+    nodes = {each["node"] for unit in units for each in unit["members"] if each["name"] == "alice"}
+    assert nodes == {new}
+    path = office.folder / "all.txt"
+    office.reads("hq", "authority", "roster", "--export", str(path))
+    office.json("bob", "documents", "import", str(path))
+    assert office.json("bob", "send", "alice", "welcome back")["recipients"] == 1
+    assert office.types("bob", "send", old, "are you there?").code != 0
+    # The name means the new phone, for the next loss as well.
+    order = office.folder / "order.txt"
+    words = ("authority", "wipe", "alice", "--level", "all", "--card", card(office, "wipe-1"))
+    office.json("hq", *words, "--yes", "--out", str(order))
+    (raw,) = decode_documents_untrusted(order.read_text())
+    named = decode_wipe_untrusted(decode_untrusted(raw).body).devices
+    assert [print_node_id(node) for node in named] == [new]
+    assert office.json("hq", *revoke)["version"] == 2
 
 
 def test_a_new_phone_takes_the_place_of_a_lost_one(office: People) -> None:

@@ -10,7 +10,7 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, event
 
-from meshnode.store import messages, peers
+from meshnode.store import keyring, messages, peers
 from meshnode.store.engine import open_store
 from meshnode.store.upgrade import migration_config
 from tests.meshnode.store.parts import NOW_MS
@@ -75,6 +75,10 @@ async def test_a_store_of_the_first_schema_is_upgraded_and_sealed(tmp_path: Path
         found = await store.read(lambda conn: messages.list_inbox(conn, 0, 2_000))
         assert len(found) == 1_199
         assert found[0].text == f"{TEXT} 1"
+        givers = await store.read(
+            lambda conn: keyring.network_key_givers(conn, keyring.KeyPurpose.NETWORK)
+        )
+        assert givers == {b"": b""}, "nobody knows who gave the keys of before"
         assert (await store.read(lambda conn: messages.ledger(conn, 5)))[0].detail == "detail"
         assert (await store.read(peers.list_peers))[0].address == ADDRESS
         assert store.incarnation == 7
