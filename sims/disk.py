@@ -24,7 +24,7 @@ _TEARS_MAX: Final = 8
 _SECTOR_BYTES: Final = 512
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every use makes a folder of its own
 _SCRATCH_BYTES: Final = 1 << 30
-"""Free memory that a run may fill with the stores of its nodes."""
+"""Free memory from which on a run keeps the stores of its nodes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class DiskImage:
     """Commits since then; empty if there is none."""
 
 
-def scratch() -> Path | None:
+def scratch(free_bytes: int = _SCRATCH_BYTES) -> Path | None:
     """Return where to put files that need not outlive this machine; None for the usual place.
 
-    Memory where Linux lends it: a simulated crash ends a process, never the machine, so waiting
-    for a disk at every commit would tell nothing.
+    Memory where Linux lends it, and so much is free: a simulated crash ends a process, never the
+    machine, so waiting for a disk at every commit would tell nothing.
     """
     try:
-        is_roomy = shutil.disk_usage(_MEMORY).free >= _SCRATCH_BYTES
+        is_roomy = shutil.disk_usage(_MEMORY).free >= free_bytes
     except OSError:
         return None
     return _MEMORY if is_roomy and os.access(_MEMORY, os.W_OK | os.X_OK) else None

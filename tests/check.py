@@ -14,9 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from sims.disk import scratch
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -25,12 +29,20 @@ TOOLS = Path(sys.executable).parent
 
 FLOORS_PCT = {("protocol",): 95.0, ("meshnode", "sims"): 85.0}
 """Least share of lines and branches together that the tests reach in each group of packages."""
+_SCRATCH_BYTES = 4 << 30
+"""Free memory from which on tests may keep their files there."""
 FULL_TIME_MAX_S = 900.0
 """What `--full` may take on two cores; it is told when it takes longer."""
 
 
-LANES = ("(real or node) and not soak", "not real and not node and not soak")
-"""What runs side by side, about as long each; tests of real parts run in one process."""
+LANES = tuple(
+    tuple(f"{which} and {part} and not soak" for part in ("not repeating", "repeating"))
+    for which in ("(real or node)", "not (real or node)")
+)
+"""What runs side by side, about as long each; tests of real parts run one after another.
+
+In each lane what is measured, and then what is not.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +88,49 @@ def call(*command: str, folder: Path = ROOT) -> Callable[[Mapping[str, str]], bo
     return run
 
 
-def pytest_command(which: str) -> tuple[str, ...]:
-    """Return the command that runs the tests with these marks and measures what they reach."""
-    return (PYTHON, "-m", "coverage", "run", "-m", "pytest", "-m", which, "--durations=10")
+Lane = Sequence[Sequence[str]]
+"""Commands, one after another."""
 
 
-def side_by_side(
-    *commands: Sequence[str], folder: Path = ROOT
-) -> Callable[[Mapping[str, str]], bool]:
-    """Return a step's work: run all of `commands` at once, good when every one exits 0.
+def pytest_lane(measured: str, repeating: str) -> Lane:
+    """Return what runs the tests with these marks; the first tell what lines they reach."""
+    pytest = ("-m", "pytest", "--durations=10", "-m")
+    return [
+        (PYTHON, "-m", "coverage", "run", *pytest, measured),
+        (PYTHON, *pytest, repeating),
+    ]
 
-    The first writes to the screen as it goes, each other one all at once when it has ended.
+
+def side_by_side(*lanes: Lane, folder: Path = ROOT) -> Callable[[Mapping[str, str]], bool]:
+    """Return a step's work: run all `lanes` at once, good when every command exits 0.
+
+    The first lane writes to the screen as it goes, each other one all at once when it has ended.
     """
 
+    def run_lane(lane: Lane, environment: Mapping[str, str], out: IO[bytes] | None) -> bool:
+        codes = [
+            subprocess.run(
+                command, cwd=folder, env=environment, stdout=out, stderr=out, check=False
+            ).returncode
+            for command in lane
+        ]
+        return not any(codes)
+
     def run(environment: Mapping[str, str]) -> bool:
-        first, *rest = commands
+        first, *rest = lanes
         with ExitStack() as stack:
             files = [stack.enter_context(tempfile.TemporaryFile()) for _ in rest]
+            threads = stack.enter_context(ThreadPoolExecutor(len(lanes)))
             others = [
-                subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
-                for command, file in zip(rest, files, strict=True)
+                threads.submit(run_lane, lane, environment, file)
+                for lane, file in zip(rest, files, strict=True)
             ]
-            codes = [subprocess.run(first, cwd=folder, env=environment, check=False).returncode]
-            for process, file in zip(others, files, strict=True):
-                codes.append(process.wait())
+            is_good = run_lane(first, environment, None)
+            for other, file in zip(others, files, strict=True):
+                is_good &= other.result()
                 file.seek(0)
                 print(file.read().decode(errors="replace"), flush=True)
-        return not any(codes)
+        return is_good
 
     return run
 
@@ -171,7 +199,7 @@ def steps(is_full: bool) -> list[Step]:
     return [
         *first,
         Step("types", call(PYTHON, "-m", "mypy", "--strict")),
-        Step("tests", side_by_side(*(pytest_command(which) for which in LANES))),
+        Step("tests", side_by_side(*(pytest_lane(*lane) for lane in LANES))),
         Step("coverage", check_floors),
     ]
 
@@ -203,6 +231,9 @@ def main(arguments: Sequence[str]) -> int:
     is_full = parser.parse_args(arguments).full
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"COVERAGE_FILE": str(Path(folder) / "coverage")}
+        if (memory := scratch(_SCRATCH_BYTES)) is not None:
+            # Thousands of stores wait for the disk at each commit, and none outlives its test.
+            environment |= {"TMPDIR": str(memory)}
         outcomes = run_all(steps(is_full), environment)
     total_s = sum(each.duration_s for each in outcomes)
     print("\n" + "\n".join(describe(each) for each in outcomes))

@@ -21,14 +21,26 @@ NOTHING_IS_SKIPPED = any(os.environ.get(name) for name in ("MESHNODE_CI", "CI"))
 """A machine that checks for others has every part; a skipped test there checked nothing."""
 
 
+REPEATING_FOLDERS = (
+    "tests/benchmarks/",
+    "tests/faults/",
+    "tests/real/",
+    "tests/security/",
+    "tests/sims/test_soak.py",
+    "tests/sims/test_world.py",
+    "tests/sims/test_world_faults.py",
+)
+"""What is marked `repeating`: measuring which lines these reach would double their time."""
 NODE_FOLDERS = ("tests/meshnode/", "tests/contracts/", "tests/fuzz/")
 """What is marked `node`, so that two processes have about as much to do."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of one node's rooms, before the marks choose."""
+    """Mark tests by their folders, before the marks choose."""
     for item in items:
+        if item.nodeid.startswith(REPEATING_FOLDERS):
+            item.add_marker("repeating")
         if item.nodeid.startswith(NODE_FOLDERS):
             item.add_marker("node")
 

@@ -21,6 +21,7 @@ from tests.check import (
     call,
     check_floors,
     describe,
+    pytest_lane,
     run_all,
     shares,
     side_by_side,
@@ -78,8 +79,8 @@ sys.exit(int(code))
             (tmp_path / name).unlink(missing_ok=True)
         words = (sys.executable, "-c", script)
         work = side_by_side(
-            (*words, "one", "two", str(first_code)),
-            (*words, "two", "one", str(second_code)),
+            [(*words, "one", "two", str(first_code))],
+            [(*words, "two", "one", str(second_code))],
             folder=tmp_path,
         )
         return work(os.environ)
@@ -93,16 +94,36 @@ sys.exit(int(code))
 
 
 def test_every_test_runs_in_one_lane_unless_it_is_a_soak() -> None:
-    found = [_collected(which) for which in (*LANES, "not soak")]
-    assert found[0]
-    assert found[1]
-    assert not found[0] & found[1]
-    assert found[0] | found[1] == found[2]
+    found = [_collected(which) for lane in LANES for which in lane]
+    assert all(found)
+    assert sum(map(len, found)) == len(set().union(*found))
+    assert set().union(*found) == _collected("not soak")
+
+
+def test_a_lane_goes_on_after_what_failed_and_is_not_good_then(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def say(word: str, code: int) -> tuple[str, ...]:
+        return (sys.executable, "-c", f"print({word!r}, flush=True); raise SystemExit({code})")
+
+    for first, second in ((3, 0), (0, 3)):
+        work = side_by_side([say("one", 0)], [say("two", first), say("three", second)])
+        assert not work(os.environ)
+        assert {"one", "two", "three"} <= set(capfd.readouterr().out.split())
+    assert side_by_side([say("one", 0), say("two", 0)])(os.environ)
+
+
+def test_of_each_lane_the_first_part_is_measured() -> None:
+    first, second = pytest_lane("these", "those")
+    assert "coverage" in first
+    assert first[-1] == "these"
+    assert "coverage" not in second
+    assert second[-1] == "those"
 
 
 def _collected(which: str) -> set[str]:
     """Return the names of tests of these folders that these marks choose."""
-    folders = ("tests/architecture", "tests/contracts", "tests/real")
+    folders = ("tests/architecture", "tests/contracts", "tests/security")
     words = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", which, *folders)
     environment = unmeasured()
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)

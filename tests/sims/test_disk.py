@@ -120,9 +120,7 @@ def test_stores_lie_in_memory_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk, "_MEMORY", tmp_path)
-    monkeypatch.setattr(disk, "_SCRATCH_BYTES", 1)
-    assert scratch() == tmp_path
-    monkeypatch.setattr(disk, "_SCRATCH_BYTES", 1 << 60)
-    assert scratch() is None
+    assert scratch(1) == tmp_path
+    assert scratch(1 << 60) is None
     monkeypatch.setattr(disk, "_MEMORY", tmp_path / "nowhere")
-    assert scratch() is None
+    assert scratch(1) is None
