@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.usefixtures("_namespaces"),
 ]
 
-FOUND_S_MAX = 15.0
+FOUND_S_MAX = 30.0
 """Far above what is seen (0.1 s): the machine may be busy."""
 
 
@@ -64,7 +64,7 @@ class Finder:
             if wanted(line):
                 return line
             passed.append(line)
-        raise AssertionError(f"never said; instead: {passed}")
+        raise AssertionError(f"never said; {len(passed)} others, at last: {passed[-10:]}")
 
     def hints_at(self, address: str) -> list[str]:
         """Wait for a hint that names `address`; return all its addresses."""
