@@ -254,14 +254,16 @@ class Outbox:
         now_ms, node = self._runtime.now_ms(), scope.target
         prekeys = keyring.peer_prekeys(tx.connection, [node], now_ms + PREKEY_LEFT_MS_MIN)
         prekey = prekeys.get(node)
-        if node in self._membership.directory.revoked:
-            # It was not when the message was written.
-            return None
-        if prekey is None:
-            name = self._membership.directory.name_of(node)
-            messages.note_once(
-                tx, record.key, now_ms, LedgerEvent.WAITING, f"no key of {name} is known here yet"
+        directory = self._membership.directory
+        if prekey is None or node in directory.revoked:
+            name = directory.name_of(node)
+            # It was not revoked when the message was written.
+            reason = (
+                f"{name} was revoked"
+                if node in directory.revoked
+                else f"no key of {name} is known here yet"
             )
+            messages.note_once(tx, record.key, now_ms, LedgerEvent.WAITING, reason)
             return None
         plaintext = _padded(record)
 

@@ -47,6 +47,7 @@ DETAILS: Final = (
     "{0} of {1} recipients",
     "no key of {0} is known here yet",
     "{0} gets its key when it is met",
+    "{0} was revoked",
     "at gateway",
     "on device",
     "cancelled",

@@ -55,6 +55,7 @@ async def test_what_waits_is_not_sealed_to_a_device_that_was_revoked_meanwhile(
     await rig.carry("bruno", "anna")
     assert (await anna.message(sent.key)).state is MessageState.WAITING
     assert all(bundle.header.id != sent.id for bundle in await anna.held())
+    assert (await anna.ledger(sent.key))[-1].detail == "bruno was revoked"
 
 
 async def test_without_a_key_it_waits_says_so_and_goes_when_the_key_comes(
