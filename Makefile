@@ -42,10 +42,10 @@ demo: setup
 	@$(BIN)/meshnode demo
 
 test check: setup
-	@$(BIN)/python tests/check.py --full
+	@$(BIN)/python -m tests.check --full
 
 fast: setup
-	@$(BIN)/python tests/check.py --fast
+	@$(BIN)/python -m tests.check --fast
 
 soak: setup
 	@$(BIN)/python -m pytest -m soak -s tests/sims/test_calibrate.py tests/sims/test_planted_bugs.py tests/sims/test_soak.py

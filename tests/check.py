@@ -1,4 +1,4 @@
-"""The one command that says whether a change holds: `python tests/check.py --fast` or `--full`.
+"""The one command that says whether a change holds: `python -m tests.check --fast` or `--full`.
 
 Every step runs even when an earlier one failed, so that one run tells everything. The rules
 themselves stand in `pyproject.toml` and `tests/architecture/`; this file only calls them.
