@@ -22,10 +22,14 @@ NOTHING_IS_SKIPPED = any(os.environ.get(name) for name in ("MESHNODE_CI", "CI"))
 
 
 REPEATING_FOLDERS = (
+    "tests/architecture/test_how_to.py",
+    "tests/architecture/test_tutorial.py",
     "tests/benchmarks/",
     "tests/faults/",
     "tests/real/",
     "tests/security/",
+    "tests/sims/campaign/test_runner.py",
+    "tests/sims/test_simulation_tutorial.py",
     "tests/sims/test_soak.py",
     "tests/sims/test_world.py",
     "tests/sims/test_world_faults.py",
