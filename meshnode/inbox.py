@@ -181,7 +181,7 @@ class Inbox:
         for each in queue:
             held = raws.get(each.short_id)
             if held is None:
-                # It expired or was receipted by all others meanwhile.
+                # It expired or was receipted by all others meanwhile, or is damaged.
                 delivery.mark_opened(tx, [each.short_id])
                 continue
             self._open(tx, each.short_id, bundles.decode_untrusted(held[0]), work)
@@ -253,7 +253,7 @@ class Inbox:
         self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work
     ) -> None:
         header, now_ms = bundle.header, self._runtime.now_ms()
-        if messages.find(tx.connection, header.id) is not None:
+        if messages.is_known(tx.connection, header.id):
             self._note_received(tx, bundle, work)
             return
         opened = self._parts.opener.open_message(tx.connection, bundle)

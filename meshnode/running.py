@@ -39,6 +39,7 @@ from meshnode.store import documents
 from meshnode.store.engine import Store, open_store
 from meshnode.supervisor import keep_running
 from meshnode.vault.keystore import KeyStore
+from meshnode.vault.kinds import DataKind
 from meshnode.vault.vault import Vault
 from meshnode.wiping import Ways, WipeParts, Wiping
 from protocol import authority
@@ -165,6 +166,9 @@ async def _opened(
     identity = load_identity(home, vault)
     rights = rights_untrusted(identity.badge_chain[0])
     size = settings.store.bytes_max
+    # What is found damaged before there is a node that counts it.
+    broken: list[DataKind] = []
+    vault.on_broken = broken.append
     async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
         knock_keys = KnockKeyring(store)
         await knock_keys.load()
@@ -189,6 +193,7 @@ async def _opened(
         async with open_node(parts) as node:
             bearer.metrics = node.metrics
             vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
+            node.metrics.count("seals_broken", len(broken))
             node.membership.on_change.append(
                 lambda _raws, _source: _renew_contexts(identity, node, bearer)
             )
