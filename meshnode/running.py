@@ -65,7 +65,8 @@ class HomeKeys:
     @property
     def case(self) -> SecretCase:
         """What protects them."""
-        if not self._keys.is_wiped and self._keys.is_unattended:
+        is_shut = self._keys.is_wiped or self._keys.has_lost_agent
+        if not is_shut and self._keys.is_unattended:
             return SecretCase.UNATTENDED
         return SecretCase.HARDWARE if self._keys.is_hardware_bound else SecretCase.WORDS
 
@@ -160,7 +161,7 @@ async def _opened(
     # The guard alone opens the agent's tier, once it has looked at the lease.
     vault.lock()
     keys = access.keys(home, keystore, vault)
-    is_held = access.is_held or keystore.is_wiped
+    is_held = access.is_held or keystore.is_wiped or keystore.has_lost_agent
     needs_secret = keys.case is not SecretCase.UNATTENDED and not is_held
     secret = access.secret() if needs_secret else None
     identity = load_identity(home, vault)

@@ -180,7 +180,13 @@ class Wiping:
         for order in orders:
             self._trace("wipe_ordered", order=order.order_id.hex(), level=order.body.level)
         await self._prove(orders, is_all=is_all)
-        await self._stop_agent()
+        try:
+            await self._stop_agent()
+        except OSError as error:
+            self._trace("wipe_failed", step="agent", reason=type(error).__name__)
+            if not is_all:
+                raise
+            # The next step does it again, and the device's own key must not wait for it.
         if is_all:
             await self._runtime.run_blocking(destroy_device, self._parts.home, self._runtime)
             self._trace("wipe_step", step="device")
@@ -305,9 +311,11 @@ class Wiping:
         """Shut the desk for ever and destroy what could open it again."""
         self._node.is_wiped = True
         await self._node.lock()
-        await self._runtime.run_blocking(destroy_agent, self._parts.home, self._runtime)
-        # Last: somebody may have been unlocking, and have come through just now.
-        self._parts.keys.lock()
+        try:
+            await self._runtime.run_blocking(destroy_agent, self._parts.home, self._runtime)
+        finally:
+            # Last: somebody may have been unlocking, and have come through just now.
+            self._parts.keys.lock()
         self._trace("wipe_step", step="agent")
 
     async def _erase_rows(self) -> None:
