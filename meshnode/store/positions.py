@@ -24,7 +24,7 @@ from meshnode.store.schema import (
     table,
 )
 from meshnode.store.sealing import Seals, Seat, bundle_seat, position_seat
-from meshnode.store.statements import unsigned64
+from meshnode.store.statements import signed64, unsigned64
 from protocol import bundle as bundles
 from protocol.ids import NodeId
 from protocol.limits import Kind
@@ -78,6 +78,10 @@ class PositionRecord:
     """Unix milliseconds."""
     ends_ms: int
     """When it is erased, Unix milliseconds."""
+    incarnation: int
+    """32-bit number of the store that its author told it from."""
+    seq: int
+    """Number of the bundle that brought it, 64 bits."""
     body: bytes = field(repr=False)
     """The encoded payload."""
 
@@ -120,6 +124,8 @@ def put(tx: Transaction, record: PositionRecord, *, is_archive: bool) -> bool:
             shift_id=record.shift_id,
             taken_ms=record.taken_ms,
             ends_ms=record.ends_ms,
+            incarnation=record.incarnation,
+            seq=signed64(record.seq),
             body=Seals(tx.connection).seal(seat, record.body),
         )
     )
@@ -175,7 +181,16 @@ def _seat(row: Row[Any]) -> Seat:
 
 
 def _record(row: Row[Any], body: bytes) -> PositionRecord:
-    return PositionRecord(row.author, row.scope, row.shift_id, row.taken_ms, row.ends_ms, body)
+    return PositionRecord(
+        author=row.author,
+        scope=row.scope,
+        shift_id=row.shift_id,
+        taken_ms=row.taken_ms,
+        ends_ms=row.ends_ms,
+        incarnation=row.incarnation,
+        seq=unsigned64(row.seq),
+        body=body,
+    )
 
 
 # --- the end of a shift ----------------------------------------------------------------------
