@@ -160,13 +160,15 @@ class Auditing:
         return AuditLog(self._node, rows.audit_base(conn), tuple(rows.audit_entries(conn)))
 
     def _known(self, conn: Connection, node: NodeId) -> AuditHead | None:
-        """Return the head that `node` sent last, if it is held here."""
+        """Return the head that `node` sent last, if it is held here and whole."""
         held = [each for each in bundles.by_kind(conn, Kind.AUDIT_HEAD) if each.author == node]
         if not held:
             return None
         newest = max(held, key=lambda each: each.hlc)
-        raw, _hops = bundles.raw_many(conn, [newest.short_id])[newest.short_id]
-        return audit.decode_head_untrusted(decode_bundle_untrusted(raw).body)
+        found = bundles.raw_many(conn, [newest.short_id]).get(newest.short_id)
+        if found is None:
+            return None
+        return audit.decode_head_untrusted(decode_bundle_untrusted(found[0]).body)
 
 
 def _verified(log: AuditLog, known: AuditHead | None) -> Verified:

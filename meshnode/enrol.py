@@ -350,13 +350,14 @@ def refuse_enrolled(home: Path) -> None:
 def open_keys(home: Path, runtime: Runtime) -> KeyStore:
     """Return the keys of an enrolled home.
 
-    What a power cut left of a destruction is finished first.
+    What a power cut left of a destruction is finished first. With the file of the agent's keys
+    lost they open locked: the device carries, and obeys a wipe order.
     Raises: EnrolmentError (`not_enrolled`), WipedError, KeystoreError.
     """
     if KeyStore(home, runtime).is_destroyed(Tier.DEVICE):
         raise WipedError(f"the keys in {home} were destroyed: enrol in another --home")
     _require_enrolled(home)
-    return KeyStore.open(home, runtime)
+    return KeyStore.open(home, runtime, may_lack_agent=True)
 
 
 def _require_enrolled(home: Path) -> None:

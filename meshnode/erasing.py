@@ -11,20 +11,22 @@ whether the remnant's record is there.
 | destroyed | none | OVER | erase what a power cut left of anything |
 
 Level AGENT destroys the agent's key alone and never leaves UNTOUCHED. Every step may be done again
-at no harm. Source: security 2.9.
+at no harm, and does all that it can: what fails is told after the rest was tried.
+Source: security 2.9.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from meshnode.errors import HomeBusyError, WipedError
-from meshnode.files import erase, sync_folder
+from meshnode.files import do_all, erase, sync_folder
 from meshnode.home import Home, locked
 from meshnode.remnant import RemnantFiles
 from meshnode.runtime import Runtime
@@ -34,6 +36,7 @@ from meshnode.vault.kinds import Tier
 __all__ = [
     "HomeState",
     "destroy_agent",
+    "destroy_by_hand",
     "destroy_device",
     "finish",
     "is_agent_destroyed",
@@ -97,15 +100,36 @@ def wiped_error(home: Path) -> WipedError:
 
 def destroy_agent(home: Path, runtime: Runtime) -> None:
     """Destroy what needs the agent's secret, for ever. Raises: OSError."""
-    KeyStore(home, runtime).destroy(Tier.AGENT)
-    _erase_all(home, _AGENT_FILES)
+    do_all(
+        [
+            partial(KeyStore(home, runtime).destroy, Tier.AGENT),
+            partial(_erase_all, home, _AGENT_FILES),
+        ]
+    )
 
 
 def destroy_device(home: Path, runtime: Runtime) -> None:
     """Destroy every key of the device but the remnant's, for ever. Raises: OSError."""
-    destroy_agent(home, runtime)
-    KeyStore(home, runtime).destroy(Tier.DEVICE)
-    _erase_all(home, _DEVICE_FILES)
+    do_all(
+        [
+            partial(destroy_agent, home, runtime),
+            partial(KeyStore(home, runtime).destroy, Tier.DEVICE),
+            partial(_erase_all, home, _DEVICE_FILES),
+        ]
+    )
+
+
+def destroy_by_hand(home: Path, runtime: Runtime, *, is_all: bool) -> None:
+    """Destroy the keys of the agent, or all and the files with them, without opening the store.
+
+    What the agent's rows held is worth nothing then; they go at the next start that can open the
+    store. Raises: HomeBusyError, HomeError, OSError.
+    """
+    with locked(Home(home)):
+        if is_all:
+            _destroy_all(home, runtime)
+        else:
+            destroy_agent(home, runtime)
 
 
 def sweep(home: Path) -> None:
@@ -113,17 +137,20 @@ def sweep(home: Path) -> None:
 
     The store must be closed. Raises: OSError.
     """
-    kept = {home / "keys" / "wiped", home / "lock"}
+    kept = {*KeyStore.words_of_destruction(home), home / "lock"}
     files = RemnantFiles(home)
     if files.record.exists():
         kept |= {files.record, files.link_key, files.link_chain}
-    for path in _below(home):
-        if path.is_dir() and not path.is_symlink():
-            if not any(path in each.parents for each in kept):
-                path.rmdir()
-                sync_folder(path.parent)
-        elif path not in kept:
-            _erase(path)
+    do_all(partial(_sweep, path, kept) for path in _below(home))
+
+
+def _sweep(path: Path, kept: Set[Path]) -> None:
+    if path.is_dir() and not path.is_symlink():
+        if not any(path in each.parents for each in kept):
+            path.rmdir()
+            sync_folder(path.parent)
+    elif path not in kept:
+        _erase(path)
 
 
 def finish(home: Path, runtime: Runtime) -> HomeState:
@@ -134,24 +161,30 @@ def finish(home: Path, runtime: Runtime) -> HomeState:
     state = state_of(home, runtime)
     if state is HomeState.UNTOUCHED:
         return state
-    destroy_device(home, runtime)
-    sweep(home)
+    _destroy_all(home, runtime)
     return state_of(home, runtime)
 
 
 # --- inside --------------------------------------------------------------------------------------
 
 
+def _destroy_all(home: Path, runtime: Runtime) -> None:
+    # Once more after the rest: there may be room for the record only now.
+    destroy = partial(destroy_device, home, runtime)
+    do_all([destroy, partial(sweep, home), destroy])
+
+
 def _erase_all(home: Path, names: tuple[str, ...]) -> None:
-    for name in names:
-        path = home / name
-        if path.is_dir() and not path.is_symlink():
-            for each in _below(path):
-                _erase(each) if not each.is_dir() or each.is_symlink() else each.rmdir()
-        else:
-            # A power cut may have left the half of a newer one under its other name.
-            for each in (path, path.with_name(f".{path.name}.new")):
-                _erase(each)
+    do_all(partial(_sweep, each, frozenset()) for name in names for each in _named(home / name))
+
+
+def _named(path: Path) -> Iterator[Path]:
+    """Yield what a name stands for: all that is in a folder, or a file."""
+    if path.is_dir() and not path.is_symlink():
+        yield from _below(path)
+    else:
+        # A power cut may have left the half of a newer one under its other name.
+        yield from (path, path.with_name(f".{path.name}.new"))
 
 
 def _below(folder: Path) -> Iterator[Path]:

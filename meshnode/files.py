@@ -6,9 +6,12 @@ A power cut at any moment leaves one of the two. Nothing here knows what the fil
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 __all__ = [
+    "do_all",
+    "empty",
     "erase",
     "finish_replacing",
     "make_private_folder",
@@ -60,16 +63,41 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def do_all(works: Iterable[Callable[[], object]]) -> None:
+    """Do every one of `works`, whatever fails on the way. Raises: OSError, the first that came."""
+    failures: list[OSError] = []
+    for work in works:
+        try:
+            work()
+        except OSError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
 def erase(path: Path) -> None:
     """Overwrite what `path` holds, then take its name away; nothing to do if it is not there.
 
     Flash memory may keep the old blocks all the same: what is erased so must be worth nothing
-    without a further key. Raises: OSError.
+    without a further key. What cannot be overwritten loses its name all the same, and is told.
+    It needs no room on the disk. Raises: OSError.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
+
+    def forget() -> None:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+    if os.path.lexists(path):
+        do_all([lambda: _overwrite(path), forget])
+
+
+def empty(path: Path) -> None:
+    """Overwrite what `path` holds and leave an empty file of its name. Raises: OSError."""
+    do_all([lambda: _overwrite(path), lambda: os.truncate(path, 0)])
+
+
+def _overwrite(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     with open(descriptor, "wb", buffering=0) as file:
         size_bytes = os.fstat(descriptor).st_size
         file.writelines(
@@ -77,8 +105,6 @@ def erase(path: Path) -> None:
             for start in range(0, size_bytes, _ERASED_BYTES)
         )
         os.fsync(descriptor)
-    path.unlink()
-    sync_folder(path.parent)
 
 
 def replace_erasing(path: Path, data: bytes) -> None:

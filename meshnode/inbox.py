@@ -49,8 +49,8 @@ __all__ = ["Inbox", "InboxParts"]
 _DUE: Final = b"@"
 """Keys of the queue that begin so name a time: the bundle is dated ahead and waits for it."""
 _DUE_BYTES: Final = 9
-_MARKED: Final = frozenset({Kind.TEXT, Kind.NOTE, Kind.SOS})
-"""What people read, and see that its author was revoked."""
+_OPENED_ASTRAY: Final = frozenset({Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.POSITION, Kind.CHAIN_KEYS})
+"""What people read, and see that its author was revoked, and the keys that it is under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Inbox:
         for each in queue:
             held = raws.get(each.short_id)
             if held is None:
-                # It expired or was receipted by all others meanwhile.
+                # It expired or was receipted by all others meanwhile, or is damaged.
                 delivery.mark_opened(tx, [each.short_id])
                 continue
             self._open(tx, each.short_id, bundles.decode_untrusted(held[0]), work)
@@ -253,7 +253,7 @@ class Inbox:
         self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work
     ) -> None:
         header, now_ms = bundle.header, self._runtime.now_ms()
-        if messages.find(tx.connection, header.id) is not None:
+        if messages.is_known(tx.connection, header.id):
             self._note_received(tx, bundle, work)
             return
         opened = self._parts.opener.open_message(tx.connection, bundle)
@@ -285,16 +285,14 @@ class Inbox:
     def _is_refused(self, header: Header) -> bool:
         """True for what a revoked author wrote after its last good bundle, and no centre reads.
 
-        Of what relays, gateways and operators take of it, messages are opened, which are shown
-        marked, and the keys that they are under; nothing else of it has an effect.
+        Of what relays, gateways and operators take of it, messages and positions are opened, which
+        are shown marked, and the keys that they are under; nothing else of it has an effect.
         """
         if not self._is_astray(header):
             return False
-        # Chain keys that name a shift are for positions.
-        is_of_messages = header.kind is Kind.CHAIN_KEYS and not header.keyref
-        is_shown = header.kind in _MARKED or is_of_messages
+        is_opened = header.kind in _OPENED_ASTRAY
         named = (header.author, header.incarnation, header.seq)
-        return not is_shown or self._membership.directory.refuses_astray(self._node, *named)
+        return not is_opened or self._membership.directory.refuses_astray(self._node, *named)
 
     def _is_astray(self, header: Header) -> bool:
         """True for what a revoked author wrote after its last good bundle."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from meshnode.directory import Directory
+from meshnode.errors import StoreFullError
 from meshnode.events import DocumentsChanged, Events
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
@@ -51,6 +52,7 @@ _HELD_MAX = {
     DocumentClass.PASS: PASSES_HELD_MAX,
 }
 """Classes of which anybody may cause many have a bound of their own."""
+_ORDERS_MAX = _HELD_MAX[DocumentClass.WIPE]
 
 
 class Membership:
@@ -140,7 +142,9 @@ class Membership:
 
         `source` is the peer that brought them, None for enrolment and files.
 
-        A document that is refused is counted and does not stop the others. Raises: StoreError.
+        A document that is refused is counted and does not stop the others. Where the disk is full
+        nothing is saved, and wipe orders alone take effect, until this process ends.
+        Raises: StoreError.
         """
         candidates = []
         for raw in raws:
@@ -159,12 +163,27 @@ class Membership:
             self._refused(refusal)
         if not promising:
             return 0
-        taken, refusals = await self._store.write(lambda tx: self._save(tx, promising))
+        try:
+            taken, refusals = await self._store.write(lambda tx: self._save(tx, promising))
+        except StoreFullError:
+            orders = [each for each in promising if self._is_good_order(each)]
+            if orders:
+                self._install(orders, source)
+            raise
         for refusal in refusals:
             self._refused(refusal)
         if taken:
             self._install(taken, source)
         return len(taken)
+
+    def _is_good_order(self, candidate: SignedDocument) -> bool:
+        """True for a wipe order that is new and right, whether or not there is room for it."""
+        if candidate.cls is not DocumentClass.WIPE or len(self.trust.wipe_orders()) >= _ORDERS_MAX:
+            return False
+        try:
+            return self._decide(self.trust.held.get(key_of(candidate)), candidate, self.root)
+        except (DocumentError, IdentityError, RemoteProtocolError):
+            return False
 
     def _install(self, taken: Sequence[SignedDocument], source: NodeId | None) -> None:
         """Let documents that are on the disk take effect, and tell."""

@@ -211,7 +211,8 @@ class Positions:
 
         draft = Draft(Kind.POSITION, Suite.CHAIN, scope, under.chain_id, under.index)
         checked = self._author.make(tx, draft, body)
-        self._keep(tx, payload, shift)
+        assert checked.bundle is not None, "it was made a line above"
+        self._keep(tx, checked.bundle.header, payload, shift)
         return [*under.made, checked]
 
     # --- where others are ---------------------------------------------------------------------
@@ -254,7 +255,7 @@ class Positions:
         is_dated = shift.has(payload.taken_ms) and payload.taken_ms <= hlc.wall_ms(header.hlc)
         if not is_dated or not self._is_member(header.author, header.scope):
             self._refuse(header)
-        if self._keep(tx, payload, shift, split_subject(opened.chain_scope)[1]):
+        if self._keep(tx, header, payload, shift, split_subject(opened.chain_scope)[1]):
             self._metrics.count("positions_kept")
         return opened
 
@@ -268,7 +269,12 @@ class Positions:
         return member is not None and scope.target in member.squads
 
     def _keep(
-        self, tx: Transaction, payload: Position, shift: Shift, shift_id: bytes = b""
+        self,
+        tx: Transaction,
+        header: Header,
+        payload: Position,
+        shift: Shift,
+        shift_id: bytes = b"",
     ) -> bool:
         is_archive = self._is_archive
         ends_ms = payload.taken_ms + POSITION_KEEP_MS if is_archive else shift.over_ms
@@ -278,6 +284,8 @@ class Positions:
             shift_id=shift_id or shift.shift_id,
             taken_ms=payload.taken_ms,
             ends_ms=ends_ms,
+            incarnation=header.incarnation,
+            seq=header.seq,
             body=payloads.encode(payload),
         )
         return kept.put(tx, record, is_archive=is_archive)

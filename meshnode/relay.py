@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -113,15 +114,14 @@ class Relay:
         parts.membership.on_change.append(self._tell_documents)
 
     async def load(self) -> None:
-        """Learn from the store which receipts and own bundles it holds, and end what a crash cut.
-
-        Raises: StoreError.
-        """
+        """Learn which receipts and own bundles are held, end what was cut. Raises: StoreError."""
         true, directory = self._ledger.true_receipts, self._membership.directory
         receipts = await self._store.read(lambda conn: true(conn, directory))
         self._covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
         self._own = set(await self._store.read(rows.own_ids))
-        await self._store.write(peers.all_down)
+        with suppress(StoreFullError):
+            # Who was met is shown as near then; a wipe order must be obeyed on a full disk, too.
+            await self._store.write(peers.all_down)
         await self.drop_delivered()
 
     # --- the session's questions ------------------------------------------------------------

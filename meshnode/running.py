@@ -39,6 +39,7 @@ from meshnode.store import documents
 from meshnode.store.engine import Store, open_store
 from meshnode.supervisor import keep_running
 from meshnode.vault.keystore import KeyStore
+from meshnode.vault.kinds import DataKind
 from meshnode.vault.vault import Vault
 from meshnode.wiping import Ways, WipeParts, Wiping
 from protocol import authority
@@ -64,7 +65,8 @@ class HomeKeys:
     @property
     def case(self) -> SecretCase:
         """What protects them."""
-        if not self._keys.is_wiped and self._keys.is_unattended:
+        is_shut = self._keys.is_wiped or self._keys.has_lost_agent
+        if not is_shut and self._keys.is_unattended:
             return SecretCase.UNATTENDED
         return SecretCase.HARDWARE if self._keys.is_hardware_bound else SecretCase.WORDS
 
@@ -159,12 +161,15 @@ async def _opened(
     # The guard alone opens the agent's tier, once it has looked at the lease.
     vault.lock()
     keys = access.keys(home, keystore, vault)
-    is_held = access.is_held or keystore.is_wiped
+    is_held = access.is_held or keystore.is_wiped or keystore.has_lost_agent
     needs_secret = keys.case is not SecretCase.UNATTENDED and not is_held
     secret = access.secret() if needs_secret else None
     identity = load_identity(home, vault)
     rights = rights_untrusted(identity.badge_chain[0])
     size = settings.store.bytes_max
+    # What is found damaged before there is a node that counts it.
+    broken: list[DataKind] = []
+    vault.on_broken = broken.append
     async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
         knock_keys = KnockKeyring(store)
         await knock_keys.load()
@@ -189,6 +194,7 @@ async def _opened(
         async with open_node(parts) as node:
             bearer.metrics = node.metrics
             vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
+            node.metrics.count("seals_broken", len(broken))
             node.membership.on_change.append(
                 lambda _raws, _source: _renew_contexts(identity, node, bearer)
             )

@@ -49,11 +49,17 @@ class ShiftCalls(Calls):
         return {"latitude": latitude, "longitude": longitude, "accuracy_m": accuracy_m}
 
     async def positions(self) -> list[Json]:
-        """Return the newest position of everybody that is kept here, the newest first."""
+        """Return the newest position of everybody that is kept here, the newest first.
+
+        One that its author told after its last good bundle has `is_author_revoked`: whoever has
+        the device now told it. It is judged by the revocations of now, whenever it came.
+        """
+        is_astray = self._node.membership.directory.is_astray
         return [
             {
                 **self._who(record.author),
                 "to": self._describe(record.scope),
+                "is_author_revoked": is_astray(record.author, record.incarnation, record.seq),
                 "taken_ms": record.taken_ms,
                 "latitude": payload.latitude_e7 / 10_000_000,
                 "longitude": payload.longitude_e7 / 10_000_000,

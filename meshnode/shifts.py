@@ -98,12 +98,17 @@ def known_shift(conn: Connection, author: NodeId, scope: Scope) -> Shift | None:
 
 
 def known_shifts(conn: Connection, scope: Scope) -> list[tuple[NodeId, Shift]]:
-    """Return the newest shift of everybody in a squad. Cost: some 10 µs for each."""
+    """Return the newest shift of everybody in a squad. Cost: some 10 µs for each.
+
+    A shift whose row is damaged is not known: what hangs on it is refused until its author tells
+    the next one, and what lies here of it is erased by the end that was noted.
+    """
     found = rows.by_slot(conn, Kind.SHIFT, scope.encode(), 0)
     raws = rows.raw_many(conn, [each.short_id for each in found])
     return [
         (each.author, decode_shift_untrusted(bundles.decode_untrusted(raws[each.short_id][0]).body))
         for each in found
+        if each.short_id in raws
     ]
 
 

@@ -180,7 +180,13 @@ class Wiping:
         for order in orders:
             self._trace("wipe_ordered", order=order.order_id.hex(), level=order.body.level)
         await self._prove(orders, is_all=is_all)
-        await self._stop_agent()
+        try:
+            await self._stop_agent()
+        except OSError as error:
+            self._trace("wipe_failed", step="agent", reason=type(error).__name__)
+            if not is_all:
+                raise
+            # The next step does it again, and the device's own key must not wait for it.
         if is_all:
             await self._runtime.run_blocking(destroy_device, self._parts.home, self._runtime)
             self._trace("wipe_step", step="device")
@@ -265,7 +271,9 @@ class Wiping:
         parts, node = self._parts, self._node
         keys = [(int(DocumentClass.ROOT), b"")]
         keys += [(int(DocumentClass.WIPE), order.order_id) for order in orders]
-        documents = await node.membership.read(keys)
+        # Those that hold, not their rows: a damaged row must not cost the proof.
+        held = node.membership.trust.held
+        documents = [held[key].raw for key in keys if key in held]
         knock_keys = await node.store.read(
             lambda conn: keyring.network_keys(conn, KeyPurpose.KNOCK)
         )
@@ -303,9 +311,11 @@ class Wiping:
         """Shut the desk for ever and destroy what could open it again."""
         self._node.is_wiped = True
         await self._node.lock()
-        await self._runtime.run_blocking(destroy_agent, self._parts.home, self._runtime)
-        # Last: somebody may have been unlocking, and have come through just now.
-        self._parts.keys.lock()
+        try:
+            await self._runtime.run_blocking(destroy_agent, self._parts.home, self._runtime)
+        finally:
+            # Last: somebody may have been unlocking, and have come through just now.
+            self._parts.keys.lock()
         self._trace("wipe_step", step="agent")
 
     async def _erase_rows(self) -> None:

@@ -98,12 +98,12 @@ def wipe(
 ) -> None:
     """Destroy the keys of this device now, without an order.
 
-    It may be locked. Nothing on it comes back. At level agent it goes on carrying for others. For
-    a device that is in other hands: meshnode authority wipe.
+    It may be locked, its disk full, its store damaged. Nothing on it comes back. At level agent it
+    goes on carrying for others. For a device that is in other hands: meshnode authority wipe.
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.texts import home_of
-    from meshnode.errors import ControlError, WipedError
+    from meshnode.errors import ControlError, StoreError, WipedError
 
     home = home_of(ctx)
     if not yes:
@@ -114,10 +114,13 @@ def wipe(
 
     try:
         with_node(ctx, action)
-    except (ControlError, WipedError):
+    except (ControlError, WipedError, StoreError, OSError) as error:
         # The node that did it may be gone before it could answer: its files tell.
         if not _is_destroyed(home, level):
-            raise
+            if isinstance(error, ControlError | WipedError):
+                raise
+            # No store is needed for it.
+            _destroy_files(home, level)
     if level is Level.ALL:
         typer.echo(say("Every key of this device is destroyed. To use it again: meshnode enrol"))
     else:
@@ -134,14 +137,37 @@ def _is_destroyed(home: Path, level: Level) -> bool:
     return is_agent_destroyed(home, runtime)
 
 
+def _destroy_files(home: Path, level: Level) -> None:
+    """Destroy keys where the store cannot be opened. Raises: HomeBusyError, KeystoreError."""
+    from meshnode.erasing import destroy_by_hand
+    from meshnode.errors import KeystoreError
+    from meshnode.runtime import system_runtime
+
+    try:
+        destroy_by_hand(home, system_runtime(), is_all=level is Level.ALL)
+    except OSError as error:
+        raise KeystoreError(
+            f"the disk took not every change ({error.strerror}): ask again, or destroy the device "
+            "itself"
+        ) from error
+
+
 def _confirm_wipe(ctx: typer.Context, level: Level) -> None:
-    """Say what goes; a person types the device's name, because yes is typed too easily."""
+    """Say what goes; a person types the device's name, because yes is typed too easily.
+
+    Where the store that knows the name cannot be opened it is that of the folder.
+    """
     from meshnode.cli.access import with_node
+    from meshnode.cli.texts import home_of
+    from meshnode.errors import StoreError
 
     async def action(api: NodeApi) -> str:
         return str((await api.status())["name"])
 
-    name = with_node(ctx, action)
+    try:
+        name = with_node(ctx, action)
+    except (StoreError, OSError):
+        name = home_of(ctx).absolute().name
     if level is Level.ALL:
         what = say("This destroys every key of {name}. Nothing on it comes back.", name=name)
     else:

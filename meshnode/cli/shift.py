@@ -16,7 +16,7 @@ from meshnode.cli.options import AsJson
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
-__all__ = ["register"]
+__all__ = ["register", "show_places"]
 
 
 _app = typer.Typer(
@@ -87,7 +87,7 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     else:
         typer.echo(say("No shift is open."))
     _show_on_shift(found["on_shift"])
-    _show_places(places)
+    show_places(places)
 
 
 def _show_on_shift(found: list[dict[str, Any]]) -> None:
@@ -98,14 +98,21 @@ def _show_on_shift(found: list[dict[str, Any]]) -> None:
         print_table((say("name"), say("to"), say("ends")), rows, say("On duty"))
 
 
-def _show_places(found: list[dict[str, Any]]) -> None:
+def _marked(found: dict[str, Any]) -> str:
+    """Return whose a position is, with a word of warning where its author is revoked."""
+    name = str(found["name"])
+    return f"{name}  {say('REVOKED AUTHOR')}" if found["is_author_revoked"] else name
+
+
+def show_places(found: list[dict[str, Any]]) -> None:
+    """Show positions as the node gives them; nothing where there are none."""
     from meshnode.cli.show import local_time, print_table
 
     if not found:
         return
     rows = [
         (
-            each["name"],
+            _marked(each),
             local_time(each["taken_ms"]),
             f"{each['latitude']:.5f}",
             f"{each['longitude']:.5f}",

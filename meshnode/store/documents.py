@@ -62,7 +62,10 @@ def put(tx: Transaction, document: DocumentRecord) -> None:
 
 
 def get(conn: Connection, key: DocumentKey) -> DocumentRecord | None:
-    """Return the document in force for one class and scope."""
+    """Return the document in force for one class and scope.
+
+    None for one that is damaged, too: then the next that comes takes its place.
+    """
     row = conn.execute(select(_DOCUMENT).where(*_is(key))).first()
     return None if row is None else _document(row, Seals(conn))
 
@@ -113,21 +116,25 @@ def raise_time_floor(tx: Transaction, floor_ms: int) -> None:
 
 
 def raw_many(conn: Connection, keys: Collection[DocumentKey]) -> list[bytes]:
-    """Return the documents of `keys` as received, roots first."""
+    """Return the documents of `keys` that are whole, as received, roots first."""
     wanted = set(keys)
     return [each.raw for each in all_documents(conn) if _key(each) in wanted]
 
 
 def all_raw(conn: Connection) -> list[bytes]:
-    """Return every document in force as received, roots first."""
+    """Return every document in force that is whole, as received, roots first."""
     return [each.raw for each in all_documents(conn)]
 
 
 def all_documents(conn: Connection) -> list[DocumentRecord]:
-    """Return every document in force by class and scope."""
+    """Return every document in force that is whole, by class and scope.
+
+    A damaged one is as if it had never come, so that peers bring it again.
+    """
     query = select(_DOCUMENT).order_by(_DOCUMENT.c.document_class, _DOCUMENT.c.scope)
     seals = Seals(conn)
-    return [_document(row, seals) for row in conn.execute(query)]
+    found = [_document(row, seals) for row in conn.execute(query)]
+    return [each for each in found if each is not None]
 
 
 def _key(document: DocumentRecord) -> DocumentKey:
@@ -138,14 +145,17 @@ def _is(key: DocumentKey) -> tuple[Any, ...]:
     return (_DOCUMENT.c.document_class == int(key[0]), _DOCUMENT.c.scope == key[1])
 
 
-def _document(row: Row[Any], seals: Seals) -> DocumentRecord:
+def _document(row: Row[Any], seals: Seals) -> DocumentRecord | None:
     seat = document_seat(row.document_class, row.scope, row.received_ms)
+    raw = seals.open_or_none(seat, row.raw)
+    if raw is None:
+        return None
     return DocumentRecord(
         document_class=row.document_class,
         scope=row.scope,
         epoch=row.epoch,
         version=row.version,
         digest=row.digest,
-        raw=seals.open(seat, row.raw),
+        raw=raw,
         received_ms=row.received_ms,
     )

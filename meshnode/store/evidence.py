@@ -49,16 +49,15 @@ def evidence_count(conn: Connection) -> int:
 
 
 def list_evidence(conn: Connection, limit: int = EVIDENCE_MAX) -> list[EvidenceRecord]:
-    """Return the proofs held, oldest first."""
+    """Return the proofs held that are whole, oldest first."""
     query = select(_EVIDENCE).order_by(_EVIDENCE.c.key).limit(limit)
-    seals = Seals(conn)
-    return [
-        EvidenceRecord(
-            row.at_ms,
-            row.node,
-            row.subject,
-            row.first_digest,
-            seals.open(evidence_seat(row.subject, row.raw_hash, row.at_ms), row.raw),
-        )
+    opened = Seals(conn).open_or_none
+    found = (
+        (row, opened(evidence_seat(row.subject, row.raw_hash, row.at_ms), row.raw))
         for row in conn.execute(query)
+    )
+    return [
+        EvidenceRecord(row.at_ms, row.node, row.subject, row.first_digest, raw)
+        for row, raw in found
+        if raw is not None
     ]

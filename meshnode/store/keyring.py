@@ -179,20 +179,21 @@ def network_key_givers(conn: Connection, purpose: KeyPurpose) -> dict[bytes, Nod
 
 
 def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:
-    """Return {key id: key} of one purpose, the newest first.
+    """Return {key id: key} of one purpose, the newest first; damaged ones are left out.
 
-    Raises: LockedError for the SOS keys of a locked device; SealBrokenError.
+    Raises: LockedError for the SOS keys of a locked device.
     """
     query = (
         select(_NETWORK_KEY)
         .where(_NETWORK_KEY.c.purpose == int(purpose))
         .order_by(_NETWORK_KEY.c.since_ms.desc(), _NETWORK_KEY.c.key_id)
     )
-    seals = Seals(conn)
-    return {
-        row.key_id: seals.open(network_key_seat(row.purpose, row.key_id, row.since_ms), row.key)
+    opened = Seals(conn).open_or_none
+    found = {
+        row.key_id: opened(network_key_seat(row.purpose, row.key_id, row.since_ms), row.key)
         for row in conn.execute(query)
     }
+    return {key_id: key for key_id, key in found.items() if key is not None}
 
 
 # --- prekeys ---------------------------------------------------------------------------------
@@ -204,7 +205,8 @@ def put_own_prekey(tx: Transaction, secret: PrekeySecret, record: PrekeyRecord) 
     One that is held already stays as it is: an enrolment that was cut off is done once more.
     """
     assert secret.prekey_id == record.prekey_id, "both halves are of one prekey"
-    if own_prekey(tx.connection, record.prekey_id) is not None:
+    is_held = select(_OWN_PREKEY.c.issued_ms).where(_OWN_PREKEY.c.prekey_id == record.prekey_id)
+    if tx.connection.execute(is_held).first() is not None:
         return
     erase_ms = record.issued_ms + PREKEY_ERASE_MS
     seat = prekey_seat(record.prekey_id, erase_ms)
@@ -222,13 +224,13 @@ def put_own_prekey(tx: Transaction, secret: PrekeySecret, record: PrekeyRecord) 
 
 
 def own_prekey(conn: Connection, prekey_id: bytes) -> PrekeySecret | None:
-    """Return the private half of a prekey; None if it is not ours or was erased."""
+    """Return the private half of a prekey; None if it is not ours, was erased or is damaged."""
     query = select(_OWN_PREKEY).where(_OWN_PREKEY.c.prekey_id == prekey_id)
     row = conn.execute(query).first()
     if row is None:
         return None
-    private = Seals(conn).open(prekey_seat(prekey_id, row.erase_ms), row.secret)
-    return PrekeySecret(prekey_id, row.ends_ms, private)
+    private = Seals(conn).open_or_none(prekey_seat(prekey_id, row.erase_ms), row.secret)
+    return None if private is None else PrekeySecret(prekey_id, row.ends_ms, private)
 
 
 def newest_own_prekey(conn: Connection, at_ms: int | None = None) -> PrekeyRecord | None:
@@ -302,17 +304,17 @@ def start_chain(
 
 
 def open_chain(conn: Connection, scope: bytes, now_ms: int) -> SendingChainRecord | None:
-    """Return the newest chain for `scope` that is neither closed, ended nor used up."""
+    """Return the newest chain for `scope` that is whole and neither closed, ended nor used up."""
     return next(iter(_chains(conn, now_ms, _SENDING.c.scope == scope)), None)
 
 
 def open_chains(conn: Connection, now_ms: int) -> list[SendingChainRecord]:
-    """Return every chain that a message may still go on, the newest first."""
+    """Return every whole chain that a message may still go on, the newest first."""
     return _chains(conn, now_ms)
 
 
 def sending_chain(conn: Connection, chain_id: bytes) -> SendingChainRecord | None:
-    """Return one chain of this node, in whatever state it is."""
+    """Return one chain of this node, closed or not; None if it is not ours or is damaged."""
     row = conn.execute(select(_SENDING).where(_SENDING.c.chain_id == chain_id)).first()
     return None if row is None else _sending(row, Seals(conn))
 
@@ -334,7 +336,7 @@ def close_chain(tx: Transaction, chain_id: bytes) -> None:
 
 
 def secret_at(conn: Connection, chain_id: bytes, index: int) -> bytes | None:
-    """Return the 32-byte seed of a chain at `index`; None if the chain is not ours.
+    """Return the 32-byte seed of a chain at `index`; None if the chain is not ours or is damaged.
 
     Cost: about 5 µs per index.
     """
@@ -342,8 +344,8 @@ def secret_at(conn: Connection, chain_id: bytes, index: int) -> bytes | None:
     row = conn.execute(query).first()
     if row is None:
         return None
-    first = Seals(conn).open(sending_seat("first", chain_id, row.ends_ms), row.first)
-    return seed_at(decode_sending(first), index)
+    first = Seals(conn).open_or_none(sending_seat("first", chain_id, row.ends_ms), row.first)
+    return None if first is None else seed_at(decode_sending(first), index)
 
 
 def _chains(
@@ -356,11 +358,20 @@ def _chains(
     )
     seals = Seals(conn)
     found = [_sending(row, seals) for row in conn.execute(query)]
-    return [record for record in found if record.chain.index < CHAIN_MESSAGES_MAX]
+    return [
+        record for record in found if record is not None and record.chain.index < CHAIN_MESSAGES_MAX
+    ]
 
 
-def _sending(row: Row[Any], seals: Seals) -> SendingChainRecord:
-    state = seals.open(sending_seat("state", row.chain_id, row.ends_ms), row.state)
+def _sending(row: Row[Any], seals: Seals) -> SendingChainRecord | None:
+    """Return a chain both of whose states are whole: without the first it can be given to nobody.
+
+    Raises: LockedError.
+    """
+    state = seals.open_or_none(sending_seat("state", row.chain_id, row.ends_ms), row.state)
+    first = seals.open_or_none(sending_seat("first", row.chain_id, row.ends_ms), row.first)
+    if state is None or first is None:
+        return None
     return SendingChainRecord(
         decode_sending(state), row.scope, row.started_ms, row.ends_ms, bool(row.is_closed)
     )
@@ -420,15 +431,18 @@ def _readers(conn: Connection, *conditions: ColumnElement[bool]) -> dict[NodeId,
 def receiving_chain(
     conn: Connection, chain_id: bytes, author: NodeId
 ) -> tuple[ReceivingChain, bytes] | None:
-    """Return a chain of `author` and the scope it is for, None if its keys are not here."""
+    """Return a chain of `author` and the scope it is for, None if its keys are not here.
+
+    Damaged ones are not here either: whoever misses them asks the author again.
+    """
     query = select(_RECEIVING).where(
         _RECEIVING.c.chain_id == chain_id, _RECEIVING.c.author == author
     )
     row = conn.execute(query).first()
     if row is None:
         return None
-    state = Seals(conn).open(receiving_seat(chain_id, author, row.ends_ms), row.state)
-    return decode_receiving(state), row.scope
+    state = Seals(conn).open_or_none(receiving_seat(chain_id, author, row.ends_ms), row.state)
+    return None if state is None else (decode_receiving(state), row.scope)
 
 
 def put_receiving_chain(

@@ -7,16 +7,16 @@ written down but changes nothing. An incoming one is kept once, whatever number 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.sql import Select
 
 from meshnode.store.engine import Transaction
+from meshnode.store.ledger import MessageKey, ledger, note, note_once
 from meshnode.store.records import (
     FINAL_STATES,
     Direction,
-    LedgerEntry,
     LedgerEvent,
     MessageRecord,
     MessageState,
@@ -25,7 +25,7 @@ from meshnode.store.records import (
     RecipientState,
 )
 from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, UnopenedRow, table
-from meshnode.store.sealing import Seals, Seat, ledger_seat, message_seat
+from meshnode.store.sealing import Seals, Seat, message_seat
 from meshnode.store.statements import signed64, unsigned64
 from meshnode.vault.kinds import DataKind
 from protocol.ids import BundleId, NodeId, ShortId
@@ -43,6 +43,7 @@ __all__ = [
     "expires_next",
     "find",
     "get",
+    "is_known",
     "ledger",
     "list_inbox",
     "list_outgoing",
@@ -58,14 +59,10 @@ __all__ = [
     "waiting",
 ]
 
-MessageKey: TypeAlias = int
-"""Local number of a message, rising in the order of arrival."""
-
 _MESSAGE = table(MessageRow)
 _RECIPIENT = table(RecipientRow)
 _LEDGER = table(LedgerRow)
 _UNOPENED = table(UnopenedRow)
-_ADD_LINE: Final = insert(_LEDGER)
 
 # Named one by one, so that the index on state and deadline serves them.
 _IS_OPEN: Final = _MESSAGE.c.state.in_(
@@ -100,16 +97,6 @@ def add_outgoing(
         tx.connection.execute(insert(_RECIPIENT), rows)
     note(tx, key, now_ms, LedgerEvent.CREATED, detail=f"{len(rows)} recipients")
     return key
-
-
-def note_once(
-    tx: Transaction, key: MessageKey, now_ms: int, event: LedgerEvent, detail: str = ""
-) -> None:
-    """Write down, once per reason, what a message waits for."""
-    query = select(_LEDGER).where(_LEDGER.c.message == key, _LEDGER.c.event == event.value)
-    seals = Seals(tx.connection)
-    if detail not in [_entry(row, seals).detail for row in tx.connection.execute(query)]:
-        note(tx, key, now_ms, event, detail=detail)
 
 
 def waiting(conn: Connection, limit: int) -> list[MessageRecord]:
@@ -279,7 +266,7 @@ def add_incoming(
     tx: Transaction, new: NewMessage, short_id: ShortId, digest: bytes, now_ms: int
 ) -> MessageKey | None:
     """Keep a message that was opened; None if its bundle id is known already."""
-    if find(tx.connection, new.id) is not None:
+    if is_known(tx.connection, new.id):
         return None
     key = _add(tx, new, Direction.INCOMING, MessageState.RECEIVED, short_id, digest)
     note(tx, key, now_ms, LedgerEvent.RECEIVED, new.id.author)
@@ -302,26 +289,6 @@ def mark_read(tx: Transaction, key: MessageKey, at_ms: int) -> bool:
 # --- both ------------------------------------------------------------------------------------
 
 
-def note(
-    tx: Transaction,
-    key: MessageKey,
-    at_ms: int,
-    event: LedgerEvent,
-    node: NodeId | None = None,
-    detail: str = "",
-) -> None:
-    """Add a line to the ledger of a message."""
-    seat = ledger_seat(key, at_ms, event.value, node)
-    line = {
-        "message": key,
-        "at_ms": at_ms,
-        "event": event.value,
-        "node": node,
-        "detail": Seals(tx.connection).seal(seat, detail.encode()),
-    }
-    tx.connection.execute(_ADD_LINE, line)
-
-
 def get(conn: Connection, key: MessageKey) -> MessageRecord | None:
     """Return one message by its local number."""
     return _one(conn, _MESSAGE.c.key == key)
@@ -329,11 +296,19 @@ def get(conn: Connection, key: MessageKey) -> MessageRecord | None:
 
 def find(conn: Connection, message: BundleId) -> MessageRecord | None:
     """Return one message by the id of its bundle."""
-    return _one(
-        conn,
+    return _one(conn, _has_id(message))
+
+
+def is_known(conn: Connection, message: BundleId) -> bool:
+    """True if the message of a bundle was kept, be its text whole or damaged."""
+    return conn.execute(select(_MESSAGE.c.key).where(_has_id(message))).first() is not None
+
+
+def _has_id(message: BundleId) -> ColumnElement[bool]:
+    return (
         (_MESSAGE.c.author == message.author)
         & (_MESSAGE.c.incarnation == message.incarnation)
-        & (_MESSAGE.c.seq == signed64(message.seq)),
+        & (_MESSAGE.c.seq == signed64(message.seq))
     )
 
 
@@ -363,13 +338,6 @@ def recipients(conn: Connection, key: MessageKey) -> list[RecipientRecord]:
         RecipientRecord(row.node, RecipientState(row.state), row.at_ms)
         for row in conn.execute(query)
     ]
-
-
-def ledger(conn: Connection, key: MessageKey) -> list[LedgerEntry]:
-    """Return the story of a message in the order in which it became known."""
-    query = select(_LEDGER).where(_LEDGER.c.message == key).order_by(_LEDGER.c.key)
-    seals = Seals(conn)
-    return [_entry(row, seals) for row in conn.execute(query)]
 
 
 def counts(conn: Connection) -> dict[MessageState, int]:
@@ -467,12 +435,6 @@ def _seat(row: Row[Any]) -> Seat:
     return message_seat(
         row.author, row.incarnation, row.seq, row.direction, row.kind, row.expires_ms
     )
-
-
-def _entry(row: Row[Any], seals: Seals) -> LedgerEntry:
-    seat = ledger_seat(row.message, row.at_ms, row.event, row.node)
-    detail = seals.open(seat, row.detail).decode()
-    return LedgerEntry(row.at_ms, LedgerEvent(row.event), row.node, detail)
 
 
 def _message(row: Row[Any], text: bytes) -> MessageRecord:

@@ -129,9 +129,11 @@ def copies(conn: Connection, short_ids: Sequence[ShortId]) -> dict[ShortId, set[
 
 
 def _peer(row: Row[Any], seals: Seals) -> PeerRecord:
+    # A damaged address is as one that was never known; who was met is told all the same.
+    address = seals.open_or_none(peer_seat(row.node, row.address_ms), row.address)
     return PeerRecord(
         node=row.node,
-        address=seals.open(peer_seat(row.node, row.address_ms), row.address).decode(),
+        address=(address or b"").decode(),
         is_up=bool(row.is_up),
         first_ms=row.first_ms,
         last_ms=row.last_ms,

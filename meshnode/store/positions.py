@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.removal import drop_many
@@ -23,8 +23,8 @@ from meshnode.store.schema import (
     ShiftEndRow,
     table,
 )
-from meshnode.store.sealing import Seals, bundle_seat, position_seat
-from meshnode.store.statements import unsigned64
+from meshnode.store.sealing import Seals, Seat, bundle_seat, position_seat
+from meshnode.store.statements import signed64, unsigned64
 from protocol import bundle as bundles
 from protocol.ids import NodeId
 from protocol.limits import Kind
@@ -78,6 +78,10 @@ class PositionRecord:
     """Unix milliseconds."""
     ends_ms: int
     """When it is erased, Unix milliseconds."""
+    incarnation: int
+    """32-bit number of the store that its author told it from."""
+    seq: int
+    """Number of the bundle that brought it, 64 bits."""
     body: bytes = field(repr=False)
     """The encoded payload."""
 
@@ -120,6 +124,8 @@ def put(tx: Transaction, record: PositionRecord, *, is_archive: bool) -> bool:
             shift_id=record.shift_id,
             taken_ms=record.taken_ms,
             ends_ms=record.ends_ms,
+            incarnation=record.incarnation,
+            seq=signed64(record.seq),
             body=Seals(tx.connection).seal(seat, record.body),
         )
     )
@@ -149,8 +155,7 @@ def positions(conn: Connection, now_ms: int, limit: int) -> list[PositionRecord]
         .order_by(_POSITION.c.taken_ms.desc(), _POSITION.c.author, _POSITION.c.scope)
         .limit(limit)
     )
-    seals = Seals(conn)
-    return [_record(row, seals) for row in conn.execute(query)]
+    return _records(conn, query)
 
 
 def of_author(conn: Connection, author: NodeId, limit: int) -> list[PositionRecord]:
@@ -161,14 +166,31 @@ def of_author(conn: Connection, author: NodeId, limit: int) -> list[PositionReco
         .order_by(_POSITION.c.taken_ms.desc(), _POSITION.c.scope)
         .limit(limit)
     )
-    seals = Seals(conn)
-    return [_record(row, seals) for row in conn.execute(query)]
+    return _records(conn, query)
 
 
-def _record(row: Row[Any], seals: Seals) -> PositionRecord:
-    seat = position_seat(row.author, row.scope, row.shift_id, row.taken_ms)
-    body = seals.open(seat, row.body)
-    return PositionRecord(row.author, row.scope, row.shift_id, row.taken_ms, row.ends_ms, body)
+def _records(conn: Connection, query: Select[Any]) -> list[PositionRecord]:
+    """Return those that are whole. Raises: LockedError."""
+    opened = Seals(conn).open_or_none
+    found = ((row, opened(_seat(row), row.body)) for row in conn.execute(query))
+    return [_record(row, body) for row, body in found if body is not None]
+
+
+def _seat(row: Row[Any]) -> Seat:
+    return position_seat(row.author, row.scope, row.shift_id, row.taken_ms)
+
+
+def _record(row: Row[Any], body: bytes) -> PositionRecord:
+    return PositionRecord(
+        author=row.author,
+        scope=row.scope,
+        shift_id=row.shift_id,
+        taken_ms=row.taken_ms,
+        ends_ms=row.ends_ms,
+        incarnation=row.incarnation,
+        seq=unsigned64(row.seq),
+        body=body,
+    )
 
 
 # --- the end of a shift ----------------------------------------------------------------------
@@ -231,23 +253,29 @@ def erase_shift(tx: Transaction, end: ShiftEnd, *, is_own: bool) -> int:
 
 
 def drop_keys(tx: Transaction, author: NodeId, shift_id: bytes) -> int:
-    """Drop the bundles with the keys of a shift for good; return how many went."""
+    """Drop the bundles with the keys of a shift for good; return how many went.
+
+    Bundles of keys by this author that are damaged go as well. Nobody can tell that they are not
+    of this shift, and a damaged row may still hold keys for whoever knows its former place. Here
+    they serve for nothing: no inbox opens them and no peer is given them. Keys of other chains
+    that go so are given again by their author, who is asked for them.
+    """
     query = (
         select(_BUNDLE.c.short_id, _BUNDLE.c.expires_ms, _BUNDLE.c.raw)
         .join_from(_BUNDLE, _AUTHOR, _AUTHOR.c.key == _BUNDLE.c.author)
         .where(_AUTHOR.c.node == author, _BUNDLE.c.kind == int(Kind.CHAIN_KEYS))
     )
-    seals = Seals(tx.connection)
+    open_raw = Seals(tx.connection).open_or_none
     found = [
         unsigned64(short_id)
         for short_id, expires_ms, sealed in tx.connection.execute(query)
-        if _keyref(seals.open(bundle_seat(short_id, expires_ms), sealed)) == shift_id
+        if _may_be_of(shift_id, open_raw(bundle_seat(short_id, expires_ms), sealed))
     ]
     return len(drop_many(tx, found, Reception.NO_SHIFT))
 
 
-def _keyref(raw: bytes) -> bytes:
-    return bundles.decode_untrusted(raw).header.keyref
+def _may_be_of(shift_id: bytes, raw: bytes | None) -> bool:
+    return raw is None or bundles.decode_untrusted(raw).header.keyref == shift_id
 
 
 def erase_old(tx: Transaction, now_ms: int) -> int:

@@ -418,6 +418,8 @@ class PositionRow(Base, table=True):
     shift_id: bytes = Field(sa_column=bytes_column())
     taken_ms: int = Field(sa_column=whole_column())
     ends_ms: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    incarnation: int = Field(sa_column=whole_column())
+    seq: int = Field(sa_column=whole_column())
     body: bytes = Field(sa_column=bytes_column())
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
@@ -85,11 +85,16 @@ class Seals:
     def seal(self, seat: Seat, plaintext: bytes) -> bytes:
         """Return what the column keeps; a new day's key is kept in this transaction.
 
-        Raises: LockedError.
+        A day's key that is damaged is replaced: what lies under it opens no more in any case, and
+        nothing new may fail for it. Raises: LockedError.
         """
         if self._vault is None:
             return plaintext
         key = self._key(seat) or self._new_key(self._vault, seat)
+        try:
+            return self._vault.seal(key, seat.table, seat.place, plaintext)
+        except SealBrokenError:
+            key = self._new_key(self._vault, seat)
         return self._vault.seal(key, seat.table, seat.place, plaintext)
 
     def require(self, kind: DataKind) -> None:
@@ -100,8 +105,8 @@ class Seals:
     def open_or_none(self, seat: Seat, sealed: bytes) -> bytes | None:
         """Return what the column was given, None for a value that does not open.
 
-        For listings: the vault has told of the broken one, which must not hide all others.
-        Raises: LockedError.
+        For all that works through many rows, or must go on without this one: the vault has told
+        of the broken one, which must neither hide nor stop the others. Raises: LockedError.
         """
         try:
             return self.open(seat, sealed)
@@ -109,7 +114,10 @@ class Seals:
             return None
 
     def open(self, seat: Seat, sealed: bytes) -> bytes:
-        """Return what the column was given. Raises: LockedError, SealBrokenError."""
+        """Return what the column was given, to somebody who asked for this one alone.
+
+        Raises: LockedError, SealBrokenError.
+        """
         if self._vault is None:
             return sealed
         key = self._key(seat)
@@ -136,8 +144,10 @@ class Seals:
         return found
 
     def _new_key(self, vault: Vault, seat: Seat) -> DataKey:
-        made = self._keys[seat[:2]] = vault.make_key(seat.kind, seat.day)
+        made = self._last = self._keys[seat[:2]] = vault.make_key(seat.kind, seat.day)
         values = {"kind": int(made.kind), "day": made.day, "wrapped": made.wrapped}
+        here = (_DATA_KEY.c.kind == values["kind"], _DATA_KEY.c.day == made.day)
+        self._conn.execute(delete(_DATA_KEY).where(*here))
         self._conn.execute(insert(_DATA_KEY).values(values))
         return made
 

@@ -2,20 +2,30 @@
 
 Every step is a file that is as before or wholly new. A destruction first writes down that it was
 begun, so that whatever a power cut leaves is finished at the next start, before anything is read.
+Where there is no room to write, the files of keys get names that say the same: `tier0.gone` and
+`tier1.gone`. They are emptied, and stay until the record can be written.
+
+A file of the agent's keys that is missing without any such word was lost. Nothing is erased for
+it: the device goes on as a locked one, and the file may be put back.
 Source: security 2.1, 2.9 and 2.10.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from meshnode.errors import KeystoreError, WipedError
 from meshnode.files import (
+    do_all,
+    empty,
     erase,
     finish_replacing,
     make_private_folder,
     replace_erasing,
+    sync_folder,
     write_private,
 )
 from meshnode.runtime import Runtime, system_runtime
@@ -55,6 +65,7 @@ class KeyStore:
         self._tier_0 = folder / "tier0"
         self._tier_1 = folder / "tier1"
         self._wiped = folder / "wiped"
+        self._gone = {tier: folder / f"tier{tier:d}.gone" for tier in Tier}
         self._tries = Tries(folder / "tries")
 
     # --- making and opening -----------------------------------------------------------------
@@ -94,17 +105,23 @@ class KeyStore:
 
     @classmethod
     def open(
-        cls, home: Path, runtime: Runtime | None = None, source: DeviceSource | None = None
+        cls,
+        home: Path,
+        runtime: Runtime | None = None,
+        source: DeviceSource | None = None,
+        *,
+        may_lack_agent: bool = False,
     ) -> KeyStore:
         """Return the keys of a home, after finishing what a power cut interrupted.
 
+        An enrolled home `may_lack_agent`: with the file of the agent's keys lost it opens locked.
         Raises: KeystoreError if it has none; OSError.
         """
         found = cls(home, runtime, source)
         for tier in found._destroyed():
             found.destroy(tier)
         if not found._destroyed():
-            if not cls.exists(home):
+            if not cls.exists(home) and not (may_lack_agent and found.has_lost_agent):
                 raise KeystoreError(f"{home} holds no keys: run 'meshnode enrol' first")
             finish_replacing(found._tier_1)
         return found
@@ -131,6 +148,17 @@ class KeyStore:
         """True once the agent's key was destroyed, or its destruction was begun."""
         return Tier.AGENT in self._destroyed()
 
+    @property
+    def has_lost_agent(self) -> bool:
+        """True where the file of the agent's keys alone is missing, and nothing says why."""
+        return self._tier_0.exists() and not self._tier_1.exists() and not self.is_wiped
+
+    @staticmethod
+    def words_of_destruction(home: Path) -> frozenset[Path]:
+        """Return the files that may say that keys were destroyed; they outlive everything else."""
+        found = KeyStore(home)
+        return frozenset({found._wiped, *found._gone.values()})
+
     def is_destroyed(self, tier: Tier) -> bool:
         """True once the key of `tier` was destroyed, or its destruction was begun."""
         return tier in self._destroyed()
@@ -150,7 +178,7 @@ class KeyStore:
         self._refuse_wiped(Tier.DEVICE)
         value = self._source.read()
         vault = Vault(unwrap(self._read(self._tier_0), value), self._runtime.entropy)
-        if not self.is_wiped and self.is_unattended:
+        if not (self.is_wiped or self.has_lost_agent) and self.is_unattended:
             vault.unlock(self._agent_file().open(value, None))
         return vault
 
@@ -195,30 +223,67 @@ class KeyStore:
     def destroy(self, tier: Tier) -> None:
         """Destroy the key of `tier` for ever; that of the device takes the agent's along.
 
-        Idempotent, and finished by `open` after a power cut. Raises: OSError.
+        Idempotent, and finished by `open` after a power cut. A full disk stops nothing. Where the
+        disk takes no change, all that can be erased is, and then it raises: OSError.
         """
         tiers = self._destroyed() | {tier}
         if tier is Tier.DEVICE:
             tiers |= {Tier.AGENT}
-        if tiers != self._destroyed():
-            record = encode([_VERSION, sum(1 << each for each in tiers)])
-            write_private(self._wiped, record)
-        for each in sorted(tiers, reverse=True):
-            self._erase(each)
+        try:
+            self._note(tiers)
+        except OSError:
+            # That of the device first: its name says that both are gone.
+            for each in sorted(tiers):
+                self._mark(each)
+        erasures = [partial(self._erase, each) for each in sorted(tiers, reverse=True)]
+        do_all([*erasures, partial(self._settle, tiers)])
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _erase(self, tier: Tier) -> None:
-        if tier is Tier.AGENT:
-            finish_replacing(self._tier_1)
-            erase(self._tier_1)
-            erase(self._tries.path)
+    def _note(self, tiers: set[Tier]) -> None:
+        """Write down which keys are to be destroyed, or are. Raises: OSError."""
+        if tiers != self._recorded():
+            write_private(self._wiped, encode([_VERSION, sum(1 << each for each in tiers)]))
+
+    def _mark(self, tier: Tier) -> None:
+        """Say by the name of a key's file that it is destroyed: a name takes no room."""
+        path = self._tier_1 if tier is Tier.AGENT else self._tier_0
+        with suppress(OSError):
+            path.replace(self._gone[tier])
+            sync_folder(path.parent)
+
+    def _settle(self, tiers: set[Tier]) -> None:
+        """Let the record stand for the names: there may be room for it now. Raises: OSError."""
+        try:
+            self._note(tiers)
+        except OSError:
+            if not tiers <= self._marked():
+                raise
         else:
-            self._source.destroy()
-            erase(self._tier_0)
+            do_all(partial(erase, path) for path in self._gone.values())
+
+    def _erase(self, tier: Tier) -> None:
+        gone = self._gone[tier]
+        works = [partial(empty, gone)] if gone.exists() else []
+        if tier is Tier.AGENT:
+            works.append(partial(finish_replacing, self._tier_1))
+            works += [partial(erase, path) for path in (self._tier_1, self._tries.path)]
+        else:
+            works += [partial(self._source.destroy), partial(erase, self._tier_0)]
+        do_all(works)
 
     def _destroyed(self) -> set[Tier]:
         """Return the tiers whose destruction was begun. Raises: KeystoreError."""
+        return self._recorded() | self._marked()
+
+    def _marked(self) -> set[Tier]:
+        """Return the tiers that the names of files call destroyed."""
+        if self._gone[Tier.DEVICE].exists():
+            return {Tier.DEVICE, Tier.AGENT}
+        return {Tier.AGENT} if self._gone[Tier.AGENT].exists() else set()
+
+    def _recorded(self) -> set[Tier]:
+        """Return the tiers that the record calls destroyed. Raises: KeystoreError."""
         try:
             raw = self._wiped.read_bytes()
             record = as_array(decode_untrusted(raw, max_bytes=_BYTES_MAX), "wiped", 2)
@@ -243,4 +308,6 @@ class KeyStore:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise KeystoreError(f"{path} cannot be read: enrol this device again") from error
+            raise KeystoreError(
+                f"{path} cannot be read: put it back from a backup, or enrol this device again"
+            ) from error

@@ -1,9 +1,14 @@
-"""Kill -9 at every write of a wipe: it has not begun, or the next start carries it through."""
+"""Kill -9 at every write of a wipe, and a disk that fails at every change of it.
+
+It has not begun, or the next start carries it through; and where the disk is full the keys are
+destroyed in that very run.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -14,8 +19,9 @@ import trio
 from sqlalchemy import Engine, event
 
 from meshnode.api import Api
+from meshnode.client import open_api
 from meshnode.enrol import LinkSecret, badge_key
-from meshnode.erasing import HomeState, finish, state_of
+from meshnode.erasing import HomeState, destroy_agent, destroy_device, finish, state_of
 from meshnode.errors import WipedError
 from meshnode.events import Events
 from meshnode.membership import Membership
@@ -31,6 +37,7 @@ from meshnode.vault.kinds import DataKind, Tier
 from protocol import authority
 from protocol.orders import WipeLevel
 from tests.faults.dying import Moment, is_finished
+from tests.faults.failing import FAILURES, Disk, Fate, fail_from_now, fate_of
 from tests.meshnode.enrolling import SECRET
 from tests.security.orders import Centre, centre_of, enrol_phone
 from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, make_town
@@ -51,6 +58,8 @@ class Stolen:
     """The phone's, locked."""
     agent_home: Path
     """The same with an order of level AGENT."""
+    plain_home: Path
+    """The same without an order."""
     secrets: tuple[bytes, ...]
     """Texts, names and keys."""
     agent_secrets: tuple[bytes, ...]
@@ -86,11 +95,13 @@ async def _stolen(town: Town) -> Stolen:
     vault = store.unlocked_vault(SECRET)
     own = (badge_key(home, vault).private_bytes_raw(), store.agent_master(SECRET))
     agent_home = Path(shutil.copytree(home, town.home("phone of an agent")))
+    plain_home = Path(shutil.copytree(home, town.home("phone without an order")))
     for place, level in ((home, WipeLevel.ALL), (agent_home, WipeLevel.AGENT)):
         await _order(centre, place, node_id, level)
     names = (SQUAD.encode(), b"alice", b"mallory", "Briançon".encode())
     agent_only = (TEXT.encode(), *own)
-    return Stolen(town, home, agent_home, (*agent_only, *names, *keys), agent_only)
+    secrets = (*agent_only, *names, *keys)
+    return Stolen(town, home, agent_home, plain_home, secrets, agent_only)
 
 
 async def _order(centre: Centre, home: Path, node: bytes, level: WipeLevel) -> None:
@@ -135,12 +146,16 @@ def _in_the_database(moment: Moment) -> None:
 
 
 def _deaths(
-    tmp_path: Path, base: Path, work: Callable[[Path], None], steps_min: int
+    tmp_path: Path,
+    base: Path,
+    work: Callable[[Path], None],
+    steps_min: int,
+    also: Callable[[Moment], None] | None = None,
 ) -> Iterator[Path]:
     """Yield a home for each step at which the work in it was killed, the last one unharmed."""
     for step in count(1):
         home = Path(shutil.copytree(base, tmp_path / f"step {step}"))
-        is_done = is_finished(step, partial(work, home), _in_the_database)
+        is_done = is_finished(step, partial(work, home), also or _in_the_database)
         yield home
         shutil.rmtree(home)
         if is_done:
@@ -175,12 +190,15 @@ def _check_remnant(stolen: Stolen, home: Path) -> None:
     assert authority.decide(None, proof, body)
     assert proof.scope == order.scope + remnant.node
     assert LinkSecret(RemnantFiles(home).link_key, remnant.password).open()
-    left = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
     kept = {"remnant/record", "remnant/link.pem", "remnant/link-chain.pem"}
-    assert left == {"keys/wiped", "lock", *kept}
+    assert _left(home) == {"keys/wiped", "lock", *kept}
 
 
-# --- cases ---------------------------------------------------------------------------------------
+def _left(home: Path) -> set[str]:
+    return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
+
+
+# --- killed ---------------------------------------------------------------------------------------
 
 
 def test_a_killed_wipe_of_everything_is_carried_through_at_the_next_start(
@@ -249,6 +267,179 @@ def test_the_end_of_a_remnant_may_be_killed_too(stolen: Stolen, tmp_path: Path) 
             # Whole, and delivered once more, or zeros, and given up: somebody has the proof.
             _end(home)
         assert not trio.run(_start, home)
-        left = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
-        assert left == {"keys/wiped", "lock"}
+        assert _left(home) == {"keys/wiped", "lock"}
     assert before == {HomeState.REMNANT, HomeState.OVER}
+
+
+# --- on a failing disk ---------------------------------------------------------------------------
+
+FULL = (Disk.FULL, Disk.FULL_COPYING)
+KEY_FILES = {"agent": ("tier1",), "all": ("tier1", "tier0", "device")}
+
+
+def _failures(
+    tmp_path: Path, base: Path, disk: Disk, work: Callable[[Path], object], steps_min: int
+) -> Iterator[tuple[Path, Fate]]:
+    """Yield a home for each step at which its disk failed, the last one unharmed."""
+    for step in count(1):
+        home = Path(shutil.copytree(base, tmp_path / f"step {step}"))
+        fate = fate_of(disk, step, partial(work, home))
+        yield home, fate
+        shutil.rmtree(home)
+        if fate is Fate.UNHARMED:
+            assert step > steps_min, "the work has many steps, and each was the last"
+            return
+
+
+def _wrapped_keys(home: Path, level: str) -> list[bytes]:
+    """Return what of the key files is worth something."""
+    return [(home / "keys" / name).read_bytes()[-32:] for name in KEY_FILES[level]]
+
+
+def _wipe(home: Path, level: str) -> None:
+    """Ask the node for it, as `meshnode wipe` does."""
+
+    async def ask() -> None:
+        async with open_api(home, RUNTIME, SETTINGS) as api:
+            await api.wipe(level)
+
+    with suppress(WipedError):
+        trio.run(ask)
+
+
+@pytest.mark.parametrize("disk", Disk)
+def test_an_order_for_everything_is_carried_through_on_a_failing_disk(
+    stolen: Stolen, tmp_path: Path, disk: Disk
+) -> None:
+    keys = _wrapped_keys(stolen.home, "all")
+    states = set()
+    for home, fate in _failures(tmp_path, stolen.home, disk, _live, 3 if disk in FULL else 15):
+        if disk in FULL:
+            assert not _opens(home), "it is destroyed at once, whatever there is no room for"
+            assert _found(home, keys) == []
+        elif state_of(home, RUNTIME) is HomeState.UNTOUCHED:
+            assert fate is Fate.FAILED
+            assert _opens(home)
+        assert not trio.run(_start, home), "with a good disk"
+        assert not _opens(home)
+        assert _found(home, [*stolen.secrets, *keys]) == []
+        states.add(state_of(home, RUNTIME))
+        if state_of(home, RUNTIME) is HomeState.REMNANT:
+            _check_remnant(stolen, home)
+        else:
+            # There was no room for the proof.
+            assert _left(home) == {"keys/wiped", "lock"}
+        assert not trio.run(_start, home), "and again: no second effect"
+    assert HomeState.REMNANT in states
+    assert states <= {HomeState.REMNANT, HomeState.OVER}
+
+
+@pytest.mark.parametrize("disk", Disk)
+def test_an_order_for_the_agent_is_carried_through_on_a_failing_disk(
+    stolen: Stolen, tmp_path: Path, disk: Disk
+) -> None:
+    keys, base = _wrapped_keys(stolen.agent_home, "agent"), stolen.agent_home
+    for home, fate in _failures(tmp_path, base, disk, _live, 3 if disk in FULL else 10):
+        if disk in FULL:
+            assert not _opens(home)
+            assert _found(home, keys) == []
+        elif not KeyStore(home, RUNTIME).is_destroyed(Tier.AGENT):
+            assert fate is Fate.FAILED
+            assert _opens(home)
+        assert trio.run(_start, home), "with a good disk"
+        assert not _opens(home)
+        assert _found(home, [*stolen.agent_secrets, *keys]) == []
+        trio.run(_check_carrier, home)
+
+
+@pytest.mark.parametrize("disk", FULL)
+def test_a_killed_wipe_on_a_full_disk_is_carried_through_at_the_next_start(
+    stolen: Stolen, tmp_path: Path, disk: Disk
+) -> None:
+    def full(moment: Moment) -> None:
+        # The power fails before a change is asked for, whatever the disk would say to it.
+        _in_the_database(moment)
+        fail_from_now(disk)
+
+    def live(home: Path) -> None:
+        with suppress(*FAILURES):
+            _live(home)
+
+    keys, before = _wrapped_keys(stolen.home, "all"), set()
+    for home in _deaths(tmp_path, stolen.home, live, 10, full):
+        before.add(_opens(home))
+        assert not trio.run(_start, home)
+        assert not _opens(home)
+        assert state_of(home, RUNTIME) in (HomeState.REMNANT, HomeState.OVER)
+        assert _found(home, [*stolen.secrets, *keys]) == []
+        assert not [name for name in _left(home) if name.endswith(".gone")]
+    assert before == {False, True}
+
+
+@pytest.mark.parametrize("level", KEY_FILES)
+@pytest.mark.parametrize("disk", [*FULL, Disk.BAD])
+def test_whoever_holds_the_device_destroys_its_keys_on_a_failing_disk(
+    stolen: Stolen, tmp_path: Path, disk: Disk, level: str
+) -> None:
+    base, is_all = stolen.plain_home, level == "all"
+    keys = _wrapped_keys(base, level)
+    secrets = stolen.secrets if is_all else stolen.agent_secrets
+    for home, fate in _failures(tmp_path, base, disk, partial(_wipe, level=level), 3):
+        if disk in FULL:
+            assert not _opens(home)
+            assert _found(home, keys) == []
+        is_usable = trio.run(_start, home)
+        if _opens(home) or (is_all and is_usable):
+            # Not written down where nothing can be written: the rest is asked for again.
+            assert fate is Fate.FAILED, "whoever asked was told"
+            _wipe(home, level)
+            is_usable = trio.run(_start, home)
+        assert is_usable is not is_all
+        assert not _opens(home)
+        assert _found(home, [*secrets, *keys]) == []
+
+
+@pytest.mark.parametrize("disk", Disk)
+@pytest.mark.parametrize("destroy", [destroy_agent, destroy_device])
+def test_the_files_of_keys_go_whatever_fails_on_the_way(
+    stolen: Stolen, tmp_path: Path, disk: Disk, destroy: Callable[..., None]
+) -> None:
+    level = "all" if destroy is destroy_device else "agent"
+    keys = _wrapped_keys(stolen.home, level)
+
+    def work(home: Path) -> None:
+        destroy(home, RUNTIME)
+
+    for home, fate in _failures(tmp_path, stolen.home, disk, work, 1):
+        if disk in (*FULL, Disk.BAD_ONCE):
+            assert KeyStore(home, RUNTIME).is_wiped
+            assert _found(home, keys) == []
+        if not KeyStore(home, RUNTIME).is_wiped:
+            assert fate is Fate.FAILED
+        work(home)
+        assert _found(home, keys) == []
+        assert KeyStore(home, RUNTIME).is_destroyed(Tier.DEVICE) is (level == "all")
+        left = {path.name for path in (home / "keys").iterdir()}
+        assert "wiped" in left
+        assert not {name for name in left if name.startswith(("tier1", ".tier1"))}
+
+
+def test_a_lost_file_of_the_agents_keys_erases_nothing_and_stops_no_order(
+    stolen: Stolen, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(stolen.plain_home, tmp_path / "plain"))
+    lost = (home / "keys" / "tier1").rename(tmp_path / "tier1")
+    for _restart in range(2):
+        assert trio.run(_start, home), "it carries, as a locked one"
+    lost.rename(home / "keys" / "tier1")
+    assert trio.run(_texts, home) == [TEXT]
+    home = Path(shutil.copytree(stolen.home, tmp_path / "ordered"))
+    (home / "keys" / "tier1").unlink()
+    assert not trio.run(_start, home)
+    assert _found(home, stolen.secrets) == []
+    _check_remnant(stolen, home)
+
+
+async def _texts(home: Path) -> list[str]:
+    async with open_home(home, SETTINGS, RUNTIME, secret=SECRET) as node:
+        return [each["text"] for each in await Api(node).outgoing()]

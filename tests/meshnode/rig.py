@@ -18,6 +18,7 @@ from meshnode.store import bundles as rows
 from meshnode.store import messages
 from meshnode.store.engine import Connection, Store, open_store
 from meshnode.store.records import LedgerEntry, MessageRecord, RecipientRecord
+from meshnode.vault.vault import MASTER_BYTES, Vault
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Header, Scope, Suite
 from protocol.envelope import HpkeSealer, Sealer
@@ -202,12 +203,15 @@ async def open_rig(
     seed: int = 1,
     sealing: str = "stand-in",
     has_beacons: bool = False,
+    is_sealed: bool = False,
 ) -> AsyncIterator[Rig]:
-    """Give enrolled nodes over fresh stores."""
+    """Give enrolled nodes over fresh stores, whose rows lie open unless they are sealed."""
     rig = Rig(_fleet(tuple(plans), seed, has_beacons), Tracer(), MemoryNetwork(), {})
     async with AsyncExitStack() as stack:
         for device in rig.fleet.devices:
-            member = await _member(stack, rig, device, seed, sealing)
+            machine = Machine(seed, device.plan.name, rig.tracer)
+            vault = _vault(machine) if is_sealed else None
+            member = await _member(stack, rig, device, machine, sealing, vault)
             rig.members[device.plan.name] = member
         yield rig
 
@@ -218,15 +222,24 @@ def _fleet(plans: tuple[DevicePlan, ...], seed: int, has_beacons: bool) -> Fleet
     return make_fleet(plans, entropy, START_MS, has_beacons=has_beacons)
 
 
+def _vault(machine: Machine) -> Vault:
+    fresh = machine.runtime.entropy
+    return Vault(fresh(MASTER_BYTES), fresh, fresh(MASTER_BYTES))
+
+
 async def _member(
-    stack: AsyncExitStack, rig: Rig, device: Device, seed: int, sealing: str
+    stack: AsyncExitStack,
+    rig: Rig,
+    device: Device,
+    machine: Machine,
+    sealing: str,
+    vault: Vault | None,
 ) -> Member:
     name = device.plan.name
-    machine = Machine(seed, name, rig.tracer)
     sealer: Sealer = StandInSealer(machine.runtime.entropy)
     if sealing == "hpke":
         sealer = HpkeSealer()
-    store = await stack.enter_async_context(open_store(None, machine.runtime))
+    store = await stack.enter_async_context(open_store(None, machine.runtime, vault=vault))
     await rig.fleet.furnish(device, store, machine.runtime, sealer)
     parts = NodeParts(
         identity=device.identity,
@@ -237,6 +250,8 @@ async def _member(
         desk=device.desk(sealer),
     )
     node = await stack.enter_async_context(open_node(parts))
+    if vault is not None:
+        vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
     return Member(device, machine, store, parts, node)
 
 

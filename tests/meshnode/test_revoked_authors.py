@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from meshnode.api import Api
 from meshnode.cli.language import speak
 from meshnode.cli.mail import show_inbox
+from meshnode.cli.shift import show_places
 from meshnode.cli.story import show_story
 from meshnode.positions import Place
 from meshnode.store import delivery, keyring
@@ -26,6 +27,7 @@ from sims.fleet import DevicePlan
 from sims.runtime import START_MS
 from tests.meshnode import documents
 from tests.meshnode.rig import CODT, SQUAD, USUAL, Member, Rig, open_rig, squad_scope
+from tests.meshnode.test_positions import begin, tell
 
 pytestmark = pytest.mark.slow
 
@@ -132,8 +134,8 @@ async def test_the_centre_reads_it_marked(
 
 
 @pytest.mark.parametrize("name", CARRIERS)
-async def test_nothing_but_messages_of_a_revoked_author_is_acted_on(centre: Rig, name: str) -> None:
-    """Its prekeys, requests for keys, shifts and positions have no effect, whoever carries them."""
+async def test_nothing_else_of_a_revoked_author_is_acted_on(centre: Rig, name: str) -> None:
+    """Its prekeys and requests for keys have no effect, whoever carries them."""
     anna, taker = centre["anna"], centre[name]
     await revoke(centre, name)
     before = await taker.store.read(
@@ -157,7 +159,7 @@ async def test_nothing_but_messages_of_a_revoked_author_is_acted_on(centre: Rig,
     )
     assert after.keys() == {anna.id}
     assert after == before
-    assert await taker.node.positions.newest() == []
+    assert await positions_of(centre, name) == ([] if name == "box" else [True])
     assert taker.metric("key_requests_refused") == 0, "it is not even read"
     assert taker.metric("messages_revoked") > 0
 
@@ -218,3 +220,66 @@ async def test_what_waits_unopened_is_judged_when_it_is_opened(centre: Rig) -> N
     assert bruno.metric("messages_revoked") == 2, "the message, and the key that came for it"
     (shown,) = await Api(operator.node).inbox()
     assert (shown["text"], shown["is_author_revoked"]) == ("of the thief", True)
+
+
+# --- positions -----------------------------------------------------------------------------------
+
+
+async def positions_of(rig: Rig, name: str) -> list[bool]:
+    """Return whether each position that a node shows is marked, the newest first."""
+    return [each["is_author_revoked"] for each in await Api(rig[name].node).positions()]
+
+
+@pytest.mark.parametrize("language", MARK)
+async def test_the_centre_sees_a_position_of_a_revoked_author_marked(
+    centre: Rig, language: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It helps to find the device, and must not be taken for its owner's."""
+    anna, operator = centre["anna"], Api(centre["operator"].node)
+    await begin(anna)
+    await tell(anna)
+    good = await last_seq(anna)
+    await fates(centre, "operator")
+    assert await positions_of(centre, "operator") == [False]
+    await revoke(centre, "operator", last_seq=good)
+    assert await positions_of(centre, "operator") == [False], "it was told before"
+    anna.machine.clock_ahead_ms += 30_000
+    await tell(anna, Place(44.5, 6.5))
+    await fates(centre, "operator")
+    (shown,) = await operator.positions()
+    assert (shown["latitude"], shown["is_author_revoked"]) == (44.5, True)
+    speak(language)
+    try:
+        show_places([shown])
+        assert MARK[language][0] in capsys.readouterr().out
+        show_places([{**shown, "is_author_revoked": False}])
+        assert MARK[language][0] not in capsys.readouterr().out
+    finally:
+        speak("en")
+
+
+async def test_what_was_told_before_the_news_is_marked_by_its_number(centre: Rig) -> None:
+    """The newest position says where the device is now: it is judged when it is shown."""
+    anna = centre["anna"]
+    good = await last_seq(anna)
+    await begin(anna)
+    await tell(anna)
+    for name in ("operator", "bruno"):
+        await fates(centre, name)
+        assert await positions_of(centre, name) == [False]
+        await revoke(centre, name, last_seq=good)
+        assert await positions_of(centre, name) == [True]
+    assert (await Api(centre["bruno"].node).shift())["on_shift"] == []
+
+
+@pytest.mark.parametrize("name", READERS)
+async def test_mates_refuse_shifts_and_positions_of_a_revoked_author(
+    centre: Rig, name: str
+) -> None:
+    await revoke(centre, name, last_seq=await last_seq(centre["anna"]))
+    await begin(centre["anna"])
+    await tell(centre["anna"])
+    await fates(centre, name)
+    assert await positions_of(centre, name) == []
+    assert (await Api(centre[name].node).shift())["on_shift"] == []
+    assert centre[name].metric("bundles_revoked") >= 2

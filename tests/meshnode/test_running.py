@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from meshnode import running as module
 from meshnode.client import RemoteApi, open_api
 from meshnode.errors import HomeBusyError
 from meshnode.home import Home, locked
-from meshnode.running import run_home
+from meshnode.running import open_home, run_home
+from protocol.authority import DocumentClass
 from tests.meshnode.homes import ALONE, enrolled_home, runtime
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -53,3 +56,17 @@ async def test_a_second_node_is_refused_at_once(
         with trio.fail_after(60), pytest.raises(HomeBusyError):
             await run_home(home, ALONE, runtime())
         nursery.cancel_scope.cancel()
+
+
+async def test_a_node_starts_over_damaged_rows_and_counts_them(tmp_path: Path) -> None:
+    """Whatever is damaged but the root and the key of the network."""
+    home, _ = await enrolled_home(tmp_path, "anna")
+    with closing(sqlite3.connect(home / "store.sqlite")) as connection:
+        change = "UPDATE document SET raw = zeroblob(40) WHERE document_class <> ?"
+        changed = connection.execute(change, (int(DocumentClass.ROOT),)).rowcount
+        connection.commit()
+    assert changed > 0
+    async with open_home(home, ALONE, runtime()) as node:
+        assert set(node.membership.trust.held) == {(int(DocumentClass.ROOT), b"")}
+        # Once for the certificates to trust, and once for the documents themselves.
+        assert node.metrics.value("seals_broken") == 2 * changed

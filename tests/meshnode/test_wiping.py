@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from meshnode.api import Api
 from meshnode.enrol import LinkSecret
 from meshnode.erasing import HomeState, finish, state_of
-from meshnode.errors import WipedError
+from meshnode.errors import StoreFullError, WipedError
 from meshnode.files import write_private
 from meshnode.order_log import order_log
 from meshnode.remnant import RemnantFiles
@@ -177,6 +177,32 @@ async def test_what_is_no_order_about_this_device_does_nothing(
     assert rig["anna"].node.desk is not None
 
 
+async def test_an_order_that_finds_no_room_in_the_store_is_obeyed(
+    met: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    phone, membership = phone_of(met, "anna", tmp_path), met["anna"].node.membership
+    good = documents.wipe_order(met, ["anna"])
+    bad = documents.wipe_order(met, ["anna"], b"order-02", cards=[0])
+
+    async def full(_work: object) -> None:
+        raise StoreFullError("the disk is full")
+
+    monkeypatch.setattr(met["anna"].store, "write", full)
+    assert await membership.accept([bad.raw]) == 0
+    assert not phone.wiping.is_due
+    other = documents.revocations(met, ["bruno"], 1)
+    with pytest.raises(StoreFullError):
+        await membership.accept([bad.raw, other.raw, good.raw])
+    assert met["bruno"].id not in membership.trust.revoked, "only what cannot wait takes effect"
+    await phone.wiping.obey()
+    assert phone.wiping.is_gone
+    assert phone.state is HomeState.REMNANT
+    assert phone.steps[0] == "wipe_ordered"
+    remnant = RemnantFiles(phone.home).read()
+    assert remnant is not None
+    assert good.raw in remnant.documents
+
+
 # --- level ALL -----------------------------------------------------------------------------------
 
 
@@ -191,10 +217,11 @@ async def test_nothing_is_destroyed_before_the_proof_is_durable(
         seen.append((phone.state, KeyStore.open(home).is_wiped))
         raise OSError
 
-    monkeypatch.setattr("meshnode.wiping.destroy_agent", look)
+    for name in ("destroy_agent", "destroy_device"):
+        monkeypatch.setattr(f"meshnode.wiping.{name}", look)
     with pytest.raises(OSError):
         await phone.wiping.obey()
-    assert seen == [(HomeState.BEGUN, False)]
+    assert seen == [(HomeState.BEGUN, False)] * 2, "one that fails does not stop the other"
     assert phone.wiping.is_due, "it goes on where it was"
     monkeypatch.undo()
     await phone.wiping.obey()

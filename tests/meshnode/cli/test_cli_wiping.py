@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 from functools import partial
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 
-from meshnode.erasing import HomeState, state_of
+from meshnode.erasing import HomeState, is_agent_destroyed, state_of
 from meshnode.runtime import system_runtime
 from tests.meshnode.cli.people import People
 from tests.meshnode.cli.test_cli_authority import card
@@ -173,3 +175,29 @@ async def test_a_running_locked_node_wipes_itself_on_command(squad: People, leve
                 assert await node.wait() == 0
             else:
                 assert await node.wait() == 10
+
+
+@pytest.mark.parametrize("level", ["agent", "all"])
+def test_keys_are_destroyed_where_the_store_cannot_be_opened(squad: People, level: str) -> None:
+    home = squad.home("alice")
+    (home / "store.sqlite").write_bytes(b"no database" * 1_000)
+    (home / "store.sqlite-wal").unlink(missing_ok=True)
+    words = ("wipe", "--level", level)
+    assert squad.types("alice", *words, keyboard="bob\n").code == 130
+    assert "destroyed" in squad.types("alice", *words, keyboard="alice\n").out
+    assert is_agent_destroyed(home, system_runtime())
+    assert not (home / "keys" / "tier1").exists()
+    assert (home / "store.sqlite").exists() is (level == "agent")
+    assert state(squad, "alice") is (HomeState.OVER if level == "all" else HomeState.UNTOUCHED)
+
+
+def test_a_disk_that_takes_no_change_is_told(
+    squad: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (squad.home("alice") / "store.sqlite").write_bytes(b"no database")
+
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("meshnode.erasing.destroy_agent", refuse)
+    assert "Read-only file system" in squad.fails(10, "alice", "wipe", "--yes")

@@ -33,7 +33,14 @@ def record(
 ) -> PositionRecord:
     """Return a position that ends 1,000 ms after it was taken."""
     return PositionRecord(
-        bytes([author]) * 16, scope.encode(), shift, taken_ms, taken_ms + 1_000, b"body"
+        bytes([author]) * 16,
+        scope.encode(),
+        shift,
+        taken_ms,
+        taken_ms + 1_000,
+        7,
+        2**64 - 1,
+        b"body",
     )
 
 

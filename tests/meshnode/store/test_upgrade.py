@@ -10,10 +10,11 @@ import pytest
 from alembic import command
 from sqlalchemy import create_engine, event
 
-from meshnode.store import keyring, messages, peers
+from meshnode.store import keyring, messages, peers, positions
 from meshnode.store.engine import open_store
 from meshnode.store.upgrade import migration_config
-from tests.meshnode.store.parts import NOW_MS
+from protocol.orders import Revocation
+from tests.meshnode.store.parts import NOW_MS, node
 from tests.meshnode.store.vaults import (
     ADDRESS,
     ALARM,
@@ -101,3 +102,21 @@ async def test_numbers_of_messages_go_on_after_an_upgrade(tmp_path: Path) -> Non
         connection.execute("DELETE FROM message WHERE key = 1200")
         (number,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'message'")
         assert number == (1_200,)
+
+
+async def test_a_position_of_before_has_no_number(tmp_path: Path) -> None:
+    """It counts as told after the last good bundle once its author is revoked."""
+    path = tmp_path / "store.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
+        command.upgrade(migration_config(connection), "0006")
+        connection.exec_driver_sql(
+            "INSERT INTO position (author, scope, shift_id, taken_ms, ends_ms, body) "
+            f"VALUES (x'{node(1).hex()}', x'73', x'696e2061', {NOW_MS}, {NOW_MS + 9}, x'626f6479')"
+        )
+    engine.dispose()
+    async with open_store(path, RUNTIME) as store:
+        (found,) = await store.read(lambda conn: positions.of_author(conn, node(1), 9))
+    assert (found.incarnation, found.seq, found.body) == (0, 0, b"body")
+    assert not Revocation(node(1), 0, 7, 2**40).is_good(found.incarnation, found.seq)

@@ -81,7 +81,7 @@ def fill_agent(tx: Transaction) -> None:
     keyring.start_chain(tx, new_chain(SEED), b"scope", NOW_MS, NOW_MS + 9)
     chain = receiving_chain(new_chain(OTHER_SEED).chain_id, 0, OTHER_SEED)
     keyring.put_receiving_chain(tx, chain, node(6), b"scope", NOW_MS + 9)
-    place = PositionRecord(node(7), b"scope", b"shift-id", NOW_MS, NOW_MS + 9, PLACE)
+    place = PositionRecord(node(7), b"scope", b"shift-id", NOW_MS, NOW_MS + 9, 7, 1, PLACE)
     positions.put(tx, place, is_archive=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from meshnode.errors import (
     WipedError,
     WrongSecretError,
 )
+from meshnode.files import write_private
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import DataKind, Tier
 from protocol.guards import SECRET_TRIES_FREE
@@ -201,3 +204,95 @@ def test_a_copy_of_the_files_without_the_device_value_is_worth_nothing(tmp_path:
         reopened(tmp_path / "two").open_vault()
     with pytest.raises(WrongSecretError):
         reopened(tmp_path / "two").agent_master(SECRET)
+
+
+# --- where nothing can be written ----------------------------------------------------------------
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A disk without room for a new file; undone by `undo`."""
+
+    def write(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("meshnode.vault.keystore.write_private", write)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_a_full_disk_keeps_no_key(tmp_path: Path, full: pytest.MonkeyPatch, tier: Tier) -> None:
+    with pytest.MonkeyPatch.context() as roomy:
+        roomy.setattr("meshnode.vault.keystore.write_private", write_private)
+        keys = make(tmp_path / "home")
+    folder = tmp_path / "home" / "keys"
+    for name in ("tier0", "tier1"):
+        (tmp_path / name).hardlink_to(folder / name)
+    for each in (keys, reopened(tmp_path / "home"), reopened(tmp_path / "home")):
+        each.destroy(tier)
+        assert each.is_wiped
+        assert each.is_destroyed(Tier.DEVICE) is (tier is Tier.DEVICE)
+        with pytest.raises(WipedError):
+            each.agent_master(SECRET)
+    gone = {"tier1.gone"} if tier is Tier.AGENT else {"tier1.gone", "tier0.gone"}
+    kept = {"tier0", "device"} if tier is Tier.AGENT else set()
+    assert {path.name for path in folder.iterdir()} == gone | kept
+    assert (tmp_path / "tier1").read_bytes() == b"", "overwritten, and cut to nothing"
+    full.undo()
+    assert reopened(tmp_path / "home").is_destroyed(tier)
+    assert {path.name for path in folder.iterdir()} == {"wiped"} | kept, "there is room now"
+
+
+def test_a_power_cut_after_the_new_name_is_finished_at_the_start(tmp_path: Path) -> None:
+    make(tmp_path)
+    folder = tmp_path / "keys"
+    (folder / "tier1").rename(folder / "tier1.gone")
+    keys = reopened(tmp_path)
+    assert keys.is_wiped
+    assert {path.name for path in folder.iterdir()} == {"wiped", "tier0", "device"}
+
+
+def test_what_can_be_erased_is_erased_whatever_fails(
+    tmp_path: Path, full: pytest.MonkeyPatch
+) -> None:
+    full.undo()
+    keys = make(tmp_path)
+    kept = tmp_path / "same blocks"
+    kept.hardlink_to(tmp_path / "keys" / "tier0")
+
+    class Stuck:
+        is_hardware = True
+
+        def destroy(self) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    full.setattr(keys, "_source", Stuck())
+    with pytest.raises(OSError, match="Input/output"):
+        keys.destroy(Tier.DEVICE)
+    assert set(kept.read_bytes()) == {0}
+    assert keys.is_destroyed(Tier.DEVICE)
+
+
+# --- lost ----------------------------------------------------------------------------------------
+
+
+def test_a_lost_file_of_the_agents_keys_is_no_wipe(tmp_path: Path) -> None:
+    make(tmp_path)
+    path = tmp_path / "keys" / "tier1"
+    copy = path.read_bytes()
+    path.unlink()
+    with pytest.raises(KeystoreError, match="holds no keys"):
+        reopened(tmp_path)
+    keys = KeyStore.open(tmp_path, Clock().runtime, may_lack_agent=True)
+    assert keys.has_lost_agent
+    assert not keys.is_wiped
+    assert keys.open_vault().is_locked
+    with pytest.raises(KeystoreError, match="put it back"):
+        keys.agent_master(SECRET)
+    path.write_bytes(copy)
+    assert reopened(tmp_path).agent_master(SECRET)
+    path.unlink()
+    keys.destroy(Tier.AGENT)
+    destroyed = reopened(tmp_path)
+    assert destroyed.is_wiped
+    assert not destroyed.has_lost_agent
