@@ -82,8 +82,8 @@ class Immunity:
         """True if everybody whom the bundle (author, incarnation, seq) is for has receipted it.
 
         For the operations centre one of its members is enough, but not for chain keys, which each
-        of them needs, nor for an SOS; and among the members themselves each one counts. A bundle
-        for a whole zone is never complete and lives until it expires.
+        of them needs, nor for an SOS; and a member itself goes by its own receipt. A bundle for a
+        whole zone is never complete and lives until it expires.
         """
         author, incarnation, seq = name
         page = self._pages.get((author, incarnation, page_of(seq)))
@@ -94,8 +94,9 @@ class Immunity:
         if not holders:
             return False
         recipients = directory.recipients(scope, author)
-        is_one_enough = scope.kind is ScopeKind.CODT and kind not in _FOR_EACH
-        if is_one_enough and self._node not in recipients:
+        if self._node in recipients and self._node not in holders:
+            return False
+        if scope.kind is ScopeKind.CODT and kind not in _FOR_EACH:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders
 
