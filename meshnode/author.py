@@ -15,18 +15,25 @@ from meshnode.reception import Checked, record_of
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Transaction
+from meshnode.store.quotas import tally_of
 from protocol import bundle as bundles
 from protocol import hlc
 from protocol.bundle import Header, Scope, Suite
 from protocol.ids import NodeId, short_id
 from protocol.limits import CLOCK_DRIFT_MS_MAX, KINDS, Kind
-from protocol.quota import AGENT, Allowance
+from protocol.quota import AGENT, Allowance, Group, hour_of
 from protocol.reports import Reception
 
 __all__ = ["Author", "Draft"]
 
-_NEVER_HELD_BACK: Final = frozenset({Kind.RECEIPT, Kind.PREKEY, Kind.KEY_REQUEST, Kind.AUDIT_HEAD})
-"""They are rare, or paced by the room that makes them."""
+_NEVER_HELD_BACK: Final = frozenset(
+    {Kind.SOS, Kind.RECEIPT, Kind.PREKEY, Kind.KEY_REQUEST, Kind.AUDIT_HEAD}
+)
+"""Of an SOS only the number per hour counts. The others are rare, or paced by their rooms."""
+
+_HOUR_IS_FULL: Final = (
+    "this device has written as much as others take of it in an hour: wait an hour"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class Author:
         now_ms = self._runtime.now_ms()
         stamp = _stamp(tx, draft.kind, now_ms)
         lifetime_s = KINDS[draft.kind].lifetime_s if draft.lifetime_s is None else draft.lifetime_s
+        if draft.kind is Kind.SOS:
+            self._check_alarms(tx, stamp)
         header = Header(
             suite=draft.suite,
             kind=draft.kind,
@@ -95,13 +104,21 @@ class Author:
         allowed = {} if draft.kind in _NEVER_HELD_BACK else {self.node: self.allowance()}
         (reception,) = rows.add_many(tx, [record], allowed)
         if reception is Reception.QUOTA and allowed:
-            raise QuotaError(
-                "this device has written as much as others take of it in an hour: wait an hour"
-            )
+            raise QuotaError(_HOUR_IS_FULL)
         if reception in (Reception.STORE_FULL, Reception.QUOTA):
             raise StoreFullError("the store has no room for what this device wants to say")
         assert reception is Reception.STORED, reception
         return Checked(0, bundle, short, reception, record)
+
+    def _check_alarms(self, tx: Transaction, stamp: int) -> None:
+        """Raises: QuotaError if everybody would refuse one more SOS of this hour.
+
+        How much of others' room an author's SOS take differs from node to node: that holds none
+        back.
+        """
+        made = tally_of(tx.connection, self.node, hour_of(stamp)).counts[Group.SOS]
+        if made >= self.allowance().counts[Group.SOS]:
+            raise QuotaError(_HOUR_IS_FULL)
 
 
 def _stamp(tx: Transaction, kind: Kind, now_ms: int) -> int:

@@ -374,11 +374,12 @@ class AuthorityHome:
         self._save(after.with_note(now_ms, "carded", card.label))
         return handed(card)
 
-    def drop_operator(self, number: int, now_ms: int) -> HandedCard:
+    def drop_operator(self, number: int, now_ms: int, *, is_list_void: bool = False) -> HandedCard:
         """Name an operator's card in the root no longer, such as one that was lost.
 
         What it alone revoked is put on the draft, and leaves the rosters at once: until it is
-        revoked again nothing else says that it is not trusted. Raises: AuthorityError, RightsError.
+        revoked again nothing else says that it is not trusted. With `is_list_void`, for a card
+        that somebody else used, all that is trusted again. Raises: AuthorityError, RightsError.
         """
         self._refuse_unit()
         dropped = next(
@@ -394,7 +395,8 @@ class AuthorityHome:
         before = self.state.revoked
         after = with_cards(self.state, [], [dropped], self._keys.root_signers(), now_ms)
         left = after.revoked
-        lost = {subject: each for subject, each in before.items() if subject not in left}
+        alone = before.keys() - left.keys()
+        lost = {} if is_list_void else {subject: before[subject] for subject in sorted(alone)}
         enrolees = tuple(
             replace(each, is_removed=True) if each.node in lost else each for each in after.enrolees
         )

@@ -138,15 +138,20 @@ def revocation_list(
         known.held(DocumentClass.REVOCATION, scope),
     )
     before = _newest(remembered, held)
-    old = decode_revocation_untrusted(before.body) if before else RevocationBody(())
-    listed = united([old, *(RevocationBody((entry,)) for entry in entries)])
+    # A copy of the card may have signed where the other list was not known: both count.
+    known_ones = [
+        decode_revocation_untrusted(each.body)
+        for each in (remembered, held)
+        if each is not None and before is not None and each.epoch == before.epoch
+    ]
+    listed = united([*known_ones, *(RevocationBody((entry,)) for entry in entries)])
     body = RevocationBody(tuple(listed[subject] for subject in sorted(listed)))
     if len(body.entries) > REVOCATIONS_MAX:
         raise LimitExceededError("revocations of a card", REVOCATIONS_MAX, len(body.entries))
-    if body == old and remembered is not None and remembered != held and before == remembered:
-        # Signed before, and lost on the way here.
-        return card, remembered
-    if body == old:
+    if before is not None and body.encode() == before.body:
+        if remembered is not None and remembered != held and before == remembered:
+            # Signed before, and lost on the way here.
+            return card, remembered
         raise AuthorityError("this card has revoked all of them already: nothing was signed")
     document = build(
         DocumentClass.REVOCATION,

@@ -333,6 +333,9 @@ class Outbox:
                     # All of its kind wait for the next hour; nothing of this one was stored.
                     beyond.add(GROUPS[record.kind])
                     messages.note_once(tx, record.key, now_ms, LedgerEvent.HELD_BACK)
+                except SendError as error:
+                    # An SOS whose key went meanwhile; the others do not wait for it.
+                    messages.note_once(tx, record.key, now_ms, LedgerEvent.WAITING, str(error))
             return work
 
         if not await self._store.read(lambda conn: messages.waiting(conn, 1)):

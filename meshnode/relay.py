@@ -120,9 +120,10 @@ class Relay:
         self._covered = [run for receipt in receipts for run in self._immunity.learn(receipt)]
         self._own = set(await self._store.read(rows.own_ids))
         with suppress(StoreFullError):
-            # Who was met is shown as near then; a wipe order must be obeyed on a full disk, too.
+            # A wipe order must be obeyed on a full disk, too. What was met is shown as near then,
+            # and what was delivered is dropped at the next look.
             await self._store.write(peers.all_down)
-        await self.drop_delivered()
+            await self.drop_delivered()
 
     # --- the session's questions ------------------------------------------------------------
 

@@ -51,9 +51,14 @@ class Revocation:
     last_seq: int
     """Number of its last good bundle in that incarnation; 0 if none is known."""
 
+    @property
+    def good(self) -> tuple[int, int]:
+        """Incarnation and number of the last good bundle."""
+        return self.incarnation, self.last_seq
+
     def is_good(self, incarnation: int, seq: int) -> bool:
-        """True if the bundle with these numbers was written before the device went astray."""
-        return incarnation == self.incarnation and seq <= self.last_seq
+        """True if the bundle with these numbers, from 1 on, was written before it went astray."""
+        return incarnation == self.incarnation and 0 < seq <= self.last_seq
 
     def and_also(self, other: Revocation) -> Revocation:
         """Return the entry that calls good what both call good; `other` has the same subject."""
@@ -150,10 +155,10 @@ def united(bodies: Iterable[RevocationBody]) -> dict[bytes, Revocation]:
 
 
 def is_grown(before: RevocationBody, after: RevocationBody) -> bool:
-    """True if a list lacks and loosens nothing of the one before."""
+    """True if a list lacks nothing of the one before, and calls nothing good that it did not."""
     entries = {entry.subject: entry for entry in after.entries}
     return all(
-        (entry := entries.get(old.subject)) is not None and old.and_also(entry) == entry
+        (entry := entries.get(old.subject)) is not None and old.and_also(entry).good == entry.good
         for old in before.entries
     )
 

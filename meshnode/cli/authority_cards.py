@@ -137,6 +137,10 @@ def add_operator(
 def drop_operator(
     ctx: typer.Context,
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the card.")],
+    void_list: Annotated[
+        bool,
+        typer.Option("--void-list", help="Stolen: trust again what it alone revoked."),
+    ] = False,
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
@@ -144,7 +148,7 @@ def drop_operator(
     """Stop believing an operator's card, such as one that was lost.
 
     A new root document names it no longer. What it alone had revoked waits to be revoked again
-    with another card.
+    with another card, or with --void-list is trusted again.
     """
     from meshnode.cli.show import print_json
 
@@ -153,10 +157,26 @@ def drop_operator(
     ):
         raise typer.Abort
     with opened(ctx, passphrase_file) as (authority, now_ms):
-        gone = authority.drop_operator(number, now_ms)
+        before = authority.state
+        gone = authority.drop_operator(number, now_ms, is_list_void=void_list)
         waiting = len(authority.state.drafts)
+        alone = before.revoked.keys() - authority.state.revoked.keys()
+    names = sorted(each.member.name for each in before.listed if each.node in alone)
     if as_json:
-        print_json(card=f"operator-{number}", holder=gone.holder, to_revoke=waiting)
+        trusted = names if void_list else []
+        print_json(
+            card=f"operator-{number}", holder=gone.holder, to_revoke=waiting, trusted_again=trusted
+        )
+    elif void_list:
+        typer.echo(
+            say(
+                "The card operator-{number} of {holder} signs nothing any more. "
+                "Trusted again: {names}.",
+                number=number,
+                holder=gone.holder,
+                names=", ".join(names) or "-",
+            )
+        )
     else:
         typer.echo(
             say(

@@ -82,7 +82,7 @@ def send(
         typer.echo(
             say(
                 "Kept: others take no more alarms of this device in this hour."
-                " It leaves in the next one, while meshnode runs."
+                " It leaves in the next one, while meshnode runs unlocked."
             )
         )
     elif sent["state"] == "waiting":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, delete, exists, literal_column, select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.schema import (
     METADATA,
+    BundleRow,
     DataKeyRow,
     GivenRow,
     LedgerRow,
@@ -33,7 +34,6 @@ _DATA_KEY: Final = table(DataKeyRow)
 _BESIDE: Final = (
     GivenRow,
     LedgerRow,
-    OwnBundleRow,
     ReceiptDueRow,
     ReceivedRow,
     RecipientRow,
@@ -41,6 +41,18 @@ _BESIDE: Final = (
     UnopenedRow,
 )
 """Rows in clear, or of the device, that tell what the agent did."""
+
+_OWN: Final = table(OwnBundleRow)
+_BUNDLE: Final = table(BundleRow)
+_FORGET_OWN: Final = delete(_OWN).where(
+    ~exists().where(
+        _BUNDLE.c.is_own == literal_column("1"),
+        _BUNDLE.c.incarnation == _OWN.c.incarnation,
+        _BUNDLE.c.seq == _OWN.c.seq,
+    )
+)
+"""Digests of own bundles, but of those held: number and digest stand in these anyway, and without
+them no receipt would be believed, and the device would carry what has long arrived."""
 
 
 def erase_agent_rows(tx: Transaction) -> int:
@@ -51,6 +63,7 @@ def erase_agent_rows(tx: Transaction) -> int:
     gone = sum(_erase_column(tx, column) for column in SEALED)
     for row in _BESIDE:
         gone += tx.connection.execute(delete(table(row))).rowcount
+    gone += tx.connection.execute(_FORGET_OWN).rowcount
     kinds = [int(kind) for kind in DataKind if kind.tier is Tier.AGENT]
     gone += tx.connection.execute(delete(_DATA_KEY).where(_DATA_KEY.c.kind.in_(kinds))).rowcount
     return gone

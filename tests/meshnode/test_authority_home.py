@@ -438,6 +438,20 @@ def test_what_a_dropped_card_alone_revoked_is_in_no_roster(
     assert authority.state.present == ()
 
 
+def test_what_a_stolen_card_revoked_is_trusted_again(
+    home: Path, authority: AuthorityHome, tmp_path: Path
+) -> None:
+    """Or the thief of one card could take a whole zone out of its rosters for good."""
+    victim = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
+    authority.add_operator("Ugo", tmp_path / "ugo", PASSPHRASE, NOW_MS)
+    revoke(home, authority, victim)
+    assert victim in authority.state.revoked
+    authority.drop_operator(1, NOW_MS, is_list_void=True)
+    assert authority.state.drafts == ()
+    assert listed(authority) == {"alice"}
+    assert [each.member.name for each in authority.state.present] == ["alice"]
+
+
 def test_a_device_that_was_revoked_before_its_successor_came_is_not_drafted(
     home: Path, authority: AuthorityHome, tmp_path: Path
 ) -> None:

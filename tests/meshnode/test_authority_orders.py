@@ -21,7 +21,13 @@ from meshnode.authority_orders import (
 )
 from protocol.authority import decide
 from protocol.canonical import encode
-from protocol.errors import EnrolmentError, LimitExceededError, MeshError, ThresholdError
+from protocol.errors import (
+    DocumentError,
+    EnrolmentError,
+    LimitExceededError,
+    MeshError,
+    ThresholdError,
+)
 from protocol.guards import REVOCATIONS_MAX, WIPE_DEVICES_MAX
 from protocol.limits import SIGNERS_MAX
 from protocol.orders import (
@@ -78,6 +84,26 @@ def test_a_list_grows_and_its_version_rises(office: Office) -> None:
         revocation_list(card, known, [revoked(b"a" * 16)], NOW_MS)
     # What was signed but never arrived is given out again, not signed again.
     assert revocation_list(card, office.known, [revoked(b"a" * 16)], NOW_MS) == (card, second)
+
+
+def test_a_copy_of_a_card_that_knew_less_is_brought_together_again(office: Office) -> None:
+    """Or nodes that hold the one list would refuse each later one of the other."""
+    a, b, c = (revoked(each * 16) for each in (b"a", b"b", b"c"))
+    copy, held = revocation_list(office.operator, office.known, [a], NOW_MS)
+    _copy, held = revocation_list(copy, office.known, [b], NOW_MS)
+    card = office.operator
+    for entries in ([c], [c, revoked(b"d" * 16)], [revoked(b"e" * 16)]):
+        card, own = revocation_list(card, office.known, entries, NOW_MS)
+    known = Known((*office.known.documents, held))
+    with pytest.raises(DocumentError, match="lacks"):
+        decide(held, own, known.root)
+    # Named again or not, and at another time: the next list has what both had.
+    again = [revoked(b"a" * 16, NOW_MS + 9), revoked(b"f" * 16)]
+    card, mended = revocation_list(card, known, again, NOW_MS)
+    subjects = [each.subject[:1] for each in decode_revocation_untrusted(mended.body).entries]
+    assert subjects == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert decide(held, mended, known.root)
+    assert decide(own, mended, known.root)
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=4), max_size=6))

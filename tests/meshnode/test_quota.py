@@ -29,9 +29,10 @@ from protocol.guards import (
     QUOTA_HOUR_TEXTS,
     QUOTA_HOURS_KEPT,
     QUOTA_SHARE_BYTES,
+    QUOTA_SOS_BYTES,
 )
 from protocol.ids import ShortId
-from protocol.limits import STORE_ROW_BYTES, Kind
+from protocol.limits import STORE_ROW_BYTES, TEXT_BYTES_MAX, Kind
 from protocol.quota import AGENT, hour_of
 from protocol.reports import Reception
 from tests.meshnode.rig import CODT, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
@@ -225,6 +226,37 @@ async def test_an_alarm_too_many_says_so_and_leaves_in_the_next_hour(
     assert Reception.QUOTA not in await met.carry("anna", "box")
     assert len(await box.held(Kind.SOS)) == QUOTA_HOUR_SOS + len(late)
     assert box.metric("bundles_quota") == 0
+
+
+async def test_an_alarm_that_takes_much_room_is_made_all_the_same(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """How much room there is for it differs from node to node, so none is held back for that."""
+    anna = met["anna"]
+    for number in range(QUOTA_SOS_BYTES // TEXT_BYTES_MAX + 2):
+        if number % QUOTA_HOUR_SOS == 0:
+            await trio.sleep(3_600)
+        sent = await anna.send(ZONE_SCOPE, "x" * TEXT_BYTES_MAX, Priority.SOS)
+        assert (sent.state, sent.is_held_back) == (MessageState.QUEUED, False)
+    assert (await met.carry("anna", "box", Kind.SOS)).count(Reception.QUOTA) >= 1
+
+
+async def test_an_alarm_whose_key_went_holds_nothing_up(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    anna, bruno = rig["anna"], rig["bruno"]
+    for number in range(QUOTA_HOUR_SOS + 1):
+        alarm = await anna.send(ZONE_SCOPE, f"help {number}", Priority.SOS)
+    text = await anna.send(bruno.scope, "waits for a key")
+    assert {alarm.state, text.state} == {MessageState.WAITING}
+    await anna.store.write(
+        lambda tx: tx.connection.exec_driver_sql("DELETE FROM network_key WHERE purpose = 2")
+    )
+    await trio.sleep(3_600)
+    await rig.carry("bruno", "anna")
+    assert (await anna.message(text.key)).state is MessageState.QUEUED
+    assert (await anna.message(alarm.key)).state is MessageState.WAITING
+    assert "no key to raise it" in (await anna.ledger(alarm.key))[-1].detail
 
 
 async def test_texts_beyond_the_hour_hold_no_alarm_up_that_waits(

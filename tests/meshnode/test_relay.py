@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from meshnode.errors import StoreFullError
 from meshnode.events import BundlesStored
+from meshnode.immunity import Immunity
 from meshnode.membership import Membership
 from meshnode.node import open_node
 from meshnode.outbox import Priority
@@ -197,6 +198,33 @@ async def test_a_disk_that_is_full_refuses_the_batch_and_the_node_goes_on(
         patch.setattr(rows, "add_many", full)
         assert await met["box"].take([bundle]) == [Reception.STORE_FULL]
     assert await met["box"].take([bundle]) == [Reception.STORED]
+
+
+async def test_a_start_on_a_full_disk_drops_what_is_delivered_later(
+    autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wipe order is looked at after this, and must not wait for room."""
+    await rig.mix("anna", "bruno", "box")
+    anna = rig["anna"]
+    sent = await anna.send(rig["bruno"].scope, "hello")
+    await rig.carry("anna", "bruno")
+    (receipt,) = [each for each in await rig["bruno"].held() if each.header.kind is Kind.RECEIPT]
+
+    async def full(*_args: object) -> None:
+        raise StoreFullError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(anna.node.relay, "drop_delivered", full)
+        await anna.take([receipt])
+        patch.undo()
+        # As after a start: nothing is known of receipts but what the store holds.
+        patch.setattr(anna.node.relay, "_immunity", Immunity(anna.id))
+        patch.setattr(anna.store, "write", full)
+        await anna.node.relay.load()
+        patch.delattr(anna.store, "write")
+        assert any(each.header.id == sent.id for each in await anna.held())
+        await anna.node.relay.drop_delivered()
+    assert not any(each.header.id == sent.id for each in await anna.held())
 
 
 async def test_a_changed_roster_queues_what_is_for_us_now(

@@ -6,6 +6,7 @@ import pytest
 
 from meshnode.outbox import Writing
 from meshnode.store import documents, keyring
+from meshnode.store.engine import Connection
 from meshnode.store.erasure import erase_agent_rows
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.schema import METADATA
@@ -50,6 +51,30 @@ async def test_no_row_of_the_agent_is_left_and_the_device_keeps_its_own(
         }
         assert keys[KeyPurpose.NETWORK]
         assert not keys[KeyPurpose.ZONE_SOS]
+
+
+async def test_a_receipt_is_believed_where_the_agent_is_erased(autojump_clock: object) -> None:
+    """Or the device would carry for days what has arrived, and call an honest mate a liar."""
+    async with open_rig() as rig:
+        await rig.mix("anna", "bruno", "box")
+        anna = rig["anna"]
+        sent = await anna.send(rig["bruno"].scope, "for bruno")
+        await rig.carry("anna", "bruno")
+        await anna.store.write(erase_agent_rows)
+        await rig.carry("bruno", "anna")
+        assert anna.metric("receipts_refused") == 0
+        assert not any(each.header.id == sent.id for each in await anna.held())
+        await anna.node.relay.load()
+        await anna.store.write(erase_agent_rows)
+        assert await anna.store.read(own_digest_count) == await anna.store.read(own_bundle_count)
+
+
+def own_digest_count(conn: Connection) -> int:
+    return int(conn.exec_driver_sql("SELECT count(*) FROM own_bundle").scalar_one())
+
+
+def own_bundle_count(conn: Connection) -> int:
+    return int(conn.exec_driver_sql("SELECT count(*) FROM bundle WHERE is_own").scalar_one())
 
 
 async def _live(rig: Rig) -> None:

@@ -119,4 +119,5 @@ async def test_a_position_of_before_has_no_number(tmp_path: Path) -> None:
     async with open_store(path, RUNTIME) as store:
         (found,) = await store.read(lambda conn: positions.of_author(conn, node(1), 9))
     assert (found.incarnation, found.seq, found.body) == (0, 0, b"body")
-    assert not Revocation(node(1), 0, 7, 2**40).is_good(found.incarnation, found.seq)
+    for revoked in (Revocation(node(1), 0, 7, 2**40), Revocation(node(1), 0, 0, 0)):
+        assert not revoked.is_good(found.incarnation, found.seq)
