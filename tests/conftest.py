@@ -35,7 +35,13 @@ REPEATING_FOLDERS = (
     "tests/sims/test_world_faults.py",
 )
 """What is marked `repeating`: measuring which lines these reach would double their time."""
-NODE_FOLDERS = ("tests/meshnode/", "tests/contracts/", "tests/fuzz/")
+NODE_FOLDERS = (
+    "tests/contracts/",
+    "tests/fuzz/",
+    "tests/meshnode/discovery/",
+    "tests/meshnode/links/",
+    "tests/meshnode/test_",
+)
 """What is marked `node`, so that two processes have about as much to do."""
 
 
