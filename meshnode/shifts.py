@@ -29,6 +29,8 @@ __all__ = ["add_many", "is_for", "is_well_formed", "known_shift", "known_shifts"
 
 _BOUND: Final = frozenset({Kind.POSITION, Kind.CHAIN_KEYS})
 """Kinds that may hang on a shift."""
+_OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
+"""Kinds that the centre of the zone reads beside the squad."""
 
 
 def is_well_formed(bundle: Bundle) -> bool:
@@ -113,14 +115,16 @@ def known_shifts(conn: Connection, scope: Scope) -> list[tuple[NodeId, Shift]]:
 
 
 def is_for(node: NodeId, header: Header, directory: Directory) -> bool:
-    """Tell whether a shift, a position or its keys are for the inbox of `node`.
+    """Tell whether a bundle is for the inbox of `node`.
 
-    The squad reads them, and the operations centre of its zone.
+    A shift, a position and the keys of a shift are for the squad and for the centre of its zone.
     """
     scope = header.scope
     if scope.kind is ScopeKind.DEVICE:
         return scope.target == node
-    is_bound = header.kind in (Kind.SHIFT, Kind.POSITION) or bool(header.keyref)
+    kind = header.kind
+    # Under a text the reference is its chain, under keys the shift that they are for.
+    is_bound = kind in _OF_SHIFT or (kind is Kind.CHAIN_KEYS and bool(header.keyref))
     if is_bound and scope.kind is ScopeKind.SQUAD:
         return node in directory.position_readers(scope, header.author)
     return directory.is_recipient(node, scope, header.author)

@@ -28,6 +28,7 @@ __all__ = ["MASTER_BYTES", "SEAL_BYTES", "DataKey", "Vault"]
 MASTER_BYTES: Final = 32
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
+_NONCES_AT_ONCE: Final = 64
 _TAG_BYTES: Final = 16
 SEAL_BYTES: Final = len(_VERSION) + _NONCE_BYTES + _TAG_BYTES
 """A sealed row is longer than its plaintext by this much."""
@@ -71,6 +72,7 @@ class Vault:
     ) -> None:
         self._entropy = entropy
         self._guard = threading.Lock()
+        self._nonces: list[bytes] = []
         self._masters: dict[Tier, bytes] = {Tier.DEVICE: device_master}
         self._ciphers: dict[tuple[bytes, bytes], _Ready] = {}
         self.on_broken: Callable[[DataKind], None] | None = None
@@ -196,8 +198,19 @@ class Vault:
     # --- inside -----------------------------------------------------------------------------
 
     def _encrypt(self, cipher: AESGCMSIV, plaintext: bytes, place: bytes) -> bytes:
-        nonce = self._entropy(_NONCE_BYTES)
+        nonce = self._fresh_nonce()
         return _VERSION + nonce + cipher.encrypt(nonce, plaintext, place)
+
+    def _fresh_nonce(self) -> bytes:
+        # Drawn many at a time: asking the kernel for each costs more than sealing a row.
+        with self._guard:
+            if not self._nonces:
+                drawn = self._entropy(_NONCE_BYTES * _NONCES_AT_ONCE)
+                self._nonces = [
+                    drawn[start : start + _NONCE_BYTES]
+                    for start in range(0, len(drawn), _NONCE_BYTES)
+                ]
+            return self._nonces.pop()
 
     def _decrypt(self, cipher: AESGCMSIV, sealed: bytes, place: bytes, kind: DataKind) -> bytes:
         try:

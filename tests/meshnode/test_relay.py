@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from trio.testing import MockClock
 
+from meshnode.api import Api
 from meshnode.errors import StoreFullError
 from meshnode.events import BundlesStored
 from meshnode.immunity import Immunity
@@ -225,6 +226,18 @@ async def test_a_start_on_a_full_disk_drops_what_is_delivered_later(
         assert any(each.header.id == sent.id for each in await anna.held())
         await anna.node.relay.drop_delivered()
     assert not any(each.header.id == sent.id for each in await anna.held())
+
+
+async def test_what_squads_say_among_themselves_waits_in_no_inbox_of_the_centre(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """Or it would ask for keys that it never gets, and tell of messages that are not for it."""
+    anna, gateway = met["anna"], met["gateway"]
+    await anna.send(squad_scope(), "among us")
+    assert Reception.STORED in await met.carry("anna", "gateway")
+    status = await Api(gateway.node).status()
+    assert status["unopened"] == 0
+    assert await gateway.texts() == []
 
 
 async def test_a_changed_roster_queues_what_is_for_us_now(
