@@ -37,9 +37,9 @@ FULL_TIME_MAX_S = 900.0
 
 LANES = tuple(
     tuple(f"{which} and {part} and not soak" for part in ("not repeating", "repeating"))
-    for which in ("(real or node)", "not (real or node)")
+    for which in ("first", "not first")
 )
-"""What runs side by side, about as long each; tests of real parts run one after another.
+"""What runs side by side, about as long each; real parts of nodes run one after another.
 
 In each lane what is measured, and then what is not.
 """

@@ -35,14 +35,16 @@ REPEATING_FOLDERS = (
     "tests/sims/test_world_faults.py",
 )
 """What is marked `repeating`: measuring which lines these reach would double their time."""
-NODE_FOLDERS = (
+FIRST_FOLDERS = (
     "tests/contracts/",
     "tests/fuzz/",
     "tests/meshnode/discovery/",
     "tests/meshnode/links/",
     "tests/meshnode/test_",
 )
-"""What is marked `node`, so that two processes have about as much to do."""
+"""What is marked `first` beside tests of real parts, so that both lanes have as much to do."""
+SIMULATOR = "tests/sims/"
+"""Its processes meet nobody on a network, so they run beside other real parts."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -51,8 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(REPEATING_FOLDERS):
             item.add_marker("repeating")
-        if item.nodeid.startswith(NODE_FOLDERS):
-            item.add_marker("node")
+        is_real = item.get_closest_marker("real") is not None
+        if item.nodeid.startswith(FIRST_FOLDERS) or (
+            is_real and not item.nodeid.startswith(SIMULATOR)
+        ):
+            item.add_marker("first")
 
 
 @pytest.hookimpl(wrapper=True)
