@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from meshnode.authority_cards import Card
 from meshnode.authority_keys import AuthorityError
+from meshnode.authority_state import revoked_in
 from protocol.authority import (
     DocumentClass,
     RootBody,
@@ -100,11 +101,7 @@ class Known:
     @property
     def revoked(self) -> dict[bytes, Revocation]:
         """Everything that any signer has revoked, by subject."""
-        return united(
-            decode_revocation_untrusted(each.body)
-            for each in self.documents
-            if each.cls is DocumentClass.REVOCATION
-        )
+        return revoked_in(self.documents)
 
 
 def _newest(first: SignedDocument | None, second: SignedDocument | None) -> SignedDocument | None:

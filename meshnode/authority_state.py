@@ -7,7 +7,7 @@ step changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from protocol.authority import (
@@ -32,6 +32,7 @@ __all__ = [
     "HandedCard",
     "Note",
     "OpenInvitation",
+    "revoked_in",
 ]
 
 JOURNAL_MAX = 2_000
@@ -212,11 +213,7 @@ class AuthorityState:
     @property
     def revoked(self) -> dict[bytes, Revocation]:
         """Everything that any signer has revoked, by node id or issuer id."""
-        return united(
-            decode_revocation_untrusted(each.body)
-            for each in self.documents
-            if each.cls is DocumentClass.REVOCATION
-        )
+        return revoked_in(self.documents)
 
     @property
     def listed(self) -> tuple[Enrolee, ...]:
@@ -262,3 +259,12 @@ def _in_use(found: Sequence[WeeklyKey], purpose: KeyPurpose, now_ms: int) -> Wee
     key_id = in_use(by_id, now_ms)
     assert key_id is not None, "an authority has a key of each purpose from its beginning"
     return by_id[key_id]
+
+
+def revoked_in(documents: Iterable[SignedDocument]) -> dict[bytes, Revocation]:
+    """Return everything that the lists among `documents` revoke, by node id or issuer id."""
+    return united(
+        decode_revocation_untrusted(each.body)
+        for each in documents
+        if each.cls is DocumentClass.REVOCATION
+    )

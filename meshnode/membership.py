@@ -52,7 +52,6 @@ _HELD_MAX = {
     DocumentClass.PASS: PASSES_HELD_MAX,
 }
 """Classes of which anybody may cause many have a bound of their own."""
-_ORDERS_MAX = _HELD_MAX[DocumentClass.WIPE]
 
 
 class Membership:
@@ -178,7 +177,10 @@ class Membership:
 
     def _is_good_order(self, candidate: SignedDocument) -> bool:
         """True for a wipe order that is new and right, whether or not there is room for it."""
-        if candidate.cls is not DocumentClass.WIPE or len(self.trust.wipe_orders()) >= _ORDERS_MAX:
+        if (
+            candidate.cls is not DocumentClass.WIPE
+            or len(self.trust.wipe_orders()) >= WIPES_HELD_MAX
+        ):
             return False
         try:
             return self._decide(self.trust.held.get(key_of(candidate)), candidate, self.root)

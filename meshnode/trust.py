@@ -20,6 +20,7 @@ from protocol.ids import NodeId
 from protocol.orders import Revocation, RevocationBody, WipeBody
 from protocol.reports import Standing
 from protocol.session import DocumentKey
+from protocol.witnessed import PassBody
 
 __all__ = ["Trust", "WipeOrder", "is_over", "issuer_of_pass", "key_of"]
 
@@ -208,10 +209,13 @@ def _guest(document: SignedDocument) -> Guest:
     """Return the member that a pass makes, which was verified when it was taken."""
     body = witnessed.decode_pass_untrusted(document.body)
     member, zone, squads = witnessed.member_of_pass_untrusted(body)
-    return Guest(member, zone, squads, body.ends_ms, issuer_of_pass(document))
+    return Guest(member, zone, squads, body.ends_ms, _issuer(body))
 
 
 def issuer_of_pass(document: SignedDocument) -> bytes:
     """Return the id under which the unit authority of a verified pass is revoked."""
-    body = witnessed.decode_pass_untrusted(document.body)
+    return _issuer(witnessed.decode_pass_untrusted(document.body))
+
+
+def _issuer(body: PassBody) -> bytes:
     return orders.issuer_id(issuer_key_untrusted(body.badge_chain[1]))

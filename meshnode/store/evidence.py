@@ -6,13 +6,14 @@ The first proofs stay: a flood of later ones cannot push them out. Source: wire-
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import EvidenceRecord
 from meshnode.store.schema import EvidenceRow, table
-from meshnode.store.sealing import Seals, evidence_seat
+from meshnode.store.sealing import Seals, Seat, evidence_seat
 from protocol.limits import EVIDENCE_MAX
 
 __all__ = ["evidence_count", "list_evidence", "note_equivocation"]
@@ -51,13 +52,12 @@ def evidence_count(conn: Connection) -> int:
 def list_evidence(conn: Connection, limit: int = EVIDENCE_MAX) -> list[EvidenceRecord]:
     """Return the proofs held that are whole, oldest first."""
     query = select(_EVIDENCE).order_by(_EVIDENCE.c.key).limit(limit)
-    opened = Seals(conn).open_or_none
-    found = (
-        (row, opened(evidence_seat(row.subject, row.raw_hash, row.at_ms), row.raw))
-        for row in conn.execute(query)
-    )
+    found = Seals(conn).whole(conn.execute(query), _seat, "raw")
     return [
         EvidenceRecord(row.at_ms, row.node, row.subject, row.first_digest, raw)
         for row, raw in found
-        if raw is not None
     ]
+
+
+def _seat(row: Row[Any]) -> Seat:
+    return evidence_seat(row.subject, row.raw_hash, row.at_ms)

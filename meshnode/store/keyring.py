@@ -36,6 +36,7 @@ from meshnode.store.schema import (
 )
 from meshnode.store.sealing import (
     Seals,
+    Seat,
     network_key_seat,
     prekey_seat,
     receiving_seat,
@@ -188,12 +189,12 @@ def network_keys(conn: Connection, purpose: KeyPurpose) -> dict[bytes, bytes]:
         .where(_NETWORK_KEY.c.purpose == int(purpose))
         .order_by(_NETWORK_KEY.c.since_ms.desc(), _NETWORK_KEY.c.key_id)
     )
-    opened = Seals(conn).open_or_none
-    found = {
-        row.key_id: opened(network_key_seat(row.purpose, row.key_id, row.since_ms), row.key)
-        for row in conn.execute(query)
-    }
-    return {key_id: key for key_id, key in found.items() if key is not None}
+    found = Seals(conn).whole(conn.execute(query), _network_seat, "key")
+    return {row.key_id: key for row, key in found}
+
+
+def _network_seat(row: Row[Any]) -> Seat:
+    return network_key_seat(row.purpose, row.key_id, row.since_ms)
 
 
 # --- prekeys ---------------------------------------------------------------------------------

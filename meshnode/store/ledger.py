@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import LedgerEntry, LedgerEvent
 from meshnode.store.schema import LedgerRow, table
-from meshnode.store.sealing import Seals, ledger_seat
+from meshnode.store.sealing import Seals, Seat, ledger_seat
 from protocol.ids import NodeId
 
 __all__ = ["MessageKey", "ledger", "note", "note_once"]
@@ -60,13 +60,12 @@ def ledger(conn: Connection, key: MessageKey) -> list[LedgerEntry]:
 
 def _entries(conn: Connection, query: Select[Any]) -> list[LedgerEntry]:
     """Return the lines that are whole. Raises: LockedError."""
-    opened = Seals(conn).open_or_none
-    found = (
-        (row, opened(ledger_seat(row.message, row.at_ms, row.event, row.node), row.detail))
-        for row in conn.execute(query)
-    )
+    found = Seals(conn).whole(conn.execute(query), _seat, "detail")
     return [
         LedgerEntry(row.at_ms, LedgerEvent(row.event), row.node, detail.decode())
         for row, detail in found
-        if detail is not None
     ]
+
+
+def _seat(row: Row[Any]) -> Seat:
+    return ledger_seat(row.message, row.at_ms, row.event, row.node)

@@ -426,9 +426,8 @@ def _list(
 
 def _messages(conn: Connection, query: Select[Any]) -> list[MessageRecord]:
     """Return those that are whole. Raises: LockedError."""
-    opened = Seals(conn).open_or_none
-    found = ((row, opened(_seat(row), row.text)) for row in conn.execute(query))
-    return [_message(row, text) for row, text in found if text is not None]
+    found = Seals(conn).whole(conn.execute(query), _seat, "text")
+    return [_message(row, text) for row, text in found]
 
 
 def _seat(row: Row[Any]) -> Seat:

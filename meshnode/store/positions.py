@@ -171,9 +171,8 @@ def of_author(conn: Connection, author: NodeId, limit: int) -> list[PositionReco
 
 def _records(conn: Connection, query: Select[Any]) -> list[PositionRecord]:
     """Return those that are whole. Raises: LockedError."""
-    opened = Seals(conn).open_or_none
-    found = ((row, opened(_seat(row), row.body)) for row in conn.execute(query))
-    return [_record(row, body) for row, body in found if body is not None]
+    found = Seals(conn).whole(conn.execute(query), _seat, "body")
+    return [_record(row, body) for row, body in found]
 
 
 def _seat(row: Row[Any]) -> Seat:

@@ -8,11 +8,11 @@ given. Source: security 2.10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
@@ -112,6 +112,13 @@ class Seals:
             return self.open(seat, sealed)
         except SealBrokenError:
             return None
+
+    def whole(
+        self, rows: Iterable[Row[Any]], seat: Callable[[Row[Any]], Seat], column: str
+    ) -> list[tuple[Row[Any], bytes]]:
+        """Return the rows whose sealed `column` opens, each with its value. Raises: LockedError."""
+        found = ((row, self.open_or_none(seat(row), getattr(row, column))) for row in rows)
+        return [(row, value) for row, value in found if value is not None]
 
     def open(self, seat: Seat, sealed: bytes) -> bytes:
         """Return what the column was given, to somebody who asked for this one alone.

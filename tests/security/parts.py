@@ -466,7 +466,7 @@ async def rising(node: Node, *names: str) -> AsyncIterator[None]:
 
     And that the audit log, a chain that holds, has an entry of each that it hears.
     """
-    before, noted = node.metrics.snapshot(), await _audited(node)
+    before, noted = node.metrics.snapshot(), await audited(node)
 
     def rose() -> set[str]:
         after = node.metrics.snapshot()
@@ -475,11 +475,11 @@ async def rising(node: Node, *names: str) -> AsyncIterator[None]:
     yield
     await until(lambda: rose() >= set(names), ANSWER_S_MAX)
     assert rose() == set(names)
-    assert AUDITED & {*names} <= {*(await _audited(node) - noted)}
+    assert AUDITED & {*names} <= {*(await audited(node) - noted)}
 
 
-async def _audited(node: Node) -> Counter[str]:
-    """Return how often each event stands in the audit log of a node."""
+async def audited(node: Node) -> Counter[str]:
+    """Return how often each event stands in the audit log of a node, checked as a chain."""
     api, found = Api(node), Counter[str]()
     await api.audit_verify()
     for each in (await api.audit(10_000))["entries"]:

@@ -51,6 +51,7 @@ from tests.security.parts import (
     Peer,
     Town,
     Writer,
+    audited,
     held,
     measured,
     rising,
@@ -79,12 +80,7 @@ class Watched:
 
     async def audited(self) -> dict[str, int]:
         """Return how often each event stands in the audit log, checked as a chain."""
-        api = Api(self.node)
-        await api.audit_verify()
-        found: Counter[str] = Counter()
-        for each in (await api.audit(10_000))["entries"]:
-            found[each["event"]] += each["count"]
-        return dict(found)
+        return dict(await audited(self.node))
 
     async def entries(self, event: str) -> list[dict[str, object]]:
         """Return the entries about one event."""
