@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import LinkError
 from meshnode.links.base import Address, parse_address
 from meshnode.links.level import Level
@@ -56,7 +57,7 @@ class ContactLog:
             await self._store.write(lambda tx: _write(tx, waiting))
 
     async def addresses(self, limit: int) -> Sequence[Address]:
-        """Return where peers answered our dials, those met last first. Raises: StoreError."""
+        """Return where peers may be asked, those met last first. Raises: StoreError."""
         found: list[Address] = []
         for peer in await self._store.read(peers.list_peers):
             if peer.address and len(found) < limit:
@@ -70,9 +71,28 @@ class ContactLog:
 def _write(tx: Transaction, waiting: Sequence[tuple[SessionHandle, bool, int]]) -> None:
     for handle, is_up, at_ms in waiting:
         if is_up:
-            # Who dialled us did so from a port on which nobody listens.
-            address = handle.link.remote if handle.link.is_initiator else ""
-            peers.contact_up(tx, handle.peer, address, at_ms)
+            peers.contact_up(tx, handle.peer, _place(tx, handle), at_ms)
         else:
             stats = handle.stats
             peers.contact_down(tx, handle.peer, at_ms, stats.bytes_sent, stats.bytes_received)
+
+
+def _place(tx: Transaction, handle: SessionHandle) -> str:
+    """Return where this peer may be asked later; nothing if what is known is as good.
+
+    Who dialled us did so from a port on which nobody listens: the usual one is asked then.
+    """
+    if handle.link.is_initiator:
+        return handle.link.remote
+    known = peers.get(tx.connection, handle.peer)
+    host = _host(handle.link.remote)
+    if not host or (known is not None and _host(known.address) == host):
+        return ""
+    return str(Address(host, DEFAULT_PORT))
+
+
+def _host(address: str) -> str:
+    try:
+        return parse_address(address, DEFAULT_PORT).host
+    except LinkError:
+        return ""

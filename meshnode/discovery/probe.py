@@ -1,7 +1,7 @@
 """Asking by unicast where peers were or should be, for networks that swallow multicast.
 
 Gives the link manager a few places to try: the configured ones, the gateways of this moment, and
-where known peers answered last. It never walks through a subnet: that empties batteries and looks
+where known peers were last. It never walks through a subnet: that empties batteries and looks
 like an attack. Source: DESIGN D5, ecosystem 3.3, 5.
 """
 
@@ -22,7 +22,7 @@ from protocol.limits import PROBE_EVERY_MS, PROBE_TRIES_MAX, PROBES_MAX
 __all__ = ["LastKnown", "UnicastProbe"]
 
 LastKnown = Callable[[], Awaitable[Sequence[Address]]]
-"""Gives addresses at which peers answered, those met last first."""
+"""Gives addresses at which peers answered, or from which they dialled; those met last first."""
 
 
 class UnicastProbe(Discovery):

@@ -45,7 +45,8 @@ async def test_a_contact_is_written_down_at_both_ends(autojump_clock: MockClock,
         assert found.received_bytes > 0
         assert began_ms <= found.first_ms <= found.last_ms
     (of_anna,), (of_box,) = await met_by(rig, "anna"), await met_by(rig, "box")
-    assert (of_anna.address, of_box.address) == ("box:1", ""), "only who was dialled has a place"
+    assert of_anna.address == "box:1"
+    assert of_box.address == "anna:7625", "who dialled is asked at the usual port"
 
 
 async def test_places_that_answered_are_known_later(autojump_clock: MockClock, rig: Rig) -> None:
@@ -56,7 +57,23 @@ async def test_places_that_answered_are_known_later(autojump_clock: MockClock, r
     log = ContactLog(rig["anna"].store, rig["anna"].machine.runtime)
     assert await log.addresses(9) == [Address("box", 1)]
     assert await log.addresses(0) == []
-    assert await ContactLog(rig["box"].store, rig["box"].machine.runtime).addresses(9) == []
+    assert await ContactLog(rig["box"].store, rig["box"].machine.runtime).addresses(9) == [
+        Address("anna", 7625)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [("anna:9", "anna:9"), ("elsewhere:9", "anna:7625"), ("a b", "anna:7625")],
+)
+async def test_a_guessed_port_never_replaces_a_known_one_of_that_host(
+    autojump_clock: MockClock, rig: Rig, known: str, kept: str
+) -> None:
+    now_ms = rig["box"].machine.now_ms()
+    await rig["box"].store.write(lambda tx: peers.contact_up(tx, rig["anna"].id, known, now_ms))
+    await contact(rig)
+    (found,) = await met_by(rig, "box")
+    assert found.address == kept
 
 
 async def test_an_address_that_cannot_be_read_is_passed_over(

@@ -190,6 +190,20 @@ def test_multicast_is_swallowed_and_an_address_changes(pair: Pair, moves: str) -
     pair.delivers("bob", "alice", MENDS_S_MAX)
 
 
+def test_who_was_only_ever_dialled_moves_and_asks_the_other(people: People) -> None:
+    (people.home("alice") / "meshnode.toml").write_text('[links]\nstatic = ["10.99.0.2"]\n')
+    with Bridge("dialled", 2) as net:
+        net.block_multicast()
+        for host in net.hosts:
+            host.without_ipv6()
+        pair = Pair(people, net)
+        pair.start("alice")
+        pair.start("bob")
+        pair.delivers("bob", "alice", ARRIVES_S_MAX)
+        pair.hosts["bob"].set_address("10.99.0.77")
+        pair.delivers("alice", "bob", MENDS_S_MAX)
+
+
 def test_multicast_is_swallowed_and_the_box_is_the_gateway(pair: Pair) -> None:
     # Alice has never met Bob at this address; it is her gateway, as a box's is on its own Wi-Fi.
     pair.net.block_multicast()
