@@ -36,6 +36,7 @@ from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
 from protocol.envelope import Sealer
 from protocol.ids import NodeId
+from protocol.limits import Kind
 from protocol.quota import AGENT, Allowance
 
 __all__ = ["Carrier", "Desk", "DeskParts"]
@@ -112,6 +113,7 @@ class Desk:
                 ),
                 keeper=keeper,
                 positions=self.positions,
+                keepers={Kind.POSITION: self.positions.keep},
                 ends=carrier.ends,
                 renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),

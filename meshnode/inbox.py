@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
@@ -44,13 +44,20 @@ from protocol.payloads import Sos, Text
 from protocol.receipts import KeyRequest, decode_key_request_untrusted
 from protocol.shifts import split_subject
 
-__all__ = ["Inbox", "InboxParts"]
+__all__ = ["Inbox", "InboxParts", "Keep"]
 
 _DUE: Final = b"@"
 """Keys of the queue that begin so name a time: the bundle is dated ahead and waits for it."""
 _DUE_BYTES: Final = 9
 _OPENED_ASTRAY: Final = frozenset({Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.POSITION, Kind.CHAIN_KEYS})
 """What people read, and see that its author was revoked, and the keys that it is under."""
+
+
+Keep: TypeAlias = Callable[[Transaction, Bundle, Callable[[], Opened]], Opened | None]
+"""Keeps a bundle of another device: opens it by the function given, and says what it opened.
+
+None where it needed no key. Raises: NoKeyError, MalformedError and what opening raises.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class InboxParts:
     """Gives our own chains to those who ask."""
     positions: Positions
     """Keeps where others are while their shift lasts."""
+    keepers: Mapping[Kind, Keep]
+    """Who keeps the kinds that are neither messages, keys nor shifts."""
     ends: ShiftEnds
     """Erases what hangs on shifts that are over."""
     renewal: KeyRenewal
@@ -235,14 +244,14 @@ class Inbox:
                 work.made += self._parts.keeper.answer(tx, header.author, request)
             case Kind.SHIFT:
                 self._parts.positions.note_shift(tx, bundle)
-            case Kind.POSITION:
-                self._keep_state(
-                    tx, header, self._parts.positions.keep(tx, bundle, self._opening(tx, bundle))
-                )
             case Kind.NETWORK_KEYS:
                 opened, made = self._parts.renewal.take(tx, bundle, self._opening(tx, bundle))
                 self._keep_state(tx, header, opened)
                 work.made += made
+            case kind if kind in self._parts.keepers:
+                kept = self._parts.keepers[kind](tx, bundle, self._opening(tx, bundle))
+                if kept is not None:
+                    self._keep_state(tx, header, kept)
             case _:
                 raise MalformedError("this kind of bundle is never queued for the inbox")
 
