@@ -9,7 +9,7 @@ import typer
 from meshnode.cli.language import say, translate_error
 
 if TYPE_CHECKING:
-    from meshnode.doctor import Finding
+    from meshnode.doctor.findings import Finding
 
 __all__ = ["register"]
 
@@ -33,7 +33,8 @@ def doctor(
 
     from meshnode.cli.show import print_json
     from meshnode.cli.texts import home_of, offered_secret
-    from meshnode.doctor import Level, examine
+    from meshnode.doctor.examining import examine
+    from meshnode.doctor.findings import Level
     from meshnode.runtime import system_runtime
 
     secret = partial(offered_secret, None, is_asked=True)
@@ -62,7 +63,7 @@ def doctor(
 
 def _print(findings: tuple[Finding, ...]) -> None:
     from meshnode.cli.show import print_table
-    from meshnode.doctor import Level
+    from meshnode.doctor.findings import Level
 
     words = {Level.OK: say("ok"), Level.WARN: say("warning"), Level.FAIL: say("FAULT")}
     rows = [

@@ -79,7 +79,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/authority_keys.py",
         "meshnode/authority_units.py",
         "meshnode/bench/floor.py",
-        "meshnode/doctor.py",
+        "meshnode/doctor/identity.py",
         "meshnode/enrol.py",
         "meshnode/holdings.py",
         "meshnode/links/tls.py",

@@ -16,16 +16,9 @@ from typing import Any
 import pytest
 import trio
 
-from meshnode.doctor import (
-    CHECKS,
-    Facts,
-    Finding,
-    Level,
-    check_lease,
-    check_lock,
-    examine,
-    gather,
-)
+from meshnode.doctor.examining import CHECKS, examine, gather
+from meshnode.doctor.findings import Facts, Finding, Level
+from meshnode.doctor.node import check_lease, check_lock
 from meshnode.enrolled import complete, request_for
 from meshnode.links.base import Address
 from meshnode.machine import Machine

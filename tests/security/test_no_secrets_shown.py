@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from meshnode.api import Api
 from meshnode.authority_home import AuthorityHome
-from meshnode.doctor import examine
+from meshnode.doctor.examining import examine
 from meshnode.dump import explain_file
 from meshnode.enrol import badge_key, load_identity, open_keys, read_invitation
 from meshnode.outbox import Priority

@@ -83,11 +83,11 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "vault"))
+    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "doctor", "vault"))
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):
-            parts = _failure(node) if path.name != "doctor.py" else _finding(node)
+            parts = _finding(node) if path.parent.name == "doctor" else _failure(node)
             yield from (text for text in _literals(parts) if " " in text)
 
 
