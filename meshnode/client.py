@@ -113,6 +113,10 @@ class NodeApi(Protocol):
         """See `Api.keys`."""
         ...
 
+    async def readiness(self) -> Json:
+        """See `Api.readiness`."""
+        ...
+
     async def sync(self, address: str, progress: Progress | None = None) -> Json:
         """See `Api.sync`."""
         ...
@@ -283,6 +287,11 @@ class RemoteApi:
     async def keys(self) -> Json:
         """See `Api.keys`."""
         found: Json = await self._call("keys")
+        return found
+
+    async def readiness(self) -> Json:
+        """See `Api.readiness`."""
+        found: Json = await self._call("readiness")
         return found
 
     async def sync(self, address: str, progress: Progress | None = None) -> Json:

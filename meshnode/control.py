@@ -48,6 +48,7 @@ _METHODS: Final = frozenset(
         "peers",
         "position",
         "positions",
+        "readiness",
         "send",
         "shift",
         "shift_close",

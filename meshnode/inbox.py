@@ -77,7 +77,7 @@ class InboxParts:
     positions: Positions
     """Keeps where others are while their shift lasts."""
     keepers: Mapping[Kind, Keep]
-    """Who keeps the kinds that are neither messages, keys nor shifts."""
+    """Who keeps what is of another kind than those that the inbox knows itself."""
     ends: ShiftEnds
     """Erases what hangs on shifts that are over."""
     renewal: KeyRenewal

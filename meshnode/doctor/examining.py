@@ -6,13 +6,26 @@ is asked of the machine itself stands in `Machine`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from meshnode.client import open_api
+from meshnode.client import NodeApi, open_api
 from meshnode.config import Settings, load_settings
-from meshnode.doctor.findings import Check, Facts, Finding
+from meshnode.doctor.departure import (
+    check_badge_lasts,
+    check_bearers,
+    check_duty,
+    check_lease_lasts,
+    check_map,
+    check_mates,
+    check_open_keys,
+    check_roster,
+    check_sos_key,
+    check_trusted_clock,
+)
+from meshnode.doctor.findings import Check, Facts, Finding, Level, Plan
 from meshnode.doctor.identity import check_badge, check_clock, check_identity
 from meshnode.doctor.network import (
     check_addresses,
@@ -40,7 +53,7 @@ from meshnode.machine import Machine
 from meshnode.runtime import Runtime
 from protocol.errors import EnrolmentError, MeshError
 
-__all__ = ["CHECKS", "examine", "gather"]
+__all__ = ["CHECKS", "DEPARTURE_CHECKS", "Examined", "examine", "gather", "judge"]
 
 CHECKS: Final[tuple[Check, ...]] = (
     check_python,
@@ -63,25 +76,64 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 """Every check of the doctor, causes before effects."""
 
+DEPARTURE_CHECKS: Final[tuple[Check, ...]] = (
+    check_home,
+    check_settings,
+    check_identity,
+    check_trusted_clock,
+    check_badge_lasts,
+    check_open_keys,
+    check_lease_lasts,
+    check_roster,
+    check_mates,
+    check_sos_key,
+    check_duty,
+    check_messages,
+    check_disk,
+    check_bearers,
+    check_port,
+    check_map,
+)
+"""Every check before a departure: causes before effects, none that reads the whole store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A home, and what was found there."""
+
+    facts: Facts
+    """What the checks judged."""
+    findings: tuple[Finding, ...]
+    """One of each check, in order."""
+
+    @property
+    def faults(self) -> int:
+        """How many of them must be mended."""
+        return sum(each.level is Level.FAIL for each in self.findings)
+
 
 async def examine(
     home: Path,
     runtime: Runtime,
     machine: Machine | None = None,
     ask: Callable[[], str | None] = lambda: None,
-) -> tuple[Finding, ...]:
+    plan: Plan | None = None,
+) -> Examined:
     """Return what every check finds, in an order in which causes come before their effects.
 
-    `ask` is called for the agent's secret where no node runs and one is needed.
+    `ask` is called for the agent's secret where no node runs and one is needed. With a `plan` the
+    checks are those before a departure.
 
-    Cost: it reads the whole store once.
+    Cost: without a plan it reads the whole store once.
     """
-    facts = await gather(home, runtime, machine if machine is not None else Machine(), ask)
-    return await runtime.run_blocking(_judge, facts)
+    facts = await gather(home, runtime, machine if machine is not None else Machine(), ask, plan)
+    checks = CHECKS if plan is None else DEPARTURE_CHECKS
+    return Examined(facts, await runtime.run_blocking(judge, facts, checks))
 
 
-def _judge(facts: Facts) -> tuple[Finding, ...]:
-    return tuple(check(facts) for check in CHECKS)
+def judge(facts: Facts, checks: Sequence[Check]) -> tuple[Finding, ...]:
+    """Return what each of `checks` finds."""
+    return tuple(check(facts) for check in checks)
 
 
 async def gather(
@@ -89,6 +141,7 @@ async def gather(
     runtime: Runtime,
     machine: Machine,
     ask: Callable[[], str | None] = lambda: None,
+    plan: Plan | None = None,
 ) -> Facts:
     """Return the facts of one home. Never raises for a fault that a check names."""
     settings: Settings | ConfigError
@@ -103,27 +156,41 @@ async def gather(
         identity = load_identity(home, open_keys(home, runtime).open_vault())
     except (EnrolmentError, KeystoreError) as error:
         identity = error
-    status: dict[str, Any] | MeshError | None = None
-    peers: list[dict[str, Any]] = []
-    is_running = False
-    if isinstance(identity, DeviceIdentity) and not isinstance(settings, ConfigError):
-        try:
-            async with open_api(home, runtime, secret=ask) as api:
-                is_running = api.is_running
-                status, peers = await api.status(), await api.peers()
-        except MeshError as error:
-            status = error
-    return Facts(
+    facts = Facts(
         home=home,
         now_ms=runtime.now_ms(),
         machine=machine,
         settings=settings,
         identity=identity,
-        status=status,
-        is_running=is_running,
+        status=None,
         store_ms=store_ms,
-        peers=tuple(peers),
+        plan=plan,
     )
+    if isinstance(identity, MeshError) or isinstance(settings, ConfigError):
+        return facts
+    try:
+        async with open_api(home, runtime, secret=ask) as api:
+            return await _asked(api, facts)
+    except MeshError as error:
+        return replace(facts, status=error)
+
+
+async def _asked(api: NodeApi, facts: Facts) -> Facts:
+    """Return the facts with what the node knows. Raises: MeshError."""
+    facts = replace(
+        facts,
+        is_running=api.is_running,
+        status=await api.status(),
+        peers=tuple(await api.peers()),
+    )
+    if facts.plan is None:
+        return facts
+    try:
+        readiness, shift = await api.readiness(), await api.shift()
+    except MeshError:
+        # Locked: the check of the lock says so.
+        return facts
+    return replace(facts, readiness=readiness, is_on_shift=shift["is_open"])
 
 
 def _written_ms(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ from meshnode.errors import ConfigError
 from meshnode.machine import Machine
 from protocol.errors import MeshError
 
-__all__ = ["Check", "Facts", "Finding", "Level"]
+__all__ = ["Check", "Facts", "Finding", "Level", "Plan"]
 
 
 class Level(StrEnum):
@@ -40,6 +40,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What a squad is about to do without a network."""
+
+    hours: float
+    """How long it will be away."""
+    place: tuple[float, float] | None = field(default=None, repr=False)
+    """Latitude and longitude of where it goes, degrees; None where that was not said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that the checks judge."""
 
@@ -61,6 +71,12 @@ class Facts:
     """When the store was last written before this examination, Unix milliseconds; 0 for never."""
     peers: tuple[dict[str, Any], ...] = ()
     """As `Api.peers`."""
+    readiness: dict[str, Any] | None = None
+    """As `Api.readiness`; None while the device is locked, or where nobody leaves."""
+    is_on_shift: bool = False
+    """The agent's shift is open."""
+    plan: Plan | None = None
+    """What the squad is about to do; None where nobody leaves."""
 
 
 Check: TypeAlias = Callable[[Facts], Finding]

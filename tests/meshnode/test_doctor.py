@@ -81,7 +81,7 @@ def machine(**changes: Any) -> Machine:
 
 
 def findings(home: Path, now_ms: int = NOW_MS, **changes: Any) -> dict[str, Finding]:
-    found = trio.run(examine, home, at(now_ms), machine(**changes))
+    found = trio.run(examine, home, at(now_ms), machine(**changes)).findings
     return {each.name: each for each in found}
 
 
@@ -118,7 +118,8 @@ def test_a_running_node_passes_with_its_address(home: Path) -> None:
         async with trio.open_nursery() as nursery:
             start = partial(run_home, home, load_settings(home), at(NOW_MS))
             node = await nursery.start(start)
-            found = await examine(home, at(NOW_MS), machine(listen=failing(errno.EADDRINUSE)))
+            examined = await examine(home, at(NOW_MS), machine(listen=failing(errno.EADDRINUSE)))
+            found = examined.findings
             address = str(node.manager.listening[0])
             nursery.cancel_scope.cancel()
         return {each.name: each for each in found} | {address: found[0]}
@@ -288,7 +289,7 @@ def test_a_node_that_does_not_answer(home: Path) -> None:
         async with trio.open_nursery() as nursery:
             listeners = [trio.SocketListener(listening)]
             await nursery.start(trio.serve_listeners, hang_up, listeners)
-            found = await examine(home, at(NOW_MS), machine())
+            found = (await examine(home, at(NOW_MS), machine())).findings
             nursery.cancel_scope.cancel()
         return found
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from meshnode.api import Api
 from meshnode.authority_home import AuthorityHome
+from meshnode.doctor.diagnostics import diagnostics
 from meshnode.doctor.examining import examine
 from meshnode.dump import explain_file
 from meshnode.enrol import badge_key, load_identity, open_keys, read_invitation
@@ -435,8 +436,10 @@ async def test_a_squad_at_work_and_under_attack_betrays_nothing(
             watch.heard("trace", line)
     watch.heard("log", caplog.text)
     await squad["alice"].close()
-    for finding in await examine(town.home("alice"), system_runtime()):
+    examined = await examine(town.home("alice"), system_runtime())
+    for finding in examined.findings:
         watch.heard("doctor", f"{finding.sentence} {finding.fix}")
+    watch.heard("support", json.dumps(diagnostics(examined.facts, examined.findings)))
     await squad.open("alice")
     assert len(in_hand) == 4
     assert watch.found() == []

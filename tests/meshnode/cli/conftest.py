@@ -15,7 +15,8 @@ from tests.meshnode.cli.people import People
 from tests.meshnode.enrolling import CHEAP
 
 
-def _set_up(patch: pytest.MonkeyPatch) -> None:
+def set_up(patch: pytest.MonkeyPatch) -> None:
+    """Give the secrets and the language of everybody, and make guesses cheap."""
     patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
     patch.setenv("MESHNODE_SECRET", "five other ordinary words here")
     patch.setenv("LC_ALL", "C")
@@ -36,7 +37,7 @@ def english() -> Iterator[None]:
 @pytest.fixture
 def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
     """People and their empty homes."""
-    _set_up(monkeypatch)
+    set_up(monkeypatch)
     return People(tmp_path)
 
 
@@ -44,7 +45,7 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
 def squad_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An authority, two agents of a squad, and a gateway that know each other; to be copied."""
     with pytest.MonkeyPatch.context() as patch:
-        _set_up(patch)
+        set_up(patch)
         people = People(tmp_path_factory.mktemp("squad"))
         people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
         people.enrol("centre", "gateway")
