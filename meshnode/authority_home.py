@@ -135,7 +135,8 @@ class AuthorityHome:
         authority, MalformedError, LimitExceededError.
         """
         asked = Asked(name, role, device_class, squads)
-        after, invitation = invited(self.state, asked, now_ms, self._entropy)
+        with self._noting_refusals(now_ms):
+            after, invitation = invited(self.state, asked, now_ms, self._entropy)
         self._save(after)
         return invitation
 
@@ -147,12 +148,25 @@ class AuthorityHome:
         It gets the same name, role and squads; at issue the old one leaves the rosters and stands
         on the draft of revocations. Raises: as `invite`.
         """
-        old = find_device(self.state, name)
-        kind = device_class or old.member.device_class
-        asked = Asked(old.member.name, old.member.role, kind, old.squads)
-        after, invitation = invited(self.state, asked, now_ms, self._entropy, old)
+        with self._noting_refusals(now_ms):
+            old = find_device(self.state, name)
+            kind = device_class or old.member.device_class
+            asked = Asked(old.member.name, old.member.role, kind, old.squads)
+            after, invitation = invited(self.state, asked, now_ms, self._entropy, old)
         self._save(after)
         return invitation
+
+    def note_refusal(self, reason: str, now_ms: int) -> None:
+        """Write into the journal that a person refused, such as for other digits (`code`)."""
+        self._save(self.state.with_note(now_ms, "refused", reason))
+
+    @contextmanager
+    def _noting_refusals(self, now_ms: int) -> Iterator[None]:
+        try:
+            yield
+        except (EnrolmentError, IdentityError, RemoteProtocolError) as error:
+            self.note_refusal(_reason(error), now_ms)
+            raise
 
     # --- issuing ---------------------------------------------------------------------------
 
@@ -251,7 +265,8 @@ class AuthorityHome:
         `known_key`).
         """
         regional = self._issuer()
-        after, grant = granted(self.state, request, name, squads, regional, now_ms)
+        with self._noting_refusals(now_ms):
+            after, grant = granted(self.state, request, name, squads, regional, now_ms)
         self._save(after)
         return grant
 
@@ -271,7 +286,8 @@ class AuthorityHome:
         and the errors of what does not hold.
         """
         self._refuse_unit()
-        after, found = adopted(self.state, report, now_ms)
+        with self._noting_refusals(now_ms):
+            after, found = adopted(self.state, report, now_ms)
         self._save(with_rosters(after, self._roster_signers, now_ms))
         return found
 

@@ -402,7 +402,7 @@ class Node:
 
 
 def _wiped() -> WipedError:
-    return WipedError("the agent's keys of this device were destroyed by order: enrol it anew")
+    return WipedError("the agent's keys of this device were destroyed: enrol it anew")
 
 
 async def _serve(

@@ -253,6 +253,7 @@ def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None,
     shown, invitation = examined.request.code, examined.invitation
     if code is not None:
         if code.replace(" ", "") != shown:
+            authority.note_refusal("code", now_ms)
             raise EnrolmentError("code", "the six digits differ: this is not that device's request")
         return
     if yes:
@@ -267,6 +268,7 @@ def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None,
     typer.echo(asked, err=True)
     question = say("Does the device show {code}?", code=f"{shown[:3]} {shown[3:]}")
     if not typer.confirm(question, err=True):
+        authority.note_refusal("code", now_ms)
         raise EnrolmentError("code", "not confirmed: nothing was issued")
 
 

@@ -90,10 +90,15 @@ def unit(
     from meshnode.cli.texts import read_text, write_text
     from protocol.armour import TextForm
     from protocol.delegation import decode_unit_request_untrusted
+    from protocol.errors import EnrolmentError
 
     asked = decode_unit_request_untrusted(read_text(request, TextForm.UNIT_REQUEST))
-    _compare(asked, name, code)
     with opened(ctx, passphrase_file) as (authority, now_ms):
+        try:
+            _compare(asked, name, code)
+        except EnrolmentError as error:
+            authority.note_refusal(error.reason, now_ms)
+            raise
         grant = authority.grant(asked, name, squad or (), now_ms)
     if out is not None:
         write_text(out, grant.text)

@@ -38,8 +38,11 @@ def init(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.show import print_json
     from meshnode.cli.texts import home_of
     from meshnode.enrol import make_home
+    from meshnode.erasing import refuse_wiped
+    from meshnode.runtime import system_runtime
 
     home = home_of(ctx)
+    refuse_wiped(home, system_runtime())
     is_new = make_home(home)
     if as_json:
         print_json(home=str(home), is_new=is_new)

@@ -121,8 +121,8 @@ def wipe(
                 raise
             # No store is needed for it.
             _destroy_files(home, level)
-    if level is Level.ALL:
-        typer.echo(say("Every key of this device is destroyed. To use it again: meshnode enrol"))
+    if level is Level.ALL or _is_destroyed(home, Level.ALL):
+        typer.echo(say("Every key of this device is destroyed. To use it again: another --home"))
     else:
         typer.echo(say("The agent's keys are destroyed. The device goes on carrying for others."))
 
@@ -230,7 +230,7 @@ def _network_words(key: dict[str, Any]) -> str:
 def lock_words(state: dict[str, Any]) -> str:
     """Return in words whether the agent's keys are open, and what protects them."""
     if state.get("is_wiped", False):
-        return say("destroyed by order of the authority")
+        return say("destroyed")
     is_open = say("locked") if state["is_locked"] else say("unlocked")
     protected = {
         "hardware": say("a secret bound to this machine"),

@@ -21,7 +21,7 @@ import typer
 from meshnode.api import Api
 from meshnode.cli.language import say
 from meshnode.cli.show import local_time, safe
-from meshnode.cli.texts import SECRET_VARIABLE
+from meshnode.cli.texts import SECRET_VARIABLES
 from meshnode.config import Settings, load_settings
 from meshnode.erasing import HomeState, state_of
 from meshnode.errors import KeystoreError
@@ -53,7 +53,7 @@ def _begin_anew(is_held: bool) -> NoReturn:
     command = [*sys.orig_argv]
     if is_held and _LOCKED not in command:
         command.append(_LOCKED)
-    kept = {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
+    kept = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *command[1:]], kept)  # noqa: S606 - ourselves

@@ -16,6 +16,7 @@ from protocol.errors import LimitExceededError, MeshError
 
 __all__ = [
     "SECRET_VARIABLE",
+    "SECRET_VARIABLES",
     "TextError",
     "card_passphrase",
     "draw_qr",
@@ -36,6 +37,8 @@ _VARIABLE = "MESHNODE_PASSPHRASE"
 SECRET_VARIABLE = "MESHNODE_SECRET"  # noqa: S105 - the name of a variable
 """Where the environment may hold the agent's secret."""
 _CARD_VARIABLE = "MESHNODE_CARD_PASSPHRASE"
+SECRET_VARIABLES = (_VARIABLE, SECRET_VARIABLE, _CARD_VARIABLE)
+"""All that may hold a secret: nothing of them outlives a lock."""
 _CHARACTERS_MAX = 1_024
 _MESSAGE_CHARACTERS_MAX = 65_536
 """More than any message may hold; the node states the bound that counts, in bytes."""

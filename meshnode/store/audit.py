@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from meshnode.store.engine import Transaction
 from meshnode.store.schema import AuditBaseRow, AuditRow, table
@@ -20,7 +20,15 @@ from protocol.audit import ORIGIN, AuditEntry, AuditHead, chained
 from protocol.guards import AUDIT_ROWS_MAX
 from protocol.ids import NodeId
 
-__all__ = ["Noted", "append", "audit_base", "audit_entries", "audit_head", "audit_recent"]
+__all__ = [
+    "Noted",
+    "append",
+    "audit_base",
+    "audit_entries",
+    "audit_head",
+    "audit_recent",
+    "drop_before",
+]
 
 _AUDIT = table(AuditRow)
 _BASE = table(AuditBaseRow)
@@ -73,6 +81,20 @@ def _fold(tx: Transaction, last_number: int) -> None:
     entry = _read(found)
     run_many(tx.connection, _PUT_BASE, [(entry.number, entry.hash)])
     tx.connection.execute(delete(_AUDIT).where(_AUDIT.c.number <= last_number))
+
+
+def drop_before(tx: Transaction, before_ms: int) -> int:
+    """Let the oldest entries go up to the first that was noted at `before_ms` or later.
+
+    Unix milliseconds. Returns how many went; the hash of the last one stays, so that the chain can
+    be checked. Source: security 2.10 and 2.14.
+    """
+    conn = tx.connection
+    kept = conn.execute(select(func.min(_AUDIT.c.number)).where(_AUDIT.c.at_ms >= before_ms))
+    first, base = kept.scalar(), audit_base(conn).number
+    last = audit_head(conn).number if first is None else first - 1
+    _fold(tx, last)
+    return max(0, last - base)
 
 
 def audit_base(conn: Connection) -> AuditHead:

@@ -8,22 +8,25 @@ empties the log afterwards. Source: security 2.10.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from meshnode.store.audit import drop_before
 from meshnode.store.engine import Transaction
 from meshnode.store.records import MessageState
 from meshnode.store.schema import (
     METADATA,
+    AuditRow,
     DataKeyRow,
     EvidenceRow,
     LedgerRow,
     MessageRow,
     NodeRow,
     PeerRow,
+    PositionRow,
     PurgeRow,
     RecipientRow,
     table,
@@ -44,12 +47,14 @@ from protocol.limits import Kind
 
 __all__ = ["RULES", "Holding", "Purged", "Rule", "holdings", "purge", "purged_ms"]
 
+_AUDIT = table(AuditRow)
 _DATA_KEY = table(DataKeyRow)
 _EVIDENCE = table(EvidenceRow)
 _LEDGER = table(LedgerRow)
 _MESSAGE = table(MessageRow)
 _NODE = table(NodeRow)
 _PEER = table(PeerRow)
+_POSITION = table(PositionRow)
 _PURGE = table(PurgeRow)
 _RECIPIENT = table(RecipientRow)
 
@@ -84,7 +89,9 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
         DataKind.PREKEY: Rule(0, "kept for ten days, then erased"),
         DataKind.CHAIN: Rule(0, "kept until the chain can be read no more"),
         DataKind.SOS_KEY: Rule(None, "kept as long as the key is in use"),
-        DataKind.POSITION: Rule(POSITION_KEEP_MS, "kept for two months at most"),
+        DataKind.POSITION: Rule(
+            POSITION_KEEP_MS, "kept until its shift ends, at the centre for two months"
+        ),
     }
 )
 """The rule of every kind."""
@@ -137,6 +144,7 @@ def purge(tx: Transaction, now_ms: int, rows_max: int) -> Purged:
         DataKind.ALARM: _drop_messages(tx, _over(DataKind.ALARM, now_ms), rows_max, is_sos=True),
         DataKind.EVIDENCE: _drop_evidence(tx, _over(DataKind.EVIDENCE, now_ms)),
         DataKind.CONTACT: _drop_contacts(tx, _over(DataKind.CONTACT, now_ms), now_ms),
+        DataKind.AUDIT: drop_before(tx, _over(DataKind.AUDIT, now_ms)),
     }
     keys = tuple(_drop_keys(tx.connection, day_of(now_ms)))
     for kind in RULES:
@@ -247,11 +255,31 @@ def holdings(conn: Connection, now_ms: int) -> list[Holding]:
                 counts[kind] += count
             oldest[kind] = min(oldest.get(kind, born_ms), born_ms)
             ends[kind] = min(ends.get(kind, time_ms), time_ms)
+    _count_audit(conn, counts, oldest, ends)
     purges = {row.kind: row for row in conn.execute(select(_PURGE))}
-    return [
+    found = [
         _holding(kind, counts[kind], oldest.get(kind, 0), ends.get(kind), purges.get(kind), now_ms)
         for kind in RULES
     ]
+    # A position is erased at an hour of its own, and not with its day.
+    ends_ms = conn.execute(select(func.min(_POSITION.c.ends_ms))).scalar() or 0
+    return [
+        replace(each, next_purge_ms=ends_ms) if each.kind is DataKind.POSITION else each
+        for each in found
+    ]
+
+
+def _count_audit(
+    conn: Connection,
+    counts: dict[DataKind, int],
+    oldest: dict[DataKind, int],
+    ends: dict[DataKind, int],
+) -> None:
+    """Count the entries of the audit log, which lie in no sealed column."""
+    count, oldest_ms = conn.execute(select(func.count(), func.min(_AUDIT.c.at_ms))).one()
+    if count:
+        counts[DataKind.AUDIT] = count
+        oldest[DataKind.AUDIT] = ends[DataKind.AUDIT] = oldest_ms
 
 
 def _counted(conn: Connection, column: SealedColumn) -> Iterator[tuple[DataKind, int, int, int]]:

@@ -348,7 +348,8 @@ def test_a_unit_replaces_only_agents_and_relays_of_its_squads(
             entry = replace(honest.issued[0], replaces=targets[name])
             with pytest.raises(RightsError):
                 region.adopt(_signed(unit, entry), NOW_MS)
-            assert region.state == before
+            assert replace(region.state, journal=before.journal) == before
+            assert region.state.journal[-1].action == "refused"
 
 
 def _signed(unit: AuthorityHome, *issued: Issued) -> UnitReport:
@@ -382,7 +383,8 @@ def test_a_report_that_lies_adopts_nobody(valley: Path, unit: AuthorityHome) -> 
         ):
             with pytest.raises(MeshError):
                 region.adopt(_signed(unit, lie), NOW_MS)
-            assert region.state == before
+            assert replace(region.state, journal=before.journal) == before
+            assert region.state.journal[-1].action == "refused"
         stranger = ec.generate_private_key(ec.SECP256R1())
         with pytest.raises(AuthenticationError):
             region.adopt(build_report(honest.unit_id, honest.issued, stranger), NOW_MS)

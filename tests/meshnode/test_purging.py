@@ -9,9 +9,14 @@ from trio.testing import MockClock
 
 from meshnode.metrics import Metrics
 from meshnode.purging import Purging
-from meshnode.store import messages
+from meshnode.store import messages, positions
+from meshnode.store.audit import Noted, append, audit_base, audit_entries, audit_head
 from meshnode.store.engine import Store, open_store
-from protocol.guards import PURGE_PERIOD_MS
+from meshnode.store.positions import PositionRecord
+from meshnode.store.purging import holdings
+from meshnode.vault.kinds import DataKind, day_of
+from protocol.audit import verify
+from protocol.guards import AUDIT_KEEP_MS, PURGE_PERIOD_MS
 from tests.meshnode.store.parts import DAY_MS, NOW_MS
 from tests.meshnode.store.vaults import RUNTIME, message, vault
 
@@ -93,3 +98,51 @@ async def test_a_purge_comes_once_an_hour_and_after_a_step_back(
         case.now_ms -= YEAR_MS
         await case.purging.look()
         assert case.purging._next_ms == case.now_ms + PURGE_PERIOD_MS
+
+
+async def test_the_audit_log_ends_after_a_year_and_can_be_checked_on(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_store(None, RUNTIME, vault=vault()) as store:
+        case = Case(store, NOW_MS + 3 * YEAR_MS)
+        noted = [Noted(NOW_MS + day * DAY_MS, "imports", None, 1) for day in (0, 1, 30)]
+        await store.write(lambda tx: append(tx, noted))
+        await case.purging.look()
+        assert len(await store.read(audit_entries)) == 3
+        case.now_ms = NOW_MS + YEAR_MS + 3 * DAY_MS
+        await case.purging.look()
+        (left,) = await store.read(audit_entries)
+        base = await store.read(audit_base)
+        assert (base.number, left.number) == (2, 3)
+        verify(base, [left])
+        assert case.counted("rows_purged") == 2
+        case.now_ms += YEAR_MS
+        await case.purging.look()
+        assert await store.read(audit_entries) == []
+        assert (await store.read(audit_head)).number == 3
+        # What comes next goes on where the log ended.
+        assert (await store.write(lambda tx: append(tx, noted[:1]))).number == 4
+
+
+async def test_the_answer_counts_the_audit_log_and_says_when_it_ends(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_store(None, RUNTIME, vault=vault()) as store:
+        noted = [Noted(NOW_MS + 5, "imports", None, 1), Noted(NOW_MS, "exports", None, 1)]
+        await store.write(lambda tx: append(tx, noted))
+        found = {each.kind: each for each in await store.read(lambda c: holdings(c, NOW_MS))}
+        line = found[DataKind.AUDIT]
+        assert (line.count, line.oldest_ms) == (2, NOW_MS)
+        assert line.next_purge_ms == (day_of(NOW_MS) + 1) * DAY_MS + AUDIT_KEEP_MS
+
+
+async def test_the_answer_says_that_a_position_ends_with_its_shift(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_store(None, RUNTIME, vault=vault()) as store:
+        ends_ms = NOW_MS + 3_600_000
+        record = PositionRecord(b"a" * 16, b"scope", b"s" * 8, NOW_MS, ends_ms, 1, 1, b"body")
+        await store.write(lambda tx: positions.put(tx, record, is_archive=False))
+        found = {each.kind: each for each in await store.read(lambda c: holdings(c, NOW_MS))}
+        line = found[DataKind.POSITION]
+        assert (line.count, line.next_purge_ms) == (1, ends_ms)

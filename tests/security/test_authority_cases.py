@@ -109,7 +109,10 @@ def test_s05_a_unit_invites_nobody_beyond_its_scope(valley: Path, opening: str) 
         ):
             with pytest.raises(RightsError):
                 unit.invite("rogue", role, DeviceClass.PHONE, squads, NOW_MS)
-        assert unit.state == before
+            last = unit.state.journal[-1]
+            assert (last.at_ms, last.action, last.subject) == (NOW_MS, "refused", "rights")
+        assert len(unit.state.journal) == len(before.journal) + 6, "one line for each"
+        assert replace(unit.state, journal=before.journal) == before
 
 
 def test_s05_what_a_thief_of_a_units_key_issues_beyond_its_scope_is_refused(valley: Path) -> None:
@@ -154,7 +157,8 @@ def test_s05_a_unit_grants_no_unit(valley: Path) -> None:
         before = unit.state
         with pytest.raises(RightsError):
             unit.grant(asked, "bob", ["Queyras"], NOW_MS)
-        assert unit.state == before
+        assert replace(unit.state, journal=before.journal) == before
+        assert unit.state.journal[-1].subject == "rights"
 
 
 # --- S09: a request that must not be granted -----------------------------------------------------

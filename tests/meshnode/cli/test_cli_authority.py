@@ -286,8 +286,11 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
     units = office.json("hq", "authority", "roster")["units"]
     nodes = {each["node"] for unit in units for each in unit["members"] if each["name"] == "bob"}
     assert nodes == {office.json("bob2", "status")["node"]}
-    actions = [each["action"] for each in office.json("hq", "authority", "log")["journal"]]
+    journal = office.json("hq", "authority", "log")["journal"]
+    actions = [each["action"] for each in journal]
     assert actions[0] == "founded"
+    reasons = [each["subject"] for each in journal if each["action"] == "refused"]
+    assert reasons == ["code"], "the digits of the unit's request"
     assert "granted" in actions
     assert "adopted" in office.reads("hq", "authority", "log")
 
@@ -301,6 +304,18 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
     assert office.json("lea", "documents", "import", str(path))["taken"] > 0
     refused = office.types("lea", *invite, "--role", "agent", "--squad", "Queyras")
     assert "revoked" in refused.err
+
+
+def test_digits_that_differ_stand_in_the_log(office: People) -> None:
+    words = ("authority", "invite", "--device", "phone", "--name", "zoe", "--role", "agent")
+    invitation = office.json("hq", *words, "--squad", "Queyras")["invitation"]
+    office.reads("zoe", "init")
+    asked = office.json("zoe", "enrol", invitation)
+    issue = ("authority", "issue", asked["request"])
+    assert "digits differ" in office.fails(4, "hq", *issue, "--code", "00000x")
+    assert office.types("hq", *issue, keyboard="n\n").code == 4
+    journal = office.json("hq", "authority", "log")["journal"]
+    assert [(each["action"], each["subject"]) for each in journal[-2:]] == [("refused", "code")] * 2
 
 
 def test_pictures_are_made_of_requests_that_fit(office: People, tmp_path: Path) -> None:

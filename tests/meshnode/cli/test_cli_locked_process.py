@@ -129,7 +129,11 @@ async def until_anew(pid: int) -> None:
     raise AssertionError("it did not begin anew")
 
 
-async def test_after_locking_the_process_is_another_and_remembers_nothing(squad: People) -> None:
+async def test_after_locking_the_process_is_another_and_remembers_nothing(
+    squad: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A leader's shell may hold the passphrases of a unit authority and of a card, too.
+    monkeypatch.setenv("MESHNODE_CARD_PASSPHRASE", "five words of a card")
     home = squad.home("alice")
     known = secrets_of(home)
     with started(home, secret=SECRET) as process:
@@ -148,7 +152,8 @@ async def test_after_locking_the_process_is_another_and_remembers_nothing(squad:
         assert len(status["listening"]) == len(listening) == 1
         assert await trio.to_thread.run_sync(found_in, process.pid, known) == set()
         environment = (Path("/proc") / str(process.pid) / "environ").read_bytes()
-        assert b"MESHNODE_SECRET" not in environment
+        for name in (b"MESHNODE_SECRET", b"MESHNODE_PASSPHRASE", b"MESHNODE_CARD_PASSPHRASE"):
+            assert name not in environment
 
         # It opens again by the secret alone, and everything is there.
         with pytest.raises(ControlError, match="not the secret of this device") as caught:

@@ -88,9 +88,9 @@ def test_a_device_without_its_agent_says_so_and_goes_on(squad: People) -> None:
     order = order_of(squad, "alice", "agent")
     squad.types("alice", "documents", "import", str(order))
     for words in (("inbox",), ("send", "bob", "hello")):
-        assert "destroyed by order" in squad.fails(10, "alice", *words)
+        assert "keys of this device were destroyed:" in squad.fails(10, "alice", *words)
     assert squad.json("alice", "status")["lock"]["is_wiped"] is True
-    assert "destroyed by order" in squad.reads("alice", "status")
+    assert "destroyed" in squad.reads("alice", "status")
     assert orders(squad, "alice")[0]["devices"][0]["state"] == "proven"
 
 
@@ -146,12 +146,20 @@ def test_an_agent_wipes_its_own_device_and_must_type_its_name(squad: People) -> 
     assert left == {Path("keys"), Path("keys/wiped"), Path("lock")}
     for words in WORDS:
         assert GONE in squad.fails(10, "alice", *words), words
+    # Nothing that the program says afterwards promises more than is left.
+    assert "another --home" in shown.out
+    again = squad.reads("alice", "wipe", "--yes", "--level", "agent")
+    assert "Every key of this device is destroyed" in again
+    assert GONE in squad.fails(10, "alice", "init")
+    assert not (squad.home("alice") / "meshnode.toml").exists()
 
 
 def test_a_wiped_agent_leaves_a_carrier(squad: People) -> None:
     squad.reads("alice", "send", "bob", "hello")
     assert "goes on carrying" in squad.reads("alice", "wipe", "--yes")
-    assert "destroyed" in squad.fails(10, "alice", "inbox")
+    for said in (squad.fails(10, "alice", "inbox"), squad.reads("alice", "keys")):
+        assert "destroyed" in said
+        assert "by order" not in said, "nobody ordered it"
     assert squad.json("alice", "status")["lock"]["is_wiped"] is True
     assert state(squad, "alice") is HomeState.UNTOUCHED
     assert "goes on carrying" in squad.reads("alice", "wipe", "--yes"), "again is harmless"
