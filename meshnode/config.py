@@ -58,6 +58,11 @@ class LinkSettings:
         (), "Addresses that are dialled again and again: the gateway, the box on the boat."
     )
     """`HOST` or `HOST:PORT` each."""
+    serial: tuple[str, ...] = _setting(
+        (),
+        "Serial ports with a cable to another node, or a radio controller that speaks KISS.",
+    )
+    """`/dev/NAME` for 9,600 bit/s, or `/dev/NAME@RATE`; of a radio the rate on the air."""
     known_as: tuple[str, ...] = _setting(
         (),
         "Addresses at which others dial this node through a forwarder that translates them.",

@@ -15,11 +15,13 @@ from pathlib import Path
 import trio
 
 from meshnode.api import Api
+from meshnode.bearers import NodeBearers, parse_port
 from meshnode.config import Settings
 from meshnode.control import connect, serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
+from meshnode.discovery.stations import StationsHeard
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
 from meshnode.errors import HomeBusyError, LinkError, WipedError
@@ -192,11 +194,11 @@ async def _opened(
             knock_keys=knock_keys,
         )
         async with open_node(parts) as node:
-            bearer.metrics = node.metrics
+            bearer.count_in(node.metrics)
             vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
             node.metrics.count("seals_broken", len(broken))
             node.membership.on_change.append(
-                lambda _raws, _source: _renew_contexts(identity, node, bearer)
+                lambda _raws, _source: _renew_contexts(identity, node, bearer.tcp)
             )
             wiping = _wiping(home, settings, identity, node, keys, access)
             await wiping.look()
@@ -271,7 +273,7 @@ async def _bearer(
     runtime: Runtime,
     store: Store,
     knocks: Knocks,
-) -> TCPBearer:
+) -> NodeBearers:
     raws = await store.read(documents.all_raw)
     roots = [authority.decode_untrusted(raw) for raw in raws]
     anchors = [
@@ -282,7 +284,8 @@ async def _bearer(
     ]
     contexts = make_contexts(_tls_files(identity), anchors)
     listen = [_listen_address(text) for text in settings.links.listen]
-    return TCPBearer(contexts, runtime, listen, knocks=knocks)
+    tcp = TCPBearer(contexts, runtime, listen, knocks=knocks)
+    return NodeBearers(tcp, [parse_port(text) for text in settings.links.serial], runtime)
 
 
 def _renew_contexts(identity: DeviceIdentity, node: Node, bearer: TCPBearer) -> None:
@@ -417,10 +420,12 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
             from meshnode.discovery.mdns import MulticastDiscovery
 
             port = listening[0].port
-            knocks = node.bearer.knocks if isinstance(node.bearer, TCPBearer) else None
+            knocks = node.bearer.tcp.knocks if isinstance(node.bearer, NodeBearers) else None
             found.append(MulticastDiscovery(port, watch, runtime, node.metrics, knocks=knocks))
         if settings.discovery.probe:
             found.append(UnicastProbe(watch, runtime, node.metrics, last_known))
+        if isinstance(node.bearer, NodeBearers):
+            found.append(StationsHeard(node.bearer.serial.heard, node.metrics))
         return found
 
     async def follow() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from meshnode.links.base import Address
+from meshnode.links.base import Address, LinkCost
 from meshnode.links.level import Level
 from protocol.ids import NodeId
 from protocol.limits import (
@@ -73,6 +73,8 @@ class Contact:
         self.is_dropped = False
         self.backoff = Backoff(entropy)
         self.node: NodeId | None = None
+        self.cost = LinkCost.FREE
+        """What a byte cost when it was reached last: no session that costs more holds it back."""
         self.changed = Level()
         self.scope = trio.CancelScope()
         self._tries_max = tries_max

@@ -84,13 +84,20 @@ class Knocks:
         fewer or other ones. After the last key comes a try without knock, for gateways.
         """
         names = _listener_names(stream, address)
+        knock = self.knock_at(names)
+        if knock:
+            await stream.send_all(knock)
+        return names[0]
+
+    def knock_at(self, names: Sequence[bytes]) -> bytes:
+        """Return the next knock at a listener known by `names`; empty where none is to be tried."""
         keys = keys_to_dial(self._keys(), self._runtime.now_ms())
         tries = [(key, name) for key in keys for name in names]
         turn = self._turns.get(names[0], 0) % (len(tries) + 1)
-        if turn < len(tries):
-            key, name = tries[turn]
-            await stream.send_all(make_knock(key, name, self._runtime.entropy(NONCE_BYTES)))
-        return names[0]
+        if turn == len(tries):
+            return b""
+        key, name = tries[turn]
+        return make_knock(key, name, self._runtime.entropy(NONCE_BYTES))
 
     def missed(self, name: bytes) -> None:
         """The listener called `name` gave no answer to TLS: try the next key next time."""
@@ -121,13 +128,26 @@ class Knocks:
             return str(error)
         return ""
 
+    async def judge_call(self, knock: bytes, names: Sequence[bytes]) -> str:
+        """Return why a knock at us under one of `names` is refused; nothing where it is good."""
+        if not self._keys() or (self._is_gateway and not knock):
+            return ""
+        try:
+            await self._check(knock, names)
+        except RemoteProtocolError as error:
+            return str(error)
+        return ""
+
     async def _judge(self, stream: trio.SocketStream) -> None:
-        keys = self._keys()
-        if not keys or (self._is_gateway and await _begins_with_tls(stream)):
+        if not self._keys() or (self._is_gateway and await _begins_with_tls(stream)):
             return
         knock = await _read_knock(stream)
         names = (self.instance.encode("ascii"), _own_name(stream), *self._known_as)
-        epoch = self._guard.check_untrusted(knock, names, keys, self._runtime.now_ms())
+        await self._check(knock, names)
+
+    async def _check(self, knock: bytes, names: Sequence[bytes]) -> None:
+        """Take a knock once. Raises: RemoteProtocolError."""
+        epoch = self._guard.check_untrusted(knock, names, self._keys(), self._runtime.now_ms())
         if self._journal is not None:
             await self._keep(self._journal, epoch, knock[:NONCE_BYTES])
 

@@ -272,8 +272,12 @@ class LinkManager:
                 self._contacts.drop(name)
 
     async def _until_out_of_touch(self, contact: Contact) -> None:
-        while contact.node in self._by_peer:
-            await self._by_peer[contact.node][0].wait_ended()
+        while True:
+            handles = [] if contact.node is None else self._by_peer.get(contact.node, [])
+            near = [each for each in handles if each.link.cost <= contact.cost]
+            if not near:
+                return
+            await near[0].wait_ended()
 
     async def _try(self, contact: Contact) -> bool:
         """Dial the addresses in turn and run the session; True if it did some good."""
@@ -286,6 +290,7 @@ class LinkManager:
             except LinkError as error:
                 self._runtime.trace("dial_failed", address=str(address), reason=str(error))
                 continue
+            contact.cost = link.cost
             node = self._known.node_of(link.peer_certificate)
             if link.peer_certificate == link.local_certificate:
                 self._own.add(address)
@@ -383,12 +388,15 @@ class _Watched:
 def _is_preferred(other: SessionHandle, link: Link, *, is_ours_smaller: bool) -> bool:
     """Tell whether an open session is better than a new one over `link`, as both ends decide it.
 
-    The one that the smaller node id dialled stays. If one end dialled both, that end knows best:
-    it may have lost the first. A session that fell silent never stops a new one.
+    The cheaper bearer stays. On one bearer it is the one that the smaller node id dialled; if one
+    end dialled both, that end knows best: it may have lost the first. A session that fell silent
+    never stops a new one.
     """
     has_moved = _host(other.link) != _host(link)
     if other.silent_s > (_MOVED_SILENT_S if has_moved else _SILENT_S):
         return False
+    if other.link.cost != link.cost:
+        return other.link.cost < link.cost
     if other.link.is_initiator == link.is_initiator:
         return link.is_initiator
     return other.link.is_initiator == is_ours_smaller

@@ -121,22 +121,27 @@ def _context(protocol: int, files: TLSFiles, anchors: Sequence[bytes]) -> ssl.SS
 
 
 async def secure(
-    stream: trio.abc.Stream, contexts: TLSContexts, *, server_side: bool, now_ms: int
+    stream: trio.abc.Stream,
+    contexts: TLSContexts,
+    *,
+    server_side: bool,
+    now_ms: int,
+    within_ms: int = HANDSHAKE_MS_MAX,
 ) -> Secured:
     """Return `stream` under TLS, with the peer's certificate; closes it if that fails.
 
     In TLS 1.3 the dialling end returns before the other has judged its certificate: only the
     first answer of the session proves that it was accepted (F7).
-    Raises: HandshakeError, within 5 s.
+    Raises: HandshakeError, at the latest after `within_ms` milliseconds.
     """
     context = contexts.server if server_side else contexts.client
     tls = trio.SSLStream(stream, context, server_side=server_side, https_compatible=True)
     try:
-        with trio.fail_after(HANDSHAKE_MS_MAX / 1000):
+        with trio.fail_after(within_ms / 1000):
             await tls.do_handshake()
         return Secured(tls, *_peer_certificate_untrusted(tls, now_ms))
     except trio.TooSlowError as error:
-        raise await _refused(stream, "no handshake within 5 s") from error
+        raise await _refused(stream, f"no handshake within {within_ms // 1000} s") from error
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise await _refused(stream, _reason(error)) from error
     except (IdentityError, RemoteProtocolError) as error:

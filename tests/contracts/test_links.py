@@ -12,7 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from meshnode.errors import LinkClosedError
 from meshnode.links.base import Link
 from meshnode.links.memory import Shape, memory_link_pair
+from tests.meshnode.links.lines import line_pair
 from tests.meshnode.links.parts import tcp_pair
+from tests.meshnode.links.test_serial import bearer, both
 
 Case = Callable[[Link, Link], Awaitable[None]]
 Pair = Callable[[], AbstractAsyncContextManager[tuple[Link, Link]]]
@@ -31,9 +33,17 @@ async def shaped_pair() -> AsyncIterator[tuple[Link, Link]]:
     )
 
 
+@asynccontextmanager
+async def serial_pair() -> AsyncIterator[tuple[Link, Link]]:
+    left, right = line_pair(rate_bps=115_200, latency_s=0.05, loss=0.05)
+    async with both(bearer(left, 1), bearer(right, 2)) as (dialled, answered, _nursery):
+        yield dialled, answered
+
+
 PAIRS = [
     pytest.param(perfect_pair, id="memory"),
     pytest.param(shaped_pair, id="shaped"),
+    pytest.param(serial_pair, id="serial"),
     pytest.param(tcp_pair, id="tcp", marks=pytest.mark.real),
 ]
 everywhere = pytest.mark.parametrize("pair", PAIRS)

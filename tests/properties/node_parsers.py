@@ -20,7 +20,7 @@ from zeroconf._protocol.incoming import DNSIncoming
 from zeroconf._protocol.outgoing import DNSOutgoing
 from zeroconf.asyncio import AsyncServiceInfo
 
-from meshnode import dump, explain, stick
+from meshnode import dump, explain, map_files, stick
 from meshnode.discovery import mdns
 from meshnode.discovery.addresses import LocalAddress, Surroundings
 from meshnode.links import inbound, tls
@@ -38,6 +38,7 @@ from protocol.errors import (
     MalformedError,
 )
 from protocol.limits import MDNS_LOOKUPS_MAX
+from protocol.narrow import frames, kiss
 from protocol.network_keys import epoch_at
 from tests.properties.parsers import (
     ANSWER,
@@ -238,6 +239,14 @@ assert _packet(PACKETS[0])
 assert not _packet(PACKETS[1])
 
 
+FRAMES = (
+    frames.Piece(frames.FrameKind.DATA, 7, 1, 2, 3, 4, b"piece"),
+    frames.Call(7, 1, 2, bytes(32), is_answer=False),
+    frames.Beacon(1),
+)
+MAP = b"PMTiles\x03" + bytes(119)
+
+
 def _examiner() -> Examiner:
     nobody = cast(Any, None)
     return Examiner(nobody, nobody, nobody, bytes(16))
@@ -248,6 +257,21 @@ NODE_PARSERS: tuple[Parser, ...] = (
         "meshnode.dump.explain_untrusted",
         lambda data: dump.explain_untrusted(data, "a file"),
         (CHAIN_BUNDLE.raw, ROSTER, *BADGE_CHAIN, SCRIPT, TRACE, PEM, WHOLE_FILE, *TEXTS.values()),
+    ),
+    Parser(
+        "meshnode.map_files.read_region_untrusted",
+        lambda data: map_files.read_region_untrusted("a", data),
+        (MAP, MAP[:-1]),
+    ),
+    Parser(
+        "narrow.frames.decode_frame_untrusted",
+        frames.decode_frame_untrusted,
+        tuple(frames.encode_frame(each) for each in FRAMES),
+    ),
+    Parser(
+        "narrow.kiss.KissDecoder.feed_untrusted",
+        lambda data: list(kiss.KissDecoder().feed_untrusted(data)),
+        (kiss.encode_kiss(b"\xc0\xdb" * 40),),
     ),
     Parser("meshnode.dump._recognise_untrusted", dump._recognise_untrusted, (ROSTER, SCRIPT)),
     Parser("meshnode.dump._stick_untrusted", dump._stick_untrusted, (WHOLE_FILE,)),

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from meshnode.errors import LinkClosedError, LinkError
-from meshnode.links.base import Address, Link
+from meshnode.links.base import Address, Link, LinkCost, LinkHandler
 from meshnode.links.contacts import Hint
 from meshnode.links.manager import LinkManager
 from meshnode.links.memory import MemoryBearer, MemoryNetwork, Shape
@@ -34,12 +34,26 @@ class CountingBearer(MemoryBearer):
 
     dials: list[tuple[float, Address]]
     links: list[Link]
+    dialled_cost = answered_cost = LinkCost.FREE
 
     async def dial(self, address: Address) -> Link:
         self.dials.append((trio.current_time(), address))
         link = await super().dial(address)
+        link.cost = self.dialled_cost
         self.links.append(link)
         return link
+
+    async def serve(
+        self,
+        handler: LinkHandler,
+        *,
+        task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        async def handle(link: Link) -> None:
+            link.cost = self.answered_cost
+            await handler(link)
+
+        await super().serve(handle, task_status=task_status)
 
 
 class Node:
@@ -249,6 +263,26 @@ async def test_a_later_dial_of_the_smaller_id_takes_over(autojump_clock: MockClo
         assert len(a.manager.sessions) == len(b.manager.sessions) == 1
         assert a.manager.sessions[0].link.is_initiator
         assert old.is_over
+
+
+@pytest.mark.parametrize("first", ["cheap", "dear"])
+async def test_of_two_bearers_the_cheaper_one_stays(autojump_clock: MockClock, first: str) -> None:
+    """The smaller id dials over the dear one, so that the usual rule would keep that."""
+    world = MemoryNetwork()
+    a, b = Node(world, "a"), Node(world, "b")
+    a.bearer.dialled_cost = b.bearer.answered_cost = LinkCost.METERED
+
+    async def dial(which: str) -> None:
+        node, peer = (b, "a") if which == "cheap" else (a, "b")
+        await node.hints.send(Hint(peer, (place(peer),)))
+        await trio.sleep(60)
+
+    async with running(a, b):
+        await dial(first)
+        await dial("dear" if first == "cheap" else "cheap")
+        for node in (a, b):
+            (session,) = node.manager.sessions
+            assert session.link.cost is LinkCost.FREE
 
 
 async def test_a_stale_session_does_not_stop_a_new_one(autojump_clock: MockClock) -> None:

@@ -1,0 +1,214 @@
+"""The bearer over serial ports: calls stations, answers calls, keeps ports open.
+
+A port that is unplugged is opened again when it is back. Source: wire-format 11, security 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import trio
+
+from meshnode.errors import HandshakeError, LinkClosedError, LinkError
+from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
+from meshnode.links.knocking import Knocks
+from meshnode.links.serial import Line, SerialStream, Station, StationPolicy
+from meshnode.links.serial_port import open_port
+from meshnode.links.tls import Secured, TLSContexts, secure
+from meshnode.metrics import Metrics
+from meshnode.runtime import Runtime
+from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
+
+__all__ = ["PortSettings", "SerialBearer", "SerialLink"]
+
+_HANDSHAKE_MS_MAX: Final = 45_000
+"""TLS moves about 5 kB: 5 s at 9.6 kbit/s on a clear line, eight times that on a bad one."""
+_REOPEN_S: Final = 10.0
+"""A port that failed is tried again after this."""
+_HEARD_MAX: Final = 16
+"""Stations waiting to be called; more are forgotten until they are heard again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """One serial port."""
+
+    path: str
+    """Of the device, such as `/dev/ttyUSB0`."""
+    rate_bps: int = 9_600
+    """Bits per second on the line, or on the air where that is slower."""
+
+    @property
+    def name(self) -> str:
+        """What addresses call it: its path with dashes, such as `serial-dev-ttyUSB0`."""
+        return "serial" + "".join(char if char.isalnum() else "-" for char in self.path)
+
+
+class SerialLink(Link):
+    """A TLS connection over a serial port."""
+
+    kind = "serial"
+    mtu_bytes = NARROW_FRAME_BYTES_MAX
+    cost = LinkCost.METERED
+
+    def __init__(
+        self, secured: Secured, local_certificate: bytes, remote: str, *, is_initiator: bool
+    ) -> None:
+        self._stream = secured.stream
+        self.peer_certificate = secured.peer_certificate
+        self.peer_not_after_ms = secured.peer_not_after_ms
+        self.local_certificate = local_certificate
+        self.remote = remote
+        self.is_initiator = is_initiator
+        self._has_ended = False
+
+    async def send(self, data: bytes) -> None:
+        """See `Link.send`."""
+        try:
+            await self._stream.send_all(data)
+        except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
+            raise LinkClosedError("the link over the serial port is over") from error
+
+    async def receive(self, max_bytes: int) -> bytes:
+        """See `Link.receive`."""
+        if self._has_ended:
+            await trio.lowlevel.checkpoint()
+            return b""
+        try:
+            data = bytes(await self._stream.receive_some(max_bytes))
+        except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
+            raise LinkClosedError("the link over the serial port is over") from error
+        self._has_ended = not data
+        return data
+
+    async def aclose(self) -> None:
+        """See `Link.aclose`."""
+        self._has_ended = False
+        await self._stream.aclose()
+
+
+class SerialBearer(Bearer):
+    """Dials and listens over every port that is configured."""
+
+    kind = "serial"
+
+    def __init__(
+        self,
+        ports: Sequence[PortSettings],
+        contexts: Callable[[], TLSContexts],
+        runtime: Runtime,
+        *,
+        knocks: Knocks | None = None,
+        opener: Callable[[str, int], Line] = open_port,
+    ) -> None:
+        self._ports = {port.name: port for port in ports}
+        self._contexts = contexts
+        self._runtime = runtime
+        self._knocks = knocks or Knocks(runtime)
+        self._opener = opener
+        self._stations: dict[str, Station] = {}
+        self.metrics = Metrics()
+        """Counters; those of the node once it is open."""
+        self._heard_in, self.heard = trio.open_memory_channel[Address](_HEARD_MAX)
+
+    def has(self, address: Address) -> bool:
+        """True for a station on one of our ports."""
+        return address.host in self._ports
+
+    async def dial(self, address: Address) -> Link:
+        """See `Bearer.dial`; the port of the address is the number of the station."""
+        station = self._stations.get(address.host)
+        if station is None:
+            raise LinkError(f"{address.host} is not open: start the node with 'meshnode run'")
+        stream = await station.call(address.port)
+        try:
+            return await self._secured(stream, address, server_side=False)
+        except HandshakeError:
+            self._knocks.missed(_name_of(address.port))
+            raise
+
+    async def _secured(
+        self, stream: SerialStream, address: Address, *, server_side: bool
+    ) -> SerialLink:
+        contexts = self._contexts()
+        secured = await secure(
+            stream,
+            contexts,
+            server_side=server_side,
+            now_ms=self._runtime.now_ms(),
+            within_ms=_HANDSHAKE_MS_MAX,
+        )
+        return SerialLink(secured, contexts.certificate, str(address), is_initiator=not server_side)
+
+    async def serve(
+        self,
+        handler: LinkHandler,
+        *,
+        task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """See `Bearer.serve`; starts at once, with the ports that are configured."""
+        async with trio.open_nursery() as nursery:
+
+            async def answer(port: PortSettings, stream: SerialStream) -> None:
+                link = await self._answered(port, stream)
+                if link is not None:
+                    await handler(link)
+
+            for port in self._ports.values():
+                called = partial(_start, nursery, partial(answer, port))
+                nursery.start_soon(self._keep_open, port, called)
+            task_status.started(())
+
+    async def _answered(self, port: PortSettings, stream: SerialStream) -> SerialLink | None:
+        address = Address(port.name, stream.peer)
+        try:
+            return await self._secured(stream, address, server_side=True)
+        except HandshakeError as error:
+            self.metrics.count("links_refused")
+            self._runtime.trace("handshake_failed", remote=str(address), reason=str(error))
+            return None
+
+    async def _keep_open(self, port: PortSettings, called: Callable[[SerialStream], None]) -> None:
+        while True:
+            try:
+                async with self._opener(port.path, port.rate_bps) as line:
+                    policy = self._policy(port, called)
+                    station = Station(line, port.rate_bps, self._runtime, self.metrics, policy)
+                    self._stations[port.name] = station
+                    await station.run()
+            except LinkError as error:
+                self.metrics.count("ports_failed")
+                self._runtime.trace("port_failed", port=port.name, reason=str(error))
+            finally:
+                self._stations.pop(port.name, None)
+            await trio.sleep(_REOPEN_S)
+
+    def _policy(self, port: PortSettings, called: Callable[[SerialStream], None]) -> StationPolicy:
+        def heard(station: int) -> None:
+            try:
+                self._heard_in.send_nowait(Address(port.name, station))
+            except trio.WouldBlock:
+                self.metrics.count("hints_dropped")
+
+        return StationPolicy(
+            knock=lambda station: self._knocks.knock_at([_name_of(station)]),
+            judge=lambda own, knock: self._knocks.judge_call(knock, [_name_of(own)]),
+            heard=heard,
+            called=called,
+        )
+
+
+def _start(
+    nursery: trio.Nursery,
+    answer: Callable[[SerialStream], Awaitable[None]],
+    stream: SerialStream,
+) -> None:
+    nursery.start_soon(answer, stream)
+
+
+def _name_of(station: int) -> bytes:
+    """Return what a knock at a station is bound to."""
+    return b"station " + station.to_bytes(2, "big")
