@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -45,6 +46,19 @@ FIRST_FOLDERS = (
 """What is marked `first` beside tests of real parts, so that both lanes have as much to do."""
 SIMULATOR = "tests/sims/"
 """Its processes meet nobody on a network, so they run beside other real parts."""
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Look for no garbage while seven thousand tests are found: none of them is any."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Set aside all tests and modules, which are no garbage, and look for some less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

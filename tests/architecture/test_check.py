@@ -25,6 +25,7 @@ from tests.check import (
     run_all,
     shares,
     side_by_side,
+    surroundings,
 )
 from tests.check import steps as steps_of
 from tests.environment import unmeasured
@@ -98,6 +99,14 @@ def test_every_test_runs_in_one_lane_unless_it_is_a_soak() -> None:
     assert all(found)
     assert sum(map(len, found)) == len(set().union(*found))
     assert set().union(*found) == _collected("not soak")
+
+
+def test_what_one_process_compiles_is_there_for_the_others(tmp_path: Path) -> None:
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "LANG": "C", "COVERAGE_FILE": "elsewhere"}
+    found = surroundings(given, tmp_path)
+    assert "PYTHONDONTWRITEBYTECODE" not in found
+    assert found["LANG"] == "C"
+    assert found["COVERAGE_FILE"] == str(tmp_path / "coverage")
 
 
 def test_a_lane_goes_on_after_what_failed_and_is_not_good_then(
