@@ -23,21 +23,36 @@ NOTHING_IS_SKIPPED = any(os.environ.get(name) for name in ("MESHNODE_CI", "CI"))
 
 
 REPEATING_FOLDERS = (
-    "tests/architecture/test_how_to.py",
-    "tests/architecture/test_tutorial.py",
+    "tests/architecture/",
     "tests/benchmarks/",
     "tests/faults/",
+    "tests/fuzz/",
+    "tests/meshnode/store/test_against_reference.py",
+    "tests/meshnode/test_damaged_rows.py",
+    "tests/meshnode/test_revoked_authors.py",
+    "tests/meshnode/test_shift_machine.py",
+    "tests/properties/",
     "tests/real/",
     "tests/security/",
+    "tests/sims/abstract/test_against_reference.py",
+    "tests/sims/abstract/test_made_up_regions.py",
+    "tests/sims/abstract/test_properties.py",
+    "tests/sims/abstract/test_rules.py",
     "tests/sims/campaign/test_runner.py",
+    "tests/sims/test_replay_page.py",
     "tests/sims/test_simulation_tutorial.py",
     "tests/sims/test_soak.py",
     "tests/sims/test_world.py",
     "tests/sims/test_world_faults.py",
 )
-"""What is marked `repeating`: measuring which lines these reach would double their time."""
+"""What is marked `repeating`: measuring which lines these reach would double their time.
+
+The simulator of regions is compiled, and what is compiled shows no lines: they are seen where
+`tests/sims/abstract/test_interpreted.py` runs the rules without the compiler.
+"""
 FIRST_FOLDERS = (
     "tests/contracts/",
+    "tests/faults/test_commit_steps.py",
     "tests/fuzz/",
     "tests/meshnode/discovery/",
     "tests/meshnode/links/",
