@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -22,21 +23,36 @@ NOTHING_IS_SKIPPED = any(os.environ.get(name) for name in ("MESHNODE_CI", "CI"))
 
 
 REPEATING_FOLDERS = (
-    "tests/architecture/test_how_to.py",
-    "tests/architecture/test_tutorial.py",
+    "tests/architecture/",
     "tests/benchmarks/",
     "tests/faults/",
+    "tests/fuzz/",
+    "tests/meshnode/store/test_against_reference.py",
+    "tests/meshnode/test_damaged_rows.py",
+    "tests/meshnode/test_revoked_authors.py",
+    "tests/meshnode/test_shift_machine.py",
+    "tests/properties/",
     "tests/real/",
     "tests/security/",
+    "tests/sims/abstract/test_against_reference.py",
+    "tests/sims/abstract/test_made_up_regions.py",
+    "tests/sims/abstract/test_properties.py",
+    "tests/sims/abstract/test_rules.py",
     "tests/sims/campaign/test_runner.py",
+    "tests/sims/test_replay_page.py",
     "tests/sims/test_simulation_tutorial.py",
     "tests/sims/test_soak.py",
     "tests/sims/test_world.py",
     "tests/sims/test_world_faults.py",
 )
-"""What is marked `repeating`: measuring which lines these reach would double their time."""
+"""What is marked `repeating`: measuring which lines these reach would double their time.
+
+The simulator of regions is compiled, and what is compiled shows no lines: they are seen where
+`tests/sims/abstract/test_interpreted.py` runs the rules without the compiler.
+"""
 FIRST_FOLDERS = (
     "tests/contracts/",
+    "tests/faults/test_commit_steps.py",
     "tests/fuzz/",
     "tests/meshnode/discovery/",
     "tests/meshnode/links/",
@@ -45,6 +61,19 @@ FIRST_FOLDERS = (
 """What is marked `first` beside tests of real parts, so that both lanes have as much to do."""
 SIMULATOR = "tests/sims/"
 """Its processes meet nobody on a network, so they run beside other real parts."""
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Look for no garbage while seven thousand tests are found: none of them is any."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Set aside all tests and modules, which are no garbage, and look for some less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -387,13 +388,7 @@ def unreceived(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[Bun
 
     In the order in which they came. Cost: as `by_kind`, and an index probe for each.
     """
-    noted = exists().where(
-        _RECEIVED.c.author == _AUTHOR.c.node,
-        _RECEIVED.c.incarnation == _BUNDLE.c.incarnation,
-        _RECEIVED.c.seq == _BUNDLE.c.seq,
-    )
-    query = _of_kind(_listing(), kind).where(_BUNDLE.c.is_own == 0, ~noted)
-    return [summary_of(row) for row in conn.execute(query.order_by(_BUNDLE.c.key).limit(limit))]
+    return [summary_of(row) for row in conn.execute(_unreceived(kind, limit))]
 
 
 def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[bytes]:
@@ -407,10 +402,8 @@ def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[b
 
 def by_slot(conn: Connection, kind: Kind, scope: bytes, index: int) -> list[BundleSummary]:
     """Return the living bundle of each author in one slot of a kind that supersedes."""
-    query = _of_kind(_listing(), kind).where(
-        _BUNDLE.c.scope == scope, _BUNDLE.c.slot == signed64(index)
-    )
-    return [summary_of(row) for row in conn.execute(query.limit(_LIST_MAX))]
+    place = {"scope": scope, "slot": signed64(index)}
+    return [summary_of(row) for row in conn.execute(_in_slot(kind), place)]
 
 
 def expires_next(conn: Connection) -> int | None:
@@ -428,6 +421,26 @@ def own_ids(conn: Connection) -> list[ShortId]:
     return [unsigned64(key) for key in conn.execute(query).scalars()]
 
 
+@cache
+def _unreceived(kind: Kind, limit: int) -> Select[Any]:
+    """Kept, as every node asks for the same few kinds after everything it receives."""
+    noted = exists().where(
+        _RECEIVED.c.author == _AUTHOR.c.node,
+        _RECEIVED.c.incarnation == _BUNDLE.c.incarnation,
+        _RECEIVED.c.seq == _BUNDLE.c.seq,
+    )
+    query = _of_kind(_listing(), kind).where(_BUNDLE.c.is_own == 0, ~noted)
+    return query.order_by(_BUNDLE.c.key).limit(limit)
+
+
+@cache
+def _in_slot(kind: Kind) -> Select[Any]:
+    """Kept, as every node looks for its own heads and prekeys every few minutes."""
+    is_there = (_BUNDLE.c.scope == bindparam("scope"), _BUNDLE.c.slot == bindparam("slot"))
+    return _of_kind(_listing(), kind).where(*is_there).limit(_LIST_MAX)
+
+
+@cache
 def _listing() -> Select[Any]:
     """The columns that `summary_of` reads, in its order."""
     return select(

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +22,11 @@ from sqlalchemy import (
     QueuePool,
     StaticPool,
     create_engine,
+    create_mock_engine,
     event,
-    text,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import ExecutableDDLElement
 
 from meshnode.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
 from meshnode.store.schema import METADATA
@@ -172,21 +174,40 @@ def _engine(
 
 def _create(connection: Connection) -> None:
     """Make the tables straight from the classes; a test holds that migrations give the same."""
-    METADATA.create_all(connection)
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-    connection.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": SCHEMA_VERSIONS[-1]})
+    for statement in _statements():
+        connection.exec_driver_sql(statement)
+
+
+@cache
+def _statements() -> tuple[str, ...]:
+    """Return what makes a new store; put into words once, for each of many stores to run."""
+    found = []
+
+    def write(element: ExecutableDDLElement, *_arguments: Any, **_options: Any) -> None:
+        found.append(str(element.compile(dialect=engine.dialect)))
+
+    engine = create_mock_engine("sqlite://", write)
+    METADATA.create_all(engine, checkfirst=False)
+    return (
+        *found,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
+        " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
+        f"INSERT INTO alembic_version VALUES ('{SCHEMA_VERSIONS[-1]}')",  # noqa: S608 - our own
+    )
 
 
 def _upgrade(writer: Engine, vault: Vault | None) -> bool:
     """Bring schema and seals up to this build in one transaction; True if rows were sealed."""
     with writer.begin() as connection:
         version = _version(connection)
-        if version is not None and version not in SCHEMA_VERSIONS:
+        if version and version not in SCHEMA_VERSIONS:
             raise SchemaTooNewError(
                 f"the store has schema {version}; this build knows {SCHEMA_VERSIONS[-1]}"
             )
-        if version != SCHEMA_VERSIONS[-1]:
-            # Imported here: most starts find the schema current and need no alembic.
+        if version is None:
+            _create(connection)
+        elif version != SCHEMA_VERSIONS[-1]:
+            # Imported here: most starts find the schema current, or no store, and need no alembic.
             from meshnode.store.upgrade import upgrade
 
             upgrade(connection)
@@ -197,14 +218,14 @@ def _upgrade(writer: Engine, vault: Vault | None) -> bool:
 
 
 def _version(connection: Connection) -> str | None:
-    """Return the schema version of the file, None for a new one."""
+    """Return the schema version of the file, None for a new one, empty if all was undone."""
     found = connection.exec_driver_sql(
         "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
     ).first()
     if found is None:
         return None
     row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
-    return None if row is None else str(row[0])
+    return "" if row is None else str(row[0])
 
 
 def is_undone(connection: Connection) -> bool:

@@ -25,6 +25,7 @@ from tests.check import (
     run_all,
     shares,
     side_by_side,
+    surroundings,
 )
 from tests.check import steps as steps_of
 from tests.environment import unmeasured
@@ -100,6 +101,14 @@ def test_every_test_runs_in_one_lane_unless_it_is_a_soak() -> None:
     assert set().union(*found) == _collected("not soak")
 
 
+def test_what_one_process_compiles_is_there_for_the_others(tmp_path: Path) -> None:
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "LANG": "C", "COVERAGE_FILE": "elsewhere"}
+    found = surroundings(given, tmp_path)
+    assert "PYTHONDONTWRITEBYTECODE" not in found
+    assert found["LANG"] == "C"
+    assert found["COVERAGE_FILE"] == str(tmp_path / "coverage")
+
+
 def test_a_lane_goes_on_after_what_failed_and_is_not_good_then(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,17 +122,18 @@ def test_a_lane_goes_on_after_what_failed_and_is_not_good_then(
     assert side_by_side([say("one", 0), say("two", 0)])(os.environ)
 
 
-def test_of_each_lane_the_first_part_is_measured() -> None:
+def test_of_each_lane_the_second_part_is_measured() -> None:
     first, second = pytest_lane("these", "those")
-    assert "coverage" in first
+    assert "coverage" not in first
     assert first[-1] == "these"
-    assert "coverage" not in second
+    assert "coverage" in second
     assert second[-1] == "those"
+    assert all("not repeating" in measured for _repeating, measured in LANES)
 
 
 def _collected(which: str) -> set[str]:
     """Return the names of tests of these folders that these marks choose."""
-    folders = ("tests/architecture", "tests/contracts", "tests/security")
+    folders = ("tests/contracts", "tests/meshnode/vault", "tests/real", "tests/security")
     words = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", which, *folders)
     environment = unmeasured()
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)

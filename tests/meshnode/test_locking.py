@@ -63,8 +63,13 @@ async def guarded(
     device_class: DeviceClass = DeviceClass.PHONE,
     auto_lock_s: int = AUTO_LOCK_S,
     path: Path | None = None,
+    is_alone: bool = False,
 ) -> AsyncIterator[Guarded]:
-    """Open the node of a member anew, locked, with a guard that runs."""
+    """Open the node of a member anew, locked, with a guard that runs.
+
+    One that is alone wakes by itself or for a beacon: the rooms of the node, which would look after
+    its store every five minutes and wake it each time, stand still for the weeks of a lease.
+    """
     assert member.parts.desk is not None
     sealer = member.parts.desk.sealer
     keys = SealedKeys(member.device.keys.badge) if keys is None else keys
@@ -82,10 +87,11 @@ async def guarded(
                 bound_file=None if path is None else BoundFile(path),
             )
         )
-        async with node.working() as nursery:
+        async with trio.open_nursery() if is_alone else node.working() as nursery:
             nursery.start_soon(guard.run)
             await trio.sleep(0.01)
             yield Guarded(member, node, guard, keys, documents)
+            nursery.cancel_scope.cancel()
 
 
 # --- the secret ----------------------------------------------------------------------------------
@@ -221,11 +227,10 @@ def counted() -> Documents:
     return Documents(START_MS, START_MS)
 
 
-@pytest.mark.slow
 async def test_it_locks_at_the_end_of_the_lease_to_the_second(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
-    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0) as anna:
+    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0, is_alone=True) as anna:
         await anna.guard.unlock(SECRET)
         await trio.sleep(BEACON_AMBER_MS / 1000 + 60)
         assert anna.guard.lease().state is LeaseState.AMBER
@@ -240,11 +245,10 @@ async def test_it_locks_at_the_end_of_the_lease_to_the_second(
         assert anna.node.metrics.value("unlocks_refused") == 1
 
 
-@pytest.mark.slow
 async def test_a_beacon_and_the_secret_open_again_and_neither_alone(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
-    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0) as anna:
+    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0, is_alone=True) as anna:
         await anna.guard.unlock(SECRET)
         await trio.sleep(LEASE_S + HOUR_S)
         assert not anna.is_open()
@@ -259,13 +263,14 @@ async def test_a_beacon_and_the_secret_open_again_and_neither_alone(
         assert not anna.is_open()
 
 
-@pytest.mark.slow
 async def test_for_an_unattended_device_the_beacon_suffices(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
     keys = OpenKeys(rig["box"].device.keys.badge)
     told: list[bool] = []
-    async with guarded(rig["box"], keys, documents=counted(), device_class=DeviceClass.BOX) as box:
+    async with guarded(
+        rig["box"], keys, documents=counted(), device_class=DeviceClass.BOX, is_alone=True
+    ) as box:
         box.guard.on_lock.append(told.append)
         await box.guard.start(None)
         await trio.sleep(LEASE_BOX_MS / 1000 - HOUR_S)
@@ -292,11 +297,10 @@ async def test_a_person_who_locked_an_unattended_device_locked_it(
         assert box.is_open()
 
 
-@pytest.mark.slow
 async def test_a_secret_given_while_the_lease_is_over_opens_nothing_later(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
-    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0) as anna:
+    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0, is_alone=True) as anna:
         await trio.sleep(LEASE_S + 1)
         await anna.guard.start(SECRET)
         anna.beacon()
@@ -309,7 +313,7 @@ async def test_a_secret_given_while_the_lease_is_over_opens_nothing_later(
 async def test_a_clock_set_back_gains_nothing_and_one_set_right_costs_nothing(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
-    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0) as anna:
+    async with guarded(rig["anna"], documents=counted(), auto_lock_s=0, is_alone=True) as anna:
         await anna.guard.unlock(SECRET)
         anna.member.machine.clock_ahead_ms = -400 * 86_400_000
         await trio.sleep(LEASE_S - HOUR_S)
@@ -336,7 +340,9 @@ async def test_restarts_with_the_clock_set_back_gain_nothing(
     rig["anna"].machine.clock_ahead_ms = -400 * 86_400_000
     opened_s = 0
     for _ in range(40):
-        async with guarded(rig["anna"], documents=documents, auto_lock_s=0, path=path) as anna:
+        async with guarded(
+            rig["anna"], documents=documents, auto_lock_s=0, path=path, is_alone=True
+        ) as anna:
             if anna.guard.lease().state is LeaseState.ENDED:
                 break
             await anna.guard.unlock(SECRET)
@@ -369,7 +375,7 @@ async def test_a_lease_that_cannot_be_written_down_is_said(
 
 
 async def test_the_state_is_told_in_plain_values(autojump_clock: MockClock, rig: Rig) -> None:
-    async with guarded(rig["anna"], documents=counted()) as anna:
+    async with guarded(rig["anna"], documents=counted(), is_alone=True) as anna:
         await trio.sleep(2 * DAY_S)
         found = anna.guard.describe()
         assert found["is_locked"] is True
