@@ -31,6 +31,7 @@ from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
+from meshnode.sensor_calls import SensorCalls
 from meshnode.shift_calls import ShiftCalls
 from meshnode.stick import Stick
 from meshnode.store import keyring, messages, peers
@@ -56,7 +57,7 @@ _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api(AuditCalls, KeyCalls, ShiftCalls):
+class Api(AuditCalls, KeyCalls, SensorCalls, ShiftCalls):
     """The calls, over an open node that runs or not."""
 
     # --- writing ----------------------------------------------------------------------------

@@ -49,6 +49,7 @@ _METHODS: Final = frozenset(
         "position",
         "positions",
         "send",
+        "sensors",
         "shift",
         "shift_close",
         "shift_open",

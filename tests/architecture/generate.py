@@ -26,6 +26,7 @@ from meshnode.cli import exits
 from meshnode.cli.language import speak
 from meshnode.cli.main import program
 from meshnode.metrics import AUDITED, METRICS
+from meshnode.sensors import bounds
 from protocol import classes, guards, limits
 from protocol.errors import CloseCode, MeshError, ProtocolError
 from protocol.session.states import render
@@ -78,7 +79,7 @@ def _parsed(module: ModuleType) -> ast.Module:
 def write_limits() -> str:
     """Return the page of every bound with its value and its reason."""
     parts = []
-    for module in (limits, guards):
+    for module in (limits, guards, bounds):
         for heading, names in _headed(module).items():
             rows = [
                 (f"`{name}`", _value(getattr(module, name)), reason)
@@ -87,7 +88,8 @@ def write_limits() -> str:
             parts += [f"## {heading}", _table(["limit", "value", "reason"], rows)]
     return _page(
         "Limits",
-        "`protocol/limits.py`, `protocol/guards.py` and `protocol/classes.py`",
+        "`protocol/limits.py`, `protocol/guards.py`, `protocol/classes.py` and "
+        "`meshnode/sensors/bounds.py`",
         "Nothing here is negotiable on the wire. The unit stands at the end of each name.",
         *parts,
         "## Lifetimes and classes",

@@ -24,7 +24,7 @@ from tests.meshnode.cli.people import People
 COMMANDS = {
     *("audit", "authority", "bench", "cancel", "demo", "doctor", "documents", "dump", "enrol"),
     *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
-    *("peers", "position", "run", "send", "shift", "status", "sync", "unlock", "wipe"),
+    *("peers", "position", "run", "send", "sensors", "shift", "status", "sync", "unlock", "wipe"),
 }
 
 
