@@ -85,8 +85,10 @@ class ModemManagerCoverage(Sensor):
 
     def _reading(self, modem: Interfaces, sink: SensorSink) -> CoverageReading:
         radio, network = modem[_MODEM], modem.get(_NETWORK, {})
-        is_registered = network.get("RegistrationState") in _REGISTERED
-        if _NETWORK not in modem:
+        if _NETWORK in modem:
+            state = network.get("RegistrationState")
+            is_registered = isinstance(state, int) and state in _REGISTERED
+        else:
             state = radio.get("State")
             is_registered = isinstance(state, int) and state >= _STATE_REGISTERED
         bearer = _bearer(radio.get("AccessTechnologies")) if is_registered else CoverageBearer.NONE

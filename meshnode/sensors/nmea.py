@@ -16,9 +16,10 @@ import pynmea2
 
 from meshnode.errors import SensorError
 from meshnode.sensors.base import SensorSink
+from meshnode.sensors.bounds import FIX_SILENT_S
 from meshnode.sensors.readings import PositionReading, number
 
-__all__ = ["Fix", "FixMerger", "parse_sentence_untrusted"]
+__all__ = ["Fix", "FixMerger", "no_position", "parse_sentence_untrusted"]
 
 _SENTENCE: Final = re.compile(rb"\$[A-Z]{2}(?:RMC|GGA),[\x20-\x7e]*")
 """What is read; all other sentences, of AIS and of echo sounders, are not for us."""
@@ -126,6 +127,11 @@ def _place(sentence: Any) -> tuple[float, float]:
     return sentence.latitude, sentence.longitude
 
 
+def no_position() -> SensorError:
+    """Return why a talker that is silent, or speaks of other things, gives nothing."""
+    return SensorError("silent", "no sentence with a position came for half a minute")
+
+
 class FixMerger:
     """Puts the sentences of one talker together and hands on one position per moment."""
 
@@ -135,9 +141,17 @@ class FixMerger:
         self._rmc_s: float | None = None
         self.fix_s: float | None = None
         """When a position last passed, by the monotonic clock; None before."""
+        self._heard_s: float | None = None
 
     def hear(self, line: bytes, sink: SensorSink, at_s: float) -> bool:
-        """Take one line; True if it gave a position that passed. `at_s` is monotonic."""
+        """Take one line; True if it gave a position that passed. `at_s` is monotonic.
+
+        A talker that speaks of other things only, such as AIS, is told of after FIX_SILENT_S.
+        """
+        if self._heard_s is None:
+            self._heard_s = at_s
+        if at_s - (self.fix_s or self._heard_s) > FIX_SILENT_S and sink.trouble is None:
+            sink.explain(no_position())
         try:
             fix = parse_sentence_untrusted(line)
         except SensorError as error:

@@ -21,7 +21,7 @@ from meshnode.sensors.bounds import (
     STREAM_FRESH_S,
 )
 from meshnode.sensors.lines import Lines
-from meshnode.sensors.nmea import FixMerger
+from meshnode.sensors.nmea import FixMerger, no_position
 from meshnode.sensors.readings import SensorKind
 
 __all__ = ["BAUD_RATES", "SerialNmea", "UdpNmea"]
@@ -33,10 +33,6 @@ BAUD_RATES: Final = {
 _READ_BYTES: Final = 4_096
 _DATAGRAM_BYTES_MAX: Final = 2_048
 """Longer datagrams are cut: multiplexers send a few sentences in one of at most 1,500 bytes."""
-
-
-def _silent() -> SensorError:
-    return SensorError("silent", "no sentence with a position came for half a minute")
 
 
 class SerialNmea(Sensor):
@@ -60,7 +56,7 @@ class SerialNmea(Sensor):
                 with trio.move_on_after(FIX_SILENT_S) as silence:
                     data = await self._receive(stream)
                 if silence.cancelled_caught:
-                    sink.explain(_silent())
+                    sink.explain(no_position())
                     continue
                 for line in lines.feed(data):
                     if line is None:
@@ -131,7 +127,7 @@ class UdpNmea(Sensor):
                 with trio.move_on_after(FIX_SILENT_S) as silence:
                     data, sender = await self._receive(receiver)
                 if silence.cancelled_caught:
-                    sink.explain(_silent())
+                    sink.explain(no_position())
                     continue
                 self._hear(data, f"{sender[0]} {sender[1]}", sink)
                 await sink.pace(max(len(data), NMEA_LINE_BYTES_MAX))

@@ -55,7 +55,7 @@ class UPowerBattery(Sensor):
         watts = None if power is None else abs(number(power, "battery power"))
         return BatteryReading(
             level_pct=number(found.get("Percentage"), "battery level"),
-            is_charging=state in _FED,
+            is_charging=isinstance(state, int) and state in _FED,
             taken_ms=sink.runtime.now_ms(),
             source=self.name,
             power_w=-watts if watts and state == _CHARGING else watts,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.lowlevel
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from meshnode.errors import SensorError
@@ -141,3 +143,33 @@ async def test_what_is_refused_is_counted_and_keeps_the_old_reading(
         assert metrics.value("sensor_refusals") == 3
         assert report.trouble is not None
         assert report.trouble.reason == "jump"
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 2), st.floats(0, 20)), max_size=30)
+
+
+@given(STEPS)
+def test_the_choice_is_that_of_the_slow_rule(steps: list[tuple[int, float]]) -> None:
+    """Of the fresh ones the first, else the last that came: said again without any cleverness."""
+    fresh_s = (5.0, 10.0, 15.0)
+
+    async def play() -> None:
+        sensors = [
+            FakeSensor(str(number), SensorKind.BATTERY, each) for number, each in enumerate(fresh_s)
+        ]
+        hub = SensorHub(sensors, virtual_runtime(), Metrics())
+        told: list[tuple[float, int]] = []
+        for index, (number, pause_s) in enumerate(steps):
+            hub._deliver(number, battery(index))
+            told.append((trio.current_time(), number))
+            await trio.sleep(pause_s)
+            now_s = trio.current_time()
+            newest = {source: (at_s, index) for index, (at_s, source) in enumerate(told)}
+            fresh = [each for each in sorted(newest) if now_s - newest[each][0] <= fresh_s[each]]
+            # Two that came at one moment are equally new; the preferred one counts.
+            last = max(newest, key=lambda each: (newest[each][0], -each))
+            assert hub.battery is not None
+            assert hub.battery.level_pct == newest[fresh[0] if fresh else last][1]
+            assert hub.is_fresh(SensorKind.BATTERY) is bool(fresh)
+
+    trio.run(play, clock=MockClock(autojump_threshold=0))
