@@ -32,6 +32,7 @@ from meshnode.links.session_handle import SessionStats
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.readiness_calls import ReadinessCalls
+from meshnode.sensor_calls import SensorCalls
 from meshnode.shift_calls import ShiftCalls
 from meshnode.stick import Stick
 from meshnode.store import keyring, messages, peers
@@ -57,7 +58,7 @@ _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api(AuditCalls, KeyCalls, ReadinessCalls, ShiftCalls):
+class Api(AuditCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCalls):
     """The calls, over an open node that runs or not."""
 
     # --- writing ----------------------------------------------------------------------------

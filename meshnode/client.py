@@ -81,6 +81,10 @@ class NodeApi(Protocol):
         """See `Api.positions`."""
         ...
 
+    async def sensors(self, *, show_position: bool = False) -> list[Json]:
+        """See `Api.sensors`."""
+        ...
+
     async def peers(self) -> list[Json]:
         """See `Api.peers`."""
         ...
@@ -250,6 +254,11 @@ class RemoteApi:
     async def positions(self) -> list[Json]:
         """See `Api.positions`."""
         found: list[Json] = await self._call("positions")
+        return found
+
+    async def sensors(self, *, show_position: bool = False) -> list[Json]:
+        """See `Api.sensors`."""
+        found: list[Json] = await self._call("sensors", show_position=show_position)
         return found
 
     async def peers(self) -> list[Json]:

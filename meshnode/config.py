@@ -14,12 +14,16 @@ from typing import Any, Final
 
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import ConfigError
+from meshnode.sensors.base import Sensor
+from meshnode.sensors.catalogue import make_sensors
+from meshnode.sensors.readings import SensorKind
 from protocol.routing import ROUTERS
 
 __all__ = [
     "DiscoverySettings",
     "LinkSettings",
     "SecuritySettings",
+    "SensorSettings",
     "Setting",
     "Settings",
     "StoreSettings",
@@ -135,6 +139,42 @@ class SecuritySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorSettings:
+    """Section `[sensors]`. Raises: ConfigError for a source that is unknown or written wrong."""
+
+    position: tuple[str, ...] = _setting(
+        (),
+        "Sources of this device's position, the best first: gpsd:HOST:PORT, nmea-udp:HOST:PORT, "
+        "nmea-serial:PATH:BAUD, termux, replay:FILE.",
+    )
+    """A name each, and what it needs behind colons."""
+    battery: tuple[str, ...] = _setting(
+        ("sysfs",),
+        "Sources of the state of the battery, the best first: sysfs, upower, termux, replay:FILE.",
+    )
+    """A name each."""
+    coverage: tuple[str, ...] = _setting(
+        (), "Sources of mobile coverage, the best first: modemmanager, termux, replay:FILE."
+    )
+    """A name each."""
+    interval_s: int = _setting(
+        60,
+        "Seconds between two looks at a source that has to be asked.",
+        minimum=5,
+        maximum=3_600,
+    )
+    """Seconds."""
+
+    def __post_init__(self) -> None:
+        self.sensors(Path())
+
+    def sensors(self, folder: Path) -> list[Sensor]:
+        """Make the sensors; paths of files are relative to `folder`."""
+        wanted = {kind: getattr(self, kind.value) for kind in SensorKind}
+        return make_sensors(wanted, self.interval_s, folder)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -146,6 +186,8 @@ class Settings:
     """What is kept."""
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     """Who gets what first."""
+    sensors: SensorSettings = field(default_factory=SensorSettings)
+    """What this device knows of itself."""
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """When the agent's keys lock."""
     trace: TraceSettings = field(default_factory=TraceSettings)

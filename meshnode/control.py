@@ -50,6 +50,7 @@ _METHODS: Final = frozenset(
         "positions",
         "readiness",
         "send",
+        "sensors",
         "shift",
         "shift_close",
         "shift_open",

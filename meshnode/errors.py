@@ -7,6 +7,7 @@ MeshError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
+├── SensorError      .reason; a source of readings is missing, or says what cannot be
 ├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
 └── ControlError     the running node did not answer, or refused
@@ -35,6 +36,7 @@ __all__ = [
     "SealBrokenError",
     "SecretDelayedError",
     "SendError",
+    "SensorError",
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
@@ -102,6 +104,17 @@ class HomeBusyError(HomeError):
 
 class SendError(MeshError):
     """A message cannot be taken; `reason` is one stable word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SensorError(MeshError):
+    """A sensor is missing, or says what cannot be; `reason` is a stable word or two.
+
+    The message never tells the reading itself.
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

@@ -42,6 +42,8 @@ from meshnode.receipting import Receipting
 from meshnode.reception import Examiner
 from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
+from meshnode.sensors.base import Sensor
+from meshnode.sensors.hub import SensorHub
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -91,6 +93,8 @@ class NodeParts:
     """What the agent's secret opens; None starts the node locked."""
     knock_keys: KnockKeyring | None = None
     """Where links get their knock keys; None for bearers that knock nowhere."""
+    sensors: Sequence[Sensor] = ()
+    """What this device knows of itself, the preferred ones first; asked by a running node alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class Node:
         self.events = membership.events
         self.metrics = membership.metrics
         self.clock = clock
+        self.sensors = SensorHub(parts.sensors, runtime, self.metrics)
         self.audit = Audit(store, runtime)
         self.metrics.listeners.append(self.audit.heard)
         self.auditing = Auditing(identity.node, store, runtime, self.audit)

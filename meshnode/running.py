@@ -192,6 +192,7 @@ async def _opened(
             router=ROUTERS[settings.routing.policy](),
             bearer=bearer,
             knock_keys=knock_keys,
+            sensors=settings.sensors.sensors(home),
         )
         async with open_node(parts) as node:
             bearer.count_in(node.metrics)
@@ -435,5 +436,10 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
         static=static,
         is_serving=bool(settings.links.listen),
         discoveries=discoveries,
-        watches=(watch.run, follow, *([node.knock_keys.run] if node.knock_keys else [])),
+        watches=(
+            watch.run,
+            follow,
+            node.sensors.run,
+            *([node.knock_keys.run] if node.knock_keys else []),
+        ),
     )

@@ -27,6 +27,7 @@ from meshnode.errors import (
     QuotaError,
     SchemaTooNewError,
     SendError,
+    SensorError,
     StoreCorruptError,
     StoreError,
     StoreFullError,
@@ -118,6 +119,9 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         StoreCorruptError: Exit(6, "the store is damaged", "see 'meshnode doctor'"),
         StoreError: Exit(6, "the store could not do what was asked", "see 'meshnode doctor'"),
         SendError: Exit(7, "the message was refused; nothing was stored"),
+        SensorError: Exit(
+            8, "a sensor is missing, or says what cannot be", "see 'meshnode sensors'"
+        ),
         LockedError: Exit(10, "the device is locked", "run 'meshnode unlock'"),
         LeaseEndedError: Exit(10, "the lease of the device has ended"),
         WrongSecretError: Exit(10, "the secret is wrong", "type it again"),

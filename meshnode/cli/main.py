@@ -31,6 +31,7 @@ from meshnode.cli import (
     message,
     network,
     run,
+    sensors,
     shift,
     week,
 )
@@ -55,6 +56,7 @@ for each in (
     locking,
     message,
     shift,
+    sensors,
     network,
     held,
     carry,

@@ -26,9 +26,10 @@ from meshnode.cli import exits
 from meshnode.cli.language import speak
 from meshnode.cli.main import program
 from meshnode.metrics import AUDITED, METRICS
+from meshnode.sensors import bounds as sensor_bounds
 from protocol import classes, guards, limits
 from protocol.errors import CloseCode, MeshError, ProtocolError
-from protocol.narrow import bounds
+from protocol.narrow import bounds as narrow_bounds
 from protocol.session.states import render
 from tests.architecture.tree import ROOT
 
@@ -79,7 +80,7 @@ def _parsed(module: ModuleType) -> ast.Module:
 def write_limits() -> str:
     """Return the page of every bound with its value and its reason."""
     parts = []
-    for module in (limits, guards, bounds):
+    for module in (limits, guards, narrow_bounds, sensor_bounds):
         for heading, names in _headed(module).items():
             rows = [
                 (f"`{name}`", _value(getattr(module, name)), reason)
@@ -88,7 +89,8 @@ def write_limits() -> str:
             parts += [f"## {heading}", _table(["limit", "value", "reason"], rows)]
     return _page(
         "Limits",
-        "`protocol/limits.py`, `guards.py`, `classes.py` and `narrow/bounds.py`",
+        "`protocol/limits.py`, `guards.py`, `classes.py`, `narrow/bounds.py` and "
+        "`meshnode/sensors/bounds.py`",
         "Nothing here is negotiable on the wire. The unit stands at the end of each name.",
         *parts,
         "## Lifetimes and classes",

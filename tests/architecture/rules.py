@@ -59,7 +59,8 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "dask": ("sims/campaign/cluster.py",),
     "distributed": ("sims/campaign/cluster.py", "sims/campaign/runner.py"),
     "gpxpy": ("sims/importing/gpx.py",),
-    "pynmea2": ("sims/importing/nmea.py",),
+    "jeepney": ("meshnode/sensors/bus.py",),
+    "pynmea2": ("meshnode/sensors/nmea.py", "sims/importing/nmea.py"),
     "segno": ("meshnode/cli/*",),
     "cryptography": (
         "protocol/authority.py",

@@ -39,6 +39,11 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     bytes_max = 1_000_000
     [routing]
     policy = "epidemic"
+    [sensors]
+    position = ["gpsd"]
+    battery = ["upower"]
+    coverage = ["modemmanager"]
+    interval_s = 5
     [security]
     auto_lock_s = 60
     [trace]
@@ -52,6 +57,9 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert (found.store.bytes_max, found.trace.file) == (1_000_000, "trace.jsonl")
     assert found.routing.policy == "epidemic"
     assert found.security.auto_lock_s == 60
+    assert found.sensors.position == ("gpsd",)
+    assert (found.sensors.battery, found.sensors.coverage) == (("upower",), ("modemmanager",))
+    assert found.sensors.interval_s == 5
     written = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
     assert {row.key.split(".")[1] for row in settings_table()} == written
 

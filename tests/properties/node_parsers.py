@@ -49,6 +49,7 @@ from tests.properties.parsers import (
     PARSERS,
     SEALED,
 )
+from tests.properties.sensing import SENSOR_PARSERS
 from tests.properties.sessions import REMOTE, SCRIPT
 from tests.properties.table import Parser
 from tests.properties.units import UNIT_PARSERS, OneKey, of_ascii, result_of
@@ -340,5 +341,10 @@ NODE_PARSERS: tuple[Parser, ...] = (
     Parser("knock.is_tagged_untrusted", _tagged, (TAG + (7625).to_bytes(2, "big"),)),
 )
 
-ALL_PARSERS: tuple[Parser, ...] = (*PARSERS, *NODE_PARSERS, *UNIT_PARSERS)
+ALL_PARSERS: tuple[Parser, ...] = (
+    *PARSERS,
+    *NODE_PARSERS,
+    *UNIT_PARSERS,
+    *SENSOR_PARSERS,
+)
 """The whole table: every function of the product that reads bytes of a peer."""

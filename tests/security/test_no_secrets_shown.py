@@ -72,6 +72,7 @@ ALLOWED = {
     "SendingChain.chain_id": NAME,
     "DocumentsWanted.keys": NAME,
     "Setting.key": WORD,
+    "SensorSettings.position": "names of sources, and no place",
     "Written.kind": WORD,
     "Shown.kind": WORD,
     "NewMessage.kind": WORD,

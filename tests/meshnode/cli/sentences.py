@@ -30,6 +30,7 @@ _FAILURES = (
     "LeaseEndedError",
     "LockedError",
     "SendError",
+    "SensorError",
     "StickError",
     "TextError",
     "UnknownNameError",
@@ -83,7 +84,7 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "doctor", "vault"))
+    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "doctor", "sensors", "vault"))
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -35,7 +35,7 @@ COMMANDS = {
         "enrol",
     ),
     *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
-    *("peers", "position", "run", "send", "shift", "status", "sync", "unlock", "wipe"),
+    *("peers", "position", "run", "send", "sensors", "shift", "status", "sync", "unlock", "wipe"),
 }
 
 
