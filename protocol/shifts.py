@@ -20,8 +20,10 @@ __all__ = [
     "Shift",
     "decode_shift_untrusted",
     "encode_shift",
+    "is_track_subject",
     "position_subject",
     "split_subject",
+    "track_subject",
 ]
 
 SHIFT_ID_BYTES: Final = 8
@@ -105,15 +107,31 @@ def position_subject(scope: Scope, shift_id: bytes) -> bytes:
     return scope.encode() + shift_id
 
 
+def track_subject(scope: Scope, shift_id: bytes) -> bytes:
+    """Return what a chain of tracks is for: the places of one shift in a squad, for the centre.
+
+    Source: wire-format 4.21.
+    """
+    return position_subject(scope, shift_id) + _TRACKS
+
+
+def is_track_subject(subject: bytes) -> bool:
+    """True for a chain of tracks."""
+    return len(subject) == len(_SQUAD_SCOPE) + SHIFT_ID_BYTES + 1 and subject[-1:] == _TRACKS
+
+
 def split_subject(subject: bytes) -> tuple[Scope, bytes]:
-    """Return whom a chain is for, and the shift of its positions; empty for other messages.
+    """Return whom a chain is for, and the shift of its positions or tracks; else empty.
 
     Raises: MalformedError.
     """
     is_squad = subject[:1] == bytes([ScopeKind.SQUAD])
+    if is_squad and is_track_subject(subject):
+        subject = subject[:-1]
     if is_squad and len(subject) == len(_SQUAD_SCOPE) + SHIFT_ID_BYTES:
         return Scope.decode_untrusted(subject[:-SHIFT_ID_BYTES]), subject[-SHIFT_ID_BYTES:]
     return Scope.decode_untrusted(subject), b""
 
 
+_TRACKS: Final = b"\1"
 _SQUAD_SCOPE: Final = Scope.for_squad(1, bytes(8)).encode()
