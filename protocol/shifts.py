@@ -14,10 +14,12 @@ from protocol import canonical
 from protocol.bundle import Scope, ScopeKind
 from protocol.errors import MalformedError
 from protocol.guards import SHIFT_MS_MAX
+from protocol.limits import Kind
 
 __all__ = [
     "SHIFT_ID_BYTES",
     "Shift",
+    "chain_opens",
     "decode_shift_untrusted",
     "encode_shift",
     "is_track_subject",
@@ -131,6 +133,15 @@ def split_subject(subject: bytes) -> tuple[Scope, bytes]:
     if is_squad and len(subject) == len(_SQUAD_SCOPE) + SHIFT_ID_BYTES:
         return Scope.decode_untrusted(subject[:-SHIFT_ID_BYTES]), subject[-SHIFT_ID_BYTES:]
     return Scope.decode_untrusted(subject), b""
+
+
+def chain_opens(subject: bytes, kind: Kind) -> bool:
+    """True if a chain for `subject` may open bundles of `kind`. Source: wire-format 4.7."""
+    if is_track_subject(subject):
+        return kind is Kind.TRACK
+    if split_subject(subject)[1]:
+        return kind is Kind.POSITION
+    return kind not in (Kind.POSITION, Kind.TRACK)
 
 
 _TRACKS: Final = b"\1"
