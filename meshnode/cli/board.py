@@ -54,7 +54,7 @@ def board(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show your squad: where each mate is, battery, coverage, last contact, and how old that is."""
+    """Show your squad: places, battery, coverage, and their age."""
     from meshnode.cli.access import with_node
 
     if follow:
@@ -245,7 +245,7 @@ def track(
     who: Annotated[str, typer.Argument(metavar="WHO", help="Name or id of a device.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show where a device was during its shifts; the operations centre alone knows."""
+    """Show where a device was; the operations centre knows it."""
     from meshnode.cli.access import with_node
     from meshnode.cli.show import local_time, print_json, print_table
 
