@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from meshnode.audit_calls import AuditCalls
+from meshnode.board_calls import BoardCalls
 from meshnode.calls import Json
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
@@ -58,7 +59,7 @@ _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api(AuditCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCalls):
+class Api(AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCalls):
     """The calls, over an open node that runs or not."""
 
     # --- writing ----------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from protocol.limits import (
     Kind,
 )
 from protocol.receipts import KeyRequest
-from protocol.shifts import Shift, position_subject, split_subject
+from protocol.shifts import Shift, position_subject, split_subject, track_subject
 
 __all__ = ["ChainKeeper", "MessageKey"]
 
@@ -86,6 +86,10 @@ class ChainKeeper:
         """Return the key of the next position to a squad in a shift. Raises: StoreFullError."""
         return self._key_for(tx, position_subject(scope, shift.shift_id), shift.ends_ms)
 
+    def track_key_for(self, tx: Transaction, scope: Scope, shift: Shift) -> MessageKey:
+        """Return the key of the next track of a shift. Raises: StoreFullError."""
+        return self._key_for(tx, track_subject(scope, shift.shift_id), shift.ends_ms)
+
     def start_positions(self, tx: Transaction, scope: Scope, shift: Shift) -> list[Checked]:
         """Begin a shift: hand out a chain for its positions, and let a new one serve the rest.
 
@@ -94,7 +98,16 @@ class ChainKeeper:
         old = keyring.open_chain(tx.connection, scope.encode(), self._runtime.now_ms())
         if old is not None:
             keyring.close_chain(tx, old.chain.chain_id)
-        subject = position_subject(scope, shift.shift_id)
+        return self._start(tx, position_subject(scope, shift.shift_id), shift)
+
+    def start_tracks(self, tx: Transaction, scope: Scope, shift: Shift) -> list[Checked]:
+        """Hand out a chain for the tracks of a shift, to the centre alone.
+
+        Returns the bundles of keys. Raises: StoreFullError.
+        """
+        return self._start(tx, track_subject(scope, shift.shift_id), shift)
+
+    def _start(self, tx: Transaction, subject: bytes, shift: Shift) -> list[Checked]:
         readers = self._membership.directory.chain_readers(subject, self._author.node)
         record = self._chain_for(tx, subject, readers, shift.ends_ms)
         keyring.owe(tx, record.chain.chain_id, readers, record.chain.index)

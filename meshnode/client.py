@@ -85,6 +85,27 @@ class NodeApi(Protocol):
         """See `Api.sensors`."""
         ...
 
+    async def state(
+        self,
+        *,
+        battery_pct: float | None = None,
+        is_charging: bool = False,
+        network: str | None = None,
+        signal_pct: float | None = None,
+        signal_dbm: int | None = None,
+        operator: str = "",
+    ) -> Json:
+        """See `Api.state`."""
+        ...
+
+    async def board(self) -> Json:
+        """See `Api.board`."""
+        ...
+
+    async def track(self, who: str, since_ms: int = 0) -> Json:
+        """See `Api.track`."""
+        ...
+
     async def peers(self) -> list[Json]:
         """See `Api.peers`."""
         ...
@@ -259,6 +280,38 @@ class RemoteApi:
     async def sensors(self, *, show_position: bool = False) -> list[Json]:
         """See `Api.sensors`."""
         found: list[Json] = await self._call("sensors", show_position=show_position)
+        return found
+
+    async def state(
+        self,
+        *,
+        battery_pct: float | None = None,
+        is_charging: bool = False,
+        network: str | None = None,
+        signal_pct: float | None = None,
+        signal_dbm: int | None = None,
+        operator: str = "",
+    ) -> Json:
+        """See `Api.state`."""
+        found: Json = await self._call(
+            "state",
+            battery_pct=battery_pct,
+            is_charging=is_charging,
+            network=network,
+            signal_pct=signal_pct,
+            signal_dbm=signal_dbm,
+            operator=operator,
+        )
+        return found
+
+    async def board(self) -> Json:
+        """See `Api.board`."""
+        found: Json = await self._call("board")
+        return found
+
+    async def track(self, who: str, since_ms: int = 0) -> Json:
+        """See `Api.track`."""
+        found: Json = await self._call("track", who=who, since_ms=since_ms)
         return found
 
     async def peers(self) -> list[Json]:

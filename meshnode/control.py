@@ -32,6 +32,7 @@ _METHODS: Final = frozenset(
         "audit",
         "audit_export",
         "audit_verify",
+        "board",
         "cancel",
         "export_documents",
         "export_file",
@@ -54,14 +55,16 @@ _METHODS: Final = frozenset(
         "shift",
         "shift_close",
         "shift_open",
+        "state",
         "status",
         "sync",
+        "track",
         "unlock",
         "wipe",
     }
 )
 _UNATTENDED: Final = frozenset(
-    {"follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
+    {"board", "follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144

@@ -7,7 +7,7 @@ again in the store by the next one. Source: security 2.1 and 2.10.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -28,9 +28,12 @@ from meshnode.outbox import Outbox
 from meshnode.positions import Positions
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
-from meshnode.reception import allowances
+from meshnode.reception import Checked, allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.board import Board
+from meshnode.services.reporting import Reporting
+from meshnode.services.tracks import Tracks
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
@@ -101,6 +104,12 @@ class Desk:
         self.positions = Positions(
             author, store, runtime, membership, keeper, carrier.ends, metrics
         )
+        self.board = Board(author, store, runtime, membership, keeper, self.positions, metrics)
+        self.tracks = Tracks(author, store, runtime, keeper, self.positions, metrics)
+        self.positions.trackers.append(self.tracks)
+        self.reporting = Reporting(
+            self.board, self.positions, runtime, metrics, partial(_announce, relay)
+        )
         self.renewal = KeyRenewal(author, store, runtime, membership, keeper, parts.sealer, metrics)
         self.receipting = Receipting(author, store, membership, relay, metrics, runtime)
         self.inbox = Inbox(
@@ -113,7 +122,11 @@ class Desk:
                 ),
                 keeper=keeper,
                 positions=self.positions,
-                keepers={Kind.POSITION: self.positions.keep},
+                keepers={
+                    Kind.POSITION: self.positions.keep,
+                    Kind.STATE: self.board.keep,
+                    Kind.TRACK: self.tracks.keep,
+                },
                 ends=carrier.ends,
                 renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),
@@ -158,6 +171,7 @@ class Desk:
             ("receipting", self.receipting.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
+            ("reporting", self.reporting.run),
         )
         if self._is_stopped:
             return
@@ -191,6 +205,10 @@ class Desk:
 def _next_hour_s(now_ms: int) -> float:
     """Return how long until quotas begin anew, seconds; a little more, so that it has begun."""
     return (_HOUR_MS - now_ms % _HOUR_MS) / 1000 + 1
+
+
+async def _announce(relay: Relay, made: Sequence[Checked]) -> None:
+    await relay.announce(made, None)
 
 
 def _allowance(carrier: Carrier) -> Allowance:

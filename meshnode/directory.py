@@ -17,7 +17,7 @@ from protocol.errors import MalformedError, MeshError
 from protocol.identity import DeviceClass, Role
 from protocol.ids import NodeId, SquadId, parse_node_id_untrusted, print_node_id
 from protocol.orders import Revocation
-from protocol.shifts import split_subject
+from protocol.shifts import is_track_subject, split_subject
 
 __all__ = ["Directory", "DirectoryEntry", "Guest", "UnknownNameError"]
 
@@ -235,6 +235,8 @@ class Directory:
     def chain_readers(self, subject: bytes, author: NodeId) -> frozenset[NodeId]:
         """Return who may have the keys of a chain. Raises: MalformedError. Source: 4.7."""
         scope, shift_id = split_subject(subject)
+        if is_track_subject(subject):
+            return self.recipients(Scope.for_codt(scope.zone), author)
         return (self.position_readers if shift_id else self.recipients)(scope, author)
 
     def is_recipient(self, node: NodeId, scope: Scope, author: NodeId) -> bool:

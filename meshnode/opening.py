@@ -30,9 +30,9 @@ from protocol.envelope import (
 )
 from protocol.errors import EnvelopeError, MalformedError, NoKeyError, TamperedError
 from protocol.ids import NodeId
-from protocol.limits import CLOCK_DRIFT_MS_MAX, Kind
+from protocol.limits import CLOCK_DRIFT_MS_MAX
 from protocol.payloads import Payload
-from protocol.shifts import split_subject
+from protocol.shifts import chain_opens, split_subject
 
 __all__ = ["Opened", "Opener", "Waits"]
 
@@ -98,8 +98,8 @@ class Opener:
         if held is None:
             raise Waits(header.keyref)
         chain, scope = held
-        whom, shift_id = split_subject(scope)
-        if whom != header.scope or bool(shift_id) is not (header.kind is Kind.POSITION):
+        whom, _shift_id = split_subject(scope)
+        if whom != header.scope or not chain_opens(scope, header.kind):
             raise TamperedError("this chain was given for another group")
         after, key = key_for(chain, header.index)
         plaintext = unpad_untrusted(open_message(key, bundle.header_bytes, bundle.body))

@@ -8,9 +8,9 @@ Source: security 2.6 and 2.10, wire-format 4.14 and 4.15.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from meshnode import shifts
 from meshnode.author import Author, Draft
@@ -22,8 +22,8 @@ from meshnode.opening import Opened
 from meshnode.reception import Checked
 from meshnode.runtime import Runtime
 from meshnode.shift_ends import ShiftEnds
+from meshnode.store import board, delivery
 from meshnode.store import bundles as rows
-from meshnode.store import delivery
 from meshnode.store import positions as kept
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.positions import PositionRecord, ShiftEnd
@@ -43,7 +43,7 @@ from protocol.payloads import (
 )
 from protocol.shifts import Shift, encode_shift, position_subject, split_subject
 
-__all__ = ["OpenShift", "Place", "Positions"]
+__all__ = ["OpenShift", "Place", "Positions", "Tracker"]
 
 _ARCHIVISTS: Final = (Role.GATEWAY, Role.OPERATOR)
 _LIST_MAX: Final = 1_000
@@ -74,6 +74,21 @@ class OpenShift:
     """Squads that it was told to, and that get its positions."""
 
 
+class Tracker(Protocol):
+    """Follows our own positions through a shift, each in the transaction that tells it."""
+
+    def begin(self, tx: Transaction, scope: Scope, shift: Shift) -> list[Checked]:
+        """A shift was opened; return the bundles made. Raises: StoreFullError."""
+
+    def note(
+        self, tx: Transaction, scope: Scope, shift: Shift, place: Position
+    ) -> Sequence[Checked]:
+        """A position was told; return the bundles made. Raises: StoreFullError."""
+
+    def finish(self, tx: Transaction, scope: Scope, shift: Shift) -> Sequence[Checked]:
+        """The shift is about to be closed; return the bundles made."""
+
+
 class Positions:
     """Opens and closes our shift, tells where we are, keeps where others are."""
 
@@ -94,14 +109,17 @@ class Positions:
         self._keeper = keeper
         self._ends = ends
         self._metrics = metrics
+        self.trackers: list[Tracker] = []
+        """Told of the first squad of a shift: a way is one, whoever else may see where it leads."""
 
     # --- the shift of our agent ---------------------------------------------------------------
 
     async def current(self) -> OpenShift | None:
         """Return the open shift, None where there is none. Raises: StoreError."""
-        return await self._store.read(self._current)
+        return await self._store.read(self.open_shift_in)
 
-    def _current(self, conn: Connection) -> OpenShift | None:
+    def open_shift_in(self, conn: Connection) -> OpenShift | None:
+        """Return the open shift as `current` does, in the caller's transaction."""
         now_ms, found = self._runtime.now_ms(), list[tuple[Scope, Shift]]()
         for scope in self._own_squads():
             shift = shifts.known_shift(conn, self._author.node, scope)
@@ -133,7 +151,7 @@ class Positions:
         squads, now_ms = self._own_squads(), self._runtime.now_ms()
         if not squads:
             raise SendError("no_squad", "this device belongs to no squad, which a shift is told to")
-        if self._current(tx.connection) is not None:
+        if self.open_shift_in(tx.connection) is not None:
             raise SendError("shift_open", "a shift is open already: close it first")
         shift_id, made = self._runtime.entropy(8), list[Checked]()
         for scope in squads:
@@ -145,6 +163,8 @@ class Positions:
             subject = position_subject(scope, shift_id)
             kept.note_end(tx, ShiftEnd(self._author.node, subject, shift.ends_ms))
             made += self._keeper.start_positions(tx, scope, shift)
+        for tracker in self.trackers:
+            made += tracker.begin(tx, squads[0], shift)
         return made
 
     async def close_shift(self) -> list[Checked]:
@@ -157,10 +177,12 @@ class Positions:
         return made
 
     def _close(self, tx: Transaction) -> list[Checked]:
-        found, now_ms = self._current(tx.connection), self._runtime.now_ms()
+        found, now_ms = self.open_shift_in(tx.connection), self._runtime.now_ms()
         if found is None:
             raise _no_shift()
-        made = []
+        made = list[Checked]()
+        for tracker in self.trackers:
+            made += tracker.finish(tx, found.scopes[0], found.shift)
         for scope in found.scopes:
             shift = shifts.known_shift(tx.connection, self._author.node, scope)
             assert shift is not None, "it was found in this transaction"
@@ -175,25 +197,33 @@ class Positions:
 
     # --- where we are -------------------------------------------------------------------------
 
-    async def report(self, place: Place) -> list[Checked]:
+    async def report(self, place: Place, taken_ms: int | None = None) -> list[Checked]:
         """Tell the squads of the open shift where this device is; the caller announces it.
 
+        `taken_ms` is when it was there, Unix milliseconds; None for now. A time to come counts as
+        now, and one before the shift is refused.
         Raises: SendError (`no_shift`, `place`), StoreFullError, StoreError.
         """
         numbers = _numbers(place)
-        made = await self._store.write(lambda tx: self._report(tx, numbers))
+        made = await self._store.write(lambda tx: self._report(tx, numbers, taken_ms))
         self._metrics.count("positions_made")
         return made
 
-    def _report(self, tx: Transaction, numbers: tuple[int, int, int]) -> list[Checked]:
-        found, now_ms = self._current(tx.connection), self._runtime.now_ms()
-        if found is None:
+    def _report(
+        self, tx: Transaction, numbers: tuple[int, int, int], taken_ms: int | None
+    ) -> list[Checked]:
+        found, now_ms = self.open_shift_in(tx.connection), self._runtime.now_ms()
+        at_ms = now_ms if taken_ms is None else min(taken_ms, now_ms)
+        if found is None or not found.shift.is_open(at_ms):
             raise _no_shift()
         made = list[Checked]()
         for scope in found.scopes:
             shift = shifts.known_shift(tx.connection, self._author.node, scope)
             assert shift is not None, "it was found in this transaction"
-            made += self._report_to(tx, scope, shift, (now_ms, *numbers))
+            made += self._report_to(tx, scope, shift, (at_ms, *numbers))
+        own = Position(self._author.node, found.scopes[0].encode(), at_ms, *numbers)
+        for tracker in self.trackers:
+            made += tracker.note(tx, found.scopes[0], found.shift, own)
         return made
 
     def _report_to(
@@ -246,14 +276,14 @@ class Positions:
         """
         header, now_ms = bundle.header, self._runtime.now_ms()
         shift = shifts.known_shift(tx.connection, header.author, header.scope)
-        if not self._is_archive and not _is_fresh(shift, header, now_ms):
+        if not self.is_archive and not _is_fresh(shift, header, now_ms):
             raise NoKeyError("the shift of this position is over")
         opened = open_message()
         payload = opened.payload
         if not isinstance(payload, Position) or shift is None:
             self._refuse(header)
         is_dated = shift.has(payload.taken_ms) and payload.taken_ms <= hlc.wall_ms(header.hlc)
-        if not is_dated or not self._is_member(header.author, header.scope):
+        if not is_dated or not self.is_member(header.author, header.scope):
             self._refuse(header)
         if self._keep(tx, header, payload, shift, split_subject(opened.chain_scope)[1]):
             self._metrics.count("positions_kept")
@@ -264,7 +294,8 @@ class Positions:
         self._runtime.trace("position_refused", bundle=str(header.id))
         raise MalformedError("this position is outside its shift, or by no squad mate")
 
-    def _is_member(self, author: NodeId, scope: Scope) -> bool:
+    def is_member(self, author: NodeId, scope: Scope) -> bool:
+        """True if the roster of a squad names this device."""
         member = self._membership.directory.member(author)
         return member is not None and scope.target in member.squads
 
@@ -276,7 +307,7 @@ class Positions:
         shift: Shift,
         shift_id: bytes = b"",
     ) -> bool:
-        is_archive = self._is_archive
+        is_archive = self.is_archive
         ends_ms = payload.taken_ms + POSITION_KEEP_MS if is_archive else shift.over_ms
         record = PositionRecord(
             author=payload.author,
@@ -291,7 +322,8 @@ class Positions:
         return kept.put(tx, record, is_archive=is_archive)
 
     @property
-    def _is_archive(self) -> bool:
+    def is_archive(self) -> bool:
+        """True for a gateway or an operator, which keep what others erase."""
         own = self._membership.directory.member(self._author.node)
         return own is not None and own.role in _ARCHIVISTS
 
@@ -306,7 +338,7 @@ class Positions:
         shift, now_ms = shifts.known_shift(tx.connection, author, scope), self._runtime.now_ms()
         if shift is None or shift.shift_id != shift_id:
             return None
-        if self._is_archive:
+        if self.is_archive:
             return shift.ends_ms + _CARRIED_MS
         if not shift.is_open(now_ms):
             self._ends.drop_keys(tx, author, shift_id)
@@ -318,7 +350,9 @@ class Positions:
         """A shift of another device came: erase what hangs on those that it ends."""
         header = bundle.header
         shift = shifts.known_shift(tx.connection, header.author, header.scope)
-        if shift is not None and not self._is_archive:
+        if shift is not None and not shift.is_open(self._runtime.now_ms()):
+            board.drop_states(tx, header.author, header.scope.encode())
+        if shift is not None and not self.is_archive:
             self._ends.erase_all(tx, header.author, header.scope, shift)
             self._forget_unopened(tx, header.author, header.scope, shift)
 

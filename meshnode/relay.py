@@ -50,7 +50,8 @@ from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 __all__ = ["Relay", "RelayParts"]
 
 _LETTERS = (Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST)
-_FOR_PEOPLE = frozenset((*_LETTERS, Kind.SHIFT, Kind.POSITION, Kind.NETWORK_KEYS))
+_TOLD = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK)
+_FOR_PEOPLE = frozenset((*_LETTERS, *_TOLD, Kind.NETWORK_KEYS))
 """Kinds that only those whom they are for have a use for."""
 
 

@@ -16,6 +16,7 @@ class ShiftCalls(Calls):
         node = self._node
         await node.relay.announce(await node.positions.open_shift(hours), None)
         node.housekeeping.wake.set()
+        node.require_desk().reporting.wake.set()
         return await self.shift()
 
     async def shift_close(self) -> Json:

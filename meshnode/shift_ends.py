@@ -10,6 +10,7 @@ from typing import Final
 
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
+from meshnode.store import board
 from meshnode.store import positions as kept
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.positions import ShiftEnd
@@ -54,7 +55,7 @@ class ShiftEnds:
         """Erase what belongs to shifts that the clock has ended, and what the centre kept long."""
         for end in kept.due(tx.connection, now_ms):
             self._erase(tx, end)
-        self._is_log_dirty |= kept.erase_old(tx, now_ms) > 0
+        self._is_log_dirty |= kept.erase_old(tx, now_ms) + board.erase_old(tx, now_ms) > 0
 
     async def empty_log(self, *, is_start: bool = False) -> None:
         """After an erasure: leave nothing of it in the log of the database.

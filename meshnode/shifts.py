@@ -25,19 +25,24 @@ from protocol.quota import Allowance
 from protocol.reports import Reception
 from protocol.shifts import Shift, decode_shift_untrusted
 
-__all__ = ["add_many", "is_for", "is_well_formed", "known_shift", "known_shifts"]
+__all__ = ["add_many", "has_stamp", "is_for", "is_well_formed", "known_shift", "known_shifts"]
 
-_BOUND: Final = frozenset({Kind.POSITION, Kind.CHAIN_KEYS})
+_DATED: Final = frozenset({Kind.POSITION, Kind.TRACK})
+"""Kinds that exist in shifts alone, as relays can see."""
+_BOUND: Final = _DATED | {Kind.CHAIN_KEYS}
 """Kinds that may hang on a shift."""
 _OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
-"""Kinds that the centre of the zone reads beside the squad."""
+"""Kinds that the centre of the zone reads beside the squad; tracks it reads alone."""
 
 
 def is_well_formed(bundle: Bundle) -> bool:
-    """Tell whether a shift or a position is made as the wire format says; True for other kinds."""
+    """Tell whether a shift and places in it are made as the wire format says.
+
+    True for other kinds.
+    """
     header = bundle.header
-    if header.kind is Kind.POSITION:
-        is_short = header.lifetime_s <= KINDS[Kind.POSITION].lifetime_s
+    if header.kind in _DATED:
+        is_short = header.lifetime_s <= KINDS[header.kind].lifetime_s
         return is_short and header.scope.kind is ScopeKind.SQUAD
     if header.kind is not Kind.SHIFT:
         return True
@@ -84,14 +89,23 @@ def _add(
 
 
 def _is_covered(conn: Connection, header: Header) -> bool:
-    if header.kind is Kind.POSITION:
+    if header.kind in _DATED:
         shift = known_shift(conn, header.author, header.scope)
-        return shift is not None and shift.has(hlc.wall_ms(header.hlc))
+        return shift is not None and has_stamp(shift, header)
     if not header.keyref or header.scope.kind is not ScopeKind.SQUAD:
         # Keys of other chains; and those for one asker, who alone has a use for them.
         return True
     shift = known_shift(conn, header.author, header.scope)
     return shift is not None and shift.shift_id == header.keyref
+
+
+def has_stamp(shift: Shift, header: Header) -> bool:
+    """True for a position or track that is dated in a shift, or in the one before it.
+
+    The last track of a shift is made in the moment that closes it.
+    """
+    stamp_ms = hlc.wall_ms(header.hlc)
+    return shift.has(stamp_ms) or (header.kind is Kind.TRACK and shift.has(stamp_ms - 1))
 
 
 def known_shift(conn: Connection, author: NodeId, scope: Scope) -> Shift | None:
@@ -117,7 +131,8 @@ def known_shifts(conn: Connection, scope: Scope) -> list[tuple[NodeId, Shift]]:
 def is_for(node: NodeId, header: Header, directory: Directory) -> bool:
     """Tell whether a bundle is for the inbox of `node`.
 
-    A shift, a position and the keys of a shift are for the squad and for the centre of its zone.
+    A shift, a position and the keys of a shift are for the squad and for the centre of its zone;
+    a track is for the centre alone.
     """
     scope = header.scope
     if scope.kind is ScopeKind.DEVICE:
@@ -127,4 +142,6 @@ def is_for(node: NodeId, header: Header, directory: Directory) -> bool:
     is_bound = kind in _OF_SHIFT or (kind is Kind.CHAIN_KEYS and bool(header.keyref))
     if is_bound and scope.kind is ScopeKind.SQUAD:
         return node in directory.position_readers(scope, header.author)
+    if kind is Kind.TRACK:
+        return node in directory.recipients(Scope.for_codt(scope.zone), header.author)
     return directory.is_recipient(node, scope, header.author)

@@ -355,6 +355,6 @@ def decode_slot_secret_untrusted(raw: bytes) -> SlotSecret:
         canonical.as_bytes(author, "author", 16),
         canonical.as_bytes(chain_id, "chain id", 8),
         canonical.as_uint(index, "index", CHAIN_MESSAGES_MAX - 1),
-        canonical.as_bytes(scope, "scope", 19, 3),
+        canonical.as_bytes(scope, "scope", 20, 3),
         canonical.as_bytes(seed, "seed", 32),
     )

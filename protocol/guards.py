@@ -165,12 +165,12 @@ SOS_OLD_EPOCHS_MAX: Final = 1
 """SOS keys of so many past weeks are kept: an SOS lives for three days."""
 
 # --- quotas ------------------------------------------------------------------------------------
-QUOTA_HOUR_BUNDLES: Final = 400
+QUOTA_HOUR_BUNDLES: Final = 520
 """Bundles of one author stamped within one hour, SOS apart: the three kinds below together."""
 QUOTA_HOUR_POSITIONS: Final = 150
 """Positions among them: one every 30 s are 120."""
-QUOTA_HOUR_STATES: Final = 150
-"""States, receipts, chain keys, prekeys, key requests and the like among them."""
+QUOTA_HOUR_STATES: Final = 270
+"""States (one every 30 s are 120), receipts, keys, key requests and the like among them."""
 QUOTA_HOUR_TEXTS: Final = 100
 """Texts and notes among them: nobody types more than one in 36 s for an hour."""
 QUOTA_HOUR_BYTES: Final = 1_048_576

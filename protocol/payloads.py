@@ -17,6 +17,15 @@ from protocol.guards import NETWORK_KEYS_PER_EPOCH_MAX
 from protocol.ids import NodeId
 from protocol.limits import TEXT_BYTES_MAX
 from protocol.network_keys import KEY_BYTES, OLD_EPOCHS_MAX, KeyPurpose, WeeklyKey
+from protocol.states import (
+    Battery,
+    Coverage,
+    battery_fields,
+    coverage_fields,
+    read_battery_untrusted,
+    read_coverage_untrusted,
+)
+from protocol.tracks import TRACK_BYTES_MAX, TrackPoint, decode_points_untrusted, encode_points
 
 __all__ = [
     "ACCURACY_DM_MAX",
@@ -26,7 +35,9 @@ __all__ = [
     "Payload",
     "Position",
     "Sos",
+    "State",
     "Text",
+    "Track",
     "decode_untrusted",
     "encode",
 ]
@@ -38,7 +49,7 @@ LONGITUDE_E7_MAX: Final = 1_800_000_000
 ACCURACY_DM_MAX: Final = 1_000_000
 """A position that may be off by more than 100 km is none, decimetres."""
 _VERSION = 1
-_TEXT, _SOS, _NETWORK_KEYS, _POSITION = 1, 2, 3, 4
+_TEXT, _SOS, _NETWORK_KEYS, _POSITION, _STATE, _TRACK = 1, 2, 3, 4, 5, 6
 _STEP_MAX = 15
 _WEEKS_MAX = 4
 """Weeks that one payload tells keys of: the present one and the next, with room."""
@@ -103,7 +114,35 @@ class Position:
     """Radius within which it was, decimetres; 0 where that is not known."""
 
 
-Payload: TypeAlias = Text | Sos | NetworkKeys | Position
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a device tells of itself beside its place. Source: wire-format 4.22."""
+
+    author: NodeId
+    """As in the header."""
+    scope: bytes
+    """As in the header, encoded."""
+    battery: Battery | None
+    """None where nothing is known of one."""
+    coverage: Coverage | None
+    """None where nothing is known of it."""
+    gateway_ms: int
+    """Last contact with a gateway, Unix milliseconds; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Where a device was, point by point. Source: wire-format 4.21."""
+
+    author: NodeId
+    """As in the header."""
+    scope: bytes
+    """As in the header, encoded."""
+    points: tuple[TrackPoint, ...] = field(repr=False)
+    """1 to 512, the oldest first."""
+
+
+Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track
 
 
 def encode(payload: Payload) -> bytes:
@@ -129,6 +168,11 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
                 payload.longitude_e7 + LONGITUDE_E7_MAX,
                 payload.accuracy_dm,
             )
+        case State():
+            battery = battery_fields(payload.battery)
+            return (_STATE, battery, coverage_fields(payload.coverage), payload.gateway_ms)
+        case Track():
+            return (_TRACK, encode_points(payload.points))
 
 
 def _text_bytes(text: str) -> bytes:
@@ -198,11 +242,29 @@ def _read_position(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Pos
     )
 
 
+def _read_state(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> State:
+    battery, coverage, gateway_ms = rest
+    return State(
+        author,
+        scope,
+        read_battery_untrusted(battery),
+        read_coverage_untrusted(coverage),
+        canonical.as_uint(gateway_ms, "gateway_ms", 2**48 - 1),
+    )
+
+
+def _read_track(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Track:
+    points = canonical.as_bytes(rest[0], "points", TRACK_BYTES_MAX, 0)
+    return Track(author, scope, decode_points_untrusted(points))
+
+
 _Read: TypeAlias = Callable[[NodeId, bytes, tuple[Value, ...]], Payload]
 _READERS: Final[Mapping[object, tuple[int, _Read]]] = {
     _TEXT: (1, _read_text),
     _SOS: (3, _read_sos),
     _NETWORK_KEYS: (1, _read_keys),
     _POSITION: (4, _read_position),
+    _STATE: (3, _read_state),
+    _TRACK: (1, _read_track),
 }
 """Number of fields after author and scope of each type, and who reads them."""

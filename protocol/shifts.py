@@ -14,14 +14,18 @@ from protocol import canonical
 from protocol.bundle import Scope, ScopeKind
 from protocol.errors import MalformedError
 from protocol.guards import SHIFT_MS_MAX
+from protocol.limits import Kind
 
 __all__ = [
     "SHIFT_ID_BYTES",
     "Shift",
+    "chain_opens",
     "decode_shift_untrusted",
     "encode_shift",
+    "is_track_subject",
     "position_subject",
     "split_subject",
+    "track_subject",
 ]
 
 SHIFT_ID_BYTES: Final = 8
@@ -105,15 +109,40 @@ def position_subject(scope: Scope, shift_id: bytes) -> bytes:
     return scope.encode() + shift_id
 
 
+def track_subject(scope: Scope, shift_id: bytes) -> bytes:
+    """Return what a chain of tracks is for: the places of one shift in a squad, for the centre.
+
+    Source: wire-format 4.21.
+    """
+    return position_subject(scope, shift_id) + _TRACKS
+
+
+def is_track_subject(subject: bytes) -> bool:
+    """True for a chain of tracks."""
+    return len(subject) == len(_SQUAD_SCOPE) + SHIFT_ID_BYTES + 1 and subject[-1:] == _TRACKS
+
+
 def split_subject(subject: bytes) -> tuple[Scope, bytes]:
-    """Return whom a chain is for, and the shift of its positions; empty for other messages.
+    """Return whom a chain is for, and the shift of its positions or tracks; else empty.
 
     Raises: MalformedError.
     """
     is_squad = subject[:1] == bytes([ScopeKind.SQUAD])
+    if is_squad and is_track_subject(subject):
+        subject = subject[:-1]
     if is_squad and len(subject) == len(_SQUAD_SCOPE) + SHIFT_ID_BYTES:
         return Scope.decode_untrusted(subject[:-SHIFT_ID_BYTES]), subject[-SHIFT_ID_BYTES:]
     return Scope.decode_untrusted(subject), b""
 
 
+def chain_opens(subject: bytes, kind: Kind) -> bool:
+    """True if a chain for `subject` may open bundles of `kind`. Source: wire-format 4.7."""
+    if is_track_subject(subject):
+        return kind is Kind.TRACK
+    if split_subject(subject)[1]:
+        return kind is Kind.POSITION
+    return kind not in (Kind.POSITION, Kind.TRACK)
+
+
+_TRACKS: Final = b"\1"
 _SQUAD_SCOPE: Final = Scope.for_squad(1, bytes(8)).encode()

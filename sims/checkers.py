@@ -23,6 +23,7 @@ from meshnode.store.records import (
 from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
 from sims.bounds import BOUNDS
+from sims.duty_checkers import DUTY_CHECKERS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
 from sims.record import DeviceRecord, Held, SentRecord, Story, WorldRecord
 from sims.store_checkers import STORE_CHECKERS
@@ -52,7 +53,7 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in {**CHECKERS, **STORE_CHECKERS}.items()
+        for name, checker in {**CHECKERS, **STORE_CHECKERS, **DUTY_CHECKERS}.items()
         for device, sentence in checker(world)
     ]
 

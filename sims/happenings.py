@@ -12,6 +12,7 @@ from meshnode.errors import StoreError
 from meshnode.store.engine import Transaction
 from sims.disk import committed_end, freeze, torn
 from sims.draws import Draw
+from sims.duty import be_on_duty, look_at_board
 from sims.fault_plan import QUIET_SHARE, StepCrash
 from sims.people import write
 from sims.place import Place
@@ -92,6 +93,14 @@ def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
         sender = world.places[message.sender]
         start = partial(people.start_soon, write, sender, message, world.sent)
         yield _Act(message.at_s, 4, place, start)
+    for place, shift in enumerate(scenario.shifts):
+        duty = partial(people.start_soon, be_on_duty, world.places[shift.device], shift)
+        yield _Act(shift.start_s, 11, place, duty)
+        for name in shift.seen_by:
+            looker = partial(
+                people.start_soon, look_at_board, world.places[name], shift, world.places
+            )
+            yield _Act(shift.start_s, 12, place, looker)
 
 
 def _drawn(world: Stage, people: trio.Nursery) -> Iterator[_Act]:

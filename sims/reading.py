@@ -25,6 +25,7 @@ from sims.scenario import (
     Crash,
     Scenario,
     ScenarioError,
+    ShiftPlan,
     WrittenMessage,
     check_scenario,
 )
@@ -143,6 +144,7 @@ def _read(top: Table, name: str) -> Scenario:
         messages=_events(top, "message", _messages, origins),
         crashes=_events(top, "crash", _crashes, origins),
         clock_steps=_events(top, "clock_step", _clock_steps, origins),
+        shifts=_events(top, "shift", _shifts, origins),
         latency_s=link.number("latency_s", 0.02),
         rate_bytes_s=link.number("rate_bytes_s", 1_000_000.0),
         store_bytes=top.whole("store_bytes", STORE_BYTES_DEFAULT),
@@ -195,7 +197,7 @@ def _late(place: str, scenario: Scenario) -> str:
         names = [device.name for device in scenario.devices]
         taken = (number for number, name in enumerate(names) if not name or name in names[:number])
         return f"device {next(taken, DEVICES_MAX) + 1}"
-    kinds = {"contacts": "contact", "crashes": "crash"}
+    kinds = {"contacts": "contact", "crashes": "crash", "shifts": "shift"}
     if place not in kinds:
         return ""
     events = getattr(scenario, place)
@@ -258,6 +260,18 @@ def _crashes(table: Table) -> Iterator[Crash]:
     crash = Crash(table.number("at_s"), table.text("device"), table.number("down_s"))
     table.end()
     yield crash
+
+
+def _shifts(table: Table) -> Iterator[ShiftPlan]:
+    shift = ShiftPlan(
+        table.number("start_s"),
+        table.number("end_s"),
+        table.text("device"),
+        table.number("speed_m_s", 1.2),
+        tuple(table.texts("seen_by")),
+    )
+    table.end()
+    yield shift
 
 
 def _clock_steps(table: Table) -> Iterator[ClockStep]:

@@ -21,6 +21,7 @@ __all__ = [
     "Crash",
     "Scenario",
     "ScenarioError",
+    "ShiftPlan",
     "WrittenMessage",
     "check_scenario",
 ]
@@ -33,6 +34,8 @@ EVENTS_MAX = 20_000
 """Contacts, messages and faults of one scenario."""
 STORE_BYTES_MIN = 100_000
 """Prekeys of sixty devices fit."""
+SHIFT_S_MAX = 43_200
+"""Twelve hours; a longer one ends by itself."""
 STEP_S_MAX = 366 * 86_400
 """A clock that lost its battery is off by years, but then its badge is not valid either."""
 
@@ -94,6 +97,22 @@ class ClockStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftPlan:
+    """An agent opens a shift, moves about with a device that tells of itself, and closes it."""
+
+    start_s: float
+    """When it is opened, virtual seconds; a device that is off opens it once it is on again."""
+    end_s: float
+    """When it is closed, virtual seconds; likewise."""
+    device: str
+    """Whose."""
+    speed_m_s: float = 1.2
+    """How fast the device moves; 0 at rest."""
+    seen_by: tuple[str, ...] = ()
+    """Devices at whose board somebody looks every few seconds, to see how old it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything that a run is made from, beside its seed."""
 
@@ -113,6 +132,8 @@ class Scenario:
     """Which device fails when; two crashes of one device do not overlap."""
     clock_steps: tuple[ClockStep, ...] = ()
     """Which clock jumps when."""
+    shifts: tuple[ShiftPlan, ...] = ()
+    """Who is on duty when; two shifts of one device do not overlap."""
     latency_s: float = 0.02
     """One way, of every link."""
     rate_bytes_s: float = 1_000_000.0
@@ -144,6 +165,8 @@ def check_scenario(scenario: Scenario) -> Scenario:
         _check_time(f"clock_step {place}", step.at_s, scenario)
         if not abs(step.step_s) <= STEP_S_MAX:
             raise ScenarioError(f"clock_step {place}", f"step_s is at most {STEP_S_MAX}")
+    for place, shift in enumerate(scenario.shifts, start=1):
+        _check_shift(f"shift {place}", shift, scenario, names)
     _check_overlaps(scenario)
     return scenario
 
@@ -164,7 +187,13 @@ def _check_size(scenario: Scenario) -> None:
     for name in names:
         if not name or names.count(name) > 1:
             raise ScenarioError("device", f"'{name}' is empty or given to two devices")
-    events = (scenario.contacts, scenario.messages, scenario.crashes, scenario.clock_steps)
+    events: tuple[tuple[object, ...], ...] = (
+        scenario.contacts,
+        scenario.messages,
+        scenario.crashes,
+        scenario.clock_steps,
+        scenario.shifts,
+    )
     if sum(map(len, events)) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")
 
@@ -177,6 +206,19 @@ def _check_contact(place: str, contact: Contact, scenario: Scenario, names: set[
         raise ScenarioError(place, f"'{contact.a}' does not meet itself")
     if not contact.end_s > contact.start_s:
         raise ScenarioError(place, "ends before it begins")
+
+
+def _check_shift(place: str, shift: ShiftPlan, scenario: Scenario, names: set[str]) -> None:
+    for name in (shift.device, *shift.seen_by):
+        _check_device(place, name, names)
+    _check_time(place, shift.start_s, scenario)
+    _check_time(place, shift.end_s, scenario)
+    if not 0 < shift.end_s - shift.start_s <= SHIFT_S_MAX:
+        raise ScenarioError(place, f"lasts from its start to at most {SHIFT_S_MAX} s later")
+    if not 0 <= shift.speed_m_s <= 100:
+        raise ScenarioError(place, "speed_m_s is between 0 and 100")
+    if not any(each.name == shift.device and each.squads for each in scenario.devices):
+        raise ScenarioError(place, f"'{shift.device}' is in no squad, which a shift is told to")
 
 
 def _check_device(place: str, name: str, names: set[str]) -> None:
@@ -197,10 +239,12 @@ def _check_overlaps(scenario: Scenario) -> None:
         spans.setdefault(pair, []).append((contact.start_s, contact.end_s))
     for crash in scenario.crashes:
         spans.setdefault((crash.device,), []).append((crash.at_s, crash.at_s + crash.down_s))
+    for each in scenario.shifts:
+        spans.setdefault((each.device, "on duty", ""), []).append((each.start_s, each.end_s))
     for who, found in spans.items():
         found.sort()
         for (_, end_s), (start_s, _) in pairwise(found):
             if start_s <= end_s:
-                what = "contacts" if len(who) == 2 else "crashes"
-                names = " and ".join(who)
+                what = {1: "crashes", 2: "contacts", 3: "shifts"}[len(who)]
+                names = who[0] if what == "shifts" else " and ".join(who)
                 raise ScenarioError(what, f"those of {names} overlap at {start_s} s")

@@ -23,7 +23,13 @@ from protocol.limits import (
 )
 from sims.record import DeviceRecord, WorldRecord
 
-__all__ = ["STORE_CHECKERS", "carriers_hold", "nothing_comes_back", "shares_kept"]
+__all__ = [
+    "STORE_CHECKERS",
+    "carriers_hold",
+    "databases_of",
+    "nothing_comes_back",
+    "shares_kept",
+]
 
 _KEEP_MS: Final = TOMBSTONE_KEEP_MS - 3_600_000
 """So long after a bundle's life its tombstone is surely there, though clocks jump by minutes."""
@@ -36,7 +42,7 @@ _Found = Iterator[tuple[str, str]]
 
 def shares_kept(world: WorldRecord) -> _Found:
     """No class has more of a store than its share, and its totals are those of its rows."""
-    for device, database in _databases(world):
+    for device, database in databases_of(world):
         for sentence in (*_shares(world.scenario.store_bytes, database), *_totals(database)):
             yield device.name, sentence
 
@@ -46,7 +52,7 @@ def nothing_comes_back(world: WorldRecord) -> _Found:
 
     Whatever is remembered is refused when a peer brings it back, until a day after its life.
     """
-    for device, database in _databases(world):
+    for device, database in databases_of(world):
         query = "SELECT count(*) FROM bundle JOIN tombstone USING (short_id)"
         (count,) = database.execute(query).fetchone()
         if count:
@@ -64,7 +70,7 @@ def carriers_hold(world: WorldRecord) -> _Found:
             for line in story.ledger:
                 if line.event is LedgerEvent.HANDED:
                     handed.setdefault(line.node, []).append(story.message)
-    for carrier, database in _databases(world):
+    for carrier, database in databases_of(world):
         known = _known(database)
         for message in handed.get(carrier.node, ()):
             if message.short_id is None or _signed(message.short_id) in known:
@@ -80,8 +86,8 @@ def _honest(world: WorldRecord) -> list[DeviceRecord]:
     return [each for each in world.devices if each.name not in world.plan.hostile_names]
 
 
-def _databases(world: WorldRecord) -> Iterator[tuple[DeviceRecord, sqlite3.Connection]]:
-    """Yield every device whose store is as a node keeps it, and that store."""
+def databases_of(world: WorldRecord) -> Iterator[tuple[DeviceRecord, sqlite3.Connection]]:
+    """Yield every honest device, and its store as it was left, to be read."""
     for device in _honest(world):
         with closing(sqlite3.connect(":memory:")) as database:
             database.deserialize(device.image[:18] + _LEGACY_JOURNAL + device.image[20:])

@@ -12,7 +12,7 @@ from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
-from sims.scenario import Scenario, WrittenMessage
+from sims.scenario import Scenario, ShiftPlan, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
 
@@ -55,6 +55,7 @@ def scenario_to_toml(scenario: Scenario) -> str:
             )
             for each in scenario.clock_steps
         ),
+        *(("[[shift]]", _shift(each)) for each in scenario.shifts),
     ]
     return "\n".join(_table(head, values) for head, values in tables)
 
@@ -84,6 +85,14 @@ def _message(message: WrittenMessage) -> Iterator[tuple[str, _Value]]:
     yield "text", message.text
     yield "priority", message.priority
     yield "lifetime_s", message.lifetime_s
+
+
+def _shift(shift: ShiftPlan) -> Iterator[tuple[str, _Value]]:
+    yield "start_s", shift.start_s
+    yield "end_s", shift.end_s
+    yield "device", shift.device
+    yield "speed_m_s", shift.speed_m_s
+    yield "seen_by", shift.seen_by or None
 
 
 def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:

@@ -19,10 +19,23 @@ from protocol.limits import (
     Kind,
 )
 from protocol.network_keys import KeyPurpose, WeeklyKey
-from protocol.payloads import NetworkKeys, Payload, Position, Sos, Text
+from protocol.payloads import NetworkKeys, Payload, Position, Sos, State, Text, Track
 from protocol.receipts import PAGE, KeyRequest, Receipt
+from protocol.states import (
+    DRAIN_DPCT_H_MAX,
+    EMPTY_AHEAD_MS_MAX,
+    OPERATOR_BYTES_MAX,
+    STRENGTH_MAX,
+    Battery,
+    Bearer,
+    Coverage,
+    Unit,
+)
+from protocol.tracks import TrackPoint
 
 __all__ = [
+    "batteries",
+    "coverages",
     "headers",
     "key_requests",
     "mutated",
@@ -33,6 +46,7 @@ __all__ = [
     "scopes",
     "slot_secrets",
     "slots",
+    "track_points",
     "uints",
     "values",
 ]
@@ -133,7 +147,52 @@ def payloads() -> st.SearchStrategy[Payload]:
         st.builds(Sos, NODES, scope, text, NAMES_8, st.integers(0, 15)),
         st.builds(NetworkKeys, NODES, scope, keys),
         position,
+        st.builds(State, NODES, scope, st.none() | batteries(), st.none() | coverages(), uints(48)),
+        st.builds(Track, NODES, scope, track_points().map(tuple)),
     )
+
+
+@st.composite
+def batteries(draw: st.DrawFn) -> Battery:
+    """Any look at a battery."""
+    read_ms, level = draw(st.integers(0, 2**47)), draw(st.integers(0, 100))
+    if draw(st.booleans()):
+        return Battery(read_ms, level, is_charging=True)
+    ahead_ms = draw(st.none() | st.integers(0, EMPTY_AHEAD_MS_MAX))
+    empty_ms = 0 if ahead_ms is None else read_ms + ahead_ms
+    return Battery(read_ms, level, False, draw(st.integers(0, DRAIN_DPCT_H_MAX)), empty_ms)
+
+
+@st.composite
+def coverages(draw: st.DrawFn) -> Coverage:
+    """Any look at coverage."""
+    read_ms, bearer = draw(uints(48)), draw(st.sampled_from(Bearer))
+    if bearer is Bearer.NONE:
+        return Coverage(read_ms, bearer)
+    unit = draw(st.sampled_from(Unit))
+    operator = draw(st.sampled_from(["", "Orange F", "Île Télécom", "x" * OPERATOR_BYTES_MAX]))
+    return Coverage(read_ms, bearer, unit, draw(st.integers(0, STRENGTH_MAX[unit])), operator)
+
+
+@st.composite
+def track_points(draw: st.DrawFn, most: int = 12) -> list[TrackPoint]:
+    """Any points of a track; most of them near the one before."""
+    steps = draw(st.lists(st.integers(1, 60) | st.integers(1, 43_200), max_size=most - 1))
+    taken = draw(st.integers(0, 2**39))
+    north = draw(st.integers(-9_000_000, 9_000_000))
+    east = draw(st.integers(-18_000_000, 18_000_000))
+    points = [TrackPoint(taken, north, east)]
+    near = st.integers(-400, 400)
+    for step in steps:
+        taken += step
+        if draw(st.integers(0, 9)):
+            north, east = north + draw(near), east + draw(near)
+        else:
+            north, east = -north, -east
+        north = max(-9_000_000, min(9_000_000, north))
+        east = max(-18_000_000, min(18_000_000, east))
+        points.append(TrackPoint(taken, north, east))
+    return points
 
 
 @st.composite

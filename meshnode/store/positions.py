@@ -21,6 +21,8 @@ from meshnode.store.schema import (
     ReceivingChainRow,
     SendingChainRow,
     ShiftEndRow,
+    StateRow,
+    TrackPointRow,
     table,
 )
 from meshnode.store.sealing import Seals, Seat, bundle_seat, position_seat
@@ -52,6 +54,8 @@ _RECEIVING = table(ReceivingChainRow)
 _GIVEN = table(GivenRow)
 _BUNDLE = table(BundleRow)
 _AUTHOR = table(AuthorRow)
+_STATE = table(StateRow)
+_POINT = table(TrackPointRow)
 
 # Built once: a node asks for these every few minutes.
 _DUE: Final = (
@@ -224,7 +228,7 @@ def ends_next(conn: Connection) -> int | None:
 
 
 def erase_shift(tx: Transaction, end: ShiftEnd, *, is_own: bool) -> int:
-    """Erase the keys and the positions of a shift; return how many rows went.
+    """Erase the keys, positions, state and points of a shift; return how many rows went.
 
     The bundles that brought its keys to a reader go too, and never come back: their ciphertext
     would open with a prekey that lives on for days. Those that the author itself sent are sealed
@@ -245,6 +249,8 @@ def erase_shift(tx: Transaction, end: ShiftEnd, *, is_own: bool) -> int:
         delete(_SENDING).where(_SENDING.c.scope == end.subject),
         delete(_RECEIVING).where(*chains),
         delete(_POSITION).where(*places),
+        delete(_STATE).where(_STATE.c.author == end.author, _STATE.c.scope == scope.encode()),
+        delete(_POINT).where(_POINT.c.shift_id == shift_id),
         delete(_END).where(_END.c.author == end.author, _END.c.subject == end.subject),
     )
     count = sum(conn.execute(statement).rowcount for statement in statements)

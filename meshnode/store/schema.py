@@ -4,7 +4,8 @@ Work is done by Core statements on `Row.__table__`, never through the ORM: it co
 CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in `statements.py`).
 Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
 they are read; the container comes last so that reading the others never touches its overflow pages.
-The tables about conduct stand beside, in `schema_conduct.py`.
+The tables about conduct and those of the squad board stand beside, in `schema_conduct.py` and
+`schema_board.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import ClassVar
 from sqlalchemy import BigInteger, Column, Index, LargeBinary
 from sqlmodel import Field
 
+from meshnode.store.schema_board import StateRow, TrackPointRow, TrackRow
 from meshnode.store.schema_conduct import (
     AuditBaseRow,
     AuditRow,
@@ -56,8 +58,11 @@ __all__ = [
     "ResidenceRow",
     "SendingChainRow",
     "ShiftEndRow",
+    "StateRow",
     "TimeFloorRow",
     "TombstoneRow",
+    "TrackPointRow",
+    "TrackRow",
     "UnopenedRow",
     "table",
 ]

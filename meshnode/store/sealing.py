@@ -41,6 +41,9 @@ __all__ = [
     "receiving_seat",
     "seal_store",
     "sending_seat",
+    "state_seat",
+    "track_point_seat",
+    "track_seat",
 ]
 
 VAULT: Final = "vault"
@@ -248,6 +251,23 @@ def position_seat(author: bytes, scope: bytes, shift_id: bytes, taken_ms: int) -
     return Seat(DataKind.POSITION, day_of(taken_ms), b"position", place)
 
 
+def state_seat(author: bytes, scope: bytes, stamp: int, received_ms: int) -> Seat:
+    """Seat of a state; `stamp` as the signed number the table holds. It is told like positions."""
+    place = encode([author, scope, stamp.to_bytes(8, "big", signed=True)])
+    return Seat(DataKind.POSITION, day_of(received_ms), b"state", place)
+
+
+def track_point_seat(shift_id: bytes, taken_ms: int) -> Seat:
+    """Seat of a place of this device that waits for its track."""
+    return Seat(DataKind.POSITION, day_of(taken_ms), b"track_point", encode([shift_id, taken_ms]))
+
+
+def track_seat(author: bytes, incarnation: int, seq: int, first_ms: int) -> Seat:
+    """Seat of a segment of a track; `seq` as the signed number the table holds."""
+    place = encode([author, incarnation, seq.to_bytes(8, "big", signed=True)])
+    return Seat(DataKind.POSITION, day_of(first_ms), b"track", place)
+
+
 # --- all of them -----------------------------------------------------------------------------
 
 
@@ -387,6 +407,33 @@ SEALED: Final = (
         time="taken_ms",
         seat=position_seat,
         named_by=("author", "scope", "shift_id", "taken_ms"),
+        kind_of=_all_of(DataKind.POSITION),
+    ),
+    SealedColumn(
+        table="state",
+        column="body",
+        born="received_ms",
+        time="received_ms",
+        seat=state_seat,
+        named_by=("author", "scope", "stamp", "received_ms"),
+        kind_of=_all_of(DataKind.POSITION),
+    ),
+    SealedColumn(
+        table="track_point",
+        column="body",
+        born="taken_ms",
+        time="taken_ms",
+        seat=track_point_seat,
+        named_by=("shift_id", "taken_ms"),
+        kind_of=_all_of(DataKind.POSITION),
+    ),
+    SealedColumn(
+        table="track",
+        column="body",
+        born="first_ms",
+        time="first_ms",
+        seat=track_seat,
+        named_by=("author", "incarnation", "seq", "first_ms"),
         kind_of=_all_of(DataKind.POSITION),
     ),
 )

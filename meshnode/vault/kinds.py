@@ -52,7 +52,7 @@ class DataKind(IntEnum):
     SOS_KEY = 20
     """Keys that open the SOS of a zone."""
     POSITION = 21
-    """Where people are or were."""
+    """Where people are or were, and what else they tell in a shift."""
 
     @property
     def tier(self) -> Tier:

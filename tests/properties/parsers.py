@@ -24,7 +24,9 @@ from protocol import (
     payloads,
     receipts,
     shifts,
+    states,
     stick,
+    tracks,
 )
 from protocol.armour import TextForm
 from protocol.canonical import Value, encode
@@ -93,6 +95,15 @@ KEYS_OF_WEEK = payloads.encode(
     payloads.NetworkKeys(NODE, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, bytes(32)),))
 )
 POSITION = payloads.encode(payloads.Position(NODE, SCOPE, NOW_MS, 448_900_000, 66_400_000, 50))
+BATTERY = states.Battery(NOW_MS, 61, False, 85, NOW_MS + 25_000_000)
+COVERAGE = states.Coverage(NOW_MS, states.Bearer.G4, states.Unit.MINUS_DBM, 97, "Orange F")
+STATE = payloads.encode(payloads.State(NODE, SCOPE, BATTERY, COVERAGE, NOW_MS))
+UNKNOWN_STATE = payloads.encode(payloads.State(NODE, SCOPE, None, None, 0))
+POINTS = [
+    tracks.TrackPoint(1_800_000_000 + 30 * n, 4_489_000 + 41 * n - n * n, 664_000 - 37 * n)
+    for n in range(20)
+]
+TRACK = payloads.encode(payloads.Track(NODE, SCOPE, tuple(POINTS)))
 SLOTS = envelope.encode_slots([envelope.Slot(NODE, RECORD.prekey_id, b"sealed")] * 2)
 SLOT_SECRET = envelope.encode_slot_secret(
     envelope.SlotSecret(NODE, b"chain-id", 3, SCOPE, b"s" * 32)
@@ -392,8 +403,23 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "payloads.decode_untrusted",
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
-        (TEXT, SOS, KEYS_OF_WEEK, POSITION),
+        (TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK),
         (MalformedError, LimitExceededError, TamperedError),
+    ),
+    Parser(
+        "states.read_battery_untrusted",
+        lambda data: states.read_battery_untrusted(value_of(data)),
+        (encode(states.battery_fields(BATTERY)), encode(())),
+    ),
+    Parser(
+        "states.read_coverage_untrusted",
+        lambda data: states.read_coverage_untrusted(value_of(data)),
+        (encode(states.coverage_fields(COVERAGE)), encode(())),
+    ),
+    Parser(
+        "tracks.decode_points_untrusted",
+        tracks.decode_points_untrusted,
+        (tracks.encode_points(POINTS), tracks.encode_points(POINTS[:1])),
     ),
     Parser("shifts.decode_shift_untrusted", shifts.decode_shift_untrusted, (SHIFT,)),
     Parser("receipts.decode_receipt_untrusted", receipts.decode_receipt_untrusted, (RECEIPT,)),

@@ -17,10 +17,14 @@ from protocol.payloads import (
     Payload,
     Position,
     Sos,
+    State,
     Text,
+    Track,
     decode_untrusted,
     encode,
 )
+from protocol.states import Battery, Bearer, Coverage, Unit
+from protocol.tracks import TrackPoint
 from tests.reference.codec import RefusedError, read_payload
 from tests.strategies import mutated, mutated_records, payloads
 
@@ -29,7 +33,15 @@ TEXT = Text(AUTHOR, SCOPE, "Neige au col")
 SOS = Sos(AUTHOR, SCOPE, "À l'aide", b"alarm-id", 2)
 KEYS = NetworkKeys(AUTHOR, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, b"k" * 32),))
 PLACE = Position(AUTHOR, SCOPE, 1_800_000_000_000, 448_900_000, -66_400_000, 50)
-SEEDS = [encode(each) for each in (TEXT, SOS, KEYS, PLACE)]
+STATE = State(
+    AUTHOR,
+    SCOPE,
+    Battery(1_800_000_000_000, 61, False, 85, 1_800_025_000_000),
+    Coverage(1_800_000_000_000, Bearer.G4, Unit.MINUS_DBM, 97, "Orange F"),
+    1_800_000_000_000,
+)
+TRACK = Track(AUTHOR, SCOPE, tuple(TrackPoint(9 + 30 * n, 41 * n, 7 * n) for n in range(5)))
+SEEDS = [encode(each) for each in (TEXT, SOS, KEYS, PLACE, STATE, TRACK)]
 
 
 def padded(raw: bytes) -> bytes:
@@ -72,7 +84,13 @@ def test_nothing_secret_of_a_payload_is_printed() -> None:
     assert "kkkk" not in repr(KEYS)
 
 
-@pytest.mark.parametrize("payload", [TEXT, SOS, KEYS, PLACE], ids=["text", "sos", "keys", "place"])
+def test_a_state_fits_the_third_size_class() -> None:
+    assert len(encode(STATE)) < 128
+
+
+@pytest.mark.parametrize(
+    "payload", [TEXT, SOS, KEYS, PLACE, STATE, TRACK], ids=lambda each: type(each).__name__
+)
 def test_content_under_another_header_does_not_open(payload: Payload) -> None:
     raw = encode(payload)
     for author, scope in (

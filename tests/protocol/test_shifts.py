@@ -14,8 +14,10 @@ from protocol.shifts import (
     Shift,
     decode_shift_untrusted,
     encode_shift,
+    is_track_subject,
     position_subject,
     split_subject,
+    track_subject,
 )
 from tests.reference.codec import RefusedError, read_shift
 from tests.strategies import mutated, mutated_records, scopes
@@ -89,6 +91,15 @@ def test_a_chain_for_positions_names_squad_and_shift() -> None:
     device = Scope.for_device(7, b"squad-idshift-id")
     assert len(device.encode()) == len(subject), "the two differ in their type alone"
     assert split_subject(device.encode()) == (device, b"")
+
+
+def test_a_chain_for_tracks_names_squad_and_shift_too() -> None:
+    squad = Scope.for_squad(7, b"squad-id")
+    subject = track_subject(squad, b"shift-id")
+    assert split_subject(subject) == (squad, b"shift-id")
+    assert is_track_subject(subject)
+    assert not is_track_subject(position_subject(squad, b"shift-id"))
+    assert not is_track_subject(squad.encode())
 
 
 @pytest.mark.parametrize("subject", [b"", b"\2", bytes(19), b"\2" + bytes(10), b"\5\0\1"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
+from tests.reference.tracks import every_reading
+
 __all__ = [
     "Record",
     "RefusedError",
@@ -241,6 +243,13 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
         for place, most in ((4, 2**48 - 1), (5, 18 * 10**8), (6, 36 * 10**8), (7, 10**6)):
             _uint(record[place], 0, most, "4.10 a number of a position")
         return record
+    if record[1] == 5:
+        return _state(_fields(record, 7, "4.10 type 5"))
+    if record[1] == 6:
+        _fields(record, 5, "4.10 type 6")
+        points = every_reading(_bin(record[4], 0, 9_214, "4.21 points"))
+        demand(points is not None, "4.21 points")
+        return record
     text = _bin(record[4], 0, 16_384, "4.10 text")
     try:
         text.decode("utf-8")
@@ -252,6 +261,35 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     _fields(record, 7, "4.10 type 2")
     _bin(record[5], 8, 8, "4.10 alarm id")
     _uint(record[6], 0, 15, "4.10 step")
+    return record
+
+
+def _state(record: tuple[Record, ...]) -> Record:
+    top = 2**48 - 1
+    _uint(record[6], 0, top, "4.22 gateway_ms")
+    if battery := _many(record[4], 0, 5, "4.22 battery"):
+        read, _level, charging, drain, empty = (
+            _uint(value, 0, most, "4.22 a number of a battery")
+            for value, most in zip(
+                _fields(battery, 5, "4.22 battery"), (top, 100, 1, 60_000, top), strict=True
+            )
+        )
+        demand(not charging or drain == empty == 0, "4.22 a forecast while charging")
+        demand(empty == 0 or 0 <= empty - read <= 30 * 86_400_000, "4.22 empty_ms")
+    if coverage := _many(record[5], 0, 5, "4.22 coverage"):
+        read, bearer, unit = (
+            _uint(value, 0, most, "4.22 a number of coverage")
+            for value, most in zip(coverage[:3], (top, 5, 2), strict=True)
+        )
+        _fields(coverage, 5, "4.22 coverage")
+        strength = _uint(coverage[3], 0, (0, 100, 150)[unit], "4.22 strength")
+        raw = _bin(coverage[4], 0, 32, "4.22 operator")
+        try:
+            name = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RefusedError("2.1 text is UTF-8") from error
+        demand(name.isprintable() and name.strip() == name, "4.22 operator prints")
+        demand(bearer != 0 or (unit, strength, name) == (0, 0, ""), "4.22 no network")
     return record
 
 
@@ -356,7 +394,7 @@ def read_slot_secret(data: bytes) -> Record:
     _bin(record[2], 8, 8, "4.7 chain id")
     _uint(record[3], 0, 2_047, "4.7 index")
     _bin(record[4], 32, 32, "4.7 seed")
-    _bin(record[5], 3, 19, "4.7 scope")
+    _bin(record[5], 3, 20, "4.7 scope")
     return record
 
 

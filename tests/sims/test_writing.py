@@ -14,7 +14,7 @@ from sims.chaos import random_scenario
 from sims.faults import Faults
 from sims.fleet import DevicePlan
 from sims.reading import read_scenario
-from sims.scenario import ClockStep, Contact, Crash, Scenario, WrittenMessage
+from sims.scenario import ClockStep, Contact, Crash, Scenario, ShiftPlan, WrittenMessage
 from sims.writing import scenario_to_toml
 
 _NAMES = ("gateway", 'a "quoted" \\ name', "é\x7f\t\n\x00漢")
@@ -48,6 +48,17 @@ _messages = st.lists(
     max_size=3,
 )
 _crashes = st.lists(st.builds(Crash, _times, _names, st.floats(10, 1e6)), max_size=1)
+_shifts = st.lists(
+    st.builds(
+        ShiftPlan,
+        st.floats(0, 400),
+        st.floats(401, 1_000),
+        st.just(_NAMES[2]),
+        st.floats(0, 100),
+        st.sampled_from([(), tuple(_NAMES)]),
+    ),
+    max_size=1,
+)
 _steps = st.lists(st.builds(ClockStep, _times, _names, st.floats(-1e6, 1e6)), max_size=2)
 
 
@@ -69,6 +80,7 @@ _steps = st.lists(st.builds(ClockStep, _times, _names, st.floats(-1e6, 1e6)), ma
         messages=_messages.map(tuple),
         crashes=_crashes.map(tuple),
         clock_steps=_steps.map(tuple),
+        shifts=_shifts.map(tuple),
         latency_s=st.floats(0, 60),
         rate_bytes_s=st.floats(100, 1e9),
         store_bytes=st.integers(100_000, STORE_BYTES_DEFAULT),

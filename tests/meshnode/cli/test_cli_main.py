@@ -21,11 +21,12 @@ from protocol.errors import MalformedError, MeshError, NoKeyError
 from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
-COMMANDS = {
-    *(
+COMMANDS = frozenset(
+    [
         "audit",
         "authority",
         "bench",
+        "board",
         "cancel",
         "check",
         "demo",
@@ -33,10 +34,30 @@ COMMANDS = {
         "documents",
         "dump",
         "enrol",
-    ),
-    *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
-    *("peers", "position", "run", "send", "sensors", "shift", "status", "sync", "unlock", "wipe"),
-}
+        "export",
+        "held",
+        "import",
+        "inbox",
+        "init",
+        "keys",
+        "lock",
+        "message",
+        "orders",
+        "outbox",
+        "peers",
+        "position",
+        "run",
+        "send",
+        "sensors",
+        "shift",
+        "state",
+        "status",
+        "sync",
+        "track",
+        "unlock",
+        "wipe",
+    ]
+)
 
 
 def test_help_lists_every_command(people: People) -> None:

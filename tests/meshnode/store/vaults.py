@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import replace
 
 from meshnode.runtime import system_runtime
-from meshnode.store import bundles, documents, evidence, keyring, messages, peers, positions
+from meshnode.store import board, bundles, documents, evidence, keyring, messages, peers, positions
+from meshnode.store.board import PointRecord, StateRecord, TrackRecord
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.positions import PositionRecord
@@ -35,6 +36,8 @@ DOCUMENT = b"the roster with Giulia and Marco"
 EVIDENCE = b"the second version of what was signed"
 NETWORK_KEY, SOS_KEY = b"network key 0123456789 0123456789", b"sos key 0123456789 0123456789"
 PLACE = b"44.9 north, 6.9 east, in the hut"
+STATE = b"the battery is at 61 percent, on the network of the valley"
+POINT, WAY = b"44.8 north, 6.6 east, on the way", b"from the hut to the col and back"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
 SECRETS = (
@@ -48,6 +51,9 @@ SECRETS = (
     SEED,
     OTHER_SEED,
     PLACE,
+    STATE,
+    POINT,
+    WAY,
 )
 """What must stand nowhere in the files."""
 
@@ -83,6 +89,10 @@ def fill_agent(tx: Transaction) -> None:
     keyring.put_receiving_chain(tx, chain, node(6), b"scope", NOW_MS + 9)
     place = PositionRecord(node(7), b"scope", b"shift-id", NOW_MS, NOW_MS + 9, 7, 1, PLACE)
     positions.put(tx, place, is_archive=True)
+    ends_ms = NOW_MS + 9
+    board.put_state(tx, StateRecord(node(8), b"scope", 2**63 + 1, 7, 1, NOW_MS, ends_ms, STATE))
+    board.put_point(tx, PointRecord(b"shift-id", NOW_MS, ends_ms, POINT))
+    board.put_track(tx, TrackRecord(node(9), b"scope", b"shift-id", NOW_MS, ends_ms, 7, 1, WAY))
 
 
 async def read_device(store: Store) -> list[object]:
@@ -114,6 +124,9 @@ async def read_agent(store: Store) -> list[object]:
             keyring.secret_at(conn, chain_id, 3),
             keyring.receiving_chain(conn, other_id, node(6)),
             positions.of_author(conn, node(7), 9),
+            board.states(conn, NOW_MS, 9),
+            board.points(conn, b"shift-id", 9),
+            board.tracks_of(conn, node(9), NOW_MS, 0, 9),
         ]
     )
 

@@ -1,0 +1,207 @@
+"""Tells by itself what readings say: often while something changes, rarely at rest.
+
+Only in an open shift, and only where there are readings: without either it sleeps until it is
+woken. How often is a function of what is known; another one may be put in its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import trio
+
+from meshnode.errors import QuotaError, SendError, StoreFullError
+from meshnode.links.level import Level
+from meshnode.metrics import Metrics
+from meshnode.positions import Place, Positions
+from meshnode.reception import Checked
+from meshnode.runtime import Runtime
+from meshnode.services.board import Board
+from meshnode.services.readings import BatterySeen, CoverageSeen, PlaceSeen, Readings
+
+__all__ = ["MOVING_S", "REST_S", "Pace", "Reporting", "Situation", "usual_pace"]
+
+MOVING_S: Final = 30.0
+"""Between two reports while the device moves or a value changed, seconds, for each squad."""
+REST_S: Final = 300.0
+"""Between two reports at rest, seconds."""
+LOOK_S: Final = 30.0
+"""Readings are looked at this often while a shift is open, to see whether something changed."""
+_FRESH_MS: Final = 120_000
+"""A place that was read longer ago is not told: it is of before, and nobody would know."""
+_MOVED_M: Final = 25.0
+"""Less than this is the error of a receiver at rest."""
+_SIGNAL_STEP_PCT: Final = 20.0
+_METRES_PER_DEGREE: Final = 111_320.0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the pace depends on."""
+
+    is_moving: bool
+    """True if the device is elsewhere than it told last."""
+    has_changed: bool
+    """True if battery or coverage are other than told."""
+    squads: int
+    """To how many squads each report goes; at least 1."""
+    battery_pct: float | None
+    """Charge of the device; None where unknown."""
+
+
+Pace: TypeAlias = Callable[[Situation], float]
+"""Returns seconds from one report to the next, at least `MOVING_S`."""
+
+
+def usual_pace(situation: Situation) -> float:
+    """Return 30 s for each squad while moving or where values changed, else 5 minutes.
+
+    Two squads get half as many: others take so many reports an hour of one author.
+    """
+    if situation.is_moving or situation.has_changed:
+        return MOVING_S * situation.squads
+    return max(REST_S, MOVING_S * situation.squads)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was told last, in this shift and since this start."""
+
+    shift_id: bytes = b""
+    at_ms: int = 0
+    place: PlaceSeen | None = None
+    battery: BatterySeen | None = None
+    coverage: CoverageSeen | None = None
+
+
+class Reporting:
+    """The room that reports. Readings and pace are put in by whoever has them."""
+
+    def __init__(
+        self,
+        board: Board,
+        positions: Positions,
+        runtime: Runtime,
+        metrics: Metrics,
+        announce: Callable[[Sequence[Checked]], Awaitable[None]],
+    ) -> None:
+        """`announce` tells live sessions of bundles that were made."""
+        self.pace: Pace = usual_pace
+        """How often to report."""
+        self.wake = Level()
+        """Set when a shift was opened, or readings were put in."""
+        self._board = board
+        self._positions = positions
+        self._runtime = runtime
+        self._metrics = metrics
+        self._announce = announce
+        self._readings: Readings | None = None
+        self._told = _Told()
+
+    def plug(self, readings: Readings | None) -> None:
+        """Report what `readings` say from now on; None for nothing."""
+        self._readings = readings
+        self.wake.set()
+
+    async def run(self) -> None:
+        """Report until cancelled. Raises: StoreError, LockedError."""
+        while True:
+            with trio.move_on_after(await self.look()):
+                await self.wake.wait()
+
+    async def look(self) -> float:
+        """Report if it is time to; return after how many seconds to look again, infinity for never.
+
+        Raises: StoreError, LockedError.
+        """
+        readings = self._readings
+        shift = None if readings is None else await self._positions.current()
+        if readings is None or shift is None:
+            self._told = _Told()
+            return math.inf
+        if self._told.shift_id != shift.shift.shift_id:
+            self._told = _Told(shift.shift.shift_id)
+        now_ms, told = self._runtime.now_ms(), self._told
+        place = self._fresh_place(readings.position, now_ms, shift.shift.opened_ms)
+        seen = (place, readings.battery, readings.coverage)
+        wait_s = self.pace(self._situation(*seen, len(shift.scopes)))
+        elapsed_s = (now_ms - told.at_ms) / 1000
+        if any(seen) and not 0 <= elapsed_s < wait_s:
+            await self._report(*seen)
+            return LOOK_S
+        return min(LOOK_S, max(1.0, wait_s - elapsed_s))
+
+    def _fresh_place(
+        self, place: PlaceSeen | None, now_ms: int, opened_ms: int
+    ) -> PlaceSeen | None:
+        if place is None or not opened_ms <= place.taken_ms <= now_ms:
+            return None
+        return place if now_ms - place.taken_ms <= _FRESH_MS else None
+
+    def _situation(
+        self,
+        place: PlaceSeen | None,
+        battery: BatterySeen | None,
+        coverage: CoverageSeen | None,
+        squads: int,
+    ) -> Situation:
+        told = self._told
+        return Situation(
+            is_moving=_has_moved(told.place, place),
+            has_changed=_is_other_battery(told.battery, battery)
+            or _is_other_coverage(told.coverage, coverage),
+            squads=squads,
+            battery_pct=None if battery is None else battery.level_pct,
+        )
+
+    async def _report(
+        self,
+        place: PlaceSeen | None,
+        battery: BatterySeen | None,
+        coverage: CoverageSeen | None,
+    ) -> None:
+        self._told.at_ms = self._runtime.now_ms()
+        try:
+            if place is not None and _is_newer(place, self._told.place):
+                at = Place(place.latitude, place.longitude, place.accuracy_m)
+                await self._announce(await self._positions.report(at, place.taken_ms))
+                self._told.place = place
+            await self._announce(await self._board.report(battery, coverage))
+            self._told.battery, self._told.coverage = battery, coverage
+        except (QuotaError, SendError, StoreFullError) as error:
+            # The shift ended meanwhile, or there is no room: the next report says all of it again.
+            self._metrics.count("reports_held_back")
+            self._runtime.trace("report_held_back", reason=type(error).__name__)
+
+
+def _is_newer(place: PlaceSeen, told: PlaceSeen | None) -> bool:
+    return told is None or place.taken_ms > told.taken_ms
+
+
+def _has_moved(told: PlaceSeen | None, place: PlaceSeen | None) -> bool:
+    """True if a device is elsewhere, by more than the two places may be off."""
+    if place is None or told is None:
+        return place is not told
+    north_m = (place.latitude - told.latitude) * _METRES_PER_DEGREE
+    around = math.cos(math.radians(place.latitude)) * _METRES_PER_DEGREE
+    east_deg = (place.longitude - told.longitude + 180) % 360 - 180
+    far_m = math.hypot(north_m, east_deg * around)
+    return far_m > max(_MOVED_M, place.accuracy_m, told.accuracy_m)
+
+
+def _is_other_battery(told: BatterySeen | None, seen: BatterySeen | None) -> bool:
+    if seen is None or told is None:
+        return seen is not told
+    return seen.is_charging is not told.is_charging or abs(seen.level_pct - told.level_pct) >= 1
+
+
+def _is_other_coverage(told: CoverageSeen | None, seen: CoverageSeen | None) -> bool:
+    if seen is None or told is None:
+        return seen is not told
+    if (seen.bearer, seen.operator) != (told.bearer, told.operator):
+        return True
+    step = abs((seen.signal_pct or 0) - (told.signal_pct or 0))
+    return step >= _SIGNAL_STEP_PCT

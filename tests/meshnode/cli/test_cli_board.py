@@ -1,0 +1,49 @@
+"""The squad board, states and tracks, by the commands that people type."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.meshnode.cli.people import People
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_state_needs_a_shift_and_stands_on_the_board(squad: People) -> None:
+    assert "no shift is open" in squad.fails(7, "alice", "state", "--battery", "61")
+    squad.reads("alice", "shift", "open")
+    assert "nothing to tell" in squad.fails(7, "alice", "state")
+    assert "percent" in squad.fails(7, "alice", "state", "--battery", "101")
+    squad.fails(2, "alice", "state", "--network", "6G")
+    told = ("--battery", "61", "--network", "4G", "--dbm", "-97", "--operator", "Orange F")
+    assert "on its way" in squad.reads("alice", "state", *told)
+    squad.reads("alice", "position", "44.89", "6.64", "--accuracy", "12")
+    found = squad.json("alice", "board")
+    (own,) = [each for each in found["mates"] if each["is_self"]]
+    assert own["is_on_shift"]
+    assert (own["battery"]["level_pct"], own["battery"]["is_stale"]) == (61, False)
+    assert own["coverage"]["network"] == "4G"
+    assert own["coverage"]["signal_dbm"] == -97
+    assert own["position"]["accuracy_m"] == 12
+    assert found["stale_s"]["position"] == 360
+    shown = squad.reads("alice", "board")
+    assert "alice (you)" in shown
+    assert "61 %" in shown
+    assert "4G -97 dBm Orange F" in shown
+    assert "±12 m" in shown
+    assert "STALE" not in shown
+    assert "en vacation" in squad.reads("alice", "--lang", "fr", "board")
+    squad.reads("alice", "shift", "close")
+    (own,) = [each for each in squad.json("alice", "board")["mates"] if each["is_self"]]
+    assert (own["is_on_shift"], own["battery"], own["position"]) == (False, None, None)
+
+
+def test_a_board_is_followed_only_while_a_node_runs(squad: People) -> None:
+    assert "meshnode run" in squad.fails(8, "alice", "board", "--follow")
+
+
+def test_no_track_is_kept_at_an_agent(squad: People) -> None:
+    assert "No track" in squad.reads("alice", "track", "bob")
+    assert squad.json("alice", "track", "bob")["segments"] == []
+    assert "one device" in squad.fails(7, "alice", "track", "codt")
+    assert "no device is called" in squad.fails(2, "alice", "track", "zoe")

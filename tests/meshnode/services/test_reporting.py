@@ -1,0 +1,202 @@
+"""When a device tells of itself without being asked: by its readings, in a shift, at a pace."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from meshnode.services.readings import (
+    BatteryRead,
+    CoverageRead,
+    FixedReadings,
+    Network,
+    PlaceRead,
+)
+from meshnode.services.reporting import MOVING_S, REST_S, Situation, usual_pace
+from protocol.guards import QUOTA_HOUR_POSITIONS, QUOTA_HOUR_STATES
+from protocol.limits import Kind
+from tests.meshnode.rig import Member, Rig
+from tests.meshnode.test_positions import begin, end, latitudes
+
+PER_METRE = 1 / 111_320
+
+
+def place(
+    member: Member, north_m: float = 0.0, accuracy_m: float = 5.0, old_ms: int = 0
+) -> PlaceRead:
+    """Return a place read just now, or a while ago."""
+    taken_ms = member.machine.now_ms() - old_ms
+    return PlaceRead(44.89 + north_m * PER_METRE, 6.64, accuracy_m, taken_ms)
+
+
+def counts(member: Member) -> tuple[int, int]:
+    """Return how many positions and states were told."""
+    return member.metric("positions_made"), member.metric("states_made")
+
+
+def later(member: Member, seconds: float) -> None:
+    """Let time pass."""
+    member.machine.clock_ahead_ms += round(1000 * seconds)
+
+
+async def look(member: Member, seconds: float = 0) -> float:
+    """Let time pass, look once, and return when the room wants to look again."""
+    later(member, seconds)
+    return await member.node.require_desk().reporting.look()
+
+
+def plug(member: Member) -> FixedReadings:
+    """Give a device readings."""
+    readings = FixedReadings()
+    member.node.require_desk().reporting.plug(readings)
+    return readings
+
+
+async def test_nothing_is_told_without_readings_or_without_a_shift(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    assert await look(anna) == math.inf
+    readings = plug(anna)
+    readings.position = place(anna)
+    assert await look(anna) == math.inf
+    assert counts(anna) == (0, 0)
+    await begin(anna)
+    readings.position = place(anna)
+    await look(anna)
+    assert counts(anna) == (1, 1)
+    await end(anna)
+    readings.position = place(anna, 500)
+    assert await look(anna, 600) == math.inf
+    assert counts(anna) == (1, 1)
+
+
+async def test_a_place_of_before_the_shift_is_never_told(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    readings = plug(anna)
+    readings.position = place(anna)
+    anna.machine.clock_ahead_ms += 1_000
+    await begin(anna)
+    await look(anna)
+    assert counts(anna)[0] == 0
+    assert await anna.held(Kind.POSITION) == []
+
+
+async def test_every_half_minute_while_moving_and_five_minutes_at_rest(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    await begin(anna)
+    readings = plug(anna)
+    readings.position = place(anna)
+    await look(anna)
+    for n in range(1, 11):
+        later(anna, MOVING_S)
+        readings.position = place(anna, 100 * n)
+        await look(anna)
+    assert counts(anna) == (11, 11)
+    for _ in range(9):
+        # The receiver goes on telling the same place, give or take its error.
+        later(anna, MOVING_S)
+        readings.position = place(anna, 1_010)
+        await look(anna)
+    assert counts(anna) == (11, 11)
+    later(anna, MOVING_S)
+    readings.position = place(anna, 1_010)
+    await look(anna)
+    assert counts(anna) == (12, 12)
+
+
+async def test_a_changed_battery_or_network_is_told_soon(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    await begin(anna)
+    readings = plug(anna)
+    now_ms = anna.machine.now_ms()
+    readings.battery = BatteryRead(61, False, now_ms)
+    readings.coverage = CoverageRead(Network.FOUR_G, 60, "Orange F", now_ms)
+    await look(anna)
+    assert counts(anna) == (0, 1)
+    changes: tuple[tuple[str, object], ...] = (
+        ("battery", BatteryRead(60, False, now_ms)),
+        ("battery", BatteryRead(60, True, now_ms)),
+        ("coverage", CoverageRead(Network.NONE, None, "", now_ms)),
+        ("coverage", CoverageRead(Network.THREE_G, 10, "SFR", now_ms)),
+        ("coverage", CoverageRead(Network.THREE_G, 40, "SFR", now_ms)),
+    )
+    for told, (name, reading) in enumerate(changes, start=1):
+        setattr(readings, name, reading)
+        await look(anna, MOVING_S - 1)
+        assert counts(anna) == (0, told), "not before its time"
+        await look(anna, 1)
+        assert counts(anna) == (0, told + 1)
+    readings.coverage = CoverageRead(Network.THREE_G, 45, "SFR", now_ms)
+    await look(anna, MOVING_S)
+    assert counts(anna) == (0, 6), "a signal always sways"
+
+
+async def test_an_old_place_is_not_told_as_one_of_now(autojump_clock: MockClock, met: Rig) -> None:
+    anna = met["anna"]
+    await begin(anna)
+    anna.machine.clock_ahead_ms += 600_000
+    readings = plug(anna)
+    readings.position = place(anna, old_ms=121_000)
+    await look(anna)
+    assert counts(anna)[0] == 0
+    later(anna, REST_S)
+    readings.position = place(anna, old_ms=20_000)
+    await look(anna)
+    ((record, _place),) = await anna.node.positions.newest()
+    assert record.taken_ms == readings.position.taken_ms
+
+
+async def test_what_cannot_be_told_now_is_told_later(autojump_clock: MockClock, met: Rig) -> None:
+    """A reading that lies keeps nothing from being tried again."""
+    anna = met["anna"]
+    await begin(anna)
+    readings = plug(anna)
+    readings.position = PlaceRead(math.nan, 6.64, 5, anna.machine.now_ms())
+    await look(anna)
+    assert counts(anna) == (0, 0)
+    assert anna.metric("reports_held_back") == 1
+    later(anna, REST_S)
+    readings.position = place(anna)
+    await look(anna)
+    assert counts(anna) == (1, 1)
+    assert await latitudes(anna) == [448_900_000]
+
+
+async def test_the_room_runs_by_itself_and_sleeps_off_duty(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    reporting = anna.node.require_desk().reporting
+    readings = FixedReadings()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reporting.run)
+        await trio.sleep(3_600)
+        await begin(anna)
+        reporting.plug(readings)
+        for n in range(60):
+            readings.position = place(anna, 60 * n)
+            await trio.sleep(MOVING_S)
+        await end(anna)
+        nursery.cancel_scope.cancel()
+    made = counts(anna)
+    assert 55 <= made[0] <= 61
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("squads", [1, 2, 3])
+def test_the_usual_pace_stays_within_what_others_take(squads: int) -> None:
+    moving = Situation(is_moving=True, has_changed=True, squads=squads, battery_pct=None)
+    per_hour = squads * 3_600 / usual_pace(moving)
+    assert per_hour <= QUOTA_HOUR_POSITIONS - 30
+    assert per_hour <= QUOTA_HOUR_STATES - 150
+    assert usual_pace(Situation(False, False, squads, 50.0)) == REST_S
