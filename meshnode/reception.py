@@ -34,6 +34,11 @@ from protocol.reports import Reception
 
 __all__ = ["Checked", "Examiner", "allowance_for", "allowances", "record_of"]
 
+# Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
+_STORED: Final = Reception.STORED
+_DUPLICATE: Final = Reception.DUPLICATE
+_CHAIN: Final = Suite.CHAIN
+
 _CLEAR: Final = frozenset({Suite.CLEAR})
 _SEALED: Final = frozenset({Suite.CHAIN, Suite.HYBRID, Suite.CLASSICAL})
 _SUITES: Final = {
@@ -82,7 +87,7 @@ def record_of(
         scope.zone,
         scope.encode(),
         # The number of a message in its chain is no slot: the newest replaces all others.
-        0 if header.suite is Suite.CHAIN else header.index,
+        0 if header.suite is _CHAIN else header.index,
         header.hlc,
         header.expires_ms,
         len(bundle.raw),
@@ -149,9 +154,9 @@ class Examiner:
             if fate is None:
                 fate = self._judge(bundle, hops + 1, now_ms, directory, meter)
             record = None
-            if fate is Reception.STORED:
+            if fate is _STORED:
                 record = record_of(bundle, short, hops + 1, now_ms, is_own=False)
-                known[short] = Reception.DUPLICATE
+                known[short] = _DUPLICATE
             checked.append(Checked(position, bundle, short, fate, record))
         return checked
 
@@ -187,7 +192,7 @@ class Examiner:
             return Reception.BAD_SIGNATURE
         if meter is not None:
             meter.charge(_claim(bundle))
-        return Reception.STORED
+        return _STORED
 
 
 def _claim(bundle: Bundle) -> Claim:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import trio
 
@@ -28,6 +28,7 @@ from protocol.reports import Reception
 
 __all__ = ["Inbound", "Settled", "is_urgent_untrusted"]
 
+_STORED: Final = Reception.STORED
 _SECOND_BATCH_MIN = 128
 """A second batch beside one under way starts with this many: smaller ones waste commits."""
 _URGENT_KINDS = frozenset(
@@ -144,7 +145,7 @@ class Inbound:
                     held.append(short_id)
         refusals = []
         while (known := self._fates.pop(self._settled_upto, None)) is not None:
-            if known is not Reception.STORED:
+            if known is not _STORED:
                 refusals.append((self._settled_upto, known))
             self._settled_upto += 1
         self._on_settled(Settled(self._settled_upto, tuple(refusals), tuple(named), tuple(held)))

@@ -49,6 +49,7 @@ VAULT: Final = "vault"
 _NODE = table(NodeRow)
 _DATA_KEY = table(DataKeyRow)
 _SELECT_KEY: Final = "SELECT wrapped FROM data_key WHERE kind = ? AND day = ?"
+_BUNDLE: Final = DataKind.BUNDLE
 _SLICE: Final = 500
 """Rows sealed at a time when an older store is sealed."""
 _ZONE_SOS: Final = 2
@@ -165,7 +166,7 @@ class Seals:
 def bundle_seat(short_id: int, expires_ms: int) -> Seat:
     """Seat of a container; `short_id` as the signed number the table holds."""
     place = short_id.to_bytes(8, "big", signed=True)
-    return Seat(DataKind.BUNDLE, day_of(expires_ms), b"bundle", place)
+    return Seat(_BUNDLE, day_of(expires_ms), b"bundle", place)
 
 
 def document_seat(document_class: int, scope: bytes, received_ms: int) -> Seat:

@@ -62,8 +62,8 @@ _OVER = (State.PARTING, State.CLOSED)
 """States in which the peer gets and gives nothing more, but documents that wait."""
 _SIGN_BYTES = 8
 """Payload of PING and PONG."""
-
-assert TABLE[State.LIVE, FrameType.BUNDLE] is State.LIVE
+_LIVE, _BUNDLE = State.LIVE, FrameType.BUNDLE  # Looking these up costs 0.15 µs per bundle.
+assert TABLE[_LIVE, _BUNDLE] is _LIVE
 
 
 class SyncSession(SessionFigures):
@@ -387,7 +387,7 @@ class SyncSession(SessionFigures):
                 if frame is None:
                     return
                 frame_type, payload = frame
-                if frame_type is FrameType.BUNDLE and self._state is State.LIVE:
+                if frame_type is _BUNDLE and self._state is _LIVE:
                     # Bundles come by the thousand: the table says the same, and is slower.
                     self._on_bundle_untrusted(payload)
                 else:
