@@ -29,7 +29,7 @@ from protocol.reports import Reception
 __all__ = ["Inbound", "Settled", "is_urgent_untrusted"]
 
 _STORED: Final = Reception.STORED
-_SECOND_BATCH_MIN = 128
+_SECOND_BATCH_MIN = 256
 """A second batch beside one under way starts with this many: smaller ones waste commits."""
 _URGENT_KINDS = frozenset(
     int(kind) for kind, rule in KINDS.items() if rule.traffic_class <= TrafficClass.SOS
