@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
 from meshnode.store.schema import METADATA, DataKeyRow, NodeRow, table
+from meshnode.store.statements import rows_of
 from meshnode.vault.kinds import DataKind, day_of
 from meshnode.vault.vault import DataKey, Vault
 from protocol.canonical import encode
@@ -142,12 +143,10 @@ class Seals:
         name = seat[:2]
         found = self._keys.get(name)
         if found is None:
-            result = self._conn.exec_driver_sql(_SELECT_KEY, (int(seat.kind), seat.day))
-            row = result.cursor.fetchone()
-            result.close()
-            if row is None:
+            rows = rows_of(self._conn, _SELECT_KEY, (int(seat.kind), seat.day))
+            if not rows:
                 return None
-            found = self._keys[name] = DataKey(*name, row[0])
+            found = self._keys[name] = DataKey(*name, rows[0][0])
         self._last = found
         return found
 
