@@ -27,7 +27,7 @@ from protocol import hlc
 from protocol.bundle import Bundle, Suite
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.identity import Role
-from protocol.ids import NodeId, ShortId, short_id
+from protocol.ids import NodeId, ShortId, short_ids
 from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
 from protocol.quota import AGENT, CENTRE, Allowance
 from protocol.reports import Reception
@@ -114,7 +114,7 @@ class Examiner:
         self._store = store
         self._runtime = runtime
         self._membership = membership
-        self._network_key = network_key
+        self._short_id = short_ids(network_key)
         # One batch at a time: two threads of Python that check signatures cost a tenth more CPU
         # in waiting for one another. The next batch is checked while the last one goes to disk.
         self._turn = trio.Lock()
@@ -165,7 +165,7 @@ class Examiner:
             bundle = bundles.decode_untrusted(raw)
         except RemoteProtocolError:
             return None
-        return bundle, short_id(self._network_key, bundle.digest)
+        return bundle, self._short_id(bundle.digest)
 
     def _judge(
         self, bundle: Bundle, hops: int, now_ms: int, directory: Directory, meter: Meter | None

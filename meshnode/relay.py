@@ -282,9 +282,11 @@ class Relay:
         self, peer: NodeId | None, checked: Sequence[Checked], fates: Sequence[Reception]
     ) -> None:
         """Count what became of a batch; a refusal names who brought it, or who signed twice."""
-        named = Counter(
-            (fate, _named(each, fate, peer)) for each, fate in zip(checked, fates, strict=True)
-        )
+        if _EQUIVOCATION in fates:
+            pairs = zip(checked, fates, strict=True)
+            named = Counter((fate, _named(each, fate, peer)) for each, fate in pairs)
+        else:
+            named = Counter({(fate, peer): count for fate, count in Counter(fates).items()})
         for (fate, node), count in named.items():
             self._metrics.count(f"bundles_{fate.name.lower()}", count, node)
             if fate not in QUIET_FATES:
@@ -477,7 +479,7 @@ class Relay:
         self, peer: NodeId, outcomes: Sequence[tuple[ShortId, Reception]]
     ) -> None:
         """The peer acknowledged bundles: write down who carries a copy of our own ones."""
-        own = [short for short, fate in outcomes if fate.is_held and short in self._own]
+        own = [short for short, fate in outcomes if short in self._own and fate.is_held]
         if own:
             await self._ledger.handed_over(peer, own)
 

@@ -337,9 +337,9 @@ class SyncSession(SessionFigures):
         self._send(FrameType.ACK, messages.encode_ack(ack))
         self._pump()
 
-    def note_received(self, short_id: ShortId) -> None:
-        """We hold this bundle from the peer: it is never sent back."""
-        self._outflow.note_known(short_id)
+    def note_received(self, *short_ids: ShortId) -> None:
+        """We hold these bundles from the peer: they are never sent back."""
+        self._outflow.note_known(*short_ids)
 
     def close(self, code: CloseCode) -> None:
         """End the session; only the BYE is still to be sent."""

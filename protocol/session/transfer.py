@@ -68,9 +68,10 @@ class Outflow:
         """Bundles not yet on the wire."""
         return len(self._queued)
 
-    def note_known(self, short_id: ShortId) -> None:
-        """The peer holds this bundle."""
-        self._know(short_id, True)
+    def note_known(self, *short_ids: ShortId) -> None:
+        """The peer holds these bundles."""
+        for short_id in short_ids:
+            self._know(short_id, True)
 
     def _know(self, short_id: ShortId, is_there: bool) -> None:
         if len(self._known) >= KNOWN_AT_PEER_MAX:
