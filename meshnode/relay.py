@@ -16,7 +16,6 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from meshnode import shifts
-from meshnode.addressees import is_for_inbox
 from meshnode.admission import Admission
 from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
@@ -332,7 +331,7 @@ class Relay:
             assert each.record is not None, "what is fit to be stored has a row"
             records.append(each.record)
             headers.append(each.bundle.header)
-            if is_for_inbox(self._node, self._zone, each.bundle.header, directory):
+            if shifts.is_for_inbox(self._node, self._zone, each.bundle.header, directory):
                 to_open.add(each.record.short_id)
             if each.record.kind is _RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
                 receipts[each.record.short_id] = each.bundle

@@ -25,7 +25,7 @@ from protocol.quota import Allowance
 from protocol.reports import Reception
 from protocol.shifts import Shift, decode_shift_untrusted
 
-__all__ = ["add_many", "is_for", "is_well_formed", "known_shift", "known_shifts"]
+__all__ = ["add_many", "is_for", "is_for_inbox", "is_well_formed", "known_shift", "known_shifts"]
 
 # Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
 _SHIFT: Final = Kind.SHIFT
@@ -33,11 +33,16 @@ _POSITION: Final = Kind.POSITION
 _CHAIN_KEYS: Final = Kind.CHAIN_KEYS
 _DEVICE: Final = ScopeKind.DEVICE
 _STORED: Final = Reception.STORED
+_PREKEY: Final = Kind.PREKEY
+_SOS: Final = Kind.SOS
 
 _BOUND: Final = frozenset({Kind.POSITION, Kind.CHAIN_KEYS})
 """Kinds that may hang on a shift."""
 _OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
 """Kinds that the centre of the zone reads beside the squad."""
+_LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST)
+_FOR_PEOPLE: Final = frozenset((*_LETTERS, Kind.SHIFT, Kind.POSITION, Kind.NETWORK_KEYS))
+"""Kinds that only those whom they are for have a use for."""
 
 
 def is_well_formed(bundle: Bundle) -> bool:
@@ -119,6 +124,19 @@ def known_shifts(conn: Connection, scope: Scope) -> list[tuple[NodeId, Shift]]:
         for each in found
         if each.short_id in raws
     ]
+
+
+def is_for_inbox(node: NodeId, zone: int, header: Header, directory: Directory) -> bool:
+    """Tell whether the inbox of `node`, whose own zone is `zone`, has to do with a bundle."""
+    kind = header.kind
+    if kind is _PREKEY:
+        return True
+    if kind is _SOS:
+        if header.scope.zone == zone:
+            return True
+    elif kind not in _FOR_PEOPLE:
+        return False
+    return is_for(node, header, directory)
 
 
 def is_for(node: NodeId, header: Header, directory: Directory) -> bool:
