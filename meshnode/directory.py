@@ -22,6 +22,13 @@ from protocol.shifts import is_track_subject, split_subject
 __all__ = ["Directory", "DirectoryEntry", "Guest", "UnknownNameError"]
 
 
+# Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
+_DEVICE: Final = ScopeKind.DEVICE
+_ZONE: Final = ScopeKind.ZONE
+_TO_SQUAD: Final = ScopeKind.SQUAD
+_SQUAD: Final = Unit.SQUAD
+_CENTRE: Final = Unit.CENTRE
+
 _TAKE_ASTRAY: Final = frozenset({Role.RELAY, Role.GATEWAY, Role.OPERATOR})
 """Who carries, or reads, what a revoked device wrote after its last good bundle."""
 
@@ -243,7 +250,7 @@ class Directory:
         """Return whether `node` is among `recipients(scope, author)`, without listing them."""
         if node == author:
             return False
-        if scope.kind is ScopeKind.DEVICE or scope.kind is ScopeKind.ZONE:
+        if scope.kind is _DEVICE or scope.kind is _ZONE:
             return node in self.recipients(scope, author)
         return node in self._readers.get(_roster_scope(scope), ())
 
@@ -326,5 +333,5 @@ def _merged(known: DirectoryEntry | None, member: Member, roster: RosterBody) ->
 
 
 def _roster_scope(scope: Scope) -> bytes:
-    unit = Unit.SQUAD if scope.kind is ScopeKind.SQUAD else Unit.CENTRE
+    unit = _SQUAD if scope.kind is _TO_SQUAD else _CENTRE
     return roster_scope(unit, scope.zone, scope.target)

@@ -6,6 +6,7 @@ Frozen, comparable, printable. Nothing here knows keys or rights. Source: wire-f
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ __all__ = [
     "print_bundle_id",
     "print_node_id",
     "short_id",
+    "short_ids",
     "squad_id_of",
 ]
 
@@ -68,8 +70,19 @@ def short_id(network_key: bytes, digest: bytes) -> ShortId:
 
     Keyed, so that outsiders cannot grind colliding ids. Cost: about 1 µs. Source: wire-format 5.1.
     """
-    keyed = hashlib.blake2b(digest, digest_size=8, key=network_key).digest()
-    return int.from_bytes(keyed, "big")
+    return short_ids(network_key)(digest)
+
+
+def short_ids(network_key: bytes) -> Callable[[bytes], ShortId]:
+    """Return `short_id` under one network key, for many digests: the key is set up only once."""
+    keyed = hashlib.blake2b(digest_size=8, key=network_key)
+
+    def of(digest: bytes) -> ShortId:
+        hashed = keyed.copy()
+        hashed.update(digest)
+        return int.from_bytes(hashed.digest(), "big")
+
+    return of
 
 
 def print_node_id(node: NodeId) -> str:

@@ -6,6 +6,7 @@ Source: wire-format 6.8, security 2.3; RFC 9171 section 5 has the procedures of 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 __all__ = ["Reception", "Standing"]
 
@@ -32,7 +33,10 @@ class Reception(IntEnum):
     @property
     def is_held(self) -> bool:
         """True where the receiver holds the bundle: it stored it now, or had it."""
-        return self in (Reception.STORED, Reception.DUPLICATE)
+        return self in _HELD
+
+
+_HELD: Final = frozenset({Reception.STORED, Reception.DUPLICATE})
 
 
 class Standing(IntEnum):

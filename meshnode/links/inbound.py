@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final
 
 import trio
 
@@ -25,10 +25,12 @@ from protocol.limits import (
     TrafficClass,
 )
 from protocol.reports import Reception
+from protocol.session import BundleReceived
 
 __all__ = ["Inbound", "Settled", "is_urgent_untrusted"]
 
-_SECOND_BATCH_MIN = 128
+_STORED: Final = Reception.STORED
+_SECOND_BATCH_MIN = 256
 """A second batch beside one under way starts with this many: smaller ones waste commits."""
 _URGENT_KINDS = frozenset(
     int(kind) for kind, rule in KINDS.items() if rule.traffic_class <= TrafficClass.SOS
@@ -49,12 +51,6 @@ class Settled:
     """Those of them that we hold now."""
 
 
-class _Arrived(NamedTuple):
-    number: int
-    hops: int
-    raw: bytes
-
-
 class Inbound:
     """Takes bundles from one session; bounded by what the session reads ahead."""
 
@@ -70,8 +66,8 @@ class Inbound:
         self._nursery = nursery
         self._on_settled = on_settled
         self._on_failed = on_failed
-        self._urgent: deque[_Arrived] = deque()
-        self._ordinary: deque[_Arrived] = deque()
+        self._urgent: deque[BundleReceived] = deque()
+        self._ordinary: deque[BundleReceived] = deque()
         self._in_flight = 0
         self._fates: dict[int, Reception] = {}
         self._settled_upto = 0
@@ -84,10 +80,10 @@ class Inbound:
         """True if nothing waits and nothing is under way."""
         return not (self._urgent or self._ordinary or self._in_flight)
 
-    def put(self, index: int, hops: int, raw: bytes) -> None:
+    def put(self, arrived: BundleReceived) -> None:
         """Take a bundle; `start` begins to work on it."""
-        queue = self._urgent if is_urgent_untrusted(raw) else self._ordinary
-        queue.append(_Arrived(index, hops, raw))
+        queue = self._urgent if is_urgent_untrusted(arrived.raw) else self._ordinary
+        queue.append(arrived)
 
     def start(self) -> None:
         """Begin as many batches as may be under way; an urgent one may be one more."""
@@ -98,8 +94,8 @@ class Inbound:
                 break
             self._begin(self._ordinary, BATCH_BUNDLES_MAX)
 
-    def _begin(self, queue: deque[_Arrived], bundles_max: int) -> None:
-        batch: list[_Arrived] = []
+    def _begin(self, queue: deque[BundleReceived], bundles_max: int) -> None:
+        batch: list[BundleReceived] = []
         size_bytes = 0
         while queue and len(batch) < bundles_max and size_bytes < BATCH_BYTES_MAX:
             arrived = queue.popleft()
@@ -109,7 +105,7 @@ class Inbound:
         self._in_flight += 1
         self._nursery.start_soon(self._work, self.peer, batch)
 
-    async def _work(self, peer: NodeId, batch: Sequence[_Arrived]) -> None:
+    async def _work(self, peer: NodeId, batch: Sequence[BundleReceived]) -> None:
         scope = trio.CancelScope(shield=True, deadline=self._scope_deadline_s)
         self._scopes.add(scope)
         try:
@@ -132,7 +128,7 @@ class Inbound:
 
     def _settle(
         self,
-        batch: Sequence[_Arrived],
+        batch: Sequence[BundleReceived],
         outcomes: Sequence[tuple[ShortId | None, Reception]],
     ) -> None:
         named, held = [], []
@@ -144,7 +140,7 @@ class Inbound:
                     held.append(short_id)
         refusals = []
         while (known := self._fates.pop(self._settled_upto, None)) is not None:
-            if known is not Reception.STORED:
+            if known is not _STORED:
                 refusals.append((self._settled_upto, known))
             self._settled_upto += 1
         self._on_settled(Settled(self._settled_upto, tuple(refusals), tuple(named), tuple(held)))

@@ -381,7 +381,7 @@ class SessionRunner:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, BundleReceived):
             assert self._inbound is not None, "bundles come after the start"
-            self._inbound.put(event.number, event.hops, event.raw)
+            self._inbound.put(event)
         elif isinstance(event, BundlesAcked):
             self._answers.acked(event.outcomes)
         elif isinstance(event, ReconcileStarting):
@@ -426,8 +426,7 @@ class SessionRunner:
         self._answers.arrived(settled.arrived)
         if self.is_over:
             return
-        for short_id in settled.held:
-            self._session.note_received(short_id)
+        self._session.note_received(*settled.held)
         self._session.acknowledge(settled.upto, settled.refusals)
         self.step()
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from meshnode.store.records import Cursor
-from meshnode.store.statements import select_many, signed64, size_class_of
+from meshnode.store.statements import rows_of, select_many, signed64, size_class_of
 from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind, TrafficClass
 from protocol.reconcile.interest import Interest
@@ -56,9 +56,7 @@ def page(
         place.key,
         limit,
     )
-    result = conn.exec_driver_sql(_BY_PLACE, values)
-    rows = result.cursor.fetchall()
-    result.close()
+    rows = rows_of(conn, _BY_PLACE, values)
     found = _candidates(rows, peer)
     if len(rows) < limit:
         return found, None

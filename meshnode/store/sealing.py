@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
 from meshnode.store.schema import METADATA, DataKeyRow, NodeRow, table
+from meshnode.store.statements import rows_of
 from meshnode.vault.kinds import DataKind, day_of
 from meshnode.vault.vault import DataKey, Vault
 from protocol.canonical import encode
@@ -52,6 +53,7 @@ VAULT: Final = "vault"
 _NODE = table(NodeRow)
 _DATA_KEY = table(DataKeyRow)
 _SELECT_KEY: Final = "SELECT wrapped FROM data_key WHERE kind = ? AND day = ?"
+_BUNDLE: Final = DataKind.BUNDLE
 _SLICE: Final = 500
 """Rows sealed at a time when an older store is sealed."""
 _ZONE_SOS: Final = 2
@@ -144,12 +146,10 @@ class Seals:
         name = seat[:2]
         found = self._keys.get(name)
         if found is None:
-            result = self._conn.exec_driver_sql(_SELECT_KEY, (int(seat.kind), seat.day))
-            row = result.cursor.fetchone()
-            result.close()
-            if row is None:
+            rows = rows_of(self._conn, _SELECT_KEY, (int(seat.kind), seat.day))
+            if not rows:
                 return None
-            found = self._keys[name] = DataKey(*name, row[0])
+            found = self._keys[name] = DataKey(*name, rows[0][0])
         self._last = found
         return found
 
@@ -168,7 +168,7 @@ class Seals:
 def bundle_seat(short_id: int, expires_ms: int) -> Seat:
     """Seat of a container; `short_id` as the signed number the table holds."""
     place = short_id.to_bytes(8, "big", signed=True)
-    return Seat(DataKind.BUNDLE, day_of(expires_ms), b"bundle", place)
+    return Seat(_BUNDLE, day_of(expires_ms), b"bundle", place)
 
 
 def document_seat(document_class: int, scope: bytes, received_ms: int) -> Seat:

@@ -62,8 +62,8 @@ _OVER = (State.PARTING, State.CLOSED)
 """States in which the peer gets and gives nothing more, but documents that wait."""
 _SIGN_BYTES = 8
 """Payload of PING and PONG."""
-
-assert TABLE[State.LIVE, FrameType.BUNDLE] is State.LIVE
+_LIVE, _BUNDLE = State.LIVE, FrameType.BUNDLE  # Looking these up costs 0.15 µs per bundle.
+assert TABLE[_LIVE, _BUNDLE] is _LIVE
 
 
 class SyncSession(SessionFigures):
@@ -337,9 +337,9 @@ class SyncSession(SessionFigures):
         self._send(FrameType.ACK, messages.encode_ack(ack))
         self._pump()
 
-    def note_received(self, short_id: ShortId) -> None:
-        """We hold this bundle from the peer: it is never sent back."""
-        self._outflow.note_known(short_id)
+    def note_received(self, *short_ids: ShortId) -> None:
+        """We hold these bundles from the peer: they are never sent back."""
+        self._outflow.note_known(*short_ids)
 
     def close(self, code: CloseCode) -> None:
         """End the session; only the BYE is still to be sent."""
@@ -387,7 +387,7 @@ class SyncSession(SessionFigures):
                 if frame is None:
                     return
                 frame_type, payload = frame
-                if frame_type is FrameType.BUNDLE and self._state is State.LIVE:
+                if frame_type is _BUNDLE and self._state is _LIVE:
                     # Bundles come by the thousand: the table says the same, and is slower.
                     self._on_bundle_untrusted(payload)
                 else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from protocol.errors import RemoteProtocolError
 from protocol.ids import ShortId
@@ -32,6 +33,7 @@ _HEAD_BYTES = 4
 """Type, length and hop count in front of a container."""
 _URGENT = TrafficClass.SOS
 """This class and those before it may pass the window."""
+_BUNDLE: Final = int(FrameType.BUNDLE)
 
 
 class Outflow:
@@ -66,9 +68,10 @@ class Outflow:
         """Bundles not yet on the wire."""
         return len(self._queued)
 
-    def note_known(self, short_id: ShortId) -> None:
-        """The peer holds this bundle."""
-        self._know(short_id, True)
+    def note_known(self, *short_ids: ShortId) -> None:
+        """The peer holds these bundles."""
+        for short_id in short_ids:
+            self._know(short_id, True)
 
     def _know(self, short_id: ShortId, is_there: bool) -> None:
         if len(self._known) >= KNOWN_AT_PEER_MAX:
@@ -136,7 +139,7 @@ class Outflow:
             self._queued.discard(short_id)
             return
         size = len(raw) + 1
-        head = bytes((FrameType.BUNDLE, size >> 8, size & 0xFF, min(hops, HOPS_MAX)))
+        head = bytes((_BUNDLE, size >> 8, size & 0xFF, min(hops, HOPS_MAX)))
         self._ready[item.traffic_class].append((short_id, head + raw))
         self._ahead_bytes[item.traffic_class] += len(raw)
 

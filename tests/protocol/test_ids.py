@@ -17,6 +17,7 @@ from protocol.ids import (
     print_bundle_id,
     print_node_id,
     short_id,
+    short_ids,
     squad_id_of,
 )
 from tests.reference import derivations
@@ -135,6 +136,8 @@ def test_names_follow_from_keys_zones_and_words(key: bytes, zone: int, name: str
 def test_short_ids_depend_on_the_network_key(key: bytes, digest: bytes) -> None:
     short = short_id(key, digest)
     assert short == derivations.short_id(key, digest)
+    of = short_ids(key)
+    assert [of(digest), of(digest)] == [short, short]
     assert 0 <= short < 2**64
     other = bytes([key[0] ^ 1]) + key[1:]
     assert short_id(other, digest) != short

@@ -26,6 +26,7 @@ from protocol.limits import (
     TrafficClass,
 )
 from protocol.reports import Reception
+from protocol.session import BundleReceived
 from tests.meshnode.links.fake_host import FakeHost, container, short_of
 
 PEER: NodeId = b"p" * 16
@@ -43,7 +44,7 @@ class Case:
 
     def put(self, raws: list[bytes]) -> None:
         for raw in raws:
-            self.inbound.put(self._next, 0, raw)
+            self.inbound.put(BundleReceived(self._next, 0, raw))
             self._next += 1
         self.inbound.start()
 
