@@ -25,10 +25,15 @@ from protocol.quota import Allowance
 from protocol.reports import Reception
 from protocol.shifts import Shift, decode_shift_untrusted
 
-<<<<<<< HEAD
-__all__ = ["add_many", "has_stamp", "is_for", "is_well_formed", "known_shift", "known_shifts"]
-=======
-__all__ = ["add_many", "is_for", "is_for_inbox", "is_well_formed", "known_shift", "known_shifts"]
+__all__ = [
+    "add_many",
+    "has_stamp",
+    "is_for",
+    "is_for_inbox",
+    "is_well_formed",
+    "known_shift",
+    "known_shifts",
+]
 
 # Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
 _SHIFT: Final = Kind.SHIFT
@@ -38,21 +43,17 @@ _DEVICE: Final = ScopeKind.DEVICE
 _STORED: Final = Reception.STORED
 _PREKEY: Final = Kind.PREKEY
 _SOS: Final = Kind.SOS
->>>>>>> fix-sync
 
 _DATED: Final = frozenset({Kind.POSITION, Kind.TRACK})
 """Kinds that exist in shifts alone, as relays can see."""
 _BOUND: Final = _DATED | {Kind.CHAIN_KEYS}
 """Kinds that may hang on a shift."""
 _OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
-<<<<<<< HEAD
 """Kinds that the centre of the zone reads beside the squad; tracks it reads alone."""
-=======
-"""Kinds that the centre of the zone reads beside the squad."""
 _LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST)
-_FOR_PEOPLE: Final = frozenset((*_LETTERS, Kind.SHIFT, Kind.POSITION, Kind.NETWORK_KEYS))
+_TOLD: Final = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK)
+_FOR_PEOPLE: Final = frozenset((*_LETTERS, *_TOLD, Kind.NETWORK_KEYS))
 """Kinds that only those whom they are for have a use for."""
->>>>>>> fix-sync
 
 
 def is_well_formed(bundle: Bundle) -> bool:
@@ -61,13 +62,8 @@ def is_well_formed(bundle: Bundle) -> bool:
     True for other kinds.
     """
     header = bundle.header
-<<<<<<< HEAD
     if header.kind in _DATED:
         is_short = header.lifetime_s <= KINDS[header.kind].lifetime_s
-=======
-    if header.kind is _POSITION:
-        is_short = header.lifetime_s <= KINDS[Kind.POSITION].lifetime_s
->>>>>>> fix-sync
         return is_short and header.scope.kind is ScopeKind.SQUAD
     if header.kind is not _SHIFT:
         return True
