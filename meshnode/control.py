@@ -29,6 +29,13 @@ __all__ = ["LineStream", "connect", "reachable", "serve_control"]
 
 _METHODS: Final = frozenset(
     {
+        "alarm",
+        "alarm_close",
+        "alarm_on_scene",
+        "alarm_raise_anew",
+        "alarm_seen",
+        "alarm_take",
+        "alarms",
         "audit",
         "audit_export",
         "audit_verify",
@@ -52,6 +59,7 @@ _METHODS: Final = frozenset(
         "shift",
         "shift_close",
         "shift_open",
+        "sos",
         "status",
         "sync",
         "unlock",

@@ -31,6 +31,7 @@ from meshnode.receipting import Receipting
 from meshnode.reception import allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.alarms import Alarms
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
@@ -95,8 +96,9 @@ class Desk:
             carrier.node, self._pen, runtime, carrier.network_key, partial(_allowance, carrier)
         )
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
+        self.alarms = Alarms(author, carrier.zone, store, runtime, membership, relay)
         self.outbox = Outbox(
-            author, store, runtime, membership, keeper, parts.sealer, relay, membership.events
+            author, store, runtime, membership, keeper, parts.sealer, relay, self.alarms
         )
         self.positions = Positions(
             author, store, runtime, membership, keeper, carrier.ends, metrics
@@ -113,6 +115,7 @@ class Desk:
                 ),
                 keeper=keeper,
                 positions=self.positions,
+                alarms=self.alarms,
                 keepers={Kind.POSITION: self.positions.keep},
                 ends=carrier.ends,
                 renewal=self.renewal,
@@ -148,6 +151,7 @@ class Desk:
         while await self.inbox.open_some():
             pass
         await self.outbox.seal_waiting()
+        await self.alarms.repeat_due()
         while await self.receipting.write_due():
             pass
 
@@ -158,6 +162,7 @@ class Desk:
             ("receipting", self.receipting.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
+            ("alarms", self.alarms.run),
         )
         if self._is_stopped:
             return

@@ -42,6 +42,7 @@ from meshnode.receipting import Receipting
 from meshnode.reception import Examiner
 from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
+from meshnode.services.alarms import Alarms
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -226,6 +227,11 @@ class Node:
     def positions(self) -> Positions:
         """Shifts and positions. Raises: LockedError."""
         return self.require_desk().positions
+
+    @property
+    def alarms(self) -> Alarms:
+        """Alarms of the zone. Raises: LockedError."""
+        return self.require_desk().alarms
 
     @property
     def renewal(self) -> KeyRenewal:

@@ -14,6 +14,7 @@ from typing import ClassVar
 from sqlalchemy import BigInteger, Column, Index, LargeBinary
 from sqlmodel import Field
 
+from meshnode.store.schema_alarms import AlarmStepRow
 from meshnode.store.schema_conduct import (
     AuditBaseRow,
     AuditRow,
@@ -26,6 +27,7 @@ from meshnode.store.tables import METADATA, Base, bytes_column, key_column, tabl
 
 __all__ = [
     "METADATA",
+    "AlarmStepRow",
     "AuditBaseRow",
     "AuditRow",
     "AuthorRow",

@@ -83,7 +83,7 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "vault"))
+    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "services", "vault"))
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -22,9 +22,21 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
 COMMANDS = {
-    *("audit", "authority", "bench", "cancel", "demo", "doctor", "documents", "dump", "enrol"),
+    *(
+        "alarm",
+        "alarms",
+        "audit",
+        "authority",
+        "bench",
+        "cancel",
+        "demo",
+        "doctor",
+        "documents",
+        "dump",
+        "enrol",
+    ),
     *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
-    *("peers", "position", "run", "send", "shift", "status", "sync", "unlock", "wipe"),
+    *("peers", "position", "run", "send", "shift", "sos", "status", "sync", "unlock", "wipe"),
 }
 
 

@@ -135,7 +135,7 @@ async def test_a_locked_store_serves_the_device_and_refuses_the_agent(tmp_path: 
             with pytest.raises(LockedError):
                 await store.write(each)
         own.unlock(b"a" * 32)
-        assert len(await read_agent(store)) == 9
+        assert len(await read_agent(store)) == 10
 
 
 async def test_a_locked_device_writes_down_what_becomes_of_messages(tmp_path: Path) -> None:
@@ -179,6 +179,7 @@ HIDDEN = {
     "sending_chain.state": {12},
     "receiving_chain.state": {14},
     "position.body": {15},
+    "alarm_step.body": {16},
 }
 """Which answers of `read_device` and `read_agent`, in their order, a damaged column empties."""
 

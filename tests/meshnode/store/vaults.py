@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import replace
 
 from meshnode.runtime import system_runtime
-from meshnode.store import bundles, documents, evidence, keyring, messages, peers, positions
+from meshnode.store import alarms, bundles, documents, evidence, keyring, messages, peers, positions
+from meshnode.store.alarms import StepRecord
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.positions import PositionRecord
@@ -35,6 +36,7 @@ DOCUMENT = b"the roster with Giulia and Marco"
 EVIDENCE = b"the second version of what was signed"
 NETWORK_KEY, SOS_KEY = b"network key 0123456789 0123456789", b"sos key 0123456789 0123456789"
 PLACE = b"44.9 north, 6.9 east, in the hut"
+STEP = b"I go there by the north side"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
 SECRETS = (
@@ -48,6 +50,7 @@ SECRETS = (
     SEED,
     OTHER_SEED,
     PLACE,
+    STEP,
 )
 """What must stand nowhere in the files."""
 
@@ -83,6 +86,9 @@ def fill_agent(tx: Transaction) -> None:
     keyring.put_receiving_chain(tx, chain, node(6), b"scope", NOW_MS + 9)
     place = PositionRecord(node(7), b"scope", b"shift-id", NOW_MS, NOW_MS + 9, 7, 1, PLACE)
     positions.put(tx, place, is_archive=True)
+    step_name = BundleId(node(8), 7, 1)
+    alarm = (node(9), b"alarm-id")
+    alarms.put(tx, StepRecord(alarm, step_name, b"scope", NOW_MS, NOW_MS + 9, NOW_MS, STEP))
 
 
 async def read_device(store: Store) -> list[object]:
@@ -114,6 +120,7 @@ async def read_agent(store: Store) -> list[object]:
             keyring.secret_at(conn, chain_id, 3),
             keyring.receiving_chain(conn, other_id, node(6)),
             positions.of_author(conn, node(7), 9),
+            alarms.steps(conn, (node(9), b"alarm-id")),
         ]
     )
 
