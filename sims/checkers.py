@@ -22,6 +22,7 @@ from meshnode.store.records import (
 )
 from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
+from sims.alarm_checkers import ALARM_CHECKERS
 from sims.bounds import BOUNDS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
 from sims.record import DeviceRecord, Held, SentRecord, Story, WorldRecord
@@ -52,7 +53,7 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in {**CHECKERS, **STORE_CHECKERS}.items()
+        for name, checker in {**CHECKERS, **STORE_CHECKERS, **ALARM_CHECKERS}.items()
         for device, sentence in checker(world)
     ]
 

@@ -13,7 +13,7 @@ from meshnode.store.engine import Transaction
 from sims.disk import committed_end, freeze, torn
 from sims.draws import Draw
 from sims.fault_plan import QUIET_SHARE, StepCrash
-from sims.people import write
+from sims.people import answer, write
 from sims.place import Place
 from sims.runtime import PowerCutError
 from sims.scenario import Contact
@@ -92,6 +92,9 @@ def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
         sender = world.places[message.sender]
         start = partial(people.start_soon, write, sender, message, world.sent)
         yield _Act(message.at_s, 4, place, start)
+    for place, each in enumerate(scenario.answers):
+        begin = partial(people.start_soon, answer, world.places[each.sender], each, world.places)
+        yield _Act(each.at_s, 4, len(scenario.messages) + place, begin)
 
 
 def _drawn(world: Stage, people: trio.Nursery) -> Iterator[_Act]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from protocol.limits import STORE_BYTES_DEFAULT
 from sims.errors import ScenarioError
@@ -16,6 +17,8 @@ from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
 
 __all__ = [
+    "ANSWERS",
+    "Answer",
     "ClockStep",
     "Contact",
     "Crash",
@@ -69,6 +72,24 @@ class WrittenMessage:
     """None takes that of its kind."""
 
 
+ANSWERS: Final = ("seen", "taken", "on_scene", "closed", "raised")
+"""Steps of an alarm that somebody may take; the last raises one's own anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Somebody takes a step of an alarm, once their device shows it."""
+
+    at_s: float
+    """Not before this, virtual seconds."""
+    sender: str
+    """Name of the device that answers."""
+    to: str
+    """Name of the device that raised the alarm; its latest one is meant."""
+    step: str
+    """One of `ANSWERS`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crash:
     """A device loses its power and gets it back: no goodbye, and only its disk is left."""
@@ -109,6 +130,8 @@ class Scenario:
     """Who meets whom; two contacts of one pair do not overlap."""
     messages: tuple[WrittenMessage, ...] = ()
     """What people write."""
+    answers: tuple[Answer, ...] = ()
+    """What people answer to alarms."""
     crashes: tuple[Crash, ...] = ()
     """Which device fails when; two crashes of one device do not overlap."""
     clock_steps: tuple[ClockStep, ...] = ()
@@ -134,6 +157,12 @@ def check_scenario(scenario: Scenario) -> Scenario:
         _check_time(f"message {place}", message.at_s, scenario)
         if message.priority not in ("sos", "normal", "low"):
             raise ScenarioError(f"message {place}", "priority is sos, normal or low")
+    for place, answer in enumerate(scenario.answers, start=1):
+        _check_device(f"answer {place}", answer.sender, names)
+        _check_device(f"answer {place}", answer.to, names)
+        _check_time(f"answer {place}", answer.at_s, scenario)
+        if answer.step not in ANSWERS:
+            raise ScenarioError(f"answer {place}", f"step is one of {', '.join(ANSWERS)}")
     for place, crash in enumerate(scenario.crashes, start=1):
         _check_device(f"crash {place}", crash.device, names)
         _check_time(f"crash {place}", crash.at_s, scenario)
@@ -165,7 +194,7 @@ def _check_size(scenario: Scenario) -> None:
         if not name or names.count(name) > 1:
             raise ScenarioError("device", f"'{name}' is empty or given to two devices")
     events = (scenario.contacts, scenario.messages, scenario.crashes, scenario.clock_steps)
-    if sum(map(len, events)) > EVENTS_MAX:
+    if sum(map(len, (*events, scenario.answers))) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")
 
 
