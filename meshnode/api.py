@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from meshnode.alarm_calls import AlarmCalls
 from meshnode.audit_calls import AuditCalls
 from meshnode.board_calls import BoardCalls
 from meshnode.calls import Json
@@ -17,6 +18,7 @@ from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
 from meshnode.events import (
+    AlarmChanged,
     BundlesStored,
     DocumentsChanged,
     Equivocated,
@@ -59,7 +61,7 @@ _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api(AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCalls):
+class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCalls):
     """The calls, over an open node that runs or not."""
 
     # --- writing ----------------------------------------------------------------------------
@@ -138,7 +140,11 @@ class Api(AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCa
         """
         self._node.require_desk()
         now_ms = self._node.runtime.now_ms()
-        return await self._node.store.write(lambda tx: messages.mark_read(tx, key, now_ms))
+        is_new = await self._node.store.write(lambda tx: messages.mark_read(tx, key, now_ms))
+        record = await self._node.store.read(lambda conn: messages.get(conn, key))
+        if is_new and record is not None and record.kind is Kind.SOS:
+            await self._note_shown(record.id.author, record.alarm_id)
+        return is_new
 
     async def message(self, message: str) -> Json:
         """Return all that is known here of one message. Raises: SendError (`unknown`)."""
@@ -368,6 +374,8 @@ class Api(AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCa
 
     def _told(self, event: Event) -> Json:
         match event:
+            case AlarmChanged():
+                return self._told_alarm(event)
             case MessageArrived(key, message):
                 return {
                     "event": "message_arrived",

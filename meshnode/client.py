@@ -104,6 +104,37 @@ class NodeApi(Protocol):
 
     async def track(self, who: str, since_ms: int = 0) -> Json:
         """See `Api.track`."""
+
+    async def sos(self, text: str, *, to: str = "", at: str = "", tells_place: bool = True) -> Json:
+        """See `Api.sos`."""
+        ...
+
+    async def alarms(self) -> list[Json]:
+        """See `Api.alarms`."""
+        ...
+
+    async def alarm(self, alarm: str) -> Json:
+        """See `Api.alarm`."""
+        ...
+
+    async def alarm_seen(self, alarm: str, *, is_shown: bool = False) -> bool:
+        """See `Api.alarm_seen`."""
+        ...
+
+    async def alarm_take(self, alarm: str, text: str = "") -> bool:
+        """See `Api.alarm_take`."""
+        ...
+
+    async def alarm_on_scene(self, alarm: str, text: str = "") -> bool:
+        """See `Api.alarm_on_scene`."""
+        ...
+
+    async def alarm_close(self, alarm: str, text: str = "", *, is_false: bool = False) -> Json:
+        """See `Api.alarm_close`."""
+        ...
+
+    async def alarm_raise_anew(self, alarm: str, text: str = "") -> bool:
+        """See `Api.alarm_raise_anew`."""
         ...
 
     async def peers(self) -> list[Json]:
@@ -313,6 +344,42 @@ class RemoteApi:
         """See `Api.track`."""
         found: Json = await self._call("track", who=who, since_ms=since_ms)
         return found
+
+    async def sos(self, text: str, *, to: str = "", at: str = "", tells_place: bool = True) -> Json:
+        """See `Api.sos`."""
+        found: Json = await self._call("sos", text=text, to=to, at=at, tells_place=tells_place)
+        return found
+
+    async def alarms(self) -> list[Json]:
+        """See `Api.alarms`."""
+        found: list[Json] = await self._call("alarms")
+        return found
+
+    async def alarm(self, alarm: str) -> Json:
+        """See `Api.alarm`."""
+        found: Json = await self._call("alarm", alarm=alarm)
+        return found
+
+    async def alarm_seen(self, alarm: str, *, is_shown: bool = False) -> bool:
+        """See `Api.alarm_seen`."""
+        return bool(await self._call("alarm_seen", alarm=alarm, is_shown=is_shown))
+
+    async def alarm_take(self, alarm: str, text: str = "") -> bool:
+        """See `Api.alarm_take`."""
+        return bool(await self._call("alarm_take", alarm=alarm, text=text))
+
+    async def alarm_on_scene(self, alarm: str, text: str = "") -> bool:
+        """See `Api.alarm_on_scene`."""
+        return bool(await self._call("alarm_on_scene", alarm=alarm, text=text))
+
+    async def alarm_close(self, alarm: str, text: str = "", *, is_false: bool = False) -> Json:
+        """See `Api.alarm_close`."""
+        found: Json = await self._call("alarm_close", alarm=alarm, text=text, is_false=is_false)
+        return found
+
+    async def alarm_raise_anew(self, alarm: str, text: str = "") -> bool:
+        """See `Api.alarm_raise_anew`."""
+        return bool(await self._call("alarm_raise_anew", alarm=alarm, text=text))
 
     async def peers(self) -> list[Json]:
         """See `Api.peers`."""

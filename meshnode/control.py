@@ -29,6 +29,13 @@ __all__ = ["LineStream", "connect", "reachable", "serve_control"]
 
 _METHODS: Final = frozenset(
     {
+        "alarm",
+        "alarm_close",
+        "alarm_on_scene",
+        "alarm_raise_anew",
+        "alarm_seen",
+        "alarm_take",
+        "alarms",
         "audit",
         "audit_export",
         "audit_verify",
@@ -56,6 +63,7 @@ _METHODS: Final = frozenset(
         "shift_close",
         "shift_open",
         "state",
+        "sos",
         "status",
         "sync",
         "track",

@@ -31,6 +31,7 @@ from meshnode.receipting import Receipting
 from meshnode.reception import Checked, allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.alarms import Alarms
 from meshnode.services.board import Board
 from meshnode.services.reporting import Reporting
 from meshnode.services.tracks import Tracks
@@ -98,8 +99,9 @@ class Desk:
             carrier.node, self._pen, runtime, carrier.network_key, partial(_allowance, carrier)
         )
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
+        self.alarms = Alarms(author, carrier.zone, store, runtime, membership, relay)
         self.outbox = Outbox(
-            author, store, runtime, membership, keeper, parts.sealer, relay, membership.events
+            author, store, runtime, membership, keeper, parts.sealer, relay, self.alarms
         )
         self.positions = Positions(
             author, store, runtime, membership, keeper, carrier.ends, metrics
@@ -122,6 +124,7 @@ class Desk:
                 ),
                 keeper=keeper,
                 positions=self.positions,
+                alarms=self.alarms,
                 keepers={
                     Kind.POSITION: self.positions.keep,
                     Kind.STATE: self.board.keep,
@@ -161,6 +164,7 @@ class Desk:
         while await self.inbox.open_some():
             pass
         await self.outbox.seal_waiting()
+        await self.alarms.repeat_due()
         while await self.receipting.write_due():
             pass
 
@@ -172,6 +176,7 @@ class Desk:
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
             ("reporting", self.reporting.run),
+            ("alarms", self.alarms.run),
         )
         if self._is_stopped:
             return

@@ -17,6 +17,7 @@ import trio
 from protocol.ids import BundleId, NodeId
 
 __all__ = [
+    "AlarmChanged",
     "BundlesStored",
     "DocumentsChanged",
     "Equivocated",
@@ -32,6 +33,22 @@ __all__ = [
 
 _EVENTS_MAX: Final = 1_024
 """Events one subscriber may lag behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChanged:
+    """An alarm of the zone was raised, or somebody took a step of it."""
+
+    raiser: NodeId
+    """Whose alarm."""
+    alarm_id: bytes
+    """8 bytes; with the raiser its name."""
+    step: int
+    """The step that came; see `protocol.alarms.Step`."""
+    who: NodeId
+    """Who took it."""
+    is_new: bool
+    """True once for each alarm, and once for each time that it is raised anew: ring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +124,8 @@ class LockChanged:
 
 
 Event: TypeAlias = (
-    BundlesStored
+    AlarmChanged
+    | BundlesStored
     | MessageArrived
     | MessageChanged
     | PeerUp

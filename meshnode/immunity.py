@@ -22,7 +22,7 @@ from protocol.receipts import PAGE, Receipt, decode_receipt_untrusted, page_of
 
 __all__ = ["Covered", "Immunity"]
 
-_FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS, Kind.SOS})
+_FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS})
 """Goes on to every member of the operations centre, whatever one of them says."""
 _PageKey = tuple[NodeId, int, int]
 """Author, incarnation, page."""
@@ -82,12 +82,13 @@ class Immunity:
         """True if everybody whom the bundle (author, incarnation, seq) is for has receipted it.
 
         For the operations centre one of its members is enough, but not for chain keys, which each
-        of them needs, nor for an SOS; and a member itself goes by its own receipt. A bundle for a
-        whole zone is never complete and lives until it expires.
+        of them needs; and a member itself goes by its own receipt. A bundle for a whole zone is
+        never complete and lives until it expires, and so does an SOS for whomever: the nearest
+        colleague reads it too.
         """
         author, incarnation, seq = name
         page = self._pages.get((author, incarnation, page_of(seq)))
-        if not page or scope.kind is ScopeKind.ZONE:
+        if not page or scope.kind is ScopeKind.ZONE or kind is Kind.SOS:
             return False
         bit = 1 << (seq % PAGE)
         holders = {node for node, bits in page.items() if bits & bit}

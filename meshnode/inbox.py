@@ -16,7 +16,7 @@ import trio
 
 from meshnode.chain_keeper import ChainKeeper
 from meshnode.errors import StoreFullError
-from meshnode.events import Events, MessageArrived
+from meshnode.events import AlarmChanged, Events, MessageArrived
 from meshnode.key_requests import KeyRequests
 from meshnode.links.level import Level
 from meshnode.membership import Membership
@@ -27,6 +27,7 @@ from meshnode.positions import Positions
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.alarms import Alarms
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, keyring, messages
@@ -76,6 +77,8 @@ class InboxParts:
     """Gives our own chains to those who ask."""
     positions: Positions
     """Keeps where others are while their shift lasts."""
+    alarms: Alarms
+    """Keeps the steps of alarms."""
     keepers: Mapping[Kind, Keep]
     """Who keeps what is of another kind than those that the inbox knows itself."""
     ends: ShiftEnds
@@ -102,6 +105,8 @@ class _Work:
 
     arrived: list[tuple[int, BundleId]] = field(default_factory=list)
     """Messages kept: local number and identity."""
+    alarms: list[AlarmChanged] = field(default_factory=list)
+    """Steps of alarms that changed something."""
     made: list[Checked] = field(default_factory=list)
     """Bundles made in answer."""
     received: int = 0
@@ -177,6 +182,10 @@ class Inbox:
             self._parts.on_prekey()
         for key, message in work.arrived:
             self._parts.events.publish(MessageArrived(key, message))
+        for change in work.alarms:
+            self._parts.events.publish(change)
+        if work.alarms:
+            self._parts.alarms.wake.set()
 
     # --- in the transaction -----------------------------------------------------------------
 
@@ -270,6 +279,12 @@ class Inbox:
         is_sos = header.kind is Kind.SOS
         if not isinstance(payload, Text | Sos) or isinstance(payload, Sos) is not is_sos:
             raise MalformedError("the content is of another kind than its bundle says")
+        if isinstance(payload, Sos):
+            changed = self._parts.alarms.keep(tx, header, payload)
+            work.alarms += [] if changed is None else [changed]
+            if payload.step or payload.round or payload.number:
+                # A step, or the same alarm again: no message of its own, and nobody receipts it.
+                return
         new = NewMessage(
             id=header.id,
             scope=header.scope.encode(),

@@ -44,6 +44,7 @@ from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.hub import SensorHub
+from meshnode.services.alarms import Alarms
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -231,6 +232,11 @@ class Node:
     def positions(self) -> Positions:
         """Shifts and positions. Raises: LockedError."""
         return self.require_desk().positions
+
+    @property
+    def alarms(self) -> Alarms:
+        """Alarms of the zone. Raises: LockedError."""
+        return self.require_desk().alarms
 
     @property
     def renewal(self) -> KeyRenewal:

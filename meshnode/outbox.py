@@ -20,9 +20,9 @@ from meshnode.membership import Membership
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import keyring, messages, network_keys
+from meshnode.services.alarms import Alarms
+from meshnode.store import keyring, messages
 from meshnode.store.engine import Store, Transaction
-from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
 from protocol import payloads
 from protocol.bundle import Header, Scope, ScopeKind, Suite
@@ -31,7 +31,6 @@ from protocol.envelope import (
     pad,
     seal_info,
     seal_message,
-    sos_message_key,
 )
 from protocol.ids import BundleId, NodeId
 from protocol.limits import (
@@ -41,7 +40,7 @@ from protocol.limits import (
     TEXT_BYTES_MAX,
     Kind,
 )
-from protocol.payloads import Payload, Sos, Text
+from protocol.payloads import Payload, Sos, SosPlace, Text
 from protocol.quota import GROUPS, Group
 
 __all__ = ["Outbox", "Priority", "Sent", "Writing"]
@@ -75,6 +74,10 @@ class Writing:
     """What it may overtake."""
     lifetime_s: int | None = None
     """60 s to 9 days; None takes that of its kind."""
+    place: SosPlace | None = field(default=None, repr=False)
+    """Where an SOS says that its agent is; None takes the newest position of the open shift."""
+    tells_place: bool = True
+    """False keeps every place out of an SOS, in a shift too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class Sent:
     """Devices that shall receipt it."""
     is_held_back: bool = False
     """An SOS beyond what others take of one author in an hour: it leaves in the next one."""
+    alarm_id: bytes = b""
+    """8 bytes that name the alarm beside its author; empty for a text."""
 
 
 @dataclass(slots=True)
@@ -115,7 +120,7 @@ class Outbox:
         keeper: ChainKeeper,
         sealer: Sealer,
         relay: Relay,
-        events: Events,
+        alarms: Alarms,
     ) -> None:
         self._author = author
         self._store = store
@@ -124,7 +129,8 @@ class Outbox:
         self._keeper = keeper
         self._sealer = sealer
         self._relay = relay
-        self._events = events
+        self._alarms = alarms
+        self._events: Events = membership.events
 
     async def send(self, writing: Writing) -> Sent:
         """Keep a message and seal it if its key is here; on return it survives any crash.
@@ -194,6 +200,8 @@ class Outbox:
             alarm_id=self._runtime.entropy(8) if kind is Kind.SOS else b"",
         )
         key = messages.add_outgoing(tx, new, recipients, now_ms)
+        if kind is Kind.SOS:
+            self._note_raised(tx, writing, new)
         record = messages.get(tx.connection, key)
         assert record is not None, "it was written a line above"
         try:
@@ -204,7 +212,14 @@ class Outbox:
             messages.note_once(tx, key, now_ms, LedgerEvent.HELD_BACK)
             is_sealed, is_held_back = False, True
         state = MessageState.QUEUED if is_sealed else MessageState.WAITING
-        return Sent(key, new.id, state, len(recipients), is_held_back)
+        return Sent(key, new.id, state, len(recipients), is_held_back, new.alarm_id)
+
+    def _note_raised(self, tx: Transaction, writing: Writing, new: NewMessage) -> None:
+        place = writing.place
+        if place is None and writing.tells_place:
+            place = self._alarms.own_place(tx.connection)
+        sos = Sos(new.id.author, new.scope, new.text, new.alarm_id, 0, place=place)
+        self._alarms.note_raised(tx, new.id, sos, new.expires_ms)
 
     def _seal(self, tx: Transaction, record: MessageRecord, work: _Work) -> bool:
         """Make the bundle of a message; False where a key is missing. Raises: SendError."""
@@ -234,19 +249,8 @@ class Outbox:
         return True
 
     def _seal_sos(self, tx: Transaction, record: MessageRecord, scope: Scope) -> Checked:
-        revoked = self._membership.directory.revoked.keys()
-        now_ms = self._runtime.now_ms()
-        found = network_keys.chosen(tx.connection, KeyPurpose.ZONE_SOS, now_ms, revoked)
-        if found is None:
-            raise SendError("no_sos_key", "this device may carry an SOS but has no key to raise it")
-        key_id, zone_key = found
-        message_key = sos_message_key(zone_key, record.id)
-        payload = Sos(record.id.author, record.scope, record.text, record.alarm_id, 0)
-
-        def body(header: Header) -> bytes:
-            return seal_message(message_key, header.encode(), payloads.encode(payload))
-
-        return self._author.make(tx, self._draft(record, scope, Suite.ZONE, key_id, 0), body)
+        sos = Sos(record.id.author, record.scope, record.text, record.alarm_id, 0)
+        return self._alarms.seal_raised(tx, self._draft(record, scope, Suite.ZONE, b"", 0), sos)
 
     def _seal_to_device(
         self, tx: Transaction, record: MessageRecord, scope: Scope
@@ -350,7 +354,14 @@ class Outbox:
         Copies that others carry may still arrive: nobody can call them back. Raises: StoreError.
         """
         now_ms = self._runtime.now_ms()
-        is_ended = await self._store.write(lambda tx: messages.cancel(tx, key, now_ms))
+
+        def end(tx: Transaction) -> bool:
+            record = messages.get(tx.connection, key)
+            if record is not None and record.state is MessageState.WAITING:
+                self._alarms.forget(tx, record.id)
+            return messages.cancel(tx, key, now_ms)
+
+        is_ended = await self._store.write(end)
         if is_ended:
             self._events.publish(MessageChanged(key))
         return is_ended

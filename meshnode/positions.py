@@ -43,7 +43,7 @@ from protocol.payloads import (
 )
 from protocol.shifts import Shift, encode_shift, position_subject, split_subject
 
-__all__ = ["OpenShift", "Place", "Positions", "Tracker"]
+__all__ = ["OpenShift", "Place", "Positions", "Tracker", "place_numbers"]
 
 _ARCHIVISTS: Final = (Role.GATEWAY, Role.OPERATOR)
 _LIST_MAX: Final = 1_000
@@ -204,7 +204,7 @@ class Positions:
         now, and one before the shift is refused.
         Raises: SendError (`no_shift`, `place`), StoreFullError, StoreError.
         """
-        numbers = _numbers(place)
+        numbers = place_numbers(place)
         made = await self._store.write(lambda tx: self._report(tx, numbers, taken_ms))
         self._metrics.count("positions_made")
         return made
@@ -385,8 +385,8 @@ def _opened(record: PositionRecord) -> Position:
     return payload
 
 
-def _numbers(place: Place) -> tuple[int, int, int]:
-    """Return the numbers of the wire. Raises: SendError (`place`)."""
+def place_numbers(place: Place) -> tuple[int, int, int]:
+    """Return latitude, longitude and accuracy as on the wire. Raises: SendError (`place`)."""
     # Asked so that a number that is none is refused too: it compares with nothing.
     if not (abs(place.latitude) <= 90 and abs(place.longitude) <= 180):
         raise SendError("place", "a latitude is from -90 to 90 degrees, a longitude to 180")

@@ -15,7 +15,14 @@ __all__ = [
     "AGENT_LANES_MAX",
     "AGENT_MEMORY_KIB",
     "AGENT_MEMORY_KIB_MAX",
+    "ALARM_AUTHOR_STEPS_MAX",
     "ALARM_KEEP_MS",
+    "ALARM_LIST_MAX",
+    "ALARM_MOVED_M",
+    "ALARM_REPEAT_EVERY_MS",
+    "ALARM_REPEAT_MS",
+    "ALARM_SEEN_MAX",
+    "ALARM_SPARE",
     "AUDIT_FLUSH_MS",
     "AUDIT_HEAD_MS",
     "AUDIT_KEEP_MS",
@@ -175,11 +182,30 @@ QUOTA_HOUR_TEXTS: Final = 100
 """Texts and notes among them: nobody types more than one in 36 s for an hour."""
 QUOTA_HOUR_BYTES: Final = 1_048_576
 """Containers of one author stamped within one hour, SOS apart; bulk is bounded by this alone."""
-QUOTA_HOUR_SOS: Final = 6
-"""SOS of one author stamped within one hour, charged to nothing else.
+QUOTA_HOUR_SOS: Final = 24
+"""SOS of one author stamped within one hour, alarms and steps, charged to nothing else.
+
+Somebody who answers five alarms of an hour signs three or four steps of each.
 
 The author's device keeps what is beyond, says so, and seals it in the next hour.
 """
+ALARM_AUTHOR_STEPS_MAX: Final = 64
+"""Steps of one author that are kept of one alarm; nobody needs more than a dozen."""
+ALARM_SEEN_MAX: Final = 8
+"""A device signs by itself that it saw an alarm only while so few did; mates always do.
+
+A whole zone of 3,000 screens would else answer each alarm with 3,000 bundles.
+"""
+ALARM_LIST_MAX: Final = 500
+"""Alarms shown at most, the latest touched first."""
+ALARM_REPEAT_MS: Final = (60_000, 120_000, 300_000)
+"""An alarm that nobody takes is looked at anew so long after it was raised."""
+ALARM_REPEAT_EVERY_MS: Final = 600_000
+"""And then every ten minutes."""
+ALARM_MOVED_M: Final = 100
+"""A repeat tells a place that is so far from the one told before, metres."""
+ALARM_SPARE: Final = 12
+"""Of an hour's SOS so many are left to people: what a device signs by itself takes none of them."""
 QUOTA_SHARE_BYTES: Final = 10_485_760
 """Of one author, SOS apart, a store holds at most so much, and takes in no more in one hour.
 

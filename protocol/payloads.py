@@ -7,7 +7,7 @@ header never opens as the thief's. Source: wire-format 4.10.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from protocol import canonical
@@ -31,10 +31,13 @@ __all__ = [
     "ACCURACY_DM_MAX",
     "LATITUDE_E7_MAX",
     "LONGITUDE_E7_MAX",
+    "SOS_NUMBER_MAX",
+    "SOS_ROUND_MAX",
     "NetworkKeys",
     "Payload",
     "Position",
     "Sos",
+    "SosPlace",
     "State",
     "Text",
     "Track",
@@ -48,9 +51,15 @@ LONGITUDE_E7_MAX: Final = 1_800_000_000
 """The date line, in ten-millionths of a degree."""
 ACCURACY_DM_MAX: Final = 1_000_000
 """A position that may be off by more than 100 km is none, decimetres."""
+SOS_ROUND_MAX: Final = 15
+"""An alarm is raised anew at most so often after it was closed."""
+SOS_NUMBER_MAX: Final = 255
+"""An alarm that nobody takes is repeated at most so often."""
 _VERSION = 1
 _TEXT, _SOS, _NETWORK_KEYS, _POSITION, _STATE, _TRACK = 1, 2, 3, 4, 5, 6
 _STEP_MAX = 15
+_BASIS_MAX = 3
+_OUTCOME_MAX = 2
 _WEEKS_MAX = 4
 """Weeks that one payload tells keys of: the present one and the next, with room."""
 _KEYS_MAX = len(OLD_EPOCHS_MAX) * NETWORK_KEYS_PER_EPOCH_MAX * _WEEKS_MAX
@@ -69,19 +78,50 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class SosPlace:
+    """Where the agent in need was when the alarm was written."""
+
+    taken_ms: int
+    """When it was there, Unix milliseconds."""
+    latitude_e7: int = field(repr=False)
+    """Ten-millionths of a degree, north positive."""
+    longitude_e7: int = field(repr=False)
+    """Ten-millionths of a degree, east positive."""
+    accuracy_dm: int
+    """Radius within which it was, decimetres; 0 where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sos:
-    """One step of an alarm."""
+    """One step of an alarm. Source: wire-format 4.19."""
 
     author: NodeId
-    """As in the header."""
+    """As in the header: who took this step."""
     scope: bytes
     """As in the header, encoded."""
     text: str = field(repr=False)
-    """Up to 16 kB of UTF-8."""
+    """Up to 16 kB of UTF-8; empty where a later step says nothing."""
     alarm_id: bytes
-    """8 bytes that bind the steps of one alarm."""
+    """8 bytes that bind the steps of one alarm of one agent."""
     step: int
-    """0 raised; later steps answer it."""
+    """0 raised; later steps answer it; see `protocol.alarms`."""
+    raiser: NodeId = b""
+    """Whose alarm a later step is about; empty at step 0, whose author raises it."""
+    round: int = 0
+    """How often the alarm had been raised anew after a closing."""
+    number: int = 0
+    """At step 0: how often this round of it had been repeated."""
+    basis: int = 0
+    """At step 4: by which right it is closed, 1 agent, 2 operator, 3 witness; else 0."""
+    outcome: int = 0
+    """At step 4: 1 over, 2 false alarm; else 0."""
+    place: SosPlace | None = field(default=None, repr=False)
+    """At step 0: where the agent was, if it is told."""
+
+    @property
+    def alarm(self) -> tuple[NodeId, bytes]:
+        """Whose alarm this is about, and which: nobody else's can have the same name."""
+        return self.raiser or self.author, self.alarm_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +196,37 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
         case Text():
             return (_TEXT, _text_bytes(payload.text))
         case Sos():
-            return (_SOS, _text_bytes(payload.text), payload.alarm_id, payload.step)
+            usual = (_SOS, _text_bytes(payload.text), payload.alarm_id, payload.step)
+            more = _sos_fields(payload)
+            return (*usual, more) if more else usual
         case NetworkKeys():
             keys = [(int(each.purpose), each.epoch, each.key) for each in payload.keys]
             return (_NETWORK_KEYS, keys)
         case Position():
-            return (
-                _POSITION,
-                payload.taken_ms,
-                payload.latitude_e7 + LATITUDE_E7_MAX,
-                payload.longitude_e7 + LONGITUDE_E7_MAX,
-                payload.accuracy_dm,
-            )
+            return (_POSITION, *_place_fields(payload))
         case State():
             battery = battery_fields(payload.battery)
             return (_STATE, battery, coverage_fields(payload.coverage), payload.gateway_ms)
         case Track():
             return (_TRACK, encode_points(payload.points))
+
+
+def _sos_fields(sos: Sos) -> tuple[Value, ...]:
+    """Return what a step says beside its text; nothing for an alarm raised first, without place."""
+    if sos.step:
+        return (sos.raiser, sos.round, sos.basis, sos.outcome)
+    if not (sos.round or sos.number or sos.place):
+        return ()
+    return (sos.round, sos.number, () if sos.place is None else _place_fields(sos.place))
+
+
+def _place_fields(place: Position | SosPlace) -> tuple[Value, ...]:
+    return (
+        place.taken_ms,
+        place.latitude_e7 + LATITUDE_E7_MAX,
+        place.longitude_e7 + LONGITUDE_E7_MAX,
+        place.accuracy_dm,
+    )
 
 
 def _text_bytes(text: str) -> bytes:
@@ -198,7 +252,7 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
         raise TamperedError("the content was written for another header")
     # Asked for by type first: True would find the entry of 1.
     known = _READERS.get(fields[1]) if type(fields[1]) is int else None
-    if known is None or len(fields) != 4 + known[0]:
+    if known is None or len(fields) - 4 not in known[0]:
         raise MalformedError("the payload has an unknown type")
     return known[1](author, scope, fields[4:])
 
@@ -210,7 +264,41 @@ def _read_text(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
 def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
     text = canonical.as_text(rest[0], "text", TEXT_BYTES_MAX)
     alarm_id = canonical.as_bytes(rest[1], "alarm id", 8)
-    return Sos(author, scope, text, alarm_id, canonical.as_uint(rest[2], "step", _STEP_MAX))
+    step = canonical.as_uint(rest[2], "step", _STEP_MAX)
+    if len(rest) == 3:
+        if step:
+            raise MalformedError("a step after the first names the alarm that it is about")
+        return Sos(author, scope, text, alarm_id, step)
+    if not step:
+        return _read_raised(Sos(author, scope, text, alarm_id, step), rest[3])
+    raiser, round_, basis, outcome = canonical.as_array(rest[3], "step of an alarm", 4)
+    return Sos(
+        author,
+        scope,
+        text,
+        alarm_id,
+        step,
+        raiser=canonical.as_bytes(raiser, "raiser", 16),
+        round=canonical.as_uint(round_, "round", SOS_ROUND_MAX),
+        basis=canonical.as_uint(basis, "basis", _BASIS_MAX),
+        outcome=canonical.as_uint(outcome, "outcome", _OUTCOME_MAX),
+    )
+
+
+def _read_raised(plain: Sos, more: Value) -> Sos:
+    round_, number, place = canonical.as_array(more, "raised alarm", 3)
+    found = canonical.as_array(place, "place", 4, 0)
+    if len(found) not in (0, 4):
+        raise MalformedError("a place has four numbers")
+    sos = replace(
+        plain,
+        round=canonical.as_uint(round_, "round", SOS_ROUND_MAX),
+        number=canonical.as_uint(number, "number", SOS_NUMBER_MAX),
+        place=SosPlace(*_read_place(found)) if found else None,
+    )
+    if not _sos_fields(sos):
+        raise MalformedError("an alarm without a round, a number and a place has the short form")
+    return sos
 
 
 def _read_keys(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> NetworkKeys:
@@ -231,10 +319,12 @@ def _read_keys(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Network
 
 
 def _read_position(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Position:
+    return Position(author, scope, *_read_place(rest))
+
+
+def _read_place(rest: tuple[Value, ...]) -> tuple[int, int, int, int]:
     taken_ms, latitude, longitude, accuracy = rest
-    return Position(
-        author,
-        scope,
+    return (
         canonical.as_uint(taken_ms, "taken_ms", 2**48 - 1),
         canonical.as_uint(latitude, "latitude", 2 * LATITUDE_E7_MAX) - LATITUDE_E7_MAX,
         canonical.as_uint(longitude, "longitude", 2 * LONGITUDE_E7_MAX) - LONGITUDE_E7_MAX,
@@ -259,12 +349,12 @@ def _read_track(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Track:
 
 
 _Read: TypeAlias = Callable[[NodeId, bytes, tuple[Value, ...]], Payload]
-_READERS: Final[Mapping[object, tuple[int, _Read]]] = {
-    _TEXT: (1, _read_text),
-    _SOS: (3, _read_sos),
-    _NETWORK_KEYS: (1, _read_keys),
-    _POSITION: (4, _read_position),
-    _STATE: (3, _read_state),
-    _TRACK: (1, _read_track),
+_READERS: Final[Mapping[object, tuple[tuple[int, ...], _Read]]] = {
+    _TEXT: ((1,), _read_text),
+    _SOS: ((3, 4), _read_sos),
+    _NETWORK_KEYS: ((1,), _read_keys),
+    _POSITION: ((4,), _read_position),
+    _STATE: ((3,), _read_state),
+    _TRACK: ((1,), _read_track),
 }
-"""Number of fields after author and scope of each type, and who reads them."""
+"""Numbers of fields after author and scope of each type, and who reads them."""

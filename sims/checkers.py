@@ -22,6 +22,7 @@ from meshnode.store.records import (
 )
 from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
+from sims.alarm_checkers import ALARM_CHECKERS
 from sims.bounds import BOUNDS
 from sims.duty_checkers import DUTY_CHECKERS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
@@ -53,7 +54,12 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in {**CHECKERS, **STORE_CHECKERS, **DUTY_CHECKERS}.items()
+        for name, checker in {
+            **CHECKERS,
+            **STORE_CHECKERS,
+            **DUTY_CHECKERS,
+            **ALARM_CHECKERS,
+        }.items()
         for device, sentence in checker(world)
     ]
 
@@ -303,3 +309,4 @@ CHECKERS: Final[dict[str, Callable[[WorldRecord], _Found]]] = {
     )
 }
 """Every promise by its name, beside those of each single store."""
+_ALL: Final = {**CHECKERS, **STORE_CHECKERS, **DUTY_CHECKERS, **ALARM_CHECKERS}

@@ -14,7 +14,7 @@ from sims.disk import committed_end, freeze, torn
 from sims.draws import Draw
 from sims.duty import be_on_duty, look_at_board
 from sims.fault_plan import QUIET_SHARE, StepCrash
-from sims.people import write
+from sims.people import answer, write
 from sims.place import Place
 from sims.runtime import PowerCutError
 from sims.scenario import Contact
@@ -101,6 +101,9 @@ def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
                 people.start_soon, look_at_board, world.places[name], shift, world.places
             )
             yield _Act(shift.start_s, 12, place, looker)
+    for place, each in enumerate(scenario.answers):
+        begin = partial(people.start_soon, answer, world.places[each.sender], each, world.places)
+        yield _Act(each.at_s, 4, len(scenario.messages) + place, begin)
 
 
 def _drawn(world: Stage, people: trio.Nursery) -> Iterator[_Act]:

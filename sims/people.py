@@ -5,24 +5,35 @@ Whoever wrote a message when the power went writes it again once the device is o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import trio
 
 from meshnode.errors import SendError, StoreError
-from meshnode.events import BundlesStored, Event, MessageArrived, MessageChanged, PeerDown, PeerUp
+from meshnode.events import (
+    AlarmChanged,
+    BundlesStored,
+    Event,
+    MessageArrived,
+    MessageChanged,
+    PeerDown,
+    PeerUp,
+)
 from meshnode.node import Node
 from meshnode.outbox import Priority, Writing
 from meshnode.store import messages
+from protocol.alarms import Step
 from protocol.bundle import ScopeKind
+from protocol.ids import NodeId
 from sims.fleet import ZONE
 from sims.place import Place
 from sims.record import SentRecord
 from sims.runtime import PowerCutError
-from sims.scenario import WrittenMessage
+from sims.scenario import Answer, WrittenMessage
 from sims.steps import belongs_to
 
-__all__ = ["watch", "write"]
+__all__ = ["answer", "watch", "write"]
 
 _PRIORITIES: Final = {
     "sos": Priority.SOS,
@@ -65,6 +76,46 @@ async def _send(place: Place, node: Node, message: WrittenMessage) -> SentRecord
     )
 
 
+_LOOK_S: Final = 10.0
+"""Somebody who waits for an alarm looks at the screen this often."""
+
+
+async def answer(place: Place, wanted: Answer, places: Mapping[str, Place]) -> None:
+    """Take a step of an alarm as soon as the device shows it, and tries it again after a crash."""
+    belongs_to(place.name)
+    raiser = places[wanted.to].device.node
+    while True:
+        while (node := place.node) is None:
+            await place.started.wait()
+        try:
+            if await _answered(place, node, raiser, wanted.step):
+                return
+        except PowerCutError:
+            continue
+        except (SendError, StoreError) as error:
+            # A disk that is full for an hour, or an alarm that others closed meanwhile.
+            place.machine.trace("answer_refused", reason=type(error).__name__)
+            if isinstance(error, SendError):
+                return
+        await trio.sleep(_LOOK_S)
+
+
+async def _answered(place: Place, node: Node, raiser: NodeId, step: str) -> bool:
+    """Take the step if the alarm is shown; False while it is not."""
+    shown = [each for each in await node.alarms.list_alarms() if each.name[0] == raiser]
+    if not shown:
+        return False
+    name = shown[0].name
+    if step == "seen":
+        await node.alarms.show(name)
+    elif step == "raised":
+        await node.alarms.raise_anew(name)
+    else:
+        await node.alarms.act(name, Step[step.upper()])
+    place.machine.trace("answered", alarm=name[1].hex(), step=step)
+    return True
+
+
 async def watch(node: Node, place: Place) -> None:
     """Trace what a node announces, until cancelled."""
     with node.events.subscribe() as subscription:
@@ -76,6 +127,7 @@ async def watch(node: Node, place: Place) -> None:
 
 
 _EVENT_NAMES: Final[dict[type[Event], str]] = {
+    AlarmChanged: "alarm_changed",
     BundlesStored: "bundles_stored",
     MessageArrived: "message_arrived",
     MessageChanged: "message_changed",
@@ -87,6 +139,9 @@ _EVENT_NAMES: Final[dict[type[Event], str]] = {
 async def _fields(node: Node, event: Event) -> dict[str, object] | None:
     """Return what the trace tells of an event; None for one that it leaves out."""
     match event:
+        case AlarmChanged(raiser, alarm_id, step, _who, is_new):
+            name = node.membership.directory.name_of(raiser)
+            return {"alarm": alarm_id.hex(), "raiser": name, "step": step, "is_new": is_new}
         case BundlesStored():
             source = "" if event.source is None else node.membership.directory.name_of(event.source)
             return {"count": event.count, "source": source}

@@ -20,6 +20,7 @@ from sims.faults import FaultError, Faults, read_faults
 from sims.fleet import DevicePlan
 from sims.scenario import (
     DEVICES_MAX,
+    Answer,
     ClockStep,
     Contact,
     Crash,
@@ -142,6 +143,7 @@ def _read(top: Table, name: str) -> Scenario:
         devices=_events(top, "device", _devices, origins),
         contacts=_events(top, "contact", _contacts, origins),
         messages=_events(top, "message", _messages, origins),
+        answers=_events(top, "answer", _answers, origins),
         crashes=_events(top, "crash", _crashes, origins),
         clock_steps=_events(top, "clock_step", _clock_steps, origins),
         shifts=_events(top, "shift", _shifts, origins),
@@ -254,6 +256,13 @@ def _messages(table: Table) -> Iterator[WrittenMessage]:
         # Numbered, so that each says something that nothing else says.
         words = text if len(times) == 1 else f"{text} ({number} of {len(times)})"
         yield WrittenMessage(at_s + later_s, sender, to, words, priority, lifetime_s)
+
+
+def _answers(table: Table) -> Iterator[Answer]:
+    words = (table.text("from"), table.text("to"), table.text("step"))
+    answer = Answer(table.number("at_s"), *words)
+    table.end()
+    yield answer
 
 
 def _crashes(table: Table) -> Iterator[Crash]:

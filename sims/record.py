@@ -10,13 +10,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from meshnode.store import bundles, messages, peers
+from meshnode.store import alarms, bundles, messages, peers
+from meshnode.store.alarms import AlarmName
 from meshnode.store.engine import Connection, Store
 from meshnode.store.records import LedgerEntry, MessageRecord, RecipientRecord
-from protocol import hlc
+from protocol import hlc, payloads
+from protocol.alarms import Told
 from protocol.bundle import Scope, decode_untrusted
 from protocol.identity import Role
 from protocol.ids import BundleId, NodeId
+from protocol.payloads import Sos
 from protocol.reconcile.interest import Interest
 from sims.bounds import sizes
 from sims.fault_plan import FaultPlan
@@ -124,6 +127,8 @@ class DeviceRecord:
     """What it holds of everything that has a bound, by the names of `sims.bounds`."""
     image: bytes = field(repr=False)
     """Every byte of its database."""
+    alarms: Mapping[AlarmName, tuple[Told, ...]] = field(default_factory=dict)
+    """The steps of each alarm that were opened or made here."""
 
     @property
     def name(self) -> str:
@@ -205,6 +210,7 @@ async def collect(store: Store, ending: Ending) -> DeviceRecord:
             moved_bytes=sum(peer.sent_bytes for peer in peers.list_peers(conn)),
             sizes=sizes(conn, store),
             image=_image(conn),
+            alarms=_alarms(conn),
         )
 
     return await store.read(read)
@@ -217,6 +223,18 @@ def _stories(conn: Connection) -> Iterable[Story]:
     for message in messages.list_outgoing(conn, 0, _LIST_MAX):
         recipients = tuple(messages.recipients(conn, message.key))
         yield Story(message, recipients, tuple(messages.ledger(conn, message.key)))
+
+
+def _alarms(conn: Connection) -> dict[AlarmName, tuple[Told, ...]]:
+    found = {}
+    for name in alarms.names(conn, _LIST_MAX):
+        steps = []
+        for each in alarms.steps(conn, name):
+            sos = payloads.decode_untrusted(each.body, each.name.author, each.scope)
+            assert isinstance(sos, Sos), "nothing else is kept there"
+            steps.append(Told(each.name, each.at_ms, sos))
+        found[name] = tuple(steps)
+    return found
 
 
 def _ids(conn: Connection, interests: Iterable[Interest]) -> Iterable[int]:

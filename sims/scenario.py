@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from protocol.limits import STORE_BYTES_DEFAULT
 from sims.errors import ScenarioError
@@ -16,6 +17,8 @@ from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
 
 __all__ = [
+    "ANSWERS",
+    "Answer",
     "ClockStep",
     "Contact",
     "Crash",
@@ -70,6 +73,24 @@ class WrittenMessage:
     """`sos`, `normal` or `low`."""
     lifetime_s: int | None = None
     """None takes that of its kind."""
+
+
+ANSWERS: Final = ("seen", "taken", "on_scene", "closed", "raised")
+"""Steps of an alarm that somebody may take; the last raises one's own anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Somebody takes a step of an alarm, once their device shows it."""
+
+    at_s: float
+    """Not before this, virtual seconds."""
+    sender: str
+    """Name of the device that answers."""
+    to: str
+    """Name of the device that raised the alarm; its latest one is meant."""
+    step: str
+    """One of `ANSWERS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +149,8 @@ class Scenario:
     """Who meets whom; two contacts of one pair do not overlap."""
     messages: tuple[WrittenMessage, ...] = ()
     """What people write."""
+    answers: tuple[Answer, ...] = ()
+    """What people answer to alarms."""
     crashes: tuple[Crash, ...] = ()
     """Which device fails when; two crashes of one device do not overlap."""
     clock_steps: tuple[ClockStep, ...] = ()
@@ -155,11 +178,10 @@ def check_scenario(scenario: Scenario) -> Scenario:
         _check_time(f"message {place}", message.at_s, scenario)
         if message.priority not in ("sos", "normal", "low"):
             raise ScenarioError(f"message {place}", "priority is sos, normal or low")
+    for place, answer in enumerate(scenario.answers, start=1):
+        _check_answer(f"answer {place}", answer, scenario, names)
     for place, crash in enumerate(scenario.crashes, start=1):
-        _check_device(f"crash {place}", crash.device, names)
-        _check_time(f"crash {place}", crash.at_s, scenario)
-        if not crash.down_s >= 10:
-            raise ScenarioError(f"crash {place}", "a device is off for at least 10 s")
+        _check_crash(f"crash {place}", crash, scenario, names)
     for place, step in enumerate(scenario.clock_steps, start=1):
         _check_device(f"clock_step {place}", step.device, names)
         _check_time(f"clock_step {place}", step.at_s, scenario)
@@ -169,6 +191,21 @@ def check_scenario(scenario: Scenario) -> Scenario:
         _check_shift(f"shift {place}", shift, scenario, names)
     _check_overlaps(scenario)
     return scenario
+
+
+def _check_answer(what: str, answer: Answer, scenario: Scenario, names: set[str]) -> None:
+    for name in (answer.sender, answer.to):
+        _check_device(what, name, names)
+    _check_time(what, answer.at_s, scenario)
+    if answer.step not in ANSWERS:
+        raise ScenarioError(what, f"step is one of {', '.join(ANSWERS)}")
+
+
+def _check_crash(what: str, crash: Crash, scenario: Scenario, names: set[str]) -> None:
+    _check_device(what, crash.device, names)
+    _check_time(what, crash.at_s, scenario)
+    if not crash.down_s >= 10:
+        raise ScenarioError(what, "a device is off for at least 10 s")
 
 
 def _check_size(scenario: Scenario) -> None:
@@ -193,6 +230,7 @@ def _check_size(scenario: Scenario) -> None:
         scenario.crashes,
         scenario.clock_steps,
         scenario.shifts,
+        scenario.answers,
     )
     if sum(map(len, events)) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")

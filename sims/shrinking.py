@@ -134,6 +134,7 @@ def _until(scenario: Scenario, end_s: float) -> Scenario:
             if each.start_s < end_s
         ),
         messages=tuple(each for each in scenario.messages if each.at_s < end_s),
+        answers=tuple(each for each in scenario.answers if each.at_s < end_s),
         crashes=tuple(each for each in scenario.crashes if each.at_s < end_s),
         clock_steps=tuple(each for each in scenario.clock_steps if each.at_s < end_s),
         shifts=tuple(
@@ -151,6 +152,7 @@ def _without(scenario: Scenario, name: str) -> Scenario:
         devices=tuple(each for each in scenario.devices if each.name != name),
         contacts=tuple(each for each in scenario.contacts if name not in (each.a, each.b)),
         messages=tuple(each for each in scenario.messages if name not in (each.sender, each.to)),
+        answers=tuple(each for each in scenario.answers if name not in (each.sender, each.to)),
         crashes=tuple(each for each in scenario.crashes if each.device != name),
         clock_steps=tuple(each for each in scenario.clock_steps if each.device != name),
         shifts=tuple(

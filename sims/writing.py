@@ -12,7 +12,7 @@ from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
-from sims.scenario import Scenario, ShiftPlan, WrittenMessage
+from sims.scenario import Answer, Scenario, ShiftPlan, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
 
@@ -41,6 +41,7 @@ def scenario_to_toml(scenario: Scenario) -> str:
             for each in scenario.contacts
         ),
         *(("[[message]]", _message(each)) for each in scenario.messages),
+        *(("[[answer]]", _answer(each)) for each in scenario.answers),
         *(
             (
                 "[[crash]]",
@@ -93,6 +94,13 @@ def _shift(shift: ShiftPlan) -> Iterator[tuple[str, _Value]]:
     yield "device", shift.device
     yield "speed_m_s", shift.speed_m_s
     yield "seen_by", shift.seen_by or None
+
+
+def _answer(answer: Answer) -> Iterator[tuple[str, _Value]]:
+    yield "at_s", answer.at_s
+    yield "from", answer.sender
+    yield "to", answer.to
+    yield "step", answer.step
 
 
 def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:

@@ -19,7 +19,7 @@ from protocol.limits import (
     Kind,
 )
 from protocol.network_keys import KeyPurpose, WeeklyKey
-from protocol.payloads import NetworkKeys, Payload, Position, Sos, State, Text, Track
+from protocol.payloads import NetworkKeys, Payload, Position, Sos, SosPlace, State, Text, Track
 from protocol.receipts import PAGE, KeyRequest, Receipt
 from protocol.states import (
     DRAIN_DPCT_H_MAX,
@@ -133,18 +133,38 @@ def payloads() -> st.SearchStrategy[Payload]:
     scope = scopes().map(Scope.encode)
     text = st.text(max_size=60)
     keys = st.lists(weekly_keys(), min_size=1, max_size=32).map(tuple)
-    position = st.builds(
-        Position,
-        NODES,
-        scope,
+    place = (
         uints(48),
         st.integers(-900_000_000, 900_000_000),
         st.integers(-1_800_000_000, 1_800_000_000),
         st.integers(0, 1_000_000),
     )
+    position = st.builds(Position, NODES, scope, *place)
     return st.one_of(
         st.builds(Text, NODES, scope, text),
-        st.builds(Sos, NODES, scope, text, NAMES_8, st.integers(0, 15)),
+        st.builds(
+            Sos,
+            NODES,
+            scope,
+            text,
+            NAMES_8,
+            st.just(0),
+            round=st.integers(0, 15),
+            number=st.integers(0, 255),
+            place=st.none() | st.builds(SosPlace, *place),
+        ),
+        st.builds(
+            Sos,
+            NODES,
+            scope,
+            text,
+            NAMES_8,
+            st.integers(1, 15),
+            raiser=NODES,
+            round=st.integers(0, 15),
+            basis=st.integers(0, 3),
+            outcome=st.integers(0, 2),
+        ),
         st.builds(NetworkKeys, NODES, scope, keys),
         position,
         st.builds(State, NODES, scope, st.none() | batteries(), st.none() | coverages(), uints(48)),

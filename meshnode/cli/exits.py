@@ -83,7 +83,7 @@ class Exit:
 EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
     {
         TextError: Exit(2, "a text, file or passphrase that the command needs is missing"),
-        UnknownNameError: Exit(2, "no device or squad, or more than one, is called so"),
+        UnknownNameError: Exit(2, "no device, squad or alarm, or more than one, is called so"),
         LimitExceededError: Exit(2, "what was given is larger than a stated bound"),
         RemoteProtocolError: Exit(
             2, "a text or file is damaged or not what the command takes", "bring it again"

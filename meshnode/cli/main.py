@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshnode.cli import (
+    alarm,
     audit,
     authority,
     bench,
@@ -56,6 +57,7 @@ for each in (
     run,
     locking,
     message,
+    alarm,
     shift,
     sensors,
     board,

@@ -121,7 +121,9 @@ async def _tell_events(api: Api, runtime: Runtime) -> None:
         # The device may lock between an event and the look at what it was about.
         with suppress(KeystoreError):
             words = await _words(api, event)
-            if words:
+            if words and event.get("is_new"):
+                _ring(runtime, words)
+            elif words:
                 _tell(runtime, words)
 
 
@@ -135,13 +137,41 @@ async def _words(api: Api, event: dict[str, Any]) -> str:
         return say("new documents of the authority: {count}", count=event["count"])
     if event["event"] == "lock_changed" and not event["is_locked"]:
         return say("the device is unlocked")
+    if event["event"] == "alarm_changed":
+        return _alarm_words(event)
     if event["event"] != "message_arrived":
         return ""
     for each in await api.inbox(event["key"] - 1, 1):
         if each["kind"] == "sos":
-            return say("SOS from {name}: read it with 'meshnode inbox'", name=each["from"])
+            # Its own event says so, and rings.
+            return ""
         return say("a message from {name} for {to}", name=each["from"], to=each["to"])
     return ""
+
+
+def _alarm_words(event: dict[str, Any]) -> str:
+    """Return the line for a step of an alarm; no line has its text."""
+    name, who, start = event["from"], event["who"], event["alarm"][:8]
+    if event["is_new"]:
+        return say(
+            "SOS from {name}: answer it with 'meshnode alarm show {id}'", name=name, id=start
+        )
+    return {
+        "raised": say("{name} is still in need of help ({id})", name=name, id=start),
+        "seen": say("{who} saw the SOS of {name}", who=who, name=name),
+        "taken": say("{who} goes to {name}", who=who, name=name),
+        "on_scene": say("{who} is with {name}", who=who, name=name),
+        "closed": say("{who} closes the SOS of {name}", who=who, name=name),
+    }.get(event["step"], "")
+
+
+def _ring(runtime: Runtime, words: str) -> None:
+    """Print an alarm so that nobody passes over it: between bars, and with the bell."""
+    bar = "!" * 72
+    if sys.stderr.isatty():
+        typer.echo("\a", err=True, nl=False)
+    for line in (bar, f"{local_time(runtime.now_ms())}  {safe(words)}", bar):
+        typer.echo(typer.style(line, fg="red", bold=True), err=True)
 
 
 def _tell(runtime: Runtime, words: str) -> None:

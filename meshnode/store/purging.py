@@ -19,6 +19,7 @@ from meshnode.store.engine import Transaction
 from meshnode.store.records import MessageState
 from meshnode.store.schema import (
     METADATA,
+    AlarmStepRow,
     AuditRow,
     DataKeyRow,
     EvidenceRow,
@@ -57,6 +58,7 @@ _PEER = table(PeerRow)
 _POSITION = table(PositionRow)
 _PURGE = table(PurgeRow)
 _RECIPIENT = table(RecipientRow)
+_STEP = table(AlarmStepRow)
 
 _OPEN: Final = (
     MessageState.WAITING.value,
@@ -85,7 +87,9 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
         DataKind.CONTACT: Rule(CONTACT_KEEP_MS, "kept for two months after the last contact"),
         DataKind.LEDGER: Rule(None, "kept as long as its message"),
         DataKind.MESSAGE: Rule(TEXT_KEEP_MS, "kept for one month after its lifetime ends"),
-        DataKind.ALARM: Rule(ALARM_KEEP_MS, "kept for six months after its lifetime ends"),
+        DataKind.ALARM: Rule(
+            ALARM_KEEP_MS, "kept for six months after its lifetime ends, its steps for two"
+        ),
         DataKind.PREKEY: Rule(0, "kept for ten days, then erased"),
         DataKind.CHAIN: Rule(0, "kept until the chain can be read no more"),
         DataKind.SOS_KEY: Rule(None, "kept as long as the key is in use"),
@@ -141,7 +145,7 @@ def purge(tx: Transaction, now_ms: int, rows_max: int) -> Purged:
     """
     rows = {
         DataKind.MESSAGE: _drop_messages(tx, _over(DataKind.MESSAGE, now_ms), rows_max),
-        DataKind.ALARM: _drop_messages(tx, _over(DataKind.ALARM, now_ms), rows_max, is_sos=True),
+        DataKind.ALARM: _drop_alarms(tx, now_ms, rows_max),
         DataKind.EVIDENCE: _drop_evidence(tx, _over(DataKind.EVIDENCE, now_ms)),
         DataKind.CONTACT: _drop_contacts(tx, _over(DataKind.CONTACT, now_ms), now_ms),
         DataKind.AUDIT: drop_before(tx, _over(DataKind.AUDIT, now_ms)),
@@ -180,6 +184,17 @@ def _drop_messages(tx: Transaction, before_ms: int, rows_max: int, *, is_sos: bo
         for rows, column in ((_LEDGER, "message"), (_RECIPIENT, "message"), (_MESSAGE, "key")):
             tx.connection.execute(delete(rows).where(rows.c[column].in_(keys)))
     return len(keys)
+
+
+def _drop_alarms(tx: Transaction, now_ms: int, rows_max: int) -> int:
+    """Drop texts of alarms by their rule, and their steps, which hold places, when places go."""
+    count = _drop_messages(tx, _over(DataKind.ALARM, now_ms), rows_max, is_sos=True)
+    over = _STEP.c.expires_ms < _over(DataKind.POSITION, now_ms)
+    found = select(_STEP.c.key).where(over).order_by(_STEP.c.key).limit(rows_max - count)
+    keys = list(tx.connection.execute(found).scalars())
+    if keys:
+        tx.connection.execute(delete(_STEP).where(_STEP.c.key.in_(keys)))
+    return count + len(keys)
 
 
 def _drop_evidence(tx: Transaction, before_ms: int) -> int:

@@ -15,6 +15,7 @@ from typing import ClassVar
 from sqlalchemy import BigInteger, Column, Index, LargeBinary
 from sqlmodel import Field
 
+from meshnode.store.schema_alarms import AlarmStepRow
 from meshnode.store.schema_board import StateRow, TrackPointRow, TrackRow
 from meshnode.store.schema_conduct import (
     AuditBaseRow,
@@ -28,6 +29,7 @@ from meshnode.store.tables import METADATA, Base, bytes_column, key_column, tabl
 
 __all__ = [
     "METADATA",
+    "AlarmStepRow",
     "AuditBaseRow",
     "AuditRow",
     "AuthorRow",

@@ -29,6 +29,7 @@ __all__ = [
     "SealedColumn",
     "Seals",
     "Seat",
+    "alarm_step_seat",
     "bundle_seat",
     "document_seat",
     "evidence_seat",
@@ -268,6 +269,12 @@ def track_seat(author: bytes, incarnation: int, seq: int, first_ms: int) -> Seat
     return Seat(DataKind.POSITION, day_of(first_ms), b"track", place)
 
 
+def alarm_step_seat(author: bytes, incarnation: int, seq: int, expires_ms: int) -> Seat:
+    """Seat of a step of an alarm; `seq` as the signed number the table holds."""
+    place = encode([author, incarnation, seq.to_bytes(8, "big", signed=True)])
+    return Seat(DataKind.ALARM, day_of(expires_ms), b"alarm_step", place)
+
+
 # --- all of them -----------------------------------------------------------------------------
 
 
@@ -435,6 +442,15 @@ SEALED: Final = (
         seat=track_seat,
         named_by=("author", "incarnation", "seq", "first_ms"),
         kind_of=_all_of(DataKind.POSITION),
+    ),
+    SealedColumn(
+        table="alarm_step",
+        column="body",
+        born="received_ms",
+        time="expires_ms",
+        seat=alarm_step_seat,
+        named_by=("author", "incarnation", "seq", "expires_ms"),
+        kind_of=_all_of(DataKind.ALARM),
     ),
 )
 """Every sealed column of the store."""

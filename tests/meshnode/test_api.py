@@ -228,6 +228,7 @@ async def test_following_tells_every_kind_of_event(autojump_clock: MockClock, me
         "peer_down",
         "bundles_stored",
         "message_arrived",
+        "alarm_changed",
         "message_changed",
         "documents_changed",
     }

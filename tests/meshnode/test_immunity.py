@@ -89,8 +89,9 @@ async def test_one_member_is_enough_for_the_centre_but_not_for_keys_alarms_and_m
         assert not own_room.has_all(name, Kind.TEXT, CODT, directory), "it has not got it itself"
         for each in (room, own_room):
             each.learn(receipt(rig["operator"], rig["anna"], {5}))
-            for kind in (Kind.TEXT, Kind.CHAIN_KEYS, Kind.SOS):
+            for kind in (Kind.TEXT, Kind.CHAIN_KEYS):
                 assert each.has_all(name, kind, CODT, directory)
+            assert not each.has_all(name, Kind.SOS, CODT, directory), "the zone reads it too"
 
 
 async def test_a_bundle_for_a_zone_is_never_complete(autojump_clock: MockClock, rig: Rig) -> None:

@@ -72,7 +72,15 @@ IDENTITY = (MalformedError, LimitExceededError, IdentityError)
 SCOPE = bundle.Scope.for_squad(ZONE, b"squad-id").encode()
 NODE = bytes(range(16))
 TEXT = payloads.encode(payloads.Text(NODE, SCOPE, "Neige au col"))
-SOS = payloads.encode(payloads.Sos(NODE, SCOPE, "À l'aide", b"alarm-id", 2))
+SOS = payloads.encode(payloads.Sos(NODE, SCOPE, "À l'aide", b"alarm-id", 0))
+SOS_PLACED = payloads.encode(
+    payloads.Sos(
+        NODE, SCOPE, "À l'aide", b"alarm-id", 0, number=1, place=payloads.SosPlace(1, 2, -3, 4)
+    )
+)
+SOS_CLOSED = payloads.encode(
+    payloads.Sos(NODE, SCOPE, "", b"alarm-id", 4, raiser=NODE, basis=1, outcome=1)
+)
 CHAIN_BUNDLE = bundle.build(
     bundle.Header(
         suite=bundle.Suite.CHAIN,
@@ -403,7 +411,7 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "payloads.decode_untrusted",
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
-        (TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK),
+        (TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK, SOS_PLACED, SOS_CLOSED),
         (MalformedError, LimitExceededError, TamperedError),
     ),
     Parser(

@@ -17,6 +17,7 @@ from protocol.payloads import (
     Payload,
     Position,
     Sos,
+    SosPlace,
     State,
     Text,
     Track,
@@ -30,7 +31,10 @@ from tests.strategies import mutated, mutated_records, payloads
 
 AUTHOR, SCOPE = bytes(range(16)), Scope.for_codt(7).encode()
 TEXT = Text(AUTHOR, SCOPE, "Neige au col")
-SOS = Sos(AUTHOR, SCOPE, "À l'aide", b"alarm-id", 2)
+SOS = Sos(AUTHOR, SCOPE, "À l'aide", b"alarm-id", 0)
+STEP = Sos(AUTHOR, SCOPE, "", b"alarm-id", 4, raiser=bytes(16), round=1, basis=3, outcome=1)
+WHERE = SosPlace(1_800_000_000_000, 448_900_000, -66_400_000, 50)
+AGAIN = Sos(AUTHOR, SCOPE, "À l'aide", b"alarm-id", 0, round=1, number=2, place=WHERE)
 KEYS = NetworkKeys(AUTHOR, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, b"k" * 32),))
 PLACE = Position(AUTHOR, SCOPE, 1_800_000_000_000, 448_900_000, -66_400_000, 50)
 STATE = State(
@@ -42,6 +46,7 @@ STATE = State(
 )
 TRACK = Track(AUTHOR, SCOPE, tuple(TrackPoint(9 + 30 * n, 41 * n, 7 * n) for n in range(5)))
 SEEDS = [encode(each) for each in (TEXT, SOS, KEYS, PLACE, STATE, TRACK)]
+SEEDS = [encode(each) for each in (TEXT, SOS, STEP, AGAIN, KEYS, PLACE)]
 
 
 def padded(raw: bytes) -> bytes:

@@ -258,9 +258,17 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     if record[1] == 1:
         return _fields(record, 5, "4.10 type 1")
     demand(record[1] == 2, "4.10 type")
-    _fields(record, 7, "4.10 type 2")
-    _bin(record[5], 8, 8, "4.10 alarm id")
-    _uint(record[6], 0, 15, "4.10 step")
+    _bin(_many(record, 7, 8, "4.10 type 2")[5], 8, 8, "4.10 alarm id")
+    step = _uint(record[6], 0, 15, "4.10 step")
+    if len(record) == 7:
+        demand(step == 0, "4.19 only a first raising has the short form")
+    elif step == 0:
+        _raised(record[7])
+    else:
+        raiser, round_, basis, outcome = _fields(record[7], 4, "4.19 step")
+        _bin(raiser, 16, 16, "4.19 raiser")
+        for number, most in ((round_, 15), (basis, 3), (outcome, 2)):
+            _uint(number, 0, most, "4.19 a number of a step")
     return record
 
 
@@ -291,6 +299,17 @@ def _state(record: tuple[Record, ...]) -> Record:
         demand(name.isprintable() and name.strip() == name, "4.22 operator prints")
         demand(bearer != 0 or (unit, strength, name) == (0, 0, ""), "4.22 no network")
     return record
+
+
+def _raised(more: Record) -> None:
+    round_, number, place = _fields(more, 3, "4.19 raised")
+    _uint(round_, 0, 15, "4.19 round")
+    _uint(number, 0, 255, "4.19 number")
+    if _many(place, 0, 4, "4.19 place"):
+        numbers = _fields(place, 4, "4.19 place")
+        for value, most in zip(numbers, (2**48 - 1, 18 * 10**8, 36 * 10**8, 10**6), strict=True):
+            _uint(value, 0, most, "4.19 a number of a place")
+    demand((round_, number, place) != (0, 0, ()), "4.19 the short form")
 
 
 def _network_keys(record: tuple[Record, ...]) -> Record:

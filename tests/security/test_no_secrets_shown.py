@@ -141,6 +141,8 @@ ALLOWED = {
     "Purged.keys": RECORD,
     "WipeParts.link": RECORD,
     "InboxParts.positions": RECORD,
+    "InboxParts.keepers": RECORD,
+    "Sent.alarm_id": NAME,
     "InboxParts.renewal": RECORD,
     "_Device.contexts": "TLS contexts, which show nothing of their keys",
     "_Ready.cipher": "a cipher, which shows nothing of its key",

@@ -185,6 +185,21 @@ def bundle_cases() -> Iterator[Case]:
     yield refused("4.4", "a key of small order", small | {"public_key": (b"\1" + bytes(31)).hex()})
 
 
+def _alarms(scope: bytes) -> dict[str, payloads.Sos]:
+    """Steps of one alarm at the edges of their numbers."""
+    place = payloads.SosPlace(2**48 - 1, -900_000_000, 1_800_000_000, 1_000_000)
+    raised = payloads.Sos(NODE, scope, "À l'aide", b"alarm-id", 0)
+    step = replace(raised, text="", step=1, raiser=NODE)
+    return {
+        "an alarm": raised,
+        "an alarm with a place": replace(raised, place=place),
+        "an alarm raised anew and repeated": replace(raised, round=15, number=255),
+        "an alarm seen": step,
+        "an alarm closed by a witness": replace(step, step=4, round=15, basis=3, outcome=2),
+        "a step that nobody knows": replace(step, step=15),
+    }
+
+
 def payload_cases() -> Iterator[Case]:
     """Texts and alarms at the edges of the size classes."""
     scope = SQUAD.encode()
@@ -196,8 +211,12 @@ def payload_cases() -> Iterator[Case]:
     for length in (0, 63 - bare, 64 - bare, 126 - bare, 127 - bare, 4_093 - bare, 4_095 - bare):
         text = payloads.encode(payloads.Text(NODE, scope, "x" * max(0, length)))
         yield accepted("4.10", f"payload of {len(text)} bytes", item(envelope.pad(text)))
-    alarm = payloads.encode(payloads.Sos(NODE, scope, "À l'aide", b"alarm-id", 15))
-    yield accepted("4.10", "an alarm", item(envelope.pad(alarm)))
+    for what, alarm in _alarms(scope).items():
+        yield accepted("4.19", what, item(envelope.pad(payloads.encode(alarm))))
+    bare_step = encode((1, 2, NODE, scope, b"", b"alarm-id", 1))
+    yield refused("4.19", "a step that names no alarm", item(envelope.pad(bare_step)))
+    long = encode((1, 2, NODE, scope, b"x", b"alarm-id", 0, (0, 0, ())))
+    yield refused("4.19", "a first raising in the long form", item(envelope.pad(long)))
     weekly = (
         WeeklyKey(KeyPurpose.ZONE_SOS, 0, SEED),
         WeeklyKey(KeyPurpose.KNOCK, 2**32 - 1, bytes(32)),

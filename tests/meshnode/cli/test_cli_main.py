@@ -23,6 +23,8 @@ from tests.meshnode.cli.people import People
 
 COMMANDS = frozenset(
     [
+        "alarm",
+        "alarms",
         "audit",
         "authority",
         "bench",
@@ -50,6 +52,7 @@ COMMANDS = frozenset(
         "send",
         "sensors",
         "shift",
+        "sos",
         "state",
         "status",
         "sync",

@@ -126,6 +126,33 @@ async def test_run_tells_what_happens_and_ends_when_told(squad: People) -> None:
     assert "un secret" not in trace
 
 
+async def test_an_alarm_rings_on_a_running_node_and_its_answer_comes_back(squad: People) -> None:
+    await told(squad, "alice", "sos", "Chute au col", "--at", "44.89,6.64")
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, stderr=subprocess.PIPE, check=False)
+        node = await nursery.start(start, command(squad, "bob", "run"))
+        lines = Lines(node.stderr)
+        with trio.fail_after(60):
+            address = (await lines.until("listening on ")).split("listening on ")[1]
+            await told(squad, "alice", "sync", "--once", address)
+            rung = await lines.until("SOS from alice: answer it with 'meshnode alarm show")
+            assert set(await lines.until("!" * 72)) == {"!"}
+            (found,) = (await told(squad, "bob", "alarms"))["alarms"]
+            assert (found["state"], found["place"]["latitude"]) == ("raised", 44.89)
+            assert "NOBODY ANSWERED" in (await typed(squad, "bob", "alarms")).out
+            await lines.until("bob saw the SOS of alice")
+            assert (await told(squad, "bob", "alarm", "take", "last"))["state"] == "taken"
+            assert (await told(squad, "bob", "alarm", "take", "last"))["is_new"] is False
+            await lines.until("bob goes to alice")
+            await told(squad, "alice", "sync", "--once", address)
+            node.send_signal(signal.SIGTERM)
+            assert await node.wait() == 0
+    (found,) = (await told(squad, "alice", "alarms"))["alarms"]
+    assert (found["state"], [each["name"] for each in found["taken"]]) == ("taken", ["bob"])
+    assert [each["name"] for each in found["seen"]] == ["bob"]
+    assert "Chute" not in rung
+
+
 class Lines:
     """Reads the lines of a process."""
 

@@ -6,7 +6,18 @@ import hashlib
 from dataclasses import replace
 
 from meshnode.runtime import system_runtime
-from meshnode.store import board, bundles, documents, evidence, keyring, messages, peers, positions
+from meshnode.store import (
+    alarms,
+    board,
+    bundles,
+    documents,
+    evidence,
+    keyring,
+    messages,
+    peers,
+    positions,
+)
+from meshnode.store.alarms import StepRecord
 from meshnode.store.board import PointRecord, StateRecord, TrackRecord
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
@@ -38,6 +49,7 @@ NETWORK_KEY, SOS_KEY = b"network key 0123456789 0123456789", b"sos key 012345678
 PLACE = b"44.9 north, 6.9 east, in the hut"
 STATE = b"the battery is at 61 percent, on the network of the valley"
 POINT, WAY = b"44.8 north, 6.6 east, on the way", b"from the hut to the col and back"
+STEP = b"I go there by the north side"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
 SECRETS = (
@@ -54,6 +66,7 @@ SECRETS = (
     STATE,
     POINT,
     WAY,
+    STEP,
 )
 """What must stand nowhere in the files."""
 
@@ -93,6 +106,9 @@ def fill_agent(tx: Transaction) -> None:
     board.put_state(tx, StateRecord(node(8), b"scope", 2**63 + 1, 7, 1, NOW_MS, ends_ms, STATE))
     board.put_point(tx, PointRecord(b"shift-id", NOW_MS, ends_ms, POINT))
     board.put_track(tx, TrackRecord(node(9), b"scope", b"shift-id", NOW_MS, ends_ms, 7, 1, WAY))
+    step_name = BundleId(node(8), 7, 1)
+    alarm = (node(9), b"alarm-id")
+    alarms.put(tx, StepRecord(alarm, step_name, b"scope", NOW_MS, NOW_MS + 9, NOW_MS, STEP))
 
 
 async def read_device(store: Store) -> list[object]:
@@ -127,6 +143,7 @@ async def read_agent(store: Store) -> list[object]:
             board.states(conn, NOW_MS, 9),
             board.points(conn, b"shift-id", 9),
             board.tracks_of(conn, node(9), NOW_MS, 0, 9),
+            alarms.steps(conn, (node(9), b"alarm-id")),
         ]
     )
 

@@ -1,0 +1,216 @@
+"""The calls about alarms, in plain values; `Api` has them beside its own."""
+
+from __future__ import annotations
+
+from meshnode.calls import Calls, Json
+from meshnode.directory import UnknownNameError
+from meshnode.errors import SendError
+from meshnode.events import AlarmChanged
+from meshnode.outbox import Priority, Writing
+from meshnode.positions import Place, place_numbers
+from meshnode.services.alarms import AlarmView
+from meshnode.store.alarms import AlarmName
+from protocol.alarms import Outcome, Step, Told
+from protocol.bundle import Scope
+from protocol.ids import NodeId, print_bundle_id
+from protocol.payloads import SosPlace
+
+__all__ = ["AlarmCalls"]
+
+
+class AlarmCalls(Calls):
+    """What people may ask of alarms."""
+
+    async def sos(self, text: str, *, to: str = "", at: str = "", tells_place: bool = True) -> Json:
+        """Raise an alarm, which every screen of the zone shows.
+
+        `to` says whose receipts its ledger waits for: empty is the centre, or the zone where
+        there is none. `at` is `LATITUDE,LONGITUDE` in degrees, with `,METRES` of accuracy; empty
+        takes the newest position of the open shift, unless `tells_place` is false.
+
+        Raises: LockedError, SendError, UnknownNameError, StoreFullError, StoreError.
+        """
+        scope = self._alarmed(to)
+        place = self._place(at) if at else None
+        writing = Writing(scope, text, Priority.SOS, None, place, tells_place)
+        sent = await self._node.outbox.send(writing)
+        self._node.housekeeping.wake.set()
+        found = await self._found(self._node.identity.node, sent.alarm_id)
+        return {
+            **self._alarm(found),
+            "message": print_bundle_id(sent.id),
+            "key": sent.key,
+            "to": self._describe(scope.encode()),
+            "recipients": sent.recipients,
+            "is_held_back": sent.is_held_back,
+        }
+
+    def _alarmed(self, to: str) -> Scope:
+        directory, own = self._node.membership.directory, self._node.identity
+        if to:
+            return directory.find(to, own.zone)
+        centre = Scope.for_codt(own.zone)
+        return centre if directory.recipients(centre, own.node) else Scope.for_zone(own.zone)
+
+    def _place(self, at: str) -> SosPlace:
+        parts = at.split(",")
+        try:
+            numbers = [float(part) for part in parts]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (2, 3):
+            raise SendError("place", "write a place as LATITUDE,LONGITUDE, such as 44.89,6.64")
+        return SosPlace(self._node.runtime.now_ms(), *place_numbers(Place(*numbers)))
+
+    async def alarms(self) -> list[Json]:
+        """Return the alarms known here, the latest touched first.
+
+        Raises: LockedError, StoreError.
+        """
+        return [self._alarm(each) for each in await self._node.alarms.list_alarms()]
+
+    async def alarm(self, alarm: str) -> Json:
+        """Return all that is known here of one alarm, its steps and who is nearest.
+
+        Raises: UnknownNameError, LockedError, StoreError.
+        """
+        view = await self._named(alarm)
+        return {
+            **self._alarm(view),
+            "steps": [self._step(each) for each in view.steps],
+            "nearest": [
+                {
+                    **self._who(near.node),
+                    "distance_m": round(near.distance_m),
+                    "taken_ms": near.taken_ms,
+                }
+                for near in view.nearest
+            ],
+        }
+
+    async def alarm_seen(self, alarm: str, *, is_shown: bool = False) -> bool:
+        """Sign that this agent saw it; False if that brings nothing.
+
+        `is_shown` says that a screen showed it to somebody, who did not say so: then it is signed
+        by mates, operators, and by others while few did. Raises: as `alarm_take`.
+        """
+        view = await self._named(alarm)
+        if is_shown:
+            return await self._node.alarms.show(view.name)
+        return await self._node.alarms.act(view.name, Step.SEEN)
+
+    async def alarm_take(self, alarm: str, text: str = "") -> bool:
+        """Sign that this agent goes there; False if that was said.
+
+        Raises: UnknownNameError, SendError, QuotaError, LockedError, StoreFullError, StoreError.
+        """
+        return await self._node.alarms.act((await self._named(alarm)).name, Step.TAKEN, text)
+
+    async def alarm_on_scene(self, alarm: str, text: str = "") -> bool:
+        """Sign that this agent is there; False if that was said. Raises: as `alarm_take`."""
+        return await self._node.alarms.act((await self._named(alarm)).name, Step.ON_SCENE, text)
+
+    async def alarm_close(self, alarm: str, text: str = "", *, is_false: bool = False) -> Json:
+        """Close an alarm by the right that this agent has; return what it comes to.
+
+        Raises: as `alarm_take`.
+        """
+        view = await self._named(alarm)
+        outcome = Outcome.FALSE_ALARM if is_false else Outcome.OVER
+        await self._node.alarms.act(view.name, Step.CLOSED, text, outcome)
+        return self._alarm(await self._node.alarms.view(view.name))
+
+    async def alarm_raise_anew(self, alarm: str, text: str = "") -> bool:
+        """Raise a closed alarm of our own anew; False if it is open. Raises: as `alarm_take`."""
+        return await self._node.alarms.raise_anew((await self._named(alarm)).name, text)
+
+    async def _note_shown(self, author: NodeId, alarm_id: bytes) -> None:
+        """A person read the text of an alarm: its screen signs that it was seen."""
+        await self._node.alarms.show((author, alarm_id))
+
+    # --- words ------------------------------------------------------------------------------
+
+    async def _found(self, raiser: NodeId, alarm_id: bytes) -> AlarmView:
+        return await self._node.alarms.view((raiser, alarm_id))
+
+    async def _named(self, text: str) -> AlarmView:
+        """Return the alarm that `text` means: its id, the start of it, or `last`.
+
+        Raises: UnknownNameError.
+        """
+        wanted = text.strip().lower()
+        views = await self._node.alarms.list_alarms()
+        if wanted == "last" and views:
+            return views[0]
+        found = [each for each in views if wanted and _id(each.name).startswith(wanted)]
+        if len(found) > 1:
+            raise UnknownNameError(f"'{text[:80]}' fits several alarms: give more of the id")
+        if not found:
+            raise UnknownNameError(f"no alarm here is '{text[:80]}': see 'meshnode alarms'")
+        return found[0]
+
+    def _alarm(self, view: AlarmView) -> Json:
+        alarm, directory = view.alarm, self._node.membership.directory
+        raised, first = alarm.raised, alarm.first
+        assert raised is not None, "only an alarm that was raised is shown"
+        assert first is not None, "the first raising is there where the last one is"
+        name = raised.name
+        return {
+            "alarm": _id(view.name),
+            "from": directory.name_of(view.name[0]),
+            "from_node": self._who(view.name[0])["node"],
+            "text": raised.sos.text,
+            "state": alarm.state.name.lower(),
+            "outcome": alarm.outcome.name.lower() if alarm.outcome else "",
+            "raised_ms": first.at_ms,
+            "repeated_ms": raised.at_ms if raised != first else 0,
+            "round": alarm.round,
+            "place": _place_words(raised.sos.place),
+            "seen": [self._signed(each) for each in alarm.seen],
+            "taken": [self._signed(each) for each in alarm.taken],
+            "on_scene": [self._signed(each) for each in alarm.on_scene],
+            "closings": [self._signed(each) for each in alarm.closings],
+            "ignored": alarm.ignored,
+            "is_own": view.name[0] == self._node.identity.node,
+            "is_author_revoked": directory.is_astray(name.author, name.incarnation, name.seq),
+        }
+
+    def _signed(self, told: Told) -> Json:
+        return {**self._who(told.name.author), "at_ms": told.at_ms, "text": told.sos.text}
+
+    def _step(self, told: Told) -> Json:
+        sos = told.sos
+        is_known = sos.step in {int(step) for step in Step}
+        return {
+            **self._signed(told),
+            "step": Step(sos.step).name.lower() if is_known else str(sos.step),
+            "round": sos.round,
+            "number": sos.number,
+            "place": _place_words(sos.place),
+        }
+
+    def _told_alarm(self, event: AlarmChanged) -> Json:
+        """Return an event for whoever follows; it holds no text and no place."""
+        return {
+            "event": "alarm_changed",
+            "alarm": event.alarm_id.hex(),
+            "from": self._node.membership.directory.name_of(event.raiser),
+            "who": self._node.membership.directory.name_of(event.who),
+            "step": Step(event.step).name.lower() if event.step <= Step.CLOSED else "",
+            "is_new": event.is_new,
+        }
+
+
+def _id(name: AlarmName) -> str:
+    return name[1].hex()
+
+
+def _place_words(place: SosPlace | None) -> Json | None:
+    if place is None:
+        return None
+    return {
+        "taken_ms": place.taken_ms,
+        "latitude": place.latitude_e7 / 10_000_000,
+        "longitude": place.longitude_e7 / 10_000_000,
+        "accuracy_m": place.accuracy_dm / 10,
+    }

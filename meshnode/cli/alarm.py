@@ -1,0 +1,308 @@
+"""`meshnode sos`, `alarms` and `alarm`: call for help, see who needs it, answer.
+
+Arguments and screens only. Imports of the node stand inside the commands, so that help appears at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meshnode.cli.language import say
+from meshnode.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from meshnode.client import NodeApi
+
+__all__ = ["register"]
+
+Which = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, the start of it, or 'last' for the latest.")
+]
+Reason = Annotated[str, typer.Option(help="What others shall read of it.")]
+
+_app = typer.Typer(
+    help="See one alarm and answer it: seen, taken, on scene, closed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands into the program."""
+    parent.command()(sos)
+    parent.command()(alarms)
+    parent.add_typer(_app, name="alarm")
+
+
+# --- raising -----------------------------------------------------------------------------------
+
+
+def sos(
+    ctx: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What happened, or - for stdin.")],
+    to: Annotated[
+        str, typer.Option(help="Whose receipts are awaited; by default those of the CODT.")
+    ] = "",
+    with_position: Annotated[
+        bool,
+        typer.Option(
+            "--with-position/--without-position",
+            help="Tell the newest position of the open shift.",
+        ),
+    ] = True,
+    at: Annotated[
+        str,
+        typer.Option(metavar="LAT,LON[,M]", help="Tell this place: degrees, accuracy in metres."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Call for help: everybody of the zone reads it, before all else.
+
+    It needs no shift. A position goes along only from an open shift, or if you give it with --at.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import message_text
+
+    words = message_text(text)
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.sos(words, to=to, at=at, tells_place=with_position)
+
+    raised = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**raised)
+        return
+    if raised["is_held_back"]:
+        typer.echo(
+            say(
+                "Kept: others take no more alarms of this device in this hour."
+                " It leaves in the next one, while meshnode runs unlocked."
+            )
+        )
+    else:
+        typer.echo(
+            say("The alarm is kept; it leaves before all else, on every link that is or comes up.")
+        )
+    typer.echo(
+        say("Your position goes along.")
+        if raised["place"]
+        else say("No position goes along: give one with --at LAT,LON if you can.")
+    )
+    typer.echo(say("See who answers: meshnode alarm show {id}", id=raised["alarm"]))
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def alarms(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the alarms of the zone, the latest first.
+
+    What a person is shown counts as seen, and those in need learn of it.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> list[dict[str, Any]]:
+        found = await api.alarms()
+        for each in found if not as_json else ():
+            await api.alarm_seen(each["alarm"], is_shown=True)
+        return found
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(alarms=found)
+    else:
+        _show_alarms(found)
+
+
+def _show_alarms(found: list[dict[str, Any]]) -> None:
+    from meshnode.cli.show import local_time, print_table
+
+    if not found:
+        typer.echo(say("No alarms."))
+        return
+    rows = [
+        (
+            each["alarm"][:8],
+            local_time(each["raised_ms"]),
+            each["from"],
+            _state(each),
+            _names([*each["on_scene"], *each["taken"]]),
+            _marked(each),
+        )
+        for each in found
+    ]
+    columns = (say("id"), say("raised"), say("from"), say("state"), say("who goes"), say("text"))
+    print_table(columns, rows)
+
+
+def _state(found: dict[str, Any]) -> str:
+    if found["outcome"] == "false_alarm":
+        return say("false alarm")
+    return {
+        "raised": say("NOBODY ANSWERED"),
+        "seen": say("seen, NOBODY GOES"),
+        "taken": say("somebody goes"),
+        "on_scene": say("on scene"),
+        "closed": say("closed"),
+    }[found["state"]]
+
+
+def _marked(found: dict[str, Any]) -> str:
+    text = str(found["text"])
+    return f"{say('REVOKED AUTHOR')}  {text}" if found["is_author_revoked"] else text
+
+
+def _names(people: list[dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(str(each["name"]) for each in people))
+
+
+@_app.command("show")
+def show(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
+    """Show one alarm: where, who answered when, and who is nearest."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        if not as_json:
+            await api.alarm_seen(which, is_shown=True)
+        return await api.alarm(which)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+    else:
+        _show_one(found)
+
+
+def _show_one(found: dict[str, Any]) -> None:
+    from meshnode.cli.show import local_time, print_table, safe
+
+    raised = local_time(found["raised_ms"])
+    typer.echo(
+        say("SOS of {name}, {time}: {state}", name=found["from"], time=raised, state=_state(found))
+    )
+    typer.echo(safe(_marked(found)))
+    if found["place"]:
+        typer.echo(_where(found["place"]))
+    rows = [
+        (local_time(each["at_ms"]), each["name"], _step(each), each["text"])
+        for each in found["steps"]
+    ]
+    print_table((say("when"), say("who"), say("step"), say("text")), rows)
+    if found["nearest"]:
+        near = [
+            (each["name"], _distance(each["distance_m"]), local_time(each["taken_ms"]))
+            for each in found["nearest"]
+        ]
+        columns = (say("name"), say("distance"), say("position of"))
+        print_table(columns, near, say("Nearest colleagues"))
+
+
+def _where(place: dict[str, Any]) -> str:
+    from meshnode.cli.show import local_time
+
+    spot = f"{place['latitude']:.5f}, {place['longitude']:.5f}"
+    if place["accuracy_m"]:
+        spot += f" ± {place['accuracy_m']:.0f} m"
+    return say("Place: {place}, at {time}", place=spot, time=local_time(place["taken_ms"]))
+
+
+def _distance(metres: int) -> str:
+    return f"{metres} m" if metres < 1_000 else f"{metres / 1_000:.1f} km"
+
+
+def _step(found: dict[str, Any]) -> str:
+    names = {
+        "raised": say("raised"),
+        "seen": say("seen"),
+        "taken": say("goes there"),
+        "on_scene": say("on scene"),
+        "closed": say("closed"),
+    }
+    return names.get(found["step"], str(found["step"]))
+
+
+# --- answering ---------------------------------------------------------------------------------
+
+
+def _answer(
+    ctx: typer.Context,
+    which: str,
+    call: Callable[[NodeApi], Awaitable[bool]],
+    words: str,
+    *,
+    as_json: bool,
+) -> None:
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> tuple[bool, dict[str, Any]]:
+        return await call(api), await api.alarm(which)
+
+    is_new, found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(alarm=found["alarm"], state=found["state"], is_new=is_new)
+    else:
+        typer.echo(words if is_new else say("That was said already."))
+
+
+@_app.command("seen")
+def seen(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
+    """Tell that you saw it."""
+    words = say("Whoever is in need learns that you saw it.")
+    _answer(ctx, which, lambda api: api.alarm_seen(which), words, as_json=as_json)
+
+
+@_app.command("take")
+def take(ctx: typer.Context, which: Which, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Tell that you go there. Several may."""
+    words = say("All see that you go there.")
+    _answer(ctx, which, lambda api: api.alarm_take(which, reason), words, as_json=as_json)
+
+
+@_app.command("on-scene")
+def on_scene(
+    ctx: typer.Context, which: Which, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Tell that you are there."""
+    words = say("All see that you are there.")
+    _answer(ctx, which, lambda api: api.alarm_on_scene(which, reason), words, as_json=as_json)
+
+
+@_app.command("raise")
+def raise_anew(
+    ctx: typer.Context, which: Which, reason: Reason = "", as_json: AsJson = False
+) -> None:
+    """Raise your own alarm anew after it was closed."""
+    words = say("The alarm rings again.")
+    _answer(ctx, which, lambda api: api.alarm_raise_anew(which, reason), words, as_json=as_json)
+
+
+@_app.command("close")
+def close(
+    ctx: typer.Context,
+    which: Which,
+    reason: Reason = "",
+    is_false: Annotated[bool, typer.Option("--false-alarm", help="Nothing had happened.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close an alarm: its agent or an operator at once, others if two say so."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.alarm_close(which, reason, is_false=is_false)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+    elif found["state"] == "closed":
+        typer.echo(say("The alarm is closed."))
+    else:
+        typer.echo(say("You are its first witness: it is closed once a second one says so."))
