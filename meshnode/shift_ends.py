@@ -16,7 +16,7 @@ from meshnode.store.engine import Store, Transaction
 from meshnode.store.positions import ShiftEnd
 from protocol.bundle import Scope
 from protocol.ids import NodeId
-from protocol.shifts import Shift, split_subject
+from protocol.shifts import Shift, is_track_subject, split_subject
 
 __all__ = ["ShiftEnds"]
 
@@ -48,6 +48,9 @@ class ShiftEnds:
     def _erase(self, tx: Transaction, end: ShiftEnd) -> None:
         kept.erase_shift(tx, end, is_own=end.author == self._node)
         self._is_log_dirty = True
+        if is_track_subject(end.subject):
+            # One shift, though its track has a chain of its own.
+            return
         self._metrics.count("shifts_erased")
         self._runtime.trace("shift_erased", author=end.author.hex())
 

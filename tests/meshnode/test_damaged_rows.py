@@ -18,17 +18,22 @@ from meshnode.erasing import is_agent_destroyed
 from meshnode.outbox import Priority
 from meshnode.positions import Place
 from meshnode.purging import purge
+from meshnode.store import board, peers
 from meshnode.store import bundles as rows
-from meshnode.store import peers
+from meshnode.store.board import StateRecord, TrackRecord
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import EvidenceRecord
 from meshnode.store.sealing import SEALED
+from protocol import payloads
 from protocol.identity import Role
 from protocol.limits import Kind
 from protocol.orders import WipeLevel
+from protocol.payloads import State, Track
 from protocol.reports import Reception
+from protocol.tracks import TrackPoint
 from sims.fleet import DevicePlan
+from sims.runtime import START_MS
 from tests.meshnode.rig import SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
 from tests.meshnode.test_positions import begin, end, latitudes, tell
 from tests.meshnode.test_wiping import ordered, phone_of
@@ -59,6 +64,7 @@ async def sealed(autojump_clock: MockClock) -> AsyncIterator[Rig]:
         await rig.mix(*PEOPLE)
         for member in rig.members.values():
             await member.store.write(_meet)
+        await rig["bruno"].store.write(_keep_of_a_mate)
         yield rig
 
 
@@ -67,6 +73,15 @@ def _meet(tx: Transaction) -> None:
     peers.contact_up(tx, b"p" * 16, "192.0.2.7:7400", 1)
     peers.contact_down(tx, b"p" * 16, 2, 0, 0)
     note_equivocation(tx, EvidenceRecord(1, b"p" * 16, "bundle 1", b"d" * 32, b"the second"))
+
+
+def _keep_of_a_mate(tx: Transaction) -> None:
+    """Keep what an agent has of a mate's state, and what a centre has of a track."""
+    whose, scope, ends_ms = b"p" * 16, squad_scope().encode(), START_MS + 6 * HOUR_MS
+    state = payloads.encode(State(whose, scope, None, None, 0))
+    board.put_state(tx, StateRecord(whose, scope, 7, 1, 1, START_MS, ends_ms, state))
+    track = payloads.encode(Track(whose, scope, (TrackPoint(START_MS // 1000, 1, 1),)))
+    board.put_track(tx, TrackRecord(whose, scope, bytes(8), START_MS, ends_ms, 1, 1, track))
 
 
 async def damage(member: Member, table: str, column: str, condition: str = "1") -> int:
@@ -99,6 +114,10 @@ async def show_all(member: Member) -> None:
     await api.peers()
     await api.shift()
     await api.positions()
+    await api.board()
+    await member.store.read(lambda c: board.tracks_of(c, b"p" * 16, 0, 0, 9))
+    if (current := await member.node.positions.current()) is not None:
+        await member.store.read(lambda c: board.points(c, current.shift.shift_id, 9))
     await api.audit()
     await api.audit_verify()
     await api.keys()
@@ -147,7 +166,8 @@ async def test_shifts_end_and_a_purge_comes_all_the_same(
     await bruno.node.housekeeping.look()
     assert bruno.metric("shifts_erased") == 2
     assert await latitudes(bruno) == []
-    for each in ("position", "shift_end", positions, "sending_chain WHERE length(scope) = 19"):
+    own_chains = "sending_chain WHERE length(scope) > 18"
+    for each in ("position", "state", "track_point", "shift_end", positions, own_chains):
         assert await count(bruno, each) == 0, each
     bruno.machine.clock_ahead_ms += DAY_MS
     await bruno.node.housekeeping.look()

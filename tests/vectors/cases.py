@@ -10,8 +10,7 @@ from protocol import bundle, canonical, envelope, payloads
 from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
 from protocol.network_keys import KeyPurpose, WeeklyKey
-from protocol.states import Battery, Bearer, Coverage, Unit
-from protocol.tracks import TrackPoint, encode_points
+from tests.vectors.board_cases import state_and_track_cases
 from tests.vectors.seeds import (
     HEADER,
     KEY,
@@ -229,7 +228,7 @@ def payload_cases() -> Iterator[Case]:
     }.items():
         position = payloads.encode(payloads.Position(NODE, scope, *place))
         yield accepted("4.10", what, item(envelope.pad(position)))
-    yield from _states_and_tracks(scope, item)
+    yield from state_and_track_cases(scope, item)
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
     yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))
@@ -251,54 +250,6 @@ def payload_cases() -> Iterator[Case]:
     }
     for what, value in odd.items():
         yield refused("4.10", what, item(envelope.pad(encode(value))))
-
-
-def _states_and_tracks(scope: bytes, item: Callable[[bytes], dict[str, str]]) -> Iterator[Case]:
-    """States at their bounds, tracks of one and of many points, and each just beyond."""
-    full = Battery(2**47, 100, False, 60_000, 2**47 + 30 * 86_400_000)
-    weak = Coverage(2**48 - 1, Bearer.G5, Unit.MINUS_DBM, 150, "é" * 16)
-    for what, state in {
-        "nothing known": payloads.State(NODE, scope, None, None, 0),
-        "all at its bounds": payloads.State(NODE, scope, full, weak, 2**48 - 1),
-        "charging, no network": payloads.State(
-            NODE, scope, Battery(0, 0, True), Coverage(0, Bearer.NONE), 0
-        ),
-    }.items():
-        yield accepted("4.22", what, item(envelope.pad(payloads.encode(state))))
-    walk = [TrackPoint(1_800_000_000 + 30 * n, 4_489_000 + 40 * n, 664_000) for n in range(40)]
-    for what, points in {
-        "one point": walk[:1],
-        "forty points": walk,
-        "a gap and a leap": [walk[0], TrackPoint(1_800_043_200, -9_000_000, 18_000_000)],
-    }.items():
-        track = payloads.encode(payloads.Track(NODE, scope, tuple(points)))
-        yield accepted("4.21", what, item(envelope.pad(track)))
-    odd: dict[str, Value] = {
-        "a level of 101": (1, 5, NODE, scope, (0, 101, 0, 0, 0), (), 0),
-        "a forecast while charging": (1, 5, NODE, scope, (0, 50, 1, 1, 0), (), 0),
-        "empty before it was read": (1, 5, NODE, scope, (9, 50, 0, 1, 8), (), 0),
-        "empty in more than a month": (1, 5, NODE, scope, (0, 50, 0, 1, 2_592_000_001), (), 0),
-        "four numbers of a battery": (1, 5, NODE, scope, (0, 50, 0, 1), (), 0),
-        "bearer 6": (1, 5, NODE, scope, (), (0, 6, 0, 0, b""), 0),
-        "a strength without unit": (1, 5, NODE, scope, (), (0, 3, 0, 1, b""), 0),
-        "101 percent": (1, 5, NODE, scope, (), (0, 3, 1, 101, b""), 0),
-        "no network, and an operator": (1, 5, NODE, scope, (), (0, 0, 0, 0, b"x"), 0),
-        "an operator that rings": (1, 5, NODE, scope, (), (0, 3, 0, 0, b"x\7"), 0),
-        "an operator with a space at its end": (1, 5, NODE, scope, (), (0, 3, 0, 0, b"x "), 0),
-        "an operator of 33 bytes": (1, 5, NODE, scope, (), (0, 3, 0, 0, b"x" * 33), 0),
-    }
-    for what, value in odd.items():
-        yield refused("4.22", what, item(envelope.pad(encode(value))))
-    bits = encode_points(walk)
-    for what, raw in {
-        "no bits": b"",
-        "bits that end early": bits[:-1],
-        "a byte too many": bits + b"\0",
-        "ones after the last point": bits[:-1] + bytes([bits[-1] | 1]),
-        "another parameter": bits[:15] + bytes([bits[15] ^ 8]) + bits[16:],
-    }.items():
-        value = (1, 6, NODE, scope, raw)
-        yield refused("4.21", what, item(envelope.pad(encode(value))))
 
 
 # --- bodies in clear ---------------------------------------------------------------------------
