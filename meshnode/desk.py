@@ -31,6 +31,8 @@ from meshnode.receipting import Receipting
 from meshnode.reception import allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.reading import Reading, ReadingParts
+from meshnode.services.recalling import Recalling
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
@@ -95,8 +97,12 @@ class Desk:
             carrier.node, self._pen, runtime, carrier.network_key, partial(_allowance, carrier)
         )
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
+        self.reading = Reading(
+            ReadingParts(author, store, runtime, membership, keeper, parts.sealer, relay)
+        )
+        recalling = Recalling(author, runtime, membership, self.reading)
         self.outbox = Outbox(
-            author, store, runtime, membership, keeper, parts.sealer, relay, membership.events
+            author, store, runtime, membership, keeper, parts.sealer, relay, recalling
         )
         self.positions = Positions(
             author, store, runtime, membership, keeper, carrier.ends, metrics
@@ -113,15 +119,20 @@ class Desk:
                 ),
                 keeper=keeper,
                 positions=self.positions,
-                keepers={Kind.POSITION: self.positions.keep},
+                keepers={
+                    Kind.POSITION: self.positions.keep,
+                    Kind.CANCEL: recalling.keep,
+                    Kind.READ: self.reading.keep,
+                },
                 ends=carrier.ends,
                 renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),
                 relay=relay,
                 events=membership.events,
                 metrics=metrics,
-                on_prekey=self.seal_waiting.set,
+                on_prekey=self._try_sealing,
                 on_received=self.receipting.wake.set,
+                on_kept=self.reading.tell_changed,
             )
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
@@ -150,12 +161,15 @@ class Desk:
         await self.outbox.seal_waiting()
         while await self.receipting.write_due():
             pass
+        while await self.reading.write_due():
+            pass
 
     async def run(self) -> None:
         """Keep the rooms at work until cancelled, or until the desk is stopped."""
         rooms: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
             ("inbox", self.inbox.run),
             ("receipting", self.receipting.run),
+            ("reading", self.reading.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
         )
@@ -174,6 +188,11 @@ class Desk:
     def put_away(self) -> None:
         """Give the keys back: whoever still holds a part of the desk hears that it is locked."""
         self._pen.put_away()
+
+    def _try_sealing(self) -> None:
+        """A key came that a message, or a read receipt, may wait for."""
+        self.seal_waiting.set()
+        self.reading.wake.set()
 
     async def _keep_looking(self) -> None:
         while True:

@@ -15,12 +15,13 @@ from typing import Final
 from meshnode.author import Author, Draft
 from meshnode.chain_keeper import ChainKeeper
 from meshnode.errors import QuotaError, SendError, StoreFullError
-from meshnode.events import Events, MessageChanged
+from meshnode.events import MessageChanged
 from meshnode.membership import Membership
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import keyring, messages, network_keys
+from meshnode.services.recalling import Recalling, family, origin_of
+from meshnode.store import keyring, messages, network_keys, reading
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
@@ -115,8 +116,9 @@ class Outbox:
         keeper: ChainKeeper,
         sealer: Sealer,
         relay: Relay,
-        events: Events,
+        recalling: Recalling,
     ) -> None:
+        self._recalling = recalling
         self._author = author
         self._store = store
         self._runtime = runtime
@@ -124,7 +126,7 @@ class Outbox:
         self._keeper = keeper
         self._sealer = sealer
         self._relay = relay
-        self._events = events
+        self._events = membership.events
 
     async def send(self, writing: Writing) -> Sent:
         """Keep a message and seal it if its key is here; on return it survives any crash.
@@ -265,7 +267,7 @@ class Outbox:
             )
             messages.note_once(tx, record.key, now_ms, LedgerEvent.WAITING, reason)
             return None
-        plaintext = _padded(record)
+        plaintext = _padded(tx, record)
 
         def body(header: Header) -> bytes:
             return self._sealer.seal_hybrid(prekey.public, seal_info(header.encode()), plaintext)
@@ -278,7 +280,7 @@ class Outbox:
     ) -> Checked:
         under = self._keeper.key_for(tx, scope)
         work.made += under.made
-        plaintext = _padded(record)
+        plaintext = _padded(tx, record)
 
         def body(header: Header) -> bytes:
             return seal_message(under.key, header.encode(), plaintext)
@@ -344,16 +346,53 @@ class Outbox:
         await self._announce(work, work.sealed)
         return len(work.sealed)
 
-    async def cancel(self, key: int) -> bool:
-        """End a message because its writer wants so; False if it had ended.
+    async def resend(self, key: int, to: NodeId | None = None) -> Sent:
+        """Send a message again to those that lack it, or to one of them; it is shown once.
 
-        Copies that others carry may still arrive: nobody can call them back. Raises: StoreError.
+        Raises: SendError (see `Recalling.targets`), QuotaError, StoreFullError, StoreError.
         """
-        now_ms = self._runtime.now_ms()
-        is_ended = await self._store.write(lambda tx: messages.cancel(tx, key, now_ms))
-        if is_ended:
-            self._events.publish(MessageChanged(key))
-        return is_ended
+
+        def keep(tx: Transaction) -> tuple[Sent, _Work]:
+            work = _Work()
+            return self._keep_copy(tx, key, to, work), work
+
+        sent, work = await self._store.write(keep)
+        self._membership.metrics.count("messages_sent")
+        await self._announce(work, [sent.key])
+        return sent
+
+    def _keep_copy(self, tx: Transaction, key: int, to: NodeId | None, work: _Work) -> Sent:
+        group, now_ms = family(tx.connection, key), self._runtime.now_ms()
+        scope, nodes = self._recalling.targets(tx.connection, group, to)
+        first = group[0]
+        life_ms = max(first.expires_ms - first.created_ms, 1000 * _LIFETIME_S_MIN)
+        new = NewMessage(
+            id=BundleId(self._author.node, tx.incarnation, tx.take_seq()),
+            scope=scope.encode(),
+            kind=first.kind,
+            text=first.text,
+            created_ms=now_ms,
+            expires_ms=now_ms + life_ms,
+        )
+        copy = messages.add_outgoing(tx, new, nodes, now_ms)
+        reading.link(tx, copy, first.key)
+        messages.note(tx, first.key, now_ms, LedgerEvent.RESENT, detail=f"{len(nodes)} recipients")
+        record = messages.get(tx.connection, copy)
+        assert record is not None, "it was written a line above"
+        is_sealed = self._seal(tx, record, work)
+        state = MessageState.QUEUED if is_sealed else MessageState.WAITING
+        return Sent(copy, new.id, state, len(nodes))
+
+    async def cancel(self, key: int) -> bool:
+        """Take a message back because its writer wants so; False if that changes nothing.
+
+        Carriers drop their copies, and devices that have not shown it do not; those that have say
+        so. Raises: SendError (`alarm`), QuotaError, StoreError.
+        """
+        is_changed, made = await self._store.write(lambda tx: self._recalling.cancel(tx, key))
+        if is_changed:
+            await self._announce(_Work(made), [key])
+        return is_changed
 
     async def _announce(self, work: _Work, keys: Sequence[int]) -> None:
         await self._relay.announce(work.made, None)
@@ -361,8 +400,9 @@ class Outbox:
             self._events.publish(MessageChanged(key))
 
 
-def _padded(record: MessageRecord) -> bytes:
-    payload: Payload = Text(record.id.author, record.scope, record.text)
+def _padded(tx: Transaction, record: MessageRecord) -> bytes:
+    origin = origin_of(tx.connection, record.key)
+    payload: Payload = Text(record.id.author, record.scope, record.text, origin)
     return pad(payloads.encode(payload))
 
 

@@ -20,8 +20,8 @@ from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
 from meshnode.errors import StoreError, StoreFullError
 from meshnode.events import BundlesStored, Equivocated, Events, PeerDown, PeerUp
-from meshnode.immunity import Covered, Immunity
-from meshnode.ledger import Ledger, Noted
+from meshnode.immunity import SETTLING, Covered, Immunity
+from meshnode.ledger import Ledger, Noted, has_effect
 from meshnode.links.base import Link
 from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
@@ -49,7 +49,7 @@ from protocol.session import DocumentKey, HelloReceived, Item, LocalHello
 
 __all__ = ["Relay", "RelayParts"]
 
-_LETTERS = (Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST)
+_LETTERS = (Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.KEY_REQUEST, Kind.CANCEL, Kind.READ)
 _FOR_PEOPLE = frozenset((*_LETTERS, Kind.SHIFT, Kind.POSITION, Kind.NETWORK_KEYS))
 """Kinds that only those whom they are for have a use for."""
 
@@ -390,7 +390,7 @@ class Relay:
         def find(conn: Connection) -> list[ShortId]:
             return [
                 summary.short_id
-                for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
+                for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS, Kind.CANCEL)
                 for summary in rows.unreceived(conn, kind)
                 if directory.is_recipient(
                     self._node, Scope.decode_untrusted(summary.scope), summary.author
@@ -429,8 +429,9 @@ class Relay:
             run
             for each in kept
             if each.bundle is not None
-            and each.bundle.header.kind is Kind.RECEIPT
+            and each.bundle.header.kind in SETTLING
             and each.short_id not in untrue
+            and has_effect(each.bundle, self._membership.directory)
             for run in self._immunity.learn(each.bundle)
         ]
         self._events.publish(BundlesStored(len(records), source))
@@ -486,10 +487,10 @@ class Relay:
     async def handed_over(
         self, peer: NodeId, outcomes: Sequence[tuple[ShortId, Reception]]
     ) -> None:
-        """The peer acknowledged bundles: write down who carries a copy of our own ones."""
-        own = [short for short, fate in outcomes if fate.is_held and short in self._own]
+        """The peer answered bundles: write down what became of copies of our own ones."""
+        own = {short: fate for short, fate in outcomes if short in self._own}
         if own:
-            await self._ledger.handed_over(peer, own)
+            await self._ledger.answered(peer, own)
 
 
 def _named(checked: Checked, fate: Reception, peer: NodeId | None) -> NodeId | None:

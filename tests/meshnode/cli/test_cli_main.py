@@ -23,8 +23,20 @@ from tests.meshnode.cli.people import People
 
 COMMANDS = {
     *("audit", "authority", "bench", "cancel", "demo", "doctor", "documents", "dump", "enrol"),
-    *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
-    *("peers", "position", "run", "send", "shift", "status", "sync", "unlock", "wipe"),
+    *("export", "held", "import", "inbox", "init", "keys", "lock", "matrix", "message", "orders"),
+    *(
+        "outbox",
+        "peers",
+        "position",
+        "resend",
+        "run",
+        "send",
+        "shift",
+        "status",
+        "sync",
+        "unlock",
+        "wipe",
+    ),
 }
 
 
