@@ -16,7 +16,7 @@ from typing import Final
 
 from meshnode.directory import Directory
 from protocol.bundle import Bundle, Scope, ScopeKind
-from protocol.cancels import CANCELLED_KINDS, cancelled_seqs, decode_cancel_untrusted
+from protocol.cancels import CANCELLED_KINDS, decode_cancel_untrusted
 from protocol.errors import RemoteProtocolError
 from protocol.ids import NodeId
 from protocol.limits import IMMUNITY_PAGES_MAX, Kind

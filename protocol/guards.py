@@ -68,6 +68,7 @@ __all__ = [
     "QUOTA_SOS_BYTES",
     "READ_DELAY_MS",
     "READ_MESSAGES_MAX",
+    "READ_TELL_MS",
     "REMNANT_BYTES_MAX",
     "REMNANT_CONTACT_MS",
     "REMNANT_ORDERS_MAX",
@@ -266,6 +267,8 @@ READ_DELAY_MS: Final = 10_000
 """Read receipts wait this long: one bundle tells what is read in one go, and no exact moment."""
 READ_MESSAGES_MAX: Final = 500
 """Messages that one read receipt names, the newest: 2.5 kB at most, where no two are in a row."""
+READ_TELL_MS: Final = 9 * _DAY_MS
+"""Reading is told until so long after a message's life: people read late, and answers travel."""
 CANCELS_OF_AUTHOR_MAX: Final = 2_048
 """Texts of one author remembered as taken back: a day's quota; its cancellations name no more."""
 COPIES_OF_MESSAGE_MAX: Final = 8

@@ -168,11 +168,8 @@ def encode(payload: Payload) -> bytes:
 
 def _fields(payload: Payload) -> tuple[Value, ...]:
     match payload:
-        case Text(origin=None):
-            return (_TEXT, _text_bytes(payload.text))
-        case Text(origin=Origin() as origin):
-            first = (origin.incarnation, origin.seq, origin.scope, origin.created_ms)
-            return (_TEXT, _text_bytes(payload.text), *first)
+        case Text():
+            return (_TEXT, _text_bytes(payload.text), *_origin_fields(payload.origin))
         case Read():
             pages = [(e.author, e.incarnation, e.page, e.read, e.withdrawn) for e in payload.pages]
             return (_READ, pages)
@@ -189,6 +186,12 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
                 payload.longitude_e7 + LONGITUDE_E7_MAX,
                 payload.accuracy_dm,
             )
+
+
+def _origin_fields(origin: Origin | None) -> tuple[Value, ...]:
+    if origin is None:
+        return ()
+    return (origin.incarnation, origin.seq, origin.scope, origin.created_ms)
 
 
 def _text_bytes(text: str) -> bytes:

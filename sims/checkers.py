@@ -23,6 +23,7 @@ from meshnode.store.records import (
 from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
 from sims.bounds import BOUNDS
+from sims.delivery_checkers import DELIVERY_CHECKERS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
 from sims.record import DeviceRecord, Held, SentRecord, Story, WorldRecord
 from sims.store_checkers import STORE_CHECKERS
@@ -33,7 +34,14 @@ _NEEDLE_BYTES: Final = 64
 """Of a long text the beginning is looked for: its row may be cut at the end of a page."""
 
 _FINAL_EVENTS: Final = frozenset({LedgerEvent.DELIVERED, LedgerEvent.EXPIRED, LedgerEvent.REFUSED})
-_RECEIPTED: Final = frozenset({RecipientState.ON_DEVICE, RecipientState.AT_GATEWAY})
+_RECEIPTED: Final = frozenset(
+    {
+        RecipientState.ON_DEVICE,
+        RecipientState.AT_GATEWAY,
+        RecipientState.READ,
+        RecipientState.WITHDRAWN,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in {**CHECKERS, **STORE_CHECKERS}.items()
+        for name, checker in {**CHECKERS, **DELIVERY_CHECKERS, **STORE_CHECKERS}.items()
         for device, sentence in checker(world)
     ]
 
@@ -75,7 +83,9 @@ def nothing_lost(world: WorldRecord) -> _Found:
             yield author.name, f"forgot that it wrote {sent.message}"
             continue
         missing = [
-            node for node in sorted(sent.recipients) if not _has(world.device(node), sent.message)
+            node
+            for node in sorted(sent.recipients)
+            if not _got(world.device(node), author, sent.message)
         ]
         has_arrived = not missing or (sent.is_any_enough and len(missing) < len(sent.recipients))
         if not (has_arrived or sent.message in alive or _is_ended(excuses, author, story)):
@@ -167,7 +177,8 @@ def _untrue(world: WorldRecord, story: Story) -> Iterator[str]:
     for node in receipted:
         if node in liars:
             continue
-        if node not in nodes or not _has(world.device(node), story.message.id, story.message.text):
+        author = world.device(story.message.id.author)
+        if node not in nodes or not _got(world.device(node), author, story.message.id):
             yield f"is said to be on {world.name_of(node)}, and is not"
     for line in story.ledger:
         if line.event is LedgerEvent.HANDED and line.node not in nodes:
@@ -276,6 +287,15 @@ def _story(author: DeviceRecord, sent: SentRecord) -> Story | None:
 
 def _has(device: DeviceRecord, message: BundleId, text: str | None = None) -> bool:
     return any(_is(record, message, text) for record in device.incoming)
+
+
+def _got(device: DeviceRecord, author: DeviceRecord, message: BundleId) -> bool:
+    """True if a device shows a message, which a copy stands for too, or withdrew it."""
+    first = author.copies.get(message, message)
+    texts = [story.message.text for story in author.outgoing if story.message.id == first]
+    if any(_has(device, first, text) for text in texts):
+        return True
+    return not {first, message}.isdisjoint(device.withdrawn)
 
 
 def _is(record: MessageRecord, message: BundleId, text: str | None) -> bool:

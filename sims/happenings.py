@@ -10,6 +10,7 @@ import trio
 
 from meshnode.errors import StoreError
 from meshnode.store.engine import Transaction
+from sims.deeds import act
 from sims.disk import committed_end, freeze, torn
 from sims.draws import Draw
 from sims.fault_plan import QUIET_SHARE, StepCrash
@@ -92,6 +93,9 @@ def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
         sender = world.places[message.sender]
         start = partial(people.start_soon, write, sender, message, world.sent)
         yield _Act(message.at_s, 4, place, start)
+    for place, deed in enumerate(scenario.deeds):
+        do = partial(people.start_soon, act, world.places[deed.device], deed)
+        yield _Act(deed.at_s, 12, place, do)
 
 
 def _drawn(world: Stage, people: trio.Nursery) -> Iterator[_Act]:

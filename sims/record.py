@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from meshnode.store import bundles, messages, peers
+from meshnode.store import bundles, messages, peers, reading
 from meshnode.store.engine import Connection, Store
 from meshnode.store.records import LedgerEntry, MessageRecord, RecipientRecord
 from protocol import hlc
@@ -116,6 +116,10 @@ class DeviceRecord:
     """Messages opened here."""
     incoming_ledgers: Mapping[BundleId, tuple[LedgerEntry, ...]]
     """The ledger of each message that was opened here."""
+    withdrawn: frozenset[BundleId]
+    """What others took back from here, as far as it is known here."""
+    copies: Mapping[BundleId, BundleId]
+    """Of each message of its own that repeats another one: which."""
     held: Mapping[int, Held]
     """Every bundle in the store, by its short id."""
     moved_bytes: int
@@ -201,6 +205,8 @@ async def collect(store: Store, ending: Ending) -> DeviceRecord:
             outgoing=tuple(_stories(conn)),
             incoming=tuple(incoming),
             incoming_ledgers={one.id: tuple(messages.ledger(conn, one.key)) for one in incoming},
+            withdrawn=reading.all_cancelled(conn, ending.node),
+            copies=_copies(conn),
             held=_held(conn, store.sketches),
             moved_bytes=sum(peer.sent_bytes for peer in peers.list_peers(conn)),
             sizes=sizes(conn, store),
@@ -217,6 +223,15 @@ def _stories(conn: Connection) -> Iterable[Story]:
     for message in messages.list_outgoing(conn, 0, _LIST_MAX):
         recipients = tuple(messages.recipients(conn, message.key))
         yield Story(message, recipients, tuple(messages.ledger(conn, message.key)))
+
+
+def _copies(conn: Connection) -> dict[BundleId, BundleId]:
+    found = {}
+    for message in messages.list_outgoing(conn, 0, _LIST_MAX):
+        first = messages.get(conn, reading.origin(conn, message.key) or 0)
+        if first is not None:
+            found[message.id] = first.id
+    return found
 
 
 def _ids(conn: Connection, interests: Iterable[Interest]) -> Iterable[int]:

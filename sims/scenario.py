@@ -16,9 +16,11 @@ from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
 
 __all__ = [
+    "DEEDS",
     "ClockStep",
     "Contact",
     "Crash",
+    "Deed",
     "Scenario",
     "ScenarioError",
     "WrittenMessage",
@@ -94,6 +96,24 @@ class ClockStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """Somebody does something with messages that are there."""
+
+    at_s: float
+    """When, virtual seconds; a device that is off does it once it is on again."""
+    device: str
+    """Whose screen."""
+    what: str
+    """`read` all that is shown, or `cancel` or `resend` what was written here."""
+    text: str = ""
+    """Which one, word for word; empty for `read`."""
+
+
+DEEDS = ("read", "cancel", "resend")
+"""What can be done with messages."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything that a run is made from, beside its seed."""
 
@@ -113,6 +133,8 @@ class Scenario:
     """Which device fails when; two crashes of one device do not overlap."""
     clock_steps: tuple[ClockStep, ...] = ()
     """Which clock jumps when."""
+    deeds: tuple[Deed, ...] = ()
+    """What people do with messages that are there."""
     latency_s: float = 0.02
     """One way, of every link."""
     rate_bytes_s: float = 1_000_000.0
@@ -144,6 +166,11 @@ def check_scenario(scenario: Scenario) -> Scenario:
         _check_time(f"clock_step {place}", step.at_s, scenario)
         if not abs(step.step_s) <= STEP_S_MAX:
             raise ScenarioError(f"clock_step {place}", f"step_s is at most {STEP_S_MAX}")
+    for place, deed in enumerate(scenario.deeds, start=1):
+        _check_device(f"deed {place}", deed.device, names)
+        _check_time(f"deed {place}", deed.at_s, scenario)
+        if deed.what not in DEEDS or bool(deed.text) is (deed.what == "read"):
+            raise ScenarioError(f"deed {place}", "is read without a text, cancel or resend with it")
     _check_overlaps(scenario)
     return scenario
 
@@ -165,7 +192,7 @@ def _check_size(scenario: Scenario) -> None:
         if not name or names.count(name) > 1:
             raise ScenarioError("device", f"'{name}' is empty or given to two devices")
     events = (scenario.contacts, scenario.messages, scenario.crashes, scenario.clock_steps)
-    if sum(map(len, events)) > EVENTS_MAX:
+    if sum(map(len, (*events, scenario.deeds))) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")
 
 

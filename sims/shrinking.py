@@ -19,7 +19,7 @@ __all__ = ["IsFailing", "shrink"]
 IsFailing = Callable[[Scenario, int], bool]
 """Runs a scenario under a seed, and tells whether it still fails in the way that is looked for."""
 
-_KINDS: Final = ("contacts", "messages", "crashes", "clock_steps")
+_KINDS: Final = ("contacts", "messages", "crashes", "clock_steps", "deeds")
 _CUTS: Final = (0.25, 0.5, 0.75, 0.9)
 """Shares of the duration that are tried, the shortest first."""
 _SHORTEST_S: Final = 60.0
@@ -136,6 +136,7 @@ def _until(scenario: Scenario, end_s: float) -> Scenario:
         messages=tuple(each for each in scenario.messages if each.at_s < end_s),
         crashes=tuple(each for each in scenario.crashes if each.at_s < end_s),
         clock_steps=tuple(each for each in scenario.clock_steps if each.at_s < end_s),
+        deeds=tuple(each for each in scenario.deeds if each.at_s < end_s),
     )
 
 
@@ -148,4 +149,5 @@ def _without(scenario: Scenario, name: str) -> Scenario:
         messages=tuple(each for each in scenario.messages if name not in (each.sender, each.to)),
         crashes=tuple(each for each in scenario.crashes if each.device != name),
         clock_steps=tuple(each for each in scenario.clock_steps if each.device != name),
+        deeds=tuple(each for each in scenario.deeds if each.device != name),
     )

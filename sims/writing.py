@@ -12,7 +12,7 @@ from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
-from sims.scenario import Scenario, WrittenMessage
+from sims.scenario import Deed, Scenario, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
 
@@ -55,6 +55,7 @@ def scenario_to_toml(scenario: Scenario) -> str:
             )
             for each in scenario.clock_steps
         ),
+        *(("[[deed]]", _deed(each)) for each in scenario.deeds),
     ]
     return "\n".join(_table(head, values) for head, values in tables)
 
@@ -84,6 +85,13 @@ def _message(message: WrittenMessage) -> Iterator[tuple[str, _Value]]:
     yield "text", message.text
     yield "priority", message.priority
     yield "lifetime_s", message.lifetime_s
+
+
+def _deed(deed: Deed) -> Iterator[tuple[str, _Value]]:
+    yield "at_s", deed.at_s
+    yield "device", deed.device
+    yield "what", deed.what
+    yield "text", deed.text or None
 
 
 def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:

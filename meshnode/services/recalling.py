@@ -31,8 +31,8 @@ from protocol.cancels import (
 )
 from protocol.guards import CANCELS_OF_AUTHOR_MAX, COPIES_OF_MESSAGE_MAX
 from protocol.ids import BundleId, NodeId
-from protocol.pages import page_of
 from protocol.limits import Kind
+from protocol.pages import page_of
 from protocol.payloads import Origin
 
 __all__ = ["Recalling", "family", "lacking", "origin_of", "states"]
@@ -188,14 +188,8 @@ class Recalling:
         One alone gets it under its own key. Raises: SendError (`alarm`, `cancelled`, `copies`,
         `no_recipient`, `has_it`, `nobody`).
         """
+        _check_repeatable(conn, group)
         first, directory = group[0], self._membership.directory
-        if first.kind not in CANCELLED_KINDS:
-            raise SendError("alarm", "an alarm repeats itself until it is taken: nothing to resend")
-        if any(reading.is_cancelled(conn, each.id) for each in group) or _is_taken_back(first):
-            raise SendError("cancelled", "this message was cancelled: write a new one")
-        if len(group) > COPIES_OF_MESSAGE_MAX:
-            most = COPIES_OF_MESSAGE_MAX
-            raise SendError("copies", f"this message was sent again {most} times: write a new one")
         known, without = states(conn, group), lacking(conn, group)
         if to is not None:
             name = directory.name_of(to)
@@ -217,6 +211,18 @@ class Recalling:
             if member is not None:
                 scope = Scope.for_device(member.zone, node)
         return scope, sorted(without)
+
+
+def _check_repeatable(conn: Connection, group: Sequence[MessageRecord]) -> None:
+    """Raises: SendError where this message is not to be sent again."""
+    first = group[0]
+    if first.kind not in CANCELLED_KINDS:
+        raise SendError("alarm", "an alarm repeats itself until it is taken: nothing to resend")
+    if any(reading.is_cancelled(conn, each.id) for each in group) or _is_taken_back(first):
+        raise SendError("cancelled", "this message was cancelled: write a new one")
+    if len(group) > COPIES_OF_MESSAGE_MAX:
+        most = COPIES_OF_MESSAGE_MAX
+        raise SendError("copies", f"this message was sent again {most} times: write a new one")
 
 
 def _is_taken_back(first: MessageRecord) -> bool:

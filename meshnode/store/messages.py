@@ -15,6 +15,7 @@ from sqlalchemy.sql import Select
 from meshnode.store import recipients as ends
 from meshnode.store.engine import Transaction
 from meshnode.store.ledger import MessageKey, ledger, note, note_once
+from meshnode.store.recipients import recipients
 from meshnode.store.records import (
     FINAL_STATES,
     Direction,
@@ -24,7 +25,6 @@ from meshnode.store.records import (
     NewMessage,
     RecipientState,
 )
-from meshnode.store.recipients import recipients
 from meshnode.store.schema import LedgerRow, MessageRow, UnopenedRow, table
 from meshnode.store.sealing import Seals, Seat, message_seat
 from meshnode.store.statements import signed64, unsigned64

@@ -1,4 +1,4 @@
-"""When anything was last heard of a device: by a contact, or by what it signed, over any carrier."""
+"""When anything was last heard of a device: a contact, or what it signed, over any carrier."""
 
 from __future__ import annotations
 

@@ -17,10 +17,12 @@ from meshnode.store.records import Direction, LedgerEvent, MessageState
 from meshnode.store.schema import CancelledRow, MessageRow, ReadDueRow, ResentRow, table
 from meshnode.store.sealing import Seals, message_seat
 from meshnode.store.statements import signed64, unsigned64
+from protocol.guards import READ_TELL_MS
 from protocol.ids import BundleId, NodeId
 
 __all__ = [
     "Told",
+    "all_cancelled",
     "cancel",
     "cancelled",
     "copies",
@@ -99,6 +101,14 @@ def cancelled(
     return {unsigned64(seq): int(expires_ms) for seq, expires_ms in conn.execute(query)}
 
 
+def all_cancelled(conn: Connection, reader: NodeId) -> frozenset[BundleId]:
+    """Return what other authors took back, as far as this device, `reader`, knows it."""
+    query = select(_CANCELLED.c.author, _CANCELLED.c.incarnation, _CANCELLED.c.seq).where(
+        _CANCELLED.c.author != reader
+    )
+    return frozenset(BundleId(row[0], row[1], unsigned64(row[2])) for row in conn.execute(query))
+
+
 def count_of(conn: Connection, author: NodeId) -> int:
     """Return how many texts of an author are remembered as taken back."""
     query = select(func.count()).select_from(_CANCELLED).where(_CANCELLED.c.author == author)
@@ -166,10 +176,12 @@ def told(
     now_ms: int,
     limit: int,
 ) -> list[Told]:
-    """Return what was read, or withdrawn unread, of messages to `scopes` that still live.
+    """Return what was read, or withdrawn unread, of messages to `scopes`.
 
-    Of all authors, or of one; at most `limit` of each sort, the newest first.
+    Of all authors, or of one, and of messages whose life ended at most `READ_TELL_MS` ago: people
+    read old ones too. At most `limit` of each sort, the newest first.
     """
+    since_ms = now_ms - READ_TELL_MS
     of_author = (_MESSAGE.c.author == author,) if author is not None else ()
     read = (
         select(_MESSAGE.c.author, _MESSAGE.c.incarnation, _MESSAGE.c.seq)
@@ -177,7 +189,7 @@ def told(
             _IS_INCOMING,
             _MESSAGE.c.scope.in_(scopes),
             _MESSAGE.c.is_read == 1,
-            _MESSAGE.c.expires_ms > now_ms,
+            _MESSAGE.c.expires_ms > since_ms,
             *of_author,
         )
         .order_by(_MESSAGE.c.key.desc())
@@ -191,7 +203,7 @@ def told(
         .where(
             _CANCELLED.c.scope.in_(scopes),
             _CANCELLED.c.author != reader,
-            _CANCELLED.c.expires_ms > now_ms,
+            _CANCELLED.c.expires_ms > since_ms,
             *by_author,
         )
         .order_by(_CANCELLED.c.at_ms.desc(), _CANCELLED.c.author, _CANCELLED.c.seq)
@@ -216,9 +228,9 @@ def _was_read(conn: Connection, message: BundleId) -> bool:
 
 
 def prune(tx: Transaction, now_ms: int) -> int:
-    """Forget what was taken back and can travel no more; return how many that were."""
+    """Forget what was taken back so long ago that nobody asks; return how many that were."""
     return tx.connection.execute(
-        delete(_CANCELLED).where(_CANCELLED.c.expires_ms <= now_ms)
+        delete(_CANCELLED).where(_CANCELLED.c.expires_ms <= now_ms - READ_TELL_MS)
     ).rowcount
 
 

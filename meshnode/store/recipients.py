@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import Direction, MessageState, RecipientRecord, RecipientState

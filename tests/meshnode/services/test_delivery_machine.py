@@ -8,7 +8,7 @@ over its store. Beside the store's own states a slow reducer folds the lines of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,6 +19,7 @@ from trio.testing import MockClock
 
 from meshnode.errors import SendError
 from meshnode.node import open_node
+from meshnode.outbox import Sent
 from meshnode.services.recalling import family, states
 from meshnode.store.recipients import RANKS, joined
 from meshnode.store.records import LedgerEntry, LedgerEvent, RecipientState
@@ -73,6 +74,15 @@ def reduced(lines: Iterable[LedgerEntry], node: NodeId) -> RecipientState:
     return max(words, key=RANKS.__getitem__, default=RecipientState.PENDING)
 
 
+async def refusal(call: Awaitable[Sent]) -> str:
+    """Return why a call was refused; empty where it was not."""
+    try:
+        await call
+    except SendError as error:
+        return error.reason
+    return ""
+
+
 async def step(rig: Rig, model: Model, name: str, argument: object) -> None:
     """Do one step at the nodes, and note what people see."""
     anna = rig["anna"]
@@ -83,11 +93,9 @@ async def step(rig: Rig, model: Model, name: str, argument: object) -> None:
             model.sent.append((sent.key, text))
         case "resend", int(which) if model.sent:
             key, text = model.sent[which % len(model.sent)]
-            try:
-                await anna.node.outbox.resend(key)
-            except SendError as error:
-                assert error.reason in ("nobody", "cancelled", "copies")
-                assert (error.reason == "cancelled") is (text in model.cancelled)
+            reason = await refusal(anna.node.outbox.resend(key))
+            assert reason in ("", "nobody", "cancelled", "copies")
+            assert (reason == "cancelled") is (text in model.cancelled)
         case "cancel", int(which) if model.sent:
             key, text = model.sent[which % len(model.sent)]
             if await anna.node.outbox.cancel(key):

@@ -130,6 +130,19 @@ async def test_reading_tells_more_than_a_receipt_that_comes_later(
     assert await state_at(anna, sent.key, bruno) is RecipientState.READ
 
 
+async def test_what_is_read_after_its_lifetime_is_told_too(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna, bruno = met["anna"], met["bruno"]
+    sent = await anna.send(squad_scope(), "read late", lifetime_s=60)
+    await met.mix("anna", "bruno")
+    for each in (anna, bruno):
+        each.machine.clock_ahead_ms += 3_600_000
+    await read_all(bruno)
+    await met.mix("anna", "bruno")
+    assert await state_at(anna, sent.key, bruno) is RecipientState.READ
+
+
 async def forged(met: Rig, *pages: ReadPage) -> None:
     """Let bruno say to the squad, well sealed and signed, that it read `pages`."""
     bruno, anna = met["bruno"], met["anna"]

@@ -14,14 +14,13 @@ from protocol import bundle as bundles
 from protocol.bundle import Scope, Suite
 from protocol.cancels import encode_cancel, make_cancel
 from protocol.guards import CANCELS_OF_AUTHOR_MAX, COPIES_OF_MESSAGE_MAX
-from protocol.ids import BundleId
+from protocol.identity import Role
 from protocol.limits import Kind
 from protocol.orders import Revocation
 from protocol.pages import page_of
+from protocol.payloads import Origin
 from protocol.reports import Reception
 from sims.fleet import DevicePlan
-from protocol.identity import Role
-from protocol.payloads import Origin
 from sims.runtime import START_MS
 from tests.meshnode import documents
 from tests.meshnode.rig import CODT, SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
