@@ -37,7 +37,7 @@ class Cancel:
     page: int
     """Covers seqs 1024 × page to 1024 × page + 1023 of the bundle's author and incarnation."""
     runs: Runs
-    """1-512 runs of texts that are taken back."""
+    """1-512 runs: what is taken back."""
 
 
 def make_cancel(page: int, seqs: Iterable[int]) -> Cancel:

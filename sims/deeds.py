@@ -6,10 +6,10 @@ from typing import Final
 
 import trio
 
-from meshnode.errors import MeshError
 from meshnode.node import Node
 from meshnode.store import messages
 from meshnode.store.records import MessageRecord
+from protocol.errors import MeshError
 from sims.place import Place
 from sims.runtime import PowerCutError
 from sims.scenario import Deed

@@ -73,9 +73,9 @@ class _Act(NamedTuple):
 async def conduct(world: Stage, people: trio.Nursery) -> None:
     """Do everything, each at its time; messages are written by tasks of `people`."""
     acts = [*_told(world, people), *_drawn(world, people)]
-    for act in sorted(acts, key=lambda each: each[:3]):
-        await trio.sleep_until(act.at_s)
-        act.do()
+    for each in sorted(acts, key=lambda act: act[:3]):
+        await trio.sleep_until(each.at_s)
+        each.do()
 
 
 def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:

@@ -116,7 +116,7 @@ def test_deeds_are_checked_written_and_shrunk() -> None:
     for deed in (Deed(1, "anna", "read", "x"), Deed(1, "anna", "cancel"), Deed(1, "anna", "sing")):
         with pytest.raises(ScenarioError, match="deed 1"):
             check_scenario(replace(scenario, deeds=(deed,)))
-    with pytest.raises(ScenarioError, match="nobody|no device"):
+    with pytest.raises(ScenarioError, match=r"nobody|no device"):
         check_scenario(replace(scenario, deeds=(Deed(1, "zoe", "read"),)))
     small = shrink(
         scenario, 1, lambda each, _seed: any(d.what == "resend" for d in each.deeds), 200
