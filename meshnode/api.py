@@ -260,6 +260,8 @@ class Api(AuditCalls, DeliveryCalls, KeyCalls, ShiftCalls):
             if progress is not None:
                 progress(_counters(stats))
 
+        # What was read since the last contact is told in this one.
+        await self._node.settle()
         async with self._node.working():
             summary = await self._node.manager.sync_once(place, report)
         await self._node.settle()
@@ -275,6 +277,7 @@ class Api(AuditCalls, DeliveryCalls, KeyCalls, ShiftCalls):
 
     async def export_file(self, path: str, to: Sequence[str] = ()) -> Json:
         """Write a sealed file for the devices named, or for the centre's. Raises: StickError."""
+        await self._node.settle()
         recipients = await self._readers_of(to or ["codt"])
         exported = await self._stick().export(Path(path), recipients)
         self._node.audit.note("export")

@@ -13,7 +13,7 @@ from protocol.cancels import (
     encode_cancel,
     make_cancel,
 )
-from protocol.canonical import encode
+from protocol.canonical import Value, encode
 from protocol.errors import LimitExceededError, MalformedError
 from protocol.limits import Kind
 from protocol.pages import PAGE
@@ -34,7 +34,13 @@ def test_nothing_is_not_cancelled() -> None:
 
 
 def test_the_bounds_of_a_cancellation() -> None:
-    for odd in ([2, 0, [[1, 1]]], [1, 2**54, [[1, 1]]], [1, 0], [1, 0, [[1, 1]], 0]):
+    odd_ones: tuple[Value, ...] = (
+        (2, 0, ((1, 1),)),
+        (1, 2**54, ((1, 1),)),
+        (1, 0),
+        (1, 0, ((1, 1),), 0),
+    )
+    for odd in odd_ones:
         with pytest.raises((MalformedError, LimitExceededError)):
             decode_cancel_untrusted(encode(odd))
     with pytest.raises(LimitExceededError):
