@@ -14,6 +14,7 @@ from meshnode.alarm_calls import AlarmCalls
 from meshnode.audit_calls import AuditCalls
 from meshnode.board_calls import BoardCalls
 from meshnode.calls import Json
+from meshnode.delivery_calls import DeliveryCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
@@ -38,17 +39,12 @@ from meshnode.readiness_calls import ReadinessCalls
 from meshnode.sensor_calls import SensorCalls
 from meshnode.shift_calls import ShiftCalls
 from meshnode.stick import Stick
-from meshnode.store import keyring, messages, peers
+from meshnode.store import keyring, messages, peers, reading
 from meshnode.store.evidence import evidence_count
-from meshnode.store.records import IncomingReason, MessageRecord
-from protocol.errors import EnvelopeError, MalformedError, RemoteProtocolError
+from meshnode.store.records import Direction, IncomingReason, MessageRecord
+from protocol.errors import EnvelopeError, RemoteProtocolError
 from protocol.identity import Role
-from protocol.ids import (
-    BundleId,
-    parse_bundle_id_untrusted,
-    print_bundle_id,
-    print_node_id,
-)
+from protocol.ids import print_bundle_id, print_node_id
 from protocol.limits import Kind, TrafficClass
 
 __all__ = ["Api", "Json", "Progress"]
@@ -58,10 +54,20 @@ Progress: TypeAlias = Callable[[Json], None]
 
 _LIST_MAX: Final = 1_000
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}
+_NO_MATRIX: Final[Json] = {"outcome": "", "outcome_names": [], "copies": [], "matrix": []}
 _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
-class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCalls, ShiftCalls):
+class Api(
+    AlarmCalls,
+    AuditCalls,
+    BoardCalls,
+    DeliveryCalls,
+    KeyCalls,
+    ReadinessCalls,
+    SensorCalls,
+    ShiftCalls,
+):
     """The calls, over an open node that runs or not."""
 
     # --- writing ----------------------------------------------------------------------------
@@ -93,11 +99,6 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
             "recipients": sent.recipients,
             "is_held_back": sent.is_held_back,
         }
-
-    async def cancel(self, message: str) -> bool:
-        """End an outgoing message; False if it had ended. Raises: SendError, StoreError."""
-        record = await self._find(message)
-        return await self._node.outbox.cancel(record.key)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -136,11 +137,9 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
     async def mark_read(self, key: int) -> bool:
         """Note that somebody saw an incoming message; False if that was known.
 
-        Raises: LockedError, StoreError.
+        Its author is told by a sealed receipt a moment later. Raises: LockedError, StoreError.
         """
-        self._node.require_desk()
-        now_ms = self._node.runtime.now_ms()
-        is_new = await self._node.store.write(lambda tx: messages.mark_read(tx, key, now_ms))
+        is_new = await self._node.require_desk().reading.mark_read(key)
         record = await self._node.store.read(lambda conn: messages.get(conn, key))
         if is_new and record is not None and record.kind is Kind.SOS:
             await self._note_shown(record.id.author, record.alarm_id)
@@ -150,11 +149,15 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
         """Return all that is known here of one message. Raises: SendError (`unknown`)."""
         record = await self._find(message)
         short_ids = [] if record.short_id is None else [record.short_id]
-        recipients, ledger, carriers = await self._node.store.read(
+        is_ours = record.direction is Direction.OUTGOING
+        await self._node.contact_log.flush()
+        recipients, ledger, carriers, matrix, origin = await self._node.store.read(
             lambda conn: (
                 messages.recipients(conn, record.key),
                 messages.ledger(conn, record.key),
                 peers.copies(conn, short_ids),
+                self._matrix(conn, record.key) if is_ours else None,
+                reading.origin(conn, record.key) or 0,
             )
         )
         names = self._node.membership.directory.name_of
@@ -181,21 +184,9 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
                 for each in ledger
             ],
             "carriers": [self._who(node) for nodes in carriers.values() for node in sorted(nodes)],
+            "resends_key": origin,
+            **(_NO_MATRIX if matrix is None else self._matrix_of(matrix)),
         }
-
-    async def _find(self, text: str) -> MessageRecord:
-        """Return the message that `text` names by its id, or by its local number."""
-        self._node.require_desk()
-        record = None
-        if text.isdecimal() and len(text) < 16:
-            number = int(text)
-            record = await self._node.store.read(lambda conn: messages.get(conn, number))
-        else:
-            bundle = _bundle_id(text)
-            record = await self._node.store.read(lambda conn: messages.find(conn, bundle))
-        if record is None:
-            raise SendError("unknown", f"no message '{text[:80]}' is known on this device")
-        return record
 
     # --- state ------------------------------------------------------------------------------
 
@@ -287,6 +278,8 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
             if progress is not None:
                 progress(_counters(stats))
 
+        # What was read since the last contact is told in this one.
+        await self._node.settle()
         async with self._node.working():
             summary = await self._node.manager.sync_once(place, report)
         await self._node.settle()
@@ -302,6 +295,7 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
 
     async def export_file(self, path: str, to: Sequence[str] = ()) -> Json:
         """Write a sealed file for the devices named, or for the centre's. Raises: StickError."""
+        await self._node.settle()
         recipients = await self._readers_of(to or ["codt"])
         exported = await self._stick().export(Path(path), recipients)
         self._node.audit.note("export")
@@ -415,13 +409,6 @@ class Api(AlarmCalls, AuditCalls, BoardCalls, KeyCalls, ReadinessCalls, SensorCa
             "is_read": record.is_read,
             "is_author_revoked": record.reason == IncomingReason.REVOKED,
         }
-
-
-def _bundle_id(text: str) -> BundleId:
-    try:
-        return parse_bundle_id_untrusted(text)
-    except MalformedError as error:
-        raise SendError("unknown", str(error)) from error
 
 
 def _counters(stats: SessionStats) -> Json:

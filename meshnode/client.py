@@ -61,6 +61,14 @@ class NodeApi(Protocol):
         """See `Api.message`."""
         ...
 
+    async def resend(self, message: str, to: str = "") -> Json:
+        """See `Api.resend`."""
+        ...
+
+    async def matrix(self, to: str, last: int = 5) -> Json:
+        """See `Api.matrix`."""
+        ...
+
     async def shift_open(self, hours: int = 12) -> Json:
         """See `Api.shift_open`."""
         ...
@@ -279,6 +287,16 @@ class RemoteApi:
     async def message(self, message: str) -> Json:
         """See `Api.message`."""
         found: Json = await self._call("message", message=message)
+        return found
+
+    async def resend(self, message: str, to: str = "") -> Json:
+        """See `Api.resend`."""
+        found: Json = await self._call("resend", message=message, to=to)
+        return found
+
+    async def matrix(self, to: str, last: int = 5) -> Json:
+        """See `Api.matrix`."""
+        found: Json = await self._call("matrix", to=to, last=last)
         return found
 
     async def shift_open(self, hours: int = 12) -> Json:

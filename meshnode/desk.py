@@ -24,7 +24,7 @@ from meshnode.links.level import Level
 from meshnode.membership import Membership
 from meshnode.network_keys import KeyRenewal
 from meshnode.opening import Opener
-from meshnode.outbox import Outbox
+from meshnode.outbox import Outbox, OutboxServices
 from meshnode.positions import Positions
 from meshnode.prekeys import Prekeys
 from meshnode.receipting import Receipting
@@ -33,6 +33,8 @@ from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
 from meshnode.services.board import Board
+from meshnode.services.reading import Reading, ReadingParts
+from meshnode.services.recalling import Recalling
 from meshnode.services.reporting import Reporting
 from meshnode.services.tracks import Tracks
 from meshnode.shift_ends import ShiftEnds
@@ -100,8 +102,13 @@ class Desk:
         )
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
         self.alarms = Alarms(author, carrier.zone, store, runtime, membership, relay)
+        self.reading = Reading(
+            ReadingParts(author, store, runtime, membership, keeper, parts.sealer, relay)
+        )
+        recalling = Recalling(author, runtime, membership, self.reading)
+        services = OutboxServices(self.alarms, recalling)
         self.outbox = Outbox(
-            author, store, runtime, membership, keeper, parts.sealer, relay, self.alarms
+            author, store, runtime, membership, keeper, parts.sealer, relay, services
         )
         self.positions = Positions(
             author, store, runtime, membership, keeper, carrier.ends, metrics
@@ -129,6 +136,8 @@ class Desk:
                     Kind.POSITION: self.positions.keep,
                     Kind.STATE: self.board.keep,
                     Kind.TRACK: self.tracks.keep,
+                    Kind.CANCEL: recalling.keep,
+                    Kind.READ: self.reading.keep,
                 },
                 ends=carrier.ends,
                 renewal=self.renewal,
@@ -136,8 +145,9 @@ class Desk:
                 relay=relay,
                 events=membership.events,
                 metrics=metrics,
-                on_prekey=self.seal_waiting.set,
+                on_prekey=self._try_sealing,
                 on_received=self.receipting.wake.set,
+                on_kept=self.reading.tell_changed,
             )
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
@@ -167,12 +177,15 @@ class Desk:
         await self.alarms.repeat_due()
         while await self.receipting.write_due():
             pass
+        while await self.reading.write_due():
+            pass
 
     async def run(self) -> None:
         """Keep the rooms at work until cancelled, or until the desk is stopped."""
         rooms: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
             ("inbox", self.inbox.run),
             ("receipting", self.receipting.run),
+            ("reading", self.reading.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
             ("reporting", self.reporting.run),
@@ -193,6 +206,11 @@ class Desk:
     def put_away(self) -> None:
         """Give the keys back: whoever still holds a part of the desk hears that it is locked."""
         self._pen.put_away()
+
+    def _try_sealing(self) -> None:
+        """A key came that a message, or a read receipt, may wait for."""
+        self.seal_waiting.set()
+        self.reading.wake.set()
 
     async def _keep_looking(self) -> None:
         while True:

@@ -29,6 +29,7 @@ from meshnode.store import (
     network_keys,
     positions,
     quotas,
+    reading,
     residence,
     retention,
 )
@@ -116,6 +117,7 @@ class Housekeeping:
             gone += residence.expire_resident(tx, state.uptime_ms, now_ms, _SLICE - gone)
             retention.prune(tx, now_ms)
             quotas.prune_hours(tx, now_ms)
+            reading.prune(tx, now_ms)
             residence.put_clock_state(tx, state, now_ms)
             keyring.erase_ended(tx, now_ms)
             network_keys.erase_old(tx, now_ms)

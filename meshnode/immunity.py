@@ -1,10 +1,11 @@
-"""What receipts say has arrived, so that carriers stop carrying it.
+"""What receipts say has arrived, and authors took back, so that carriers stop carrying it.
 
 Receipts are signed, in clear to enrolled devices, cumulative and superseding (wire-format 4.12);
 this keeps them as bit sets per (author, incarnation, page). A recipient can only receipt for
 itself, and lets go of nothing that it has not receipted itself; so a lie keeps carriers from
-bringing things, to itself or, from a member of the operations centre, to that centre. Nothing here
-opens a bundle. Source: DESIGN D3, routing point 4.
+bringing things, to itself or, from a member of the operations centre, to that centre. An author can
+take back its own texts alone (wire-format 4.30). Nothing here opens a bundle.
+Source: DESIGN D3, routing point 4.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from typing import Final
 
 from meshnode.directory import Directory
 from protocol.bundle import Bundle, Scope, ScopeKind
+from protocol.cancels import CANCELLED_KINDS, decode_cancel_untrusted
 from protocol.errors import RemoteProtocolError
 from protocol.ids import NodeId
 from protocol.limits import IMMUNITY_PAGES_MAX, Kind
-from protocol.receipts import PAGE, Receipt, decode_receipt_untrusted, page_of
+from protocol.pages import PAGE, Runs, page_of
+from protocol.receipts import decode_receipt_untrusted
 
-__all__ = ["Covered", "Immunity"]
+__all__ = ["SETTLING", "Covered", "Immunity"]
+
+SETTLING: Final = frozenset({Kind.RECEIPT, Kind.CANCEL})
+"""Kinds in clear that say what need not be carried any more."""
 
 _FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS})
 """Goes on to every member of the operations centre, whatever one of them says."""
@@ -30,7 +36,7 @@ _PageKey = tuple[NodeId, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A run of bundles that one receipt covers."""
+    """A run of bundles that one receipt or cancellation covers."""
 
     author: NodeId
     """Whose bundles."""
@@ -53,12 +59,16 @@ class Immunity:
         """`node` is this one."""
         self._node = node
         self._pages: OrderedDict[_PageKey, dict[NodeId, int]] = OrderedDict()
+        self._cancelled: OrderedDict[_PageKey, int] = OrderedDict()
 
     def learn(self, bundle: Bundle) -> tuple[Covered, ...]:
-        """Take in a verified receipt bundle; return the runs that it newly covers.
+        """Take in a verified receipt or cancellation; return the runs that it newly covers.
 
-        A body that is malformed, or a scope that is no device, is ignored: it has no effect.
+        A body that is malformed, or a receipt whose scope is no device, is ignored: it has no
+        effect. The caller leaves out what a revoked author wrote.
         """
+        if bundle.header.kind is Kind.CANCEL:
+            return self._learn_cancel(bundle)
         scope = bundle.header.scope
         try:
             receipt = decode_receipt_untrusted(bundle.body)
@@ -72,20 +82,43 @@ class Immunity:
         if len(self._pages) > IMMUNITY_PAGES_MAX:
             self._pages.popitem(last=False)
         before = page.get(bundle.header.author, 0)
-        after = before | _bits(receipt)
+        after = before | _bits(receipt.runs)
         page[bundle.header.author] = after
         return _runs(key, after & ~before)
+
+    def _learn_cancel(self, bundle: Bundle) -> tuple[Covered, ...]:
+        header = bundle.header
+        try:
+            cancel = decode_cancel_untrusted(bundle.body)
+        except RemoteProtocolError:
+            return ()
+        key = (header.author, header.incarnation, cancel.page)
+        before = self._cancelled.get(key, 0)
+        self._cancelled[key] = before | _bits(cancel.runs)
+        self._cancelled.move_to_end(key)
+        if len(self._cancelled) > IMMUNITY_PAGES_MAX:
+            self._cancelled.popitem(last=False)
+        return _runs(key, self._cancelled[key] & ~before)
+
+    def is_cancelled(self, name: tuple[NodeId, int, int], kind: Kind) -> bool:
+        """True if its author took the text (author, incarnation, seq) back."""
+        author, incarnation, seq = name
+        bits = self._cancelled.get((author, incarnation, page_of(seq)), 0)
+        return kind in CANCELLED_KINDS and bool(bits & (1 << (seq % PAGE)))
 
     def has_all(
         self, name: tuple[NodeId, int, int], kind: Kind, scope: Scope, directory: Directory
     ) -> bool:
-        """True if everybody whom the bundle (author, incarnation, seq) is for has receipted it.
+        """True if nobody needs the bundle (author, incarnation, seq) any more.
 
+        Everybody whom it is for has receipted it, or its author took it back.
         For the operations centre one of its members is enough, but not for chain keys, which each
         of them needs; and a member itself goes by its own receipt. A bundle for a whole zone is
         never complete and lives until it expires, and so does an SOS for whomever: the nearest
         colleague reads it too.
         """
+        if self.is_cancelled(name, kind):
+            return True
         author, incarnation, seq = name
         page = self._pages.get((author, incarnation, page_of(seq)))
         if not page or scope.kind is ScopeKind.ZONE or kind is Kind.SOS:
@@ -102,9 +135,9 @@ class Immunity:
         return bool(recipients) and recipients <= holders
 
 
-def _bits(receipt: Receipt) -> int:
+def _bits(runs: Runs) -> int:
     bits = 0
-    for first, count in receipt.runs:
+    for first, count in runs:
         bits |= ((1 << count) - 1) << first
     return bits
 

@@ -30,12 +30,12 @@ from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import bundles as rows
-from meshnode.store import delivery, keyring, messages
+from meshnode.store import delivery, keyring, messages, reading
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.records import IncomingReason, NewMessage, Unopened
 from protocol import bundle as bundles
 from protocol import hlc
-from protocol.bundle import Bundle, Header
+from protocol.bundle import Bundle, Header, Scope
 from protocol.chains import AlreadyUsedError
 from protocol.envelope import check_prekey, decode_prekey_untrusted
 from protocol.errors import EnvelopeError, IdentityError, MalformedError, RemoteProtocolError
@@ -97,6 +97,8 @@ class InboxParts:
     """Wakes the outbox: a prekey that it may wait for has come."""
     on_received: Callable[[], None]
     """Wakes the writer of receipts."""
+    on_kept: Callable[[], None]
+    """Called after each commit: a keeper may have something to tell."""
 
 
 @dataclass(slots=True)
@@ -180,6 +182,7 @@ class Inbox:
             self._parts.on_received()
         if work.has_prekey:
             self._parts.on_prekey()
+        self._parts.on_kept()
         for key, message in work.arrived:
             self._parts.events.publish(MessageArrived(key, message))
         for change in work.alarms:
@@ -285,12 +288,18 @@ class Inbox:
             if payload.step or payload.round or payload.number:
                 # A step, or the same alarm again: no message of its own, and nobody receipts it.
                 return
+        message, scope, created_ms = self._named(header, payload)
+        if refused := _unshown(tx, header.id, message):
+            self._keep_state(tx, header, opened)
+            self._note_received(tx, bundle, work)
+            work.count(refused)
+            return
         new = NewMessage(
-            id=header.id,
-            scope=header.scope.encode(),
+            id=message,
+            scope=scope,
             kind=header.kind,
             text=payload.text,
-            created_ms=hlc.wall_ms(header.hlc),
+            created_ms=created_ms,
             expires_ms=header.expires_ms,
             received_ms=now_ms,
             alarm_id=payload.alarm_id if isinstance(payload, Sos) else b"",
@@ -304,7 +313,21 @@ class Inbox:
         tx.hlc = hlc.merge(tx.hlc, header.hlc, now_ms, CLOCK_DRIFT_MS_MAX)
         self._note_received(tx, bundle, work)
         work.count("messages_opened")
-        work.arrived.append((key, header.id))
+        work.arrived.append((key, message))
+
+    def _named(self, header: Header, payload: Text | Sos) -> tuple[BundleId, bytes, int]:
+        """Return whose message a bundle carries: its own, or the one that it repeats.
+
+        Raises: MalformedError for a copy of what was never for this device.
+        """
+        origin, wall_ms = (payload.origin if isinstance(payload, Text) else None), header.hlc >> 16
+        if origin is None:
+            return header.id, header.scope.encode(), wall_ms
+        scope = Scope.decode_untrusted(origin.scope)
+        if not self._membership.directory.is_recipient(self._node, scope, header.author):
+            raise MalformedError("this message repeats one for others")
+        message = BundleId(header.author, origin.incarnation, origin.seq)
+        return message, origin.scope, min(origin.created_ms, wall_ms)
 
     def _is_refused(self, header: Header) -> bool:
         """True for what a revoked author wrote after its last good bundle, and no centre reads.
@@ -374,6 +397,13 @@ class Inbox:
         ours = (header.author, header.incarnation, header.seq)
         if delivery.note_received(tx, *ours, bundle.digest, self._runtime.now_ms()):
             work.received += 1
+
+
+def _unshown(tx: Transaction, *names: BundleId) -> str:
+    """Return the metric of a message that is not shown (again); empty for one that is."""
+    if any(reading.is_cancelled(tx.connection, name) for name in names):
+        return "messages_withdrawn"
+    return "messages_again" if messages.is_known(tx.connection, names[-1]) else ""
 
 
 def _due_ms(keyref: bytes) -> int | None:

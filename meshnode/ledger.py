@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from meshnode.directory import Directory
 from meshnode.events import Events, MessageChanged
@@ -16,15 +17,29 @@ from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, messages, peers
 from meshnode.store.engine import Connection, Store, Transaction
-from meshnode.store.records import RecipientState
+from meshnode.store.records import LedgerEvent, RecipientState
 from protocol.bundle import Bundle, Scope, decode_untrusted
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import NodeId, ShortId
 from protocol.limits import Kind
 from protocol.receipts import Receipt, check, covered_seqs, decode_receipt_untrusted
+from protocol.reports import Reception
 
-__all__ = ["Ledger", "Noted"]
+__all__ = ["Ledger", "Noted", "has_effect"]
+
+_TURNED_DOWN: Final = frozenset(
+    {Reception.QUOTA, Reception.STORE_FULL, Reception.TOO_FAR_AHEAD, Reception.REVOKED}
+)
+"""Refusals that say something to whoever waits for a message."""
+
+
+def has_effect(bundle: Bundle, directory: Directory) -> bool:
+    """False for a cancellation by a device that was revoked before it wrote it."""
+    header = bundle.header
+    if header.kind is not Kind.CANCEL:
+        return True
+    return not directory.is_astray(header.author, header.incarnation, header.seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +72,20 @@ class Ledger:
         )
 
     def true_receipts(self, conn: Connection, directory: Directory) -> list[Bundle]:
-        """Return the receipts that are held, without those about us that do not fit."""
-        found = map(decode_untrusted, rows.raws_of_kind(conn, Kind.RECEIPT))
+        """Return the receipts and cancellations that are held and have an effect.
+
+        Not those about us that do not fit, and no cancellation by a revoked author.
+        """
+        receipts = map(decode_untrusted, rows.raws_of_kind(conn, Kind.RECEIPT))
+        cancels = map(decode_untrusted, rows.raws_of_kind(conn, Kind.CANCEL))
         return [
-            each
-            for each in found
-            if not self.is_receipt_for_us(each) or self._fitting(conn, each, directory) is not None
+            *(
+                each
+                for each in receipts
+                if not self.is_receipt_for_us(each)
+                or self._fitting(conn, each, directory) is not None
+            ),
+            *(each for each in cancels if has_effect(each, directory)),
         ]
 
     def note_receipts(
@@ -107,15 +130,24 @@ class Ledger:
             return None
         return receipt
 
-    async def handed_over(self, peer: NodeId, short_ids: Sequence[ShortId]) -> None:
-        """Write down that `peer` holds copies of own bundles. Raises: StoreError."""
+    async def answered(self, peer: NodeId, fates: Mapping[ShortId, Reception]) -> None:
+        """Write down that `peer` holds copies of own bundles, or why not. Raises: StoreError."""
         now_ms = self._runtime.now_ms()
+        held = [short_id for short_id, fate in fates.items() if fate.is_held]
+        refused = {short: fate for short, fate in fates.items() if fate in _TURNED_DOWN}
 
         def note(tx: Transaction) -> list[int]:
-            peers.note_copies(tx, peer, short_ids, now_ms)
-            return messages.note_handed(tx, peer, short_ids, now_ms)
+            if held:
+                peers.note_copies(tx, peer, held, now_ms)
+            told = messages.note_handed(tx, peer, held, now_ms) if held else []
+            for short_id, key in messages.by_short(tx.connection, refused).items():
+                reason = refused[short_id].name.lower().replace("_", " ")
+                messages.note_once(tx, key, now_ms, LedgerEvent.TURNED_DOWN, reason, peer)
+                told.append(key)
+            return told
 
-        self.announce(await self._store.write(note))
+        if held or refused:
+            self.announce(await self._store.write(note))
 
     def announce(self, keys: Sequence[int]) -> None:
         """After the commit: tell whoever watches these messages."""

@@ -15,13 +15,14 @@ from typing import Final
 from meshnode.author import Author, Draft
 from meshnode.chain_keeper import ChainKeeper
 from meshnode.errors import QuotaError, SendError, StoreFullError
-from meshnode.events import Events, MessageChanged
+from meshnode.events import MessageChanged
 from meshnode.membership import Membership
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
-from meshnode.store import keyring, messages
+from meshnode.services.recalling import Recalling, family, origin_of
+from meshnode.store import keyring, messages, reading
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
 from protocol import payloads
@@ -43,7 +44,7 @@ from protocol.limits import (
 from protocol.payloads import Payload, Sos, SosPlace, Text
 from protocol.quota import GROUPS, Group
 
-__all__ = ["Outbox", "Priority", "Sent", "Writing"]
+__all__ = ["Outbox", "OutboxServices", "Priority", "Sent", "Writing"]
 
 _WAITING_MAX: Final = 10_000
 """Messages without a key that are looked at together."""
@@ -108,6 +109,16 @@ class _Work:
     """Messages that left the state WAITING."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxServices:
+    """What an outbox asks beside keys and carriers."""
+
+    alarms: Alarms
+    """Makes the bundles of alarms."""
+    recalling: Recalling
+    """Knows copies of messages, and takes messages back."""
+
+
 class Outbox:
     """Takes messages and seals them."""
 
@@ -120,8 +131,9 @@ class Outbox:
         keeper: ChainKeeper,
         sealer: Sealer,
         relay: Relay,
-        alarms: Alarms,
+        services: OutboxServices,
     ) -> None:
+        self._recalling = services.recalling
         self._author = author
         self._store = store
         self._runtime = runtime
@@ -129,8 +141,8 @@ class Outbox:
         self._keeper = keeper
         self._sealer = sealer
         self._relay = relay
-        self._alarms = alarms
-        self._events: Events = membership.events
+        self._alarms = services.alarms
+        self._events = membership.events
 
     async def send(self, writing: Writing) -> Sent:
         """Keep a message and seal it if its key is here; on return it survives any crash.
@@ -269,7 +281,7 @@ class Outbox:
             )
             messages.note_once(tx, record.key, now_ms, LedgerEvent.WAITING, reason)
             return None
-        plaintext = _padded(record)
+        plaintext = _padded(tx, record)
 
         def body(header: Header) -> bytes:
             return self._sealer.seal_hybrid(prekey.public, seal_info(header.encode()), plaintext)
@@ -282,7 +294,7 @@ class Outbox:
     ) -> Checked:
         under = self._keeper.key_for(tx, scope)
         work.made += under.made
-        plaintext = _padded(record)
+        plaintext = _padded(tx, record)
 
         def body(header: Header) -> bytes:
             return seal_message(under.key, header.encode(), plaintext)
@@ -348,23 +360,53 @@ class Outbox:
         await self._announce(work, work.sealed)
         return len(work.sealed)
 
-    async def cancel(self, key: int) -> bool:
-        """End a message because its writer wants so; False if it had ended.
+    async def resend(self, key: int, to: NodeId | None = None) -> Sent:
+        """Send a message again to those that lack it, or to one of them; it is shown once.
 
-        Copies that others carry may still arrive: nobody can call them back. Raises: StoreError.
+        Raises: SendError (see `Recalling.targets`), QuotaError, StoreFullError, StoreError.
         """
-        now_ms = self._runtime.now_ms()
 
-        def end(tx: Transaction) -> bool:
-            record = messages.get(tx.connection, key)
-            if record is not None and record.state is MessageState.WAITING:
-                self._alarms.forget(tx, record.id)
-            return messages.cancel(tx, key, now_ms)
+        def keep(tx: Transaction) -> tuple[Sent, _Work]:
+            work = _Work()
+            return self._keep_copy(tx, key, to, work), work
 
-        is_ended = await self._store.write(end)
-        if is_ended:
-            self._events.publish(MessageChanged(key))
-        return is_ended
+        sent, work = await self._store.write(keep)
+        self._membership.metrics.count("messages_sent")
+        await self._announce(work, [sent.key])
+        return sent
+
+    def _keep_copy(self, tx: Transaction, key: int, to: NodeId | None, work: _Work) -> Sent:
+        group, now_ms = family(tx.connection, key), self._runtime.now_ms()
+        scope, nodes = self._recalling.targets(tx.connection, group, to)
+        first = group[0]
+        life_ms = max(first.expires_ms - first.created_ms, 1000 * _LIFETIME_S_MIN)
+        new = NewMessage(
+            id=BundleId(self._author.node, tx.incarnation, tx.take_seq()),
+            scope=scope.encode(),
+            kind=first.kind,
+            text=first.text,
+            created_ms=now_ms,
+            expires_ms=now_ms + life_ms,
+        )
+        copy = messages.add_outgoing(tx, new, nodes, now_ms)
+        reading.link(tx, copy, first.key)
+        messages.note(tx, first.key, now_ms, LedgerEvent.RESENT, detail=f"{len(nodes)} recipients")
+        record = messages.get(tx.connection, copy)
+        assert record is not None, "it was written a line above"
+        is_sealed = self._seal(tx, record, work)
+        state = MessageState.QUEUED if is_sealed else MessageState.WAITING
+        return Sent(copy, new.id, state, len(nodes))
+
+    async def cancel(self, key: int) -> bool:
+        """Take a message back because its writer wants so; False if that changes nothing.
+
+        Carriers drop their copies, and devices that have not shown it do not; those that have say
+        so. Raises: SendError (`alarm`), QuotaError, StoreError.
+        """
+        is_changed, made = await self._store.write(lambda tx: self._recalling.cancel(tx, key))
+        if is_changed:
+            await self._announce(_Work(made), [key])
+        return is_changed
 
     async def _announce(self, work: _Work, keys: Sequence[int]) -> None:
         await self._relay.announce(work.made, None)
@@ -372,8 +414,9 @@ class Outbox:
             self._events.publish(MessageChanged(key))
 
 
-def _padded(record: MessageRecord) -> bytes:
-    payload: Payload = Text(record.id.author, record.scope, record.text)
+def _padded(tx: Transaction, record: MessageRecord) -> bytes:
+    origin = origin_of(tx.connection, record.key)
+    payload: Payload = Text(record.id.author, record.scope, record.text, origin)
     return pad(payloads.encode(payload))
 
 

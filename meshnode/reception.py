@@ -53,6 +53,8 @@ _SUITES: Final = {
     Kind.SHIFT: _CLEAR,
     Kind.NETWORK_KEYS: frozenset({Suite.CHAIN, Suite.HYBRID}),
     Kind.AUDIT_HEAD: _CLEAR,
+    Kind.CANCEL: _CLEAR,
+    Kind.READ: frozenset({Suite.CHAIN, Suite.HYBRID}),
 }
 """How a kind may be sealed; the others as `_SEALED`. Nothing that people write goes in clear."""
 

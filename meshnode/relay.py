@@ -21,8 +21,8 @@ from meshnode.contact_log import ContactLog
 from meshnode.directory import Directory
 from meshnode.errors import StoreError, StoreFullError
 from meshnode.events import BundlesStored, Equivocated, Events, PeerDown, PeerUp
-from meshnode.immunity import Covered, Immunity
-from meshnode.ledger import Ledger, Noted
+from meshnode.immunity import SETTLING, Covered, Immunity
+from meshnode.ledger import Ledger, Noted, has_effect
 from meshnode.links.base import Link
 from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
@@ -53,7 +53,6 @@ __all__ = ["Relay", "RelayParts"]
 # Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
 _STORED: Final = Reception.STORED
 _EQUIVOCATION: Final = Reception.EQUIVOCATION
-_RECEIPT: Final = Kind.RECEIPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +332,7 @@ class Relay:
             headers.append(each.bundle.header)
             if shifts.is_for_inbox(self._node, self._zone, each.bundle.header, directory):
                 to_open.add(each.record.short_id)
-            if each.record.kind is _RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
+            if each.record.kind is Kind.RECEIPT and self._ledger.is_receipt_for_us(each.bundle):
                 receipts[each.record.short_id] = each.bundle
 
         allowed = allowances(directory, {record.author for record in records})
@@ -381,7 +380,7 @@ class Relay:
         def find(conn: Connection) -> list[ShortId]:
             return [
                 summary.short_id
-                for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS)
+                for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS, Kind.CANCEL)
                 for summary in rows.unreceived(conn, kind)
                 if directory.is_recipient(
                     self._node, Scope.decode_untrusted(summary.scope), summary.author
@@ -420,8 +419,9 @@ class Relay:
             run
             for each in kept
             if each.bundle is not None
-            and each.bundle.header.kind is _RECEIPT
+            and each.bundle.header.kind in SETTLING
             and each.short_id not in untrue
+            and has_effect(each.bundle, self._membership.directory)
             for run in self._immunity.learn(each.bundle)
         ]
         self._events.publish(BundlesStored(len(records), source))
@@ -477,10 +477,10 @@ class Relay:
     async def handed_over(
         self, peer: NodeId, outcomes: Sequence[tuple[ShortId, Reception]]
     ) -> None:
-        """The peer acknowledged bundles: write down who carries a copy of our own ones."""
-        own = [short for short, fate in outcomes if short in self._own and fate.is_held]
+        """The peer answered bundles: write down what became of copies of our own ones."""
+        own = {short: fate for short, fate in outcomes if short in self._own}
         if own:
-            await self._ledger.handed_over(peer, own)
+            await self._ledger.answered(peer, own)
 
 
 def _named(checked: Checked, fate: Reception, peer: NodeId | None) -> NodeId | None:

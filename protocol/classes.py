@@ -51,6 +51,8 @@ class Kind(IntEnum):
     SHIFT = 12
     AUDIT_HEAD = 13
     NETWORK_KEYS = 14
+    CANCEL = 15
+    READ = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.SHIFT: KindRule(TrafficClass.MESSAGE, True, 2 * _DAY_S),
     Kind.AUDIT_HEAD: KindRule(TrafficClass.MESSAGE, True, 90 * _DAY_S),
     Kind.NETWORK_KEYS: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
+    Kind.CANCEL: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
+    Kind.READ: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""
 

@@ -31,6 +31,7 @@ __all__ = [
     "AUDIT_STEP_MS",
     "BEACON_AMBER_MS",
     "BEACON_JUMP_MS_MAX",
+    "CANCELS_OF_AUTHOR_MAX",
     "CLOCK_AGREE_MS",
     "CLOCK_JUMP_MS_MAX",
     "CLOCK_LAG_MS_MAX",
@@ -38,6 +39,7 @@ __all__ = [
     "CLOCK_MARK_MS",
     "CONTACT_KEEP_MS",
     "CONTROL_GRACE_MS",
+    "COPIES_OF_MESSAGE_MAX",
     "DATA_KEYS_CACHED_MAX",
     "ERASURES_HELD_MAX",
     "EVIDENCE_KEEP_MS",
@@ -51,6 +53,7 @@ __all__ = [
     "NETWORK_KEYS_LEAD_MS",
     "NETWORK_KEYS_PER_EPOCH_MAX",
     "NETWORK_KEYS_RANK_MS",
+    "OUT_OF_REACH_MS",
     "PASSES_HELD_MAX",
     "PASSES_OF_UNIT_MAX",
     "PASS_MS_MAX",
@@ -70,6 +73,9 @@ __all__ = [
     "QUOTA_HOUR_TEXTS",
     "QUOTA_SHARE_BYTES",
     "QUOTA_SOS_BYTES",
+    "READ_DELAY_MS",
+    "READ_MESSAGES_MAX",
+    "READ_TELL_MS",
     "REMNANT_BYTES_MAX",
     "REMNANT_CONTACT_MS",
     "REMNANT_ORDERS_MAX",
@@ -281,6 +287,20 @@ SECRET_DELAY_MS_MAX: Final = _HOUR_MS
 """Longest wait: an agent who comes back after a shift can always try."""
 DATA_KEYS_CACHED_MAX: Final = 512
 """Data keys kept ready in memory: fifty days of every kind."""
+
+# --- what became of messages --------------------------------------------------------------------
+READ_DELAY_MS: Final = 10_000
+"""Read receipts wait this long: one bundle tells what is read in one go, and no exact moment."""
+READ_MESSAGES_MAX: Final = 500
+"""Messages that one read receipt names, the newest: 2.5 kB at most, where no two are in a row."""
+READ_TELL_MS: Final = 9 * _DAY_MS
+"""Reading is told until so long after a message's life: people read late, and answers travel."""
+CANCELS_OF_AUTHOR_MAX: Final = 2_048
+"""Texts of one author remembered as taken back: a day's quota; its cancellations name no more."""
+COPIES_OF_MESSAGE_MAX: Final = 8
+"""Times that one message can be sent again."""
+OUT_OF_REACH_MS: Final = 15 * 60_000
+"""Silence of a mate after which it counts as out of reach: thirty of its states are missing."""
 
 # --- how long things are kept ------------------------------------------------------------------
 TEXT_KEEP_MS: Final = 30 * _DAY_MS

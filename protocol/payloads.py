@@ -17,6 +17,7 @@ from protocol.guards import NETWORK_KEYS_PER_EPOCH_MAX
 from protocol.ids import NodeId
 from protocol.limits import TEXT_BYTES_MAX
 from protocol.network_keys import KEY_BYTES, OLD_EPOCHS_MAX, KeyPurpose, WeeklyKey
+from protocol.pages import Runs, as_runs
 from protocol.states import (
     Battery,
     Coverage,
@@ -31,11 +32,15 @@ __all__ = [
     "ACCURACY_DM_MAX",
     "LATITUDE_E7_MAX",
     "LONGITUDE_E7_MAX",
+    "READ_PAGES_MAX",
     "SOS_NUMBER_MAX",
     "SOS_ROUND_MAX",
     "NetworkKeys",
+    "Origin",
     "Payload",
     "Position",
+    "Read",
+    "ReadPage",
     "Sos",
     "SosPlace",
     "State",
@@ -57,12 +62,31 @@ SOS_NUMBER_MAX: Final = 255
 """An alarm that nobody takes is repeated at most so often."""
 _VERSION = 1
 _TEXT, _SOS, _NETWORK_KEYS, _POSITION, _STATE, _TRACK = 1, 2, 3, 4, 5, 6
+READ_PAGES_MAX: Final = 64
+"""Pages that one read receipt tells about: a squad's authors of many days."""
+_READ = 9
+_TEXT_AGAIN: Final = 6
+"""Fields of a text that was sent again: five more than its words."""
 _STEP_MAX = 15
 _BASIS_MAX = 3
 _OUTCOME_MAX = 2
 _WEEKS_MAX = 4
 """Weeks that one payload tells keys of: the present one and the next, with room."""
 _KEYS_MAX = len(OLD_EPOCHS_MAX) * NETWORK_KEYS_PER_EPOCH_MAX * _WEEKS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which earlier message of the same author a text repeats. Source: wire-format 4.31."""
+
+    incarnation: int
+    """Of the author's store."""
+    seq: int
+    """Number of the bundle that carried it first."""
+    scope: bytes
+    """Whom it was for, encoded."""
+    created_ms: int
+    """When it was written, Unix milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,8 @@ class Text:
     """As in the header, encoded."""
     text: str = field(repr=False)
     """Up to 16 kB of UTF-8."""
+    origin: Origin | None = None
+    """The message that this one repeats; None for a message of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +208,35 @@ class Track:
     """1 to 512, the oldest first."""
 
 
-Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """What the reader says of one page of one author's messages."""
+
+    author: NodeId
+    """Whose messages, 16 bytes."""
+    incarnation: int
+    """Of that author's store."""
+    page: int
+    """Covers seqs 1024 × page to 1024 × page + 1023."""
+    read: Runs = field(repr=False)
+    """Shown to a person."""
+    withdrawn: Runs = field(repr=False)
+    """Taken back by their author before anybody saw them, and never shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a person read, of all that still lives. Source: wire-format 4.32."""
+
+    author: NodeId
+    """As in the header: who read."""
+    scope: bytes
+    """As in the header, encoded."""
+    pages: tuple[ReadPage, ...] = field(repr=False)
+    """1 to 64, ascending by author, incarnation and page."""
+
+
+Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track | Read
 
 
 def encode(payload: Payload) -> bytes:
@@ -194,7 +248,10 @@ def encode(payload: Payload) -> bytes:
 def _fields(payload: Payload) -> tuple[Value, ...]:
     match payload:
         case Text():
-            return (_TEXT, _text_bytes(payload.text))
+            return (_TEXT, _text_bytes(payload.text), *_origin_fields(payload.origin))
+        case Read():
+            pages = [(e.author, e.incarnation, e.page, e.read, e.withdrawn) for e in payload.pages]
+            return (_READ, pages)
         case Sos():
             usual = (_SOS, _text_bytes(payload.text), payload.alarm_id, payload.step)
             more = _sos_fields(payload)
@@ -229,6 +286,12 @@ def _place_fields(place: Position | SosPlace) -> tuple[Value, ...]:
     )
 
 
+def _origin_fields(origin: Origin | None) -> tuple[Value, ...]:
+    if origin is None:
+        return ()
+    return (origin.incarnation, origin.seq, origin.scope, origin.created_ms)
+
+
 def _text_bytes(text: str) -> bytes:
     encoded = text.encode("utf-8")
     if len(encoded) > TEXT_BYTES_MAX:
@@ -243,7 +306,7 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
     the header.
     """
     value = canonical.decode_untrusted(raw, max_bytes=TEXT_BYTES_MAX + 256)
-    fields = canonical.as_array(value, "payload", 8, 5)
+    fields = canonical.as_array(value, "payload", 9, 5)
     if fields[0] != _VERSION:
         raise MalformedError("the payload has an unknown version")
     author = canonical.as_bytes(fields[2], "author", 16)
@@ -252,6 +315,8 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
         raise TamperedError("the content was written for another header")
     # Asked for by type first: True would find the entry of 1.
     known = _READERS.get(fields[1]) if type(fields[1]) is int else None
+    if fields[1] == _TEXT and len(fields) == 3 + _TEXT_AGAIN:
+        known = (_TEXT_AGAIN - 1,), _read_text_again
     if known is None or len(fields) - 4 not in known[0]:
         raise MalformedError("the payload has an unknown type")
     return known[1](author, scope, fields[4:])
@@ -259,6 +324,37 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
 
 def _read_text(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
     return Text(author, scope, canonical.as_text(rest[0], "text", TEXT_BYTES_MAX))
+
+
+def _read_text_again(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
+    text, incarnation, seq, first_scope, created_ms = rest
+    origin = Origin(
+        canonical.as_uint(incarnation, "incarnation", 2**32 - 1),
+        canonical.as_uint(seq, "seq", minimum=1),
+        canonical.as_bytes(first_scope, "scope", 19, 3),
+        canonical.as_uint(created_ms, "created_ms", 2**48 - 1),
+    )
+    return Text(author, scope, canonical.as_text(text, "text", TEXT_BYTES_MAX), origin)
+
+
+def _read_pages(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Read:
+    pages: list[ReadPage] = []
+    last: tuple[bytes, int, int] | None = None
+    for item in canonical.as_array(rest[0], "read pages", READ_PAGES_MAX, 1):
+        whose, incarnation, page, read, withdrawn = canonical.as_array(item, "read page", 5)
+        place = (
+            canonical.as_bytes(whose, "author", 16),
+            canonical.as_uint(incarnation, "incarnation", 2**32 - 1),
+            canonical.as_uint(page, "page", 2**54 - 1),
+        )
+        if last is not None and place <= last:
+            raise MalformedError("read pages are out of order")
+        last = place
+        each = ReadPage(*place, as_runs(read, 0), as_runs(withdrawn, 0))
+        if not each.read and not each.withdrawn:
+            raise MalformedError("a read page says nothing")
+        pages.append(each)
+    return Read(author, scope, tuple(pages))
 
 
 def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
@@ -356,5 +452,6 @@ _READERS: Final[Mapping[object, tuple[tuple[int, ...], _Read]]] = {
     _POSITION: ((4,), _read_position),
     _STATE: ((3,), _read_state),
     _TRACK: ((1,), _read_track),
+    _READ: ((1,), _read_pages),
 }
 """Numbers of fields after author and scope of each type, and who reads them."""

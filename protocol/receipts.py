@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from protocol import canonical
 from protocol.errors import AuthenticationError, MalformedError
+from protocol.pages import PAGE, as_runs, page_of, runs_of, seqs_of
 
 __all__ = [
     "PAGE",
@@ -27,10 +28,7 @@ __all__ = [
     "page_of",
 ]
 
-PAGE = 1024
-"""Bundles of one author that one receipt can cover."""
 _VERSION = 1
-_RUNS_MAX = PAGE // 2
 _RECEIPT_BYTES_MAX = 6_000
 _CHAINS_MAX = 64
 
@@ -57,11 +55,6 @@ class KeyRequest:
     """Chain ids, 8 bytes each."""
 
 
-def page_of(seq: int) -> int:
-    """Return the page that `seq` belongs to."""
-    return seq // PAGE
-
-
 def make_receipt(incarnation: int, page: int, digests: Mapping[int, bytes]) -> Receipt:
     """Return the receipt for the bundles `digests` names by seq, all of one page.
 
@@ -70,13 +63,8 @@ def make_receipt(incarnation: int, page: int, digests: Mapping[int, bytes]) -> R
     seqs = sorted(digests)
     if not seqs or page_of(seqs[0]) != page or page_of(seqs[-1]) != page:
         raise ValueError("a receipt covers one to 1,024 bundles of one page")
-    runs: list[tuple[int, int]] = []
-    for offset in (seq - page * PAGE for seq in seqs):
-        if runs and sum(runs[-1]) == offset:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((offset, 1))
-    return Receipt(incarnation, page, tuple(runs), _digest8(digests[seq] for seq in seqs))
+    runs = runs_of(page, seqs)
+    return Receipt(incarnation, page, runs, _digest8(digests[seq] for seq in seqs))
 
 
 def _digest8(digests: Iterator[bytes]) -> bytes:
@@ -88,9 +76,7 @@ def _digest8(digests: Iterator[bytes]) -> bytes:
 
 def covered_seqs(receipt: Receipt) -> Iterator[int]:
     """Yield the seqs that a receipt covers, ascending; at most 1,024."""
-    base = receipt.page * PAGE
-    for first, count in receipt.runs:
-        yield from range(base + first, base + first + count)
+    return seqs_of(receipt.page, receipt.runs)
 
 
 def check(receipt: Receipt, digests: Mapping[int, bytes]) -> None:
@@ -119,20 +105,10 @@ def decode_receipt_untrusted(raw: bytes) -> Receipt:
     version, incarnation, page, runs, digest8 = canonical.as_array(value, "receipt", 5)
     if version != _VERSION:
         raise MalformedError("the receipt has an unknown version")
-    checked: list[tuple[int, int]] = []
-    end = -1
-    for run in canonical.as_array(runs, "runs", _RUNS_MAX, 1):
-        first, count = canonical.as_array(run, "run", 2)
-        first = canonical.as_uint(first, "run start", PAGE - 1)
-        count = canonical.as_uint(count, "run length", PAGE - first, 1)
-        if first <= end:
-            raise MalformedError("runs overlap, touch, or are out of order")
-        checked.append((first, count))
-        end = first + count
     return Receipt(
         canonical.as_uint(incarnation, "incarnation", 2**32 - 1),
         canonical.as_uint(page, "page", 2**54 - 1),
-        tuple(checked),
+        as_runs(runs),
         canonical.as_bytes(digest8, "digest", 8),
     )
 

@@ -24,6 +24,7 @@ from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
 from sims.alarm_checkers import ALARM_CHECKERS
 from sims.bounds import BOUNDS
+from sims.delivery_checkers import DELIVERY_CHECKERS
 from sims.duty_checkers import DUTY_CHECKERS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
 from sims.record import DeviceRecord, Held, SentRecord, Story, WorldRecord
@@ -35,7 +36,14 @@ _NEEDLE_BYTES: Final = 64
 """Of a long text the beginning is looked for: its row may be cut at the end of a page."""
 
 _FINAL_EVENTS: Final = frozenset({LedgerEvent.DELIVERED, LedgerEvent.EXPIRED, LedgerEvent.REFUSED})
-_RECEIPTED: Final = frozenset({RecipientState.ON_DEVICE, RecipientState.AT_GATEWAY})
+_RECEIPTED: Final = frozenset(
+    {
+        RecipientState.ON_DEVICE,
+        RecipientState.AT_GATEWAY,
+        RecipientState.READ,
+        RecipientState.WITHDRAWN,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +62,7 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in {
-            **CHECKERS,
-            **STORE_CHECKERS,
-            **DUTY_CHECKERS,
-            **ALARM_CHECKERS,
-        }.items()
+        for name, checker in _ALL.items()
         for device, sentence in checker(world)
     ]
 
@@ -82,7 +85,9 @@ def nothing_lost(world: WorldRecord) -> _Found:
             yield author.name, f"forgot that it wrote {sent.message}"
             continue
         missing = [
-            node for node in sorted(sent.recipients) if not _has(world.device(node), sent.message)
+            node
+            for node in sorted(sent.recipients)
+            if not _got(world.device(node), author, sent.message)
         ]
         has_arrived = not missing or (sent.is_any_enough and len(missing) < len(sent.recipients))
         if not (has_arrived or sent.message in alive or _is_ended(excuses, author, story)):
@@ -174,7 +179,8 @@ def _untrue(world: WorldRecord, story: Story) -> Iterator[str]:
     for node in receipted:
         if node in liars:
             continue
-        if node not in nodes or not _has(world.device(node), story.message.id, story.message.text):
+        author = world.device(story.message.id.author)
+        if node not in nodes or not _got(world.device(node), author, story.message.id):
             yield f"is said to be on {world.name_of(node)}, and is not"
     for line in story.ledger:
         if line.event is LedgerEvent.HANDED and line.node not in nodes:
@@ -285,6 +291,15 @@ def _has(device: DeviceRecord, message: BundleId, text: str | None = None) -> bo
     return any(_is(record, message, text) for record in device.incoming)
 
 
+def _got(device: DeviceRecord, author: DeviceRecord, message: BundleId) -> bool:
+    """True if a device shows a message, which a copy stands for too, or withdrew it."""
+    first = author.copies.get(message, message)
+    texts = [story.message.text for story in author.outgoing if story.message.id == first]
+    if any(_has(device, first, text) for text in texts):
+        return True
+    return not {first, message}.isdisjoint(device.withdrawn)
+
+
 def _is(record: MessageRecord, message: BundleId, text: str | None) -> bool:
     return record.id == message and text in (None, record.text)
 
@@ -309,4 +324,10 @@ CHECKERS: Final[dict[str, Callable[[WorldRecord], _Found]]] = {
     )
 }
 """Every promise by its name, beside those of each single store."""
-_ALL: Final = {**CHECKERS, **STORE_CHECKERS, **DUTY_CHECKERS, **ALARM_CHECKERS}
+_ALL: Final = {
+    **CHECKERS,
+    **STORE_CHECKERS,
+    **DUTY_CHECKERS,
+    **ALARM_CHECKERS,
+    **DELIVERY_CHECKERS,
+}

@@ -10,6 +10,7 @@ import trio
 
 from meshnode.errors import StoreError
 from meshnode.store.engine import Transaction
+from sims.deeds import act
 from sims.disk import committed_end, freeze, torn
 from sims.draws import Draw
 from sims.duty import be_on_duty, look_at_board
@@ -73,9 +74,9 @@ class _Act(NamedTuple):
 async def conduct(world: Stage, people: trio.Nursery) -> None:
     """Do everything, each at its time; messages are written by tasks of `people`."""
     acts = [*_told(world, people), *_drawn(world, people)]
-    for act in sorted(acts, key=lambda each: each[:3]):
-        await trio.sleep_until(act.at_s)
-        act.do()
+    for each in sorted(acts, key=lambda act: act[:3]):
+        await trio.sleep_until(each.at_s)
+        each.do()
 
 
 def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
@@ -104,6 +105,9 @@ def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
     for place, each in enumerate(scenario.answers):
         begin = partial(people.start_soon, answer, world.places[each.sender], each, world.places)
         yield _Act(each.at_s, 4, len(scenario.messages) + place, begin)
+    for place, deed in enumerate(scenario.deeds):
+        do = partial(people.start_soon, act, world.places[deed.device], deed)
+        yield _Act(deed.at_s, 13, place, do)
 
 
 def _drawn(world: Stage, people: trio.Nursery) -> Iterator[_Act]:

@@ -19,11 +19,13 @@ from protocol.limits import STORE_BYTES_DEFAULT
 from sims.faults import FaultError, Faults, read_faults
 from sims.fleet import DevicePlan
 from sims.scenario import (
+    DEEDS,
     DEVICES_MAX,
     Answer,
     ClockStep,
     Contact,
     Crash,
+    Deed,
     Scenario,
     ScenarioError,
     ShiftPlan,
@@ -147,6 +149,7 @@ def _read(top: Table, name: str) -> Scenario:
         crashes=_events(top, "crash", _crashes, origins),
         clock_steps=_events(top, "clock_step", _clock_steps, origins),
         shifts=_events(top, "shift", _shifts, origins),
+        deeds=_events(top, "deed", _deeds, origins),
         latency_s=link.number("latency_s", 0.02),
         rate_bytes_s=link.number("rate_bytes_s", 1_000_000.0),
         store_bytes=top.whole("store_bytes", STORE_BYTES_DEFAULT),
@@ -287,3 +290,10 @@ def _clock_steps(table: Table) -> Iterator[ClockStep]:
     step = ClockStep(table.number("at_s"), table.text("device"), table.number("step_s"))
     table.end()
     yield step
+
+
+def _deeds(table: Table) -> Iterator[Deed]:
+    at_s, device = table.number("at_s"), table.text("device")
+    deed = Deed(at_s, device, table.text("what", "read", among=DEEDS), table.text("text", ""))
+    table.end()
+    yield deed

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from meshnode.store import alarms, bundles, messages, peers
+from meshnode.store import alarms, bundles, messages, peers, reading
 from meshnode.store.alarms import AlarmName
 from meshnode.store.engine import Connection, Store
 from meshnode.store.records import LedgerEntry, MessageRecord, RecipientRecord
@@ -119,6 +119,10 @@ class DeviceRecord:
     """Messages opened here."""
     incoming_ledgers: Mapping[BundleId, tuple[LedgerEntry, ...]]
     """The ledger of each message that was opened here."""
+    withdrawn: frozenset[BundleId]
+    """What others took back from here, as far as it is known here."""
+    copies: Mapping[BundleId, BundleId]
+    """Of each message of its own that repeats another one: which."""
     held: Mapping[int, Held]
     """Every bundle in the store, by its short id."""
     moved_bytes: int
@@ -206,6 +210,8 @@ async def collect(store: Store, ending: Ending) -> DeviceRecord:
             outgoing=tuple(_stories(conn)),
             incoming=tuple(incoming),
             incoming_ledgers={one.id: tuple(messages.ledger(conn, one.key)) for one in incoming},
+            withdrawn=reading.all_cancelled(conn, ending.node),
+            copies=_copies(conn),
             held=_held(conn, store.sketches),
             moved_bytes=sum(peer.sent_bytes for peer in peers.list_peers(conn)),
             sizes=sizes(conn, store),
@@ -234,6 +240,15 @@ def _alarms(conn: Connection) -> dict[AlarmName, tuple[Told, ...]]:
             assert isinstance(sos, Sos), "nothing else is kept there"
             steps.append(Told(each.name, each.at_ms, sos))
         found[name] = tuple(steps)
+    return found
+
+
+def _copies(conn: Connection) -> dict[BundleId, BundleId]:
+    found = {}
+    for message in messages.list_outgoing(conn, 0, _LIST_MAX):
+        first = messages.get(conn, reading.origin(conn, message.key) or 0)
+        if first is not None:
+            found[message.id] = first.id
     return found
 
 

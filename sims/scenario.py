@@ -18,10 +18,12 @@ from sims.fleet import DevicePlan
 
 __all__ = [
     "ANSWERS",
+    "DEEDS",
     "Answer",
     "ClockStep",
     "Contact",
     "Crash",
+    "Deed",
     "Scenario",
     "ScenarioError",
     "ShiftPlan",
@@ -134,6 +136,24 @@ class ShiftPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """Somebody does something with messages that are there."""
+
+    at_s: float
+    """When, virtual seconds; a device that is off does it once it is on again."""
+    device: str
+    """Whose screen."""
+    what: str
+    """`read` all that is shown, or `cancel` or `resend` what was written here."""
+    text: str = ""
+    """Which one, word for word; empty for `read`."""
+
+
+DEEDS = ("read", "cancel", "resend")
+"""What can be done with messages."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything that a run is made from, beside its seed."""
 
@@ -157,6 +177,8 @@ class Scenario:
     """Which clock jumps when."""
     shifts: tuple[ShiftPlan, ...] = ()
     """Who is on duty when; two shifts of one device do not overlap."""
+    deeds: tuple[Deed, ...] = ()
+    """What people do with messages that are there."""
     latency_s: float = 0.02
     """One way, of every link."""
     rate_bytes_s: float = 1_000_000.0
@@ -189,6 +211,8 @@ def check_scenario(scenario: Scenario) -> Scenario:
             raise ScenarioError(f"clock_step {place}", f"step_s is at most {STEP_S_MAX}")
     for place, shift in enumerate(scenario.shifts, start=1):
         _check_shift(f"shift {place}", shift, scenario, names)
+    for place, deed in enumerate(scenario.deeds, start=1):
+        _check_deed(f"deed {place}", deed, scenario, names)
     _check_overlaps(scenario)
     return scenario
 
@@ -206,6 +230,13 @@ def _check_crash(what: str, crash: Crash, scenario: Scenario, names: set[str]) -
     _check_time(what, crash.at_s, scenario)
     if not crash.down_s >= 10:
         raise ScenarioError(what, "a device is off for at least 10 s")
+
+
+def _check_deed(what: str, deed: Deed, scenario: Scenario, names: set[str]) -> None:
+    _check_device(what, deed.device, names)
+    _check_time(what, deed.at_s, scenario)
+    if deed.what not in DEEDS or bool(deed.text) is (deed.what == "read"):
+        raise ScenarioError(what, "is read without a text, cancel or resend with it")
 
 
 def _check_size(scenario: Scenario) -> None:
@@ -231,6 +262,7 @@ def _check_size(scenario: Scenario) -> None:
         scenario.clock_steps,
         scenario.shifts,
         scenario.answers,
+        scenario.deeds,
     )
     if sum(map(len, events)) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")

@@ -19,7 +19,7 @@ __all__ = ["IsFailing", "shrink"]
 IsFailing = Callable[[Scenario, int], bool]
 """Runs a scenario under a seed, and tells whether it still fails in the way that is looked for."""
 
-_KINDS: Final = ("contacts", "messages", "crashes", "clock_steps", "shifts")
+_KINDS: Final = ("contacts", "messages", "answers", "crashes", "clock_steps", "shifts", "deeds")
 _CUTS: Final = (0.25, 0.5, 0.75, 0.9)
 """Shares of the duration that are tried, the shortest first."""
 _SHORTEST_S: Final = 60.0
@@ -142,6 +142,7 @@ def _until(scenario: Scenario, end_s: float) -> Scenario:
             for each in scenario.shifts
             if each.start_s < end_s
         ),
+        deeds=tuple(each for each in scenario.deeds if each.at_s < end_s),
     )
 
 
@@ -160,4 +161,5 @@ def _without(scenario: Scenario, name: str) -> Scenario:
             for each in scenario.shifts
             if each.device != name
         ),
+        deeds=tuple(each for each in scenario.deeds if each.device != name),
     )

@@ -12,7 +12,7 @@ from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
-from sims.scenario import Answer, Scenario, ShiftPlan, WrittenMessage
+from sims.scenario import Answer, Deed, Scenario, ShiftPlan, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
 
@@ -57,6 +57,7 @@ def scenario_to_toml(scenario: Scenario) -> str:
             for each in scenario.clock_steps
         ),
         *(("[[shift]]", _shift(each)) for each in scenario.shifts),
+        *(("[[deed]]", _deed(each)) for each in scenario.deeds),
     ]
     return "\n".join(_table(head, values) for head, values in tables)
 
@@ -101,6 +102,13 @@ def _answer(answer: Answer) -> Iterator[tuple[str, _Value]]:
     yield "from", answer.sender
     yield "to", answer.to
     yield "step", answer.step
+
+
+def _deed(deed: Deed) -> Iterator[tuple[str, _Value]]:
+    yield "at_s", deed.at_s
+    yield "device", deed.device
+    yield "what", deed.what
+    yield "text", deed.text or None
 
 
 def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:

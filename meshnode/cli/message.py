@@ -1,4 +1,4 @@
-"""`meshnode send`, `inbox`, `outbox`, `message`, `cancel`: writing, reading, and what became of it.
+"""`meshnode send`, `inbox`, `outbox`, `message`: writing, reading, and what became of it.
 
 Arguments and screens only. Imports of the node stand inside the commands, so that help appears at
 once.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from meshnode.cli.delivery import Which
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
 
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many, the newest.")]
-Which = Annotated[
-    str,
-    typer.Argument(
-        metavar="ID", help="Its id, the start or end of it, its local number, or 'last' sent."
-    ),
-]
 
 
 class Priority(StrEnum):
@@ -38,7 +33,7 @@ class Priority(StrEnum):
 
 def register(parent: typer.Typer) -> None:
     """Put these commands into the program."""
-    for command in (send, inbox, outbox, message, cancel):
+    for command in (send, inbox, outbox, message):
         parent.command()(command)
 
 
@@ -93,29 +88,6 @@ def send(
         )
     typer.echo(say("See what becomes of it: meshnode message {key}", key=sent["key"]))
     typer.echo(sent["message"])
-
-
-def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
-    """Give up a message that nobody has taken yet."""
-    from meshnode.cli.access import with_node
-    from meshnode.cli.show import print_json
-    from meshnode.cli.which import find_message
-
-    async def action(api: NodeApi) -> tuple[str, bool]:
-        found = await find_message(api, which)
-        return found, await api.cancel(found)
-
-    found, is_cancelled = with_node(ctx, action, needs_keys=True)
-    if as_json:
-        print_json(message=found, is_cancelled=is_cancelled)
-    elif is_cancelled:
-        typer.echo(say("Cancelled: {id}", id=found))
-    else:
-        typer.echo(say("Too late: it has ended, or others carry it already."), err=True)
-    if not is_cancelled:
-        from meshnode.cli.exits import EXIT_FINDINGS
-
-        raise typer.Exit(EXIT_FINDINGS)
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -188,7 +160,8 @@ def outbox(ctx: typer.Context, limit: Limit = 100, as_json: AsJson = False) -> N
 def message(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     """Tell the whole story of one message.
 
-    Who it is for, who carries it, which receipts came, and when each was known here.
+    Who it is for, who carries it, who has it, who has read it, who is out of reach since when, and
+    when each was known here.
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json

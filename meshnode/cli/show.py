@@ -41,6 +41,8 @@ STATES: Final = {
     "pending": "no receipt yet",
     "at gateway": "at the gateway",
     "on device": "on the device",
+    "withdrawn": "withdrawn unread",
+    "read": "read",
     "delivered": "delivered",
     "expired": "expired",
     "refused": "refused",

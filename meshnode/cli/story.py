@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import typer
 
+from meshnode.cli.delivery import outcome_words, show_recipients
 from meshnode.cli.language import say, translate_error
-from meshnode.cli.show import local_time, print_facts, print_table, safe, state_words
+from meshnode.cli.show import local_time, print_facts, safe, state_words
 from protocol.bundle import Suite
 
 __all__ = ["DETAILS", "KINDS", "STEPS", "SUITES", "show_story"]
@@ -26,7 +27,9 @@ STEPS: Final = {
     "delivered": "delivered to everybody",
     "expired": "expired",
     "refused": "refused",
-    "cancelled": "cancelled here",
+    "cancelled": "cancelled",
+    "resent": "sent again",
+    "turned down": "not taken by",
 }
 """Steps of the ledger in words for people."""
 
@@ -50,7 +53,14 @@ DETAILS: Final = (
     "{0} was revoked",
     "at gateway",
     "on device",
+    "read",
+    "withdrawn",
     "cancelled",
+    "too late",
+    "quota",
+    "store full",
+    "too far ahead",
+    "revoked",
 )
 """What the ledger of a message adds to its steps; `{0}` stands for a name or a number."""
 
@@ -77,22 +87,13 @@ def show_story(message: dict[str, Any]) -> None:
         say("state"): state_words(
             message["state"], len(carriers) if is_outgoing else None, _reason(message)
         ),
+        say("outcome"): outcome_words(message) if is_outgoing else "",
         say("ended"): local_time(message["ended_ms"]),
         say("carriers"): ", ".join(each["name"] for each in carriers),
     }
     print_facts({name: value for name, value in facts.items() if value})
-    _print_recipients(message["recipients"])
+    show_recipients(message["matrix"])
     _print_ledger(message["ledger"])
-
-
-def _print_recipients(recipients: list[dict[str, Any]]) -> None:
-    if not recipients:
-        return
-    typer.echo()
-    rows = [
-        (each["name"], state_words(each["state"]), local_time(each["at_ms"])) for each in recipients
-    ]
-    print_table((say("recipient"), say("state"), say("since")), rows)
 
 
 def _print_ledger(ledger: list[dict[str, Any]]) -> None:

@@ -45,12 +45,18 @@ def note(
 
 
 def note_once(
-    tx: Transaction, key: MessageKey, now_ms: int, event: LedgerEvent, detail: str = ""
+    tx: Transaction,
+    key: MessageKey,
+    now_ms: int,
+    event: LedgerEvent,
+    detail: str = "",
+    node: NodeId | None = None,
 ) -> None:
-    """Write down, once per reason, what a message waits for."""
+    """Write down, once per reason and node, what a message waits for."""
     query = select(_LEDGER).where(_LEDGER.c.message == key, _LEDGER.c.event == event.value)
-    if detail not in [each.detail for each in _entries(tx.connection, query)]:
-        note(tx, key, now_ms, event, detail=detail)
+    known = [(each.node, each.detail) for each in _entries(tx.connection, query)]
+    if (node, detail) not in known:
+        note(tx, key, now_ms, event, node, detail)
 
 
 def ledger(conn: Connection, key: MessageKey) -> list[LedgerEntry]:

@@ -12,8 +12,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.sql import Select
 
+from meshnode.store import recipients as ends
 from meshnode.store.engine import Transaction
 from meshnode.store.ledger import MessageKey, ledger, note, note_once
+from meshnode.store.recipients import recipients
 from meshnode.store.records import (
     FINAL_STATES,
     Direction,
@@ -21,10 +23,9 @@ from meshnode.store.records import (
     MessageRecord,
     MessageState,
     NewMessage,
-    RecipientRecord,
     RecipientState,
 )
-from meshnode.store.schema import LedgerRow, MessageRow, RecipientRow, UnopenedRow, table
+from meshnode.store.schema import LedgerRow, MessageRow, UnopenedRow, table
 from meshnode.store.sealing import Seals, Seat, message_seat
 from meshnode.store.statements import signed64, unsigned64
 from meshnode.vault.kinds import DataKind
@@ -60,7 +61,6 @@ __all__ = [
 ]
 
 _MESSAGE = table(MessageRow)
-_RECIPIENT = table(RecipientRow)
 _LEDGER = table(LedgerRow)
 _UNOPENED = table(UnopenedRow)
 
@@ -89,13 +89,8 @@ def add_outgoing(
 ) -> MessageKey:
     """Write a message down before it is sealed, with everybody who must receipt it."""
     key = _add(tx, new, Direction.OUTGOING, MessageState.WAITING)
-    rows = [
-        {"message": key, "node": node, "state": RecipientState.PENDING.value, "at_ms": now_ms}
-        for node in sorted(set(nodes))
-    ]
-    if rows:
-        tx.connection.execute(insert(_RECIPIENT), rows)
-    note(tx, key, now_ms, LedgerEvent.CREATED, detail=f"{len(rows)} recipients")
+    count = ends.add(tx, key, nodes, now_ms)
+    note(tx, key, now_ms, LedgerEvent.CREATED, detail=f"{count} recipients")
     return key
 
 
@@ -182,61 +177,46 @@ def note_receipt(
     A message is delivered once nobody is pending; for the operations centre one receipt is
     enough. A receipt from somebody who is no recipient changes nothing.
     """
-    mine = (
-        select(_MESSAGE.c.key, _MESSAGE.c.scope)
-        .join(_RECIPIENT, _RECIPIENT.c.message == _MESSAGE.c.key)
-        .where(
-            _IS_OUTGOING,
-            _MESSAGE.c.incarnation == incarnation,
-            _MESSAGE.c.seq.in_([signed64(seq) for seq in seqs]),
-            _RECIPIENT.c.node == node,
-            _RECIPIENT.c.state.not_in([state.value, RecipientState.ON_DEVICE.value]),
-        )
-        .order_by(_MESSAGE.c.key)
-    )
-    found = tx.connection.execute(mine).all()
+    found = ends.raise_states(tx, node, incarnation, seqs, state, at_ms)
     for key, scope in found:
-        tx.connection.execute(
-            update(_RECIPIENT)
-            .where(_RECIPIENT.c.message == key, _RECIPIENT.c.node == node)
-            .values(state=state.value, at_ms=at_ms)
-        )
         note(tx, key, at_ms, LedgerEvent.RECEIPT, node, state.value)
-        if scope[:1] == bytes([_ANY_ONE_SCOPE]) or not _pending(tx.connection, key):
+        if scope[:1] == bytes([_ANY_ONE_SCOPE]) or not ends.pending(tx.connection, key):
             conclude(tx, key, MessageState.DELIVERED, "", at_ms)
     return [key for key, _scope in found]
 
 
 def conclude(
-    tx: Transaction, key: MessageKey, state: MessageState, reason: str, at_ms: int
+    tx: Transaction,
+    key: MessageKey,
+    state: MessageState,
+    reason: str,
+    at_ms: int,
+    *,
+    is_travelling: bool = False,
 ) -> bool:
-    """Give an outgoing message its one final state; False if it had one."""
+    """Give an outgoing message its one final state; False if it had one.
+
+    Where copies are still on their way nobody can say that whoever is pending will not get it.
+    """
     assert state in FINAL_STATES, "only a final state concludes"
     changed = tx.connection.execute(
         update(_MESSAGE)
         .where(_MESSAGE.c.key == key, _IS_OUTGOING, _IS_OPEN)
         .values(state=state.value, reason=reason, ended_ms=at_ms)
     ).rowcount
-    if changed and state is not MessageState.DELIVERED:
-        tx.connection.execute(
-            update(_RECIPIENT)
-            .where(
-                _RECIPIENT.c.message == key,
-                _RECIPIENT.c.state == RecipientState.PENDING.value,
-            )
-            .values(state=state.value, at_ms=at_ms)
-        )
+    if changed and state is not MessageState.DELIVERED and not is_travelling:
+        ends.settle(tx, key, state, at_ms)
     if changed:
         note(tx, key, at_ms, LedgerEvent(state.value), detail=reason)
     return bool(changed)
 
 
-def cancel(tx: Transaction, key: MessageKey, at_ms: int) -> bool:
+def cancel(tx: Transaction, key: MessageKey, at_ms: int, *, is_travelling: bool = False) -> bool:
     """End a message because its writer wants so; False if it had ended."""
-    if not conclude(tx, key, MessageState.REFUSED, "cancelled", at_ms):
-        return False
-    note(tx, key, at_ms, LedgerEvent.CANCELLED)
-    return True
+    ended = conclude(tx, key, MessageState.REFUSED, "cancelled", at_ms, is_travelling=is_travelling)
+    if ended or is_travelling:
+        note(tx, key, at_ms, LedgerEvent.CANCELLED)
+    return ended
 
 
 def expire_messages(tx: Transaction, now_ms: int, limit: int) -> list[MessageKey]:
@@ -248,7 +228,7 @@ def expire_messages(tx: Transaction, now_ms: int, limit: int) -> list[MessageKey
     over = list(tx.connection.execute(_OVER, bounds).scalars())
     for key in over:
         total = len(recipients(tx.connection, key))
-        reached = total - _pending(tx.connection, key)
+        reached = total - ends.pending(tx.connection, key)
         conclude(tx, key, MessageState.EXPIRED, f"{reached} of {total} recipients", now_ms)
     return over
 
@@ -279,6 +259,7 @@ def mark_read(tx: Transaction, key: MessageKey, at_ms: int) -> bool:
         _MESSAGE.c.key == key,
         _MESSAGE.c.direction == Direction.INCOMING.value,
         _MESSAGE.c.is_read == 0,
+        _MESSAGE.c.state == MessageState.RECEIVED.value,
     )
     changed = tx.connection.execute(update(_MESSAGE).where(*unread).values(is_read=1)).rowcount
     if changed:
@@ -322,22 +303,16 @@ def by_short(conn: Connection, short_ids: Collection[ShortId]) -> dict[ShortId, 
 
 
 def list_inbox(conn: Connection, after: MessageKey, limit: int) -> list[MessageRecord]:
-    """Return incoming messages that came after `after` (0 for all), oldest first."""
+    """Return incoming messages that came after `after` (0 for all), oldest first.
+
+    What its author took back before anybody saw it is not among them.
+    """
     return _list(conn, Direction.INCOMING, after, limit)
 
 
 def list_outgoing(conn: Connection, after: MessageKey, limit: int) -> list[MessageRecord]:
     """Return messages written here after `after` (0 for all), oldest first."""
     return _list(conn, Direction.OUTGOING, after, limit)
-
-
-def recipients(conn: Connection, key: MessageKey) -> list[RecipientRecord]:
-    """Return who must receipt an outgoing message, and what is known of each."""
-    query = select(_RECIPIENT).where(_RECIPIENT.c.message == key).order_by(_RECIPIENT.c.node)
-    return [
-        RecipientRecord(row.node, RecipientState(row.state), row.at_ms)
-        for row in conn.execute(query)
-    ]
 
 
 def counts(conn: Connection) -> dict[MessageState, int]:
@@ -390,18 +365,6 @@ def _add(
     return int(made[0])
 
 
-def _pending(conn: Connection, key: MessageKey) -> int:
-    query = (
-        select(func.count())
-        .select_from(_RECIPIENT)
-        .where(
-            _RECIPIENT.c.message == key,
-            _RECIPIENT.c.state == RecipientState.PENDING.value,
-        )
-    )
-    return int(conn.execute(query).scalar_one())
-
-
 def _one(conn: Connection, condition: ColumnElement[bool]) -> MessageRecord | None:
     """Raises: LockedError, SealBrokenError."""
     row = conn.execute(select(_MESSAGE).where(condition)).first()
@@ -415,7 +378,11 @@ def _list(
 ) -> list[MessageRecord]:
     query = (
         select(_MESSAGE)
-        .where(_MESSAGE.c.direction == direction.value, _MESSAGE.c.key > after)
+        .where(
+            _MESSAGE.c.direction == direction.value,
+            _MESSAGE.c.key > after,
+            _MESSAGE.c.state != MessageState.WITHDRAWN.value,
+        )
         .order_by(_MESSAGE.c.key)
         .limit(limit)
     )

@@ -30,6 +30,7 @@ from meshnode.store.schema import (
     PositionRow,
     PurgeRow,
     RecipientRow,
+    ResentRow,
     table,
 )
 from meshnode.store.sealing import SEALED, SealedColumn, Seals, peer_seat
@@ -59,6 +60,7 @@ _POSITION = table(PositionRow)
 _PURGE = table(PurgeRow)
 _RECIPIENT = table(RecipientRow)
 _STEP = table(AlarmStepRow)
+_RESENT = table(ResentRow)
 
 _OPEN: Final = (
     MessageState.WAITING.value,
@@ -181,7 +183,8 @@ def _drop_messages(tx: Transaction, before_ms: int, rows_max: int, *, is_sos: bo
     )
     keys = list(tx.connection.execute(query).scalars())
     if keys:
-        for rows, column in ((_LEDGER, "message"), (_RECIPIENT, "message"), (_MESSAGE, "key")):
+        hanging = (_LEDGER, _RECIPIENT, _RESENT)
+        for rows, column in (*((rows, "message") for rows in hanging), (_MESSAGE, "key")):
             tx.connection.execute(delete(rows).where(rows.c[column].in_(keys)))
     return len(keys)
 

@@ -158,6 +158,8 @@ class MessageState(StrEnum):
     """It will not be delivered; the reason is beside it."""
     RECEIVED = "received"
     """Incoming: opened and stored here."""
+    WITHDRAWN = "withdrawn"
+    """Incoming: its author took it back before anybody saw it; its text is gone."""
 
 
 FINAL_STATES = frozenset({MessageState.DELIVERED, MessageState.EXPIRED, MessageState.REFUSED})
@@ -180,6 +182,10 @@ class RecipientState(StrEnum):
     """A gateway receipted it for the operations centre."""
     ON_DEVICE = "on device"
     """The recipient's device receipted it."""
+    WITHDRAWN = "withdrawn"
+    """The recipient's device says that the author took it back before it was shown."""
+    READ = "read"
+    """The recipient's device says that it was shown to a person."""
     EXPIRED = "expired"
     """The lifetime ended without a receipt."""
     REFUSED = "refused"
@@ -203,6 +209,8 @@ class LedgerEvent(StrEnum):
     EXPIRED = "expired"
     REFUSED = "refused"
     CANCELLED = "cancelled"
+    RESENT = "resent"
+    TURNED_DOWN = "turned down"
 
 
 @dataclass(frozen=True, slots=True)

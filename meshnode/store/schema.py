@@ -4,8 +4,8 @@ Work is done by Core statements on `Row.__table__`, never through the ORM: it co
 CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in `statements.py`).
 Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
 they are read; the container comes last so that reading the others never touches its overflow pages.
-The tables about conduct and those of the squad board stand beside, in `schema_conduct.py` and
-`schema_board.py`.
+Tables about conduct, of the squad board, of alarms and about delivery stand beside, in
+`schema_conduct.py`, `schema_board.py`, `schema_alarms.py` and `schema_delivery.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from meshnode.store.schema_conduct import (
     QuotaRow,
     ResidenceRow,
 )
+from meshnode.store.schema_delivery import CancelledRow, ReadDueRow, ResentRow
 from meshnode.store.tables import METADATA, Base, bytes_column, key_column, table, whole_column
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "AuditRow",
     "AuthorRow",
     "BundleRow",
+    "CancelledRow",
     "ClockRow",
     "CopyRow",
     "DataKeyRow",
@@ -53,10 +55,12 @@ __all__ = [
     "PositionRow",
     "PurgeRow",
     "QuotaRow",
+    "ReadDueRow",
     "ReceiptDueRow",
     "ReceivedRow",
     "ReceivingChainRow",
     "RecipientRow",
+    "ResentRow",
     "ResidenceRow",
     "SendingChainRow",
     "ShiftEndRow",

@@ -33,6 +33,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "envelope.",
         "payloads.",
         "receipts.",
+        "cancels.",
         "meshnode.reception.",
         "meshnode.links.inbound.",
         "meshnode.explain.bundle_untrusted",
@@ -56,7 +57,7 @@ _VECTORS: Mapping[str, tuple[str, ...]] = {
     "session payloads": ("frame_payloads", "symbols"),
     "session states": ("frame_payloads", "symbols"),
     "bundles": (
-        *("bundle", "payload", "prekey", "receipt", "key_request"),
+        *("bundle", "payload", "prekey", "receipt", "cancel", "key_request"),
         *("scope", "slots", "slot_secret", "sos"),
     ),
     "documents": ("document",),

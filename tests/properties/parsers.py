@@ -14,6 +14,7 @@ from protocol import (
     audit,
     authority,
     bundle,
+    cancels,
     certificates,
     documents,
     enrolment,
@@ -98,6 +99,13 @@ CHAIN_BUNDLE = bundle.build(
     lambda message: message[:32] * 2,
 )
 RECEIPT = receipts.encode_receipt(receipts.Receipt(7, 0, ((1, 3), (5, 1)), bytes(8)))
+CANCEL = cancels.encode_cancel(cancels.make_cancel(0, (1, 2, 3, 9)))
+AGAIN = payloads.encode(
+    payloads.Text(NODE, SCOPE, "Neige au col", payloads.Origin(7, 1, SCOPE, NOW_MS))
+)
+READ = payloads.encode(
+    payloads.Read(NODE, SCOPE, (payloads.ReadPage(NODE, 7, 0, ((1, 3),), ((5, 1),)),))
+)
 SHIFT = shifts.encode_shift(shifts.Shift(b"shift-id", NOW_MS, NOW_MS + 3_600_000))
 KEYS_OF_WEEK = payloads.encode(
     payloads.NetworkKeys(NODE, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, bytes(32)),))
@@ -411,7 +419,10 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "payloads.decode_untrusted",
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
-        (TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK, SOS_PLACED, SOS_CLOSED),
+        (
+            *(TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK),
+            *(SOS_PLACED, SOS_CLOSED, AGAIN, READ),
+        ),
         (MalformedError, LimitExceededError, TamperedError),
     ),
     Parser(
@@ -430,6 +441,7 @@ PARSERS: tuple[Parser, ...] = (
         (tracks.encode_points(POINTS), tracks.encode_points(POINTS[:1])),
     ),
     Parser("shifts.decode_shift_untrusted", shifts.decode_shift_untrusted, (SHIFT,)),
+    Parser("cancels.decode_cancel_untrusted", cancels.decode_cancel_untrusted, (CANCEL,)),
     Parser("receipts.decode_receipt_untrusted", receipts.decode_receipt_untrusted, (RECEIPT,)),
     Parser(
         "receipts.decode_key_request_untrusted",

@@ -153,11 +153,11 @@ CLASS_OF_KIND = {
     9: "bulk",
     10: "bulk",
     11: "bulk",
-} | dict.fromkeys((2, 3, 4, 5, 6, 12, 13, 14), "message")
+} | dict.fromkeys((2, 3, 4, 5, 6, 12, 13, 14, 15, 30), "message")
 USUAL_LIFETIME_S = dict(
     zip(
-        range(1, 15),
-        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 180, 18)],
+        (*range(1, 16), 30),
+        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 180, 18, 18, 18)],
         strict=True,
     )
 )
@@ -190,7 +190,7 @@ def read_bundle(data: bytes) -> dict[str, object]:
     signature = data[-64:]
     fields = _fields(read_record(header_bytes), 10, "4.2 ten fields")
     suite = _uint(fields[0], 1, 5, "4.2 suite")
-    kind = _uint(fields[1], 1, 14, "4.3 kind")
+    kind = _uint(fields[1], 1, 30, "4.3 kind")
     demand(kind in CLASS_OF_KIND, "4.3 kind")
     lifetime_s_max = LIFETIME_DAYS_MAX[CLASS_OF_KIND[kind]] * DAY_S
     header: dict[str, object] = {
@@ -233,7 +233,7 @@ def unpad(data: bytes) -> bytes:
 
 def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     """Read a padded payload under a header of `author` and `scope`. Source: wire-format 4.10."""
-    record = _many(read_record(unpad(padded)), 5, 8, "4.10 fields")
+    record = _many(read_record(unpad(padded)), 5, 9, "4.10 fields")
     demand(record[0] == 1, "1.2 version")
     demand(record[2] == author and record[3] == scope, "4.10 author and scope")
     if record[1] == 3:
@@ -250,11 +250,19 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
         points = every_reading(_bin(record[4], 0, 9_214, "4.21 points"))
         demand(points is not None, "4.21 points")
         return record
+    if record[1] == 9:
+        return _read_pages(record)
     text = _bin(record[4], 0, 16_384, "4.10 text")
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RefusedError("2.1 text is UTF-8") from error
+    if record[1] == 1 and len(record) == 9:
+        _uint(record[5], 0, 2**32 - 1, "4.31 incarnation")
+        _uint(record[6], 1, 2**64 - 1, "4.31 seq")
+        _bin(record[7], 3, 19, "4.31 scope")
+        _uint(record[8], 0, 2**48 - 1, "4.31 time")
+        return record
     if record[1] == 1:
         return _fields(record, 5, "4.10 type 1")
     demand(record[1] == 2, "4.10 type")
@@ -312,6 +320,24 @@ def _raised(more: Record) -> None:
     demand((round_, number, place) != (0, 0, ()), "4.19 the short form")
 
 
+def _read_pages(record: tuple[Record, ...]) -> Record:
+    _fields(record, 5, "4.32 type 9")
+    places = []
+    for item in _many(record[4], 1, 64, "4.32 pages"):
+        author, incarnation, page, read, withdrawn = _fields(item, 5, "4.32 a page")
+        place = (
+            _bin(author, 16, 16, "4.32 author"),
+            _uint(incarnation, 0, 2**32 - 1, "4.32 incarnation"),
+            _uint(page, 0, 2**54 - 1, "4.32 page"),
+        )
+        _runs(read, 0)
+        _runs(withdrawn, 0)
+        demand(bool(read) or bool(withdrawn), "4.32 a page says something")
+        places.append(place)
+    demand(places == sorted(set(places)), "4.32 ascending")
+    return record
+
+
 def _network_keys(record: tuple[Record, ...]) -> Record:
     _fields(record, 5, "4.10 type 3")
     for item in _many(record[4], 1, 32, "4.10 network keys"):
@@ -347,14 +373,28 @@ def read_receipt(data: bytes) -> Record:
     demand(record[0] == 1, "1.2 version")
     _uint(record[1], 0, 2**32 - 1, "3.3 incarnation")
     _uint(record[2], 0, 2**54 - 1, "4.12 page")
+    _runs(record[3], 1)
+    _bin(record[4], 8, 8, "4.12 digest")
+    return record
+
+
+def _runs(value: Record, least: int) -> None:
     covered: set[int] = set()
-    for run in _many(record[3], 1, 512, "4.12 runs"):
+    for run in _many(value, least, 512, "4.12 runs"):
         first, count = _fields(run, 2, "4.12 a run")
         start = _uint(first, 0, 1_023, "4.12 first")
         end = start + _uint(count, 1, 1_024 - start, "4.12 count")
         demand(not covered or start > max(covered) + 1, "4.12 ascending, disjoint, not adjacent")
         covered |= set(range(start, end))
-    _bin(record[4], 8, 8, "4.12 digest")
+
+
+def read_cancel(data: bytes) -> Record:
+    """Read the body of a cancellation. Source: wire-format 4.30."""
+    demand(len(data) <= 6_000, "4.30 size")
+    record = _fields(read_record(data), 3, "4.30 fields")
+    demand(record[0] == 1, "1.2 version")
+    _uint(record[1], 0, 2**54 - 1, "4.12 page")
+    _runs(record[2], 1)
     return record
 
 

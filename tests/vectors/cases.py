@@ -152,7 +152,7 @@ def bundle_cases() -> Iterator[Case]:
         ("4.2", {"suite": 0}),
         ("4.2", {"suite": 6}),
         ("4.3", {"kind": 0}),
-        ("4.3", {"kind": 15}),
+        ("4.3", {"kind": 31}),
         ("4.2", {"author": NODE[1:]}),
         ("3.3", {"incarnation": 2**32}),
         ("3.3", {"seq": 0}),
@@ -229,6 +229,15 @@ def payload_cases() -> Iterator[Case]:
         position = payloads.encode(payloads.Position(NODE, scope, *place))
         yield accepted("4.10", what, item(envelope.pad(position)))
     yield from state_and_track_cases(scope, item)
+    first = payloads.Origin(2**32 - 1, 2**64 - 1, scope, 2**48 - 1)
+    again = payloads.encode(payloads.Text(NODE, scope, "Neige au col", first))
+    yield accepted("4.31", "a text that is sent again", item(envelope.pad(again)))
+    pages = (
+        payloads.ReadPage(bytes(16), 7, 0, ((1, 20),), ()),
+        payloads.ReadPage(NODE, 2**32 - 1, 2**54 - 1, ((0, 1), (1_023, 1)), ((5, 2),)),
+    )
+    read = payloads.encode(payloads.Read(NODE, scope, pages))
+    yield accepted("4.32", "two pages of what was read", item(envelope.pad(read)))
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
     yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))
@@ -247,6 +256,16 @@ def payload_cases() -> Iterator[Case]:
         "step 16": (1, 2, NODE, scope, b"x", b"alarm-id", 16),
         "a text that is not UTF-8": (1, 1, NODE, scope, b"\xff"),
         "a text with a step": (1, 1, NODE, scope, b"x", b"alarm-id", 0),
+        "a copy of no number": (1, 1, NODE, scope, b"x", 7, 0, scope, 1),
+        "a copy without a time": (1, 1, NODE, scope, b"x", 7, 1, scope),
+        "no page": (1, 9, NODE, scope, []),
+        "a page that says nothing": (1, 9, NODE, scope, [(NODE, 7, 0, [], [])]),
+        "a page twice": (1, 9, NODE, scope, [(NODE, 7, 0, [(1, 1)], [])] * 2),
+        "pages of 65": (
+            *(1, 9, NODE, scope),
+            [(NODE, 7, page, [(1, 1)], []) for page in range(65)],
+        ),
+        "runs that touch": (1, 9, NODE, scope, [(NODE, 7, 0, [(1, 1), (2, 1)], [])]),
     }
     for what, value in odd.items():
         yield refused("4.10", what, item(envelope.pad(encode(value))))
@@ -279,6 +298,24 @@ def receipt_cases() -> Iterator[Case]:
         "4.12", "page beyond the last seq", encode([1, 7, 2**54, [[1, 1]], bytes(8)]).hex()
     )
     yield refused("4.12", "a short digest", encode([1, 7, 0, [[1, 1]], bytes(7)]).hex())
+
+
+def cancel_cases() -> Iterator[Case]:
+    """What is taken back, at the bounds."""
+    for what, runs in {
+        "one text": [[1, 1]],
+        "a whole page": [[0, 1_024]],
+        "every second": [[first, 1] for first in range(0, 1_024, 2)],
+    }.items():
+        yield accepted("4.30", what, encode([1, 2**54 - 1, runs]).hex())
+    for what, runs in {
+        "nothing": [],
+        "runs that touch": [[0, 1], [1, 1]],
+        "a run beyond the page": [[1_023, 2]],
+    }.items():
+        yield refused("4.30", what, encode([1, 0, runs]).hex())
+    yield refused("1.2", "version 2", encode([2, 0, [[1, 1]]]).hex())
+    yield refused("4.30", "page beyond the last seq", encode([1, 2**54, [[1, 1]]]).hex())
 
 
 def receipt_digest_cases() -> Iterator[Case]:
@@ -459,6 +496,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "payload": payload_cases,
     "receipt": receipt_cases,
     "receipt_digest": receipt_digest_cases,
+    "cancel": cancel_cases,
     "key_request": key_request_cases,
     "shift": shift_cases,
     "audit_head": audit_head_cases,

@@ -17,6 +17,7 @@ from protocol import (
     audit,
     authority,
     bundle,
+    cancels,
     canonical,
     chains,
     enrolment,
@@ -431,6 +432,10 @@ FILES: dict[str, Reader] = {
         _reference(codec.read_receipt),
     ),
     "receipt_digest": Reader(_receipt_digest, _reference_receipt_digest),
+    "cancel": Reader(
+        _both_ways(cancels.decode_cancel_untrusted, cancels.encode_cancel),
+        _reference(codec.read_cancel),
+    ),
     "shift": Reader(
         _both_ways(shifts.decode_shift_untrusted, shifts.encode_shift),
         _reference(codec.read_shift),

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from meshnode.cli.delivery import OUTCOMES, WHYS
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
@@ -69,6 +70,7 @@ def every_sentence() -> set[str]:
     found = set(_said()) | set(_help()) | set(_failures())
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
     found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
+    found |= set(OUTCOMES.values()) | set(WHYS.values())
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)

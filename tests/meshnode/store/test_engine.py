@@ -329,9 +329,12 @@ async def test_counts_by_class(store: Store) -> None:
 async def test_compacting_gives_pages_back(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     async with open_store(path, runtime()) as store:
+        await store.compact()
+        empty_bytes = path.stat().st_size
         for first in range(0, 1_000, 250):
             await add(store, *(record(first + each + 1, size_bytes=4_000) for each in range(250)))
         await drop(store, *(record(each + 1, size_bytes=4_000).short_id for each in range(1_000)))
         await store.compact()
-        assert path.stat().st_size < 400_000
+        # Of four megabytes the tombstones are left, and what the index keeps.
+        assert path.stat().st_size < empty_bytes + 150_000
         assert not path.with_name("store.sqlite-wal").stat().st_size

@@ -1,0 +1,64 @@
+"""Numbers of one author's bundles in pages of 1,024, named by runs; shared by several bodies.
+
+Source: wire-format 4.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from protocol import canonical
+from protocol.canonical import Value
+from protocol.errors import MalformedError
+
+__all__ = ["PAGE", "RUNS_MAX", "Runs", "as_runs", "page_of", "runs_of", "seqs_of"]
+
+PAGE = 1024
+"""Bundles of one author that one page covers."""
+RUNS_MAX = PAGE // 2
+"""Runs of one page: more would touch."""
+
+Runs: TypeAlias = tuple[tuple[int, int], ...]
+"""(first, count), first counted from the page's start; ascending, disjoint, not adjacent."""
+
+
+def page_of(seq: int) -> int:
+    """Return the page that `seq` belongs to."""
+    return seq // PAGE
+
+
+def runs_of(page: int, seqs: Iterable[int]) -> Runs:
+    """Return the runs that name `seqs`, all of one page. Raises: ValueError for one beyond it."""
+    runs: list[tuple[int, int]] = []
+    for seq in sorted(set(seqs)):
+        if page_of(seq) != page:
+            raise ValueError(f"number {seq} does not belong to page {page}")
+        offset = seq - page * PAGE
+        if runs and sum(runs[-1]) == offset:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((offset, 1))
+    return tuple(runs)
+
+
+def seqs_of(page: int, runs: Runs) -> Iterator[int]:
+    """Yield the numbers that runs name, ascending; at most 1,024."""
+    base = page * PAGE
+    for first, count in runs:
+        yield from range(base + first, base + first + count)
+
+
+def as_runs(value: Value, minimum: int = 1) -> Runs:
+    """Return decoded runs, at least `minimum` of them. Raises: MalformedError."""
+    checked: list[tuple[int, int]] = []
+    end = -1
+    for run in canonical.as_array(value, "runs", RUNS_MAX, minimum):
+        first, count = canonical.as_array(run, "run", 2)
+        first = canonical.as_uint(first, "run start", PAGE - 1)
+        count = canonical.as_uint(count, "run length", PAGE - first, 1)
+        if first <= end:
+            raise MalformedError("runs overlap, touch, or are out of order")
+        checked.append((first, count))
+        end = first + count
+    return tuple(checked)
