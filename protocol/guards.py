@@ -52,10 +52,14 @@ __all__ = [
     "PQ_SIGNATURE_BYTES",
     "PURGE_PERIOD_MS",
     "QUOTA_AHEAD_MAX",
+    "QUOTA_BULK_SHARE_BYTES",
+    "QUOTA_CENTRE_BULK_FACTOR",
     "QUOTA_CENTRE_FACTOR",
     "QUOTA_CENTRE_SHARE_BYTES",
     "QUOTA_HOURS_KEPT",
     "QUOTA_HOUR_BUNDLES",
+    "QUOTA_HOUR_BULK",
+    "QUOTA_HOUR_BULK_BYTES",
     "QUOTA_HOUR_BYTES",
     "QUOTA_HOUR_POSITIONS",
     "QUOTA_HOUR_SOS",
@@ -166,7 +170,7 @@ SOS_OLD_EPOCHS_MAX: Final = 1
 
 # --- quotas ------------------------------------------------------------------------------------
 QUOTA_HOUR_BUNDLES: Final = 400
-"""Bundles of one author stamped within one hour, SOS apart: the three kinds below together."""
+"""Bundles of one author stamped within one hour, SOS and bulk apart: the three kinds below."""
 QUOTA_HOUR_POSITIONS: Final = 150
 """Positions among them: one every 30 s are 120."""
 QUOTA_HOUR_STATES: Final = 150
@@ -174,14 +178,23 @@ QUOTA_HOUR_STATES: Final = 150
 QUOTA_HOUR_TEXTS: Final = 100
 """Texts and notes among them: nobody types more than one in 36 s for an hour."""
 QUOTA_HOUR_BYTES: Final = 1_048_576
-"""Containers of one author stamped within one hour, SOS apart; bulk is bounded by this alone."""
+"""Containers of one author stamped within one hour, SOS and bulk apart."""
+QUOTA_HOUR_BULK: Final = 1_024
+"""Chunks and pieces of tracks of one author stamped within one hour: beside all others."""
+QUOTA_HOUR_BULK_BYTES: Final = 25_165_824
+"""Containers of these: five photos of 4 MB at once, the largest file of 50 MB in three hours."""
+QUOTA_BULK_SHARE_BYTES: Final = 67_108_864
+"""Bulk of one author that a store holds, and takes in within one hour: one file of 50 MB and its
+rows fit; of the default store it is a thirtieth."""
+QUOTA_CENTRE_BULK_FACTOR: Final = 4
+"""Gateways and operators send so many times as much bulk: a procedure to each of a few squads."""
 QUOTA_HOUR_SOS: Final = 6
 """SOS of one author stamped within one hour, charged to nothing else.
 
 The author's device keeps what is beyond, says so, and seals it in the next hour.
 """
 QUOTA_SHARE_BYTES: Final = 10_485_760
-"""Of one author, SOS apart, a store holds at most so much, and takes in no more in one hour.
+"""Of one author, SOS and bulk apart, a store holds at most so much, and takes in no more an hour.
 
 Stamps can be set back as far as a lifetime, so this and not the hour bounds a liar in all.
 """
@@ -229,6 +242,7 @@ AUDIT_HEAD_MS: Final = _DAY_MS
 assert QUOTA_HOUR_POSITIONS + QUOTA_HOUR_STATES + QUOTA_HOUR_TEXTS == QUOTA_HOUR_BUNDLES
 assert QUOTA_HOUR_BYTES < QUOTA_SHARE_BYTES < QUOTA_CENTRE_SHARE_BYTES
 assert QUOTA_SOS_BYTES < QUOTA_SHARE_BYTES
+assert QUOTA_HOUR_BULK_BYTES < QUOTA_BULK_SHARE_BYTES
 assert CLOCK_AGREE_MS < CLOCK_JUMP_MS_MAX
 # --- keys at rest ------------------------------------------------------------------------------
 SECRET_CHARACTERS_MIN: Final = 12

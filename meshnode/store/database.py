@@ -41,7 +41,7 @@ __all__ = [
     "translated",
 ]
 
-SCHEMA_VERSIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+SCHEMA_VERSIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0011")
 """Every schema this build can open, oldest first; the last is the one it works with."""
 
 # auto_vacuum must come before anything is written, journal_mode included, or it stays off.
