@@ -31,6 +31,7 @@ from meshnode.receipting import Receipting
 from meshnode.reception import allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.attachments import Attachments
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
@@ -103,6 +104,9 @@ class Desk:
         )
         self.renewal = KeyRenewal(author, store, runtime, membership, keeper, parts.sealer, metrics)
         self.receipting = Receipting(author, store, membership, relay, metrics, runtime)
+        self.attachments = Attachments(
+            author, store, runtime, membership, relay, metrics, self.receipting.wake.set
+        )
         self.inbox = Inbox(
             InboxParts(
                 store=store,
@@ -114,6 +118,7 @@ class Desk:
                 keeper=keeper,
                 positions=self.positions,
                 keepers={Kind.POSITION: self.positions.keep},
+                attachments=self.attachments,
                 ends=carrier.ends,
                 renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),
@@ -148,6 +153,8 @@ class Desk:
         while await self.inbox.open_some():
             pass
         await self.outbox.seal_waiting()
+        while await self.attachments.work():
+            pass
         while await self.receipting.write_due():
             pass
 
@@ -156,6 +163,7 @@ class Desk:
         rooms: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
             ("inbox", self.inbox.run),
             ("receipting", self.receipting.run),
+            ("attachments", self.attachments.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
         )

@@ -42,6 +42,7 @@ from meshnode.receipting import Receipting
 from meshnode.reception import Examiner
 from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
+from meshnode.services.attachments import Attachments
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -226,6 +227,11 @@ class Node:
     def positions(self) -> Positions:
         """Shifts and positions. Raises: LockedError."""
         return self.require_desk().positions
+
+    @property
+    def attachments(self) -> Attachments:
+        """Files that go with messages. Raises: LockedError."""
+        return self.require_desk().attachments
 
     @property
     def renewal(self) -> KeyRenewal:

@@ -20,7 +20,7 @@ from meshnode.membership import Membership
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
-from meshnode.store import keyring, messages, network_keys
+from meshnode.store import attachments, keyring, messages, network_keys
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
@@ -41,7 +41,7 @@ from protocol.limits import (
     TEXT_BYTES_MAX,
     Kind,
 )
-from protocol.payloads import Payload, Sos, Text
+from protocol.payloads import Attached, Payload, Sos, Text
 from protocol.quota import GROUPS, Group
 
 __all__ = ["Outbox", "Priority", "Sent", "Writing"]
@@ -75,6 +75,8 @@ class Writing:
     """What it may overtake."""
     lifetime_s: int | None = None
     """60 s to 9 days; None takes that of its kind."""
+    attachment: int | None = None
+    """A file that was taken in, which goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,9 @@ class Outbox:
             alarm_id=self._runtime.entropy(8) if kind is Kind.SOS else b"",
         )
         key = messages.add_outgoing(tx, new, recipients, now_ms)
+        attachment = writing.attachment
+        if attachment is not None and not attachments.bind(tx, attachment, key, new.scope):
+            raise SendError("file", "the file of this message is gone: send it again")
         record = messages.get(tx.connection, key)
         assert record is not None, "it was written a line above"
         try:
@@ -265,7 +270,7 @@ class Outbox:
             )
             messages.note_once(tx, record.key, now_ms, LedgerEvent.WAITING, reason)
             return None
-        plaintext = _padded(record)
+        plaintext = _padded(tx, record)
 
         def body(header: Header) -> bytes:
             return self._sealer.seal_hybrid(prekey.public, seal_info(header.encode()), plaintext)
@@ -278,7 +283,7 @@ class Outbox:
     ) -> Checked:
         under = self._keeper.key_for(tx, scope)
         work.made += under.made
-        plaintext = _padded(record)
+        plaintext = _padded(tx, record)
 
         def body(header: Header) -> bytes:
             return seal_message(under.key, header.encode(), plaintext)
@@ -361,8 +366,11 @@ class Outbox:
             self._events.publish(MessageChanged(key))
 
 
-def _padded(record: MessageRecord) -> bytes:
+def _padded(tx: Transaction, record: MessageRecord) -> bytes:
     payload: Payload = Text(record.id.author, record.scope, record.text)
+    found = attachments.of_message(tx.connection, record.key)
+    if found is not None:
+        payload = Attached(record.id.author, record.scope, record.text, found.manifest)
     return pad(payloads.encode(payload))
 
 

@@ -16,6 +16,10 @@ __all__ = [
     "AGENT_MEMORY_KIB",
     "AGENT_MEMORY_KIB_MAX",
     "ALARM_KEEP_MS",
+    "ATTACHMENTS_KEEP_BYTES_MAX",
+    "ATTACHMENT_BYTES_MAX",
+    "ATTACHMENT_NAME_BYTES_MAX",
+    "ATTACHMENT_PIECES_PER_WRITE",
     "AUDIT_FLUSH_MS",
     "AUDIT_HEAD_MS",
     "AUDIT_KEEP_MS",
@@ -24,6 +28,10 @@ __all__ = [
     "AUDIT_STEP_MS",
     "BEACON_AMBER_MS",
     "BEACON_JUMP_MS_MAX",
+    "CHUNKS_MAX",
+    "CHUNK_BYTES",
+    "CHUNK_BYTES_MAX",
+    "CHUNK_BYTES_MIN",
     "CLOCK_AGREE_MS",
     "CLOCK_JUMP_MS_MAX",
     "CLOCK_LAG_MS_MAX",
@@ -40,6 +48,7 @@ __all__ = [
     "KNOCK_OLD_EPOCHS_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
+    "MANIFEST_BYTES_MAX",
     "NETWORK_EPOCH_MS",
     "NETWORK_KEYS_LEAD_MS",
     "NETWORK_KEYS_PER_EPOCH_MAX",
@@ -47,6 +56,8 @@ __all__ = [
     "PASSES_HELD_MAX",
     "PASSES_OF_UNIT_MAX",
     "PASS_MS_MAX",
+    "PHOTO_HEAD_BYTES_MAX",
+    "PHOTO_PIXELS_MAX",
     "POSITION_KEEP_MS",
     "PQ_KEY_BYTES",
     "PQ_SIGNATURE_BYTES",
@@ -57,9 +68,9 @@ __all__ = [
     "QUOTA_CENTRE_FACTOR",
     "QUOTA_CENTRE_SHARE_BYTES",
     "QUOTA_HOURS_KEPT",
-    "QUOTA_HOUR_BUNDLES",
     "QUOTA_HOUR_BULK",
     "QUOTA_HOUR_BULK_BYTES",
+    "QUOTA_HOUR_BUNDLES",
     "QUOTA_HOUR_BYTES",
     "QUOTA_HOUR_POSITIONS",
     "QUOTA_HOUR_SOS",
@@ -71,6 +82,7 @@ __all__ = [
     "REMNANT_CONTACT_MS",
     "REMNANT_ORDERS_MAX",
     "REMNANT_PLACES_MAX",
+    "RESEND_BUDGET_PCT",
     "REVOCATIONS_MAX",
     "REVOKED_LISTED_MS",
     "SECRET_CHARACTERS_MAX",
@@ -84,6 +96,8 @@ __all__ = [
     "STRANGERS_LINKS_MAX",
     "STRANGERS_PER_LINK_MAX",
     "TEXT_KEEP_MS",
+    "THUMBNAIL_BYTES_MAX",
+    "THUMBNAIL_SIDE_MAX",
     "UNIT_LIFE_MS",
     "WIPES_HELD_MAX",
     "WIPE_CARRY_MS",
@@ -215,6 +229,37 @@ STRANGERS_BYTES_MAX: Final = 524_288
 STRANGERS_LINKS_MAX: Final = 64
 """Links that are remembered so: as many as there are sessions; 32 MB in all."""
 
+# --- attachments -------------------------------------------------------------------------------
+ATTACHMENT_BYTES_MAX: Final = 52_428_800
+"""One attached file: 50 MB in the words of people, be they of a thousand or of 1,024."""
+CHUNK_BYTES: Final = 32_768
+"""Piece of a file in one bundle. A contact that breaks wastes at most one and what the link holds,
+under 100 kB, 3 % of 20 MB in six breaks; a header and a row of 500 bytes cost 1.5 %."""
+CHUNK_BYTES_MIN: Final = 16_384
+"""Smaller pieces cost more in headers, rows and reconciliation than breaks can save."""
+CHUNK_BYTES_MAX: Final = 61_440
+"""The largest piece whose bundle fits."""
+CHUNKS_MAX: Final = 2_048
+"""Chunks of one file: the index of suite 1 ends here."""
+ATTACHMENT_NAME_BYTES_MAX: Final = 120
+"""UTF-8 bytes of the name of an attached file; file systems take 255."""
+THUMBNAIL_BYTES_MAX: Final = 6_000
+"""A thumbnail rides in the message: 5 s on a line of 9.6 kbit/s."""
+THUMBNAIL_SIDE_MAX: Final = 256
+"""Pixels of its longer side: what unpacks it needs 200 kB, whatever its bytes claim."""
+MANIFEST_BYTES_MAX: Final = 6_400
+"""What a message with a file has more than one without: thumbnail, name, key, hash, numbers."""
+ATTACHMENT_PIECES_PER_WRITE: Final = 16
+"""Pieces kept, or made into bundles, in one transaction: 0.5 MB, so that a text waits 50 ms."""
+ATTACHMENTS_KEEP_BYTES_MAX: Final = 1_000_000_000
+"""Pieces that a device keeps of all files together; beyond, further ones are left on their way."""
+RESEND_BUDGET_PCT: Final = 150
+"""Of its size one file may cost towards one device over links that cost money, %."""
+PHOTO_PIXELS_MAX: Final = 50_000_000
+"""Pixels of a photo that a thumbnail is made of: as many as phones take, 150 MB unpacked."""
+PHOTO_HEAD_BYTES_MAX: Final = 1_048_576
+"""One segment or chunk of a photo that is looked at for a position; those of JPEG end at 64 kB."""
+
 # --- clocks ------------------------------------------------------------------------------------
 CLOCK_JUMP_MS_MAX: Final = 48 * _HOUR_MS
 """A local clock that leads its own uptime by more than this is doubted: nothing is destroyed."""
@@ -243,6 +288,9 @@ assert QUOTA_HOUR_POSITIONS + QUOTA_HOUR_STATES + QUOTA_HOUR_TEXTS == QUOTA_HOUR
 assert QUOTA_HOUR_BYTES < QUOTA_SHARE_BYTES < QUOTA_CENTRE_SHARE_BYTES
 assert QUOTA_SOS_BYTES < QUOTA_SHARE_BYTES
 assert QUOTA_HOUR_BULK_BYTES < QUOTA_BULK_SHARE_BYTES
+assert CHUNK_BYTES_MIN <= CHUNK_BYTES <= CHUNK_BYTES_MAX
+assert ATTACHMENT_BYTES_MAX <= CHUNK_BYTES * CHUNKS_MAX
+assert QUOTA_BULK_SHARE_BYTES > ATTACHMENT_BYTES_MAX + CHUNKS_MAX * 500
 assert CLOCK_AGREE_MS < CLOCK_JUMP_MS_MAX
 # --- keys at rest ------------------------------------------------------------------------------
 SECRET_CHARACTERS_MIN: Final = 12

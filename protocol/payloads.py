@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from protocol import canonical
+from protocol.attachments import Manifest, manifest_fields, read_manifest_untrusted
 from protocol.canonical import Value
 from protocol.errors import MalformedError, TamperedError
-from protocol.guards import NETWORK_KEYS_PER_EPOCH_MAX
+from protocol.guards import MANIFEST_BYTES_MAX, NETWORK_KEYS_PER_EPOCH_MAX
 from protocol.ids import NodeId
 from protocol.limits import TEXT_BYTES_MAX
 from protocol.network_keys import KEY_BYTES, OLD_EPOCHS_MAX, KeyPurpose, WeeklyKey
@@ -22,6 +23,7 @@ __all__ = [
     "ACCURACY_DM_MAX",
     "LATITUDE_E7_MAX",
     "LONGITUDE_E7_MAX",
+    "Attached",
     "NetworkKeys",
     "Payload",
     "Position",
@@ -39,6 +41,7 @@ ACCURACY_DM_MAX: Final = 1_000_000
 """A position that may be off by more than 100 km is none, decimetres."""
 _VERSION = 1
 _TEXT, _SOS, _NETWORK_KEYS, _POSITION = 1, 2, 3, 4
+_ATTACHED: Final = 7
 _STEP_MAX = 15
 _WEEKS_MAX = 4
 """Weeks that one payload tells keys of: the present one and the next, with room."""
@@ -103,7 +106,21 @@ class Position:
     """Radius within which it was, decimetres; 0 where that is not known."""
 
 
-Payload: TypeAlias = Text | Sos | NetworkKeys | Position
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A message that somebody wrote, with a file that follows in chunks."""
+
+    author: NodeId
+    """As in the header."""
+    scope: bytes
+    """As in the header, encoded."""
+    text: str = field(repr=False)
+    """Up to 16 kB of UTF-8."""
+    manifest: Manifest
+    """What the file is, and the key of its chunks."""
+
+
+Payload: TypeAlias = Text | Sos | NetworkKeys | Position | Attached
 
 
 def encode(payload: Payload) -> bytes:
@@ -118,6 +135,8 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
             return (_TEXT, _text_bytes(payload.text))
         case Sos():
             return (_SOS, _text_bytes(payload.text), payload.alarm_id, payload.step)
+        case Attached():
+            return (_ATTACHED, _text_bytes(payload.text), manifest_fields(payload.manifest))
         case NetworkKeys():
             keys = [(int(each.purpose), each.epoch, each.key) for each in payload.keys]
             return (_NETWORK_KEYS, keys)
@@ -144,7 +163,7 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
     Raises: MalformedError, LimitExceededError; TamperedError if author or scope are not those of
     the header.
     """
-    value = canonical.decode_untrusted(raw, max_bytes=TEXT_BYTES_MAX + 256)
+    value = canonical.decode_untrusted(raw, max_bytes=TEXT_BYTES_MAX + MANIFEST_BYTES_MAX + 256)
     fields = canonical.as_array(value, "payload", 8, 5)
     if fields[0] != _VERSION:
         raise MalformedError("the payload has an unknown version")
@@ -161,6 +180,11 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
 
 def _read_text(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
     return Text(author, scope, canonical.as_text(rest[0], "text", TEXT_BYTES_MAX))
+
+
+def _read_attached(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Attached:
+    text = canonical.as_text(rest[0], "text", TEXT_BYTES_MAX)
+    return Attached(author, scope, text, read_manifest_untrusted(rest[1]))
 
 
 def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
@@ -204,5 +228,6 @@ _READERS: Final[Mapping[object, tuple[int, _Read]]] = {
     _SOS: (3, _read_sos),
     _NETWORK_KEYS: (1, _read_keys),
     _POSITION: (4, _read_position),
+    _ATTACHED: (2, _read_attached),
 }
 """Number of fields after author and scope of each type, and who reads them."""

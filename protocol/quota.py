@@ -114,9 +114,7 @@ def _allowance(factor: int, share_bytes: int, bulk_factor: int) -> Allowance:
 
 AGENT: Final = _allowance(1, QUOTA_SHARE_BYTES, 1)
 """Of every device that speaks for its own people."""
-CENTRE: Final = _allowance(
-    QUOTA_CENTRE_FACTOR, QUOTA_CENTRE_SHARE_BYTES, QUOTA_CENTRE_BULK_FACTOR
-)
+CENTRE: Final = _allowance(QUOTA_CENTRE_FACTOR, QUOTA_CENTRE_SHARE_BYTES, QUOTA_CENTRE_BULK_FACTOR)
 """Of gateways and operators, who answer a whole zone."""
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from meshnode.store import chunks
 from meshnode.store.engine import Transaction
 from meshnode.store.records import MessageState
 from meshnode.store.schema import (
@@ -85,6 +86,7 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
         DataKind.CHAIN: Rule(0, "kept until the chain can be read no more"),
         DataKind.SOS_KEY: Rule(None, "kept as long as the key is in use"),
         DataKind.POSITION: Rule(POSITION_KEEP_MS, "kept for two months at most"),
+        DataKind.ATTACHMENT: Rule(TEXT_KEEP_MS, "kept for one month after its lifetime ends"),
     }
 )
 """The rule of every kind."""
@@ -136,6 +138,7 @@ def purge(tx: Transaction, now_ms: int, rows_max: int) -> Purged:
         DataKind.MESSAGE: _drop_messages(tx, _over(DataKind.MESSAGE, now_ms), rows_max),
         DataKind.ALARM: _drop_messages(tx, _over(DataKind.ALARM, now_ms), rows_max, is_sos=True),
         DataKind.EVIDENCE: _drop_evidence(tx, _over(DataKind.EVIDENCE, now_ms)),
+        DataKind.ATTACHMENT: chunks.drop_over(tx, _over(DataKind.ATTACHMENT, now_ms)),
         DataKind.CONTACT: _drop_contacts(tx, _over(DataKind.CONTACT, now_ms), now_ms),
     }
     keys = tuple(_drop_keys(tx.connection, day_of(now_ms)))

@@ -34,6 +34,7 @@ __all__ = [
     "bound_zones",
     "charge",
     "claim_of",
+    "holding_of",
     "let_go",
     "prune_hours",
     "tally_of",
@@ -394,7 +395,16 @@ def tally_of(conn: Connection, node: NodeId, hour: int) -> Tally:
     row = conn.execute(select(_QUOTA).where(_QUOTA.c.node == node, _QUOTA.c.hour == hour)).first()
     if row is None:
         return Tally.empty()
-    return Tally([row.texts, row.states, row.positions, row.sos, row.bulk], row.size_bytes, row.bulk_bytes)
+    return Tally(
+        [row.texts, row.states, row.positions, row.sos, row.bulk], row.size_bytes, row.bulk_bytes
+    )
+
+
+def holding_of(conn: Connection, node: NodeId) -> Holding:
+    """Return what this store holds of one author, and took in lately."""
+    for _node, *figures in select_many(conn, _SELECT_HOLDINGS, [node]):
+        return Holding(*figures)
+    return Holding()
 
 
 def prune_hours(tx: Transaction, now_ms: int) -> int:

@@ -4,7 +4,8 @@ Work is done by Core statements on `Row.__table__`, never through the ORM: it co
 CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in `statements.py`).
 Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
 they are read; the container comes last so that reading the others never touches its overflow pages.
-The tables about conduct stand beside, in `schema_conduct.py`.
+The tables about conduct stand beside, in `schema_conduct.py`, those about
+attached files in `schema_files.py`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from meshnode.store.schema_conduct import (
     QuotaRow,
     ResidenceRow,
 )
+from meshnode.store.schema_files import AttachmentRow, ChunkReachRow, ChunkRow, PieceRow
 from meshnode.store.tables import METADATA, Base, bytes_column, key_column, table, whole_column
 
 __all__ = [
     "METADATA",
+    "AttachmentRow",
     "AuditBaseRow",
     "AuditRow",
     "AuthorRow",
     "BundleRow",
+    "ChunkReachRow",
+    "ChunkRow",
     "ClockRow",
     "CopyRow",
     "DataKeyRow",
@@ -46,6 +51,7 @@ __all__ = [
     "OwnPrekeyRow",
     "PeerPrekeyRow",
     "PeerRow",
+    "PieceRow",
     "PositionRow",
     "PurgeRow",
     "QuotaRow",

@@ -28,6 +28,7 @@ __all__ = [
     "SealedColumn",
     "Seals",
     "Seat",
+    "attachment_seat",
     "bundle_seat",
     "document_seat",
     "evidence_seat",
@@ -36,6 +37,7 @@ __all__ = [
     "message_seat",
     "network_key_seat",
     "peer_seat",
+    "piece_seat",
     "position_seat",
     "prekey_seat",
     "receiving_seat",
@@ -248,6 +250,17 @@ def position_seat(author: bytes, scope: bytes, shift_id: bytes, taken_ms: int) -
     return Seat(DataKind.POSITION, day_of(taken_ms), b"position", place)
 
 
+def attachment_seat(author: bytes, file_id: bytes, ends_ms: int) -> Seat:
+    """Seat of what is told of an attached file."""
+    place = encode([author, file_id])
+    return Seat(DataKind.ATTACHMENT, day_of(ends_ms), b"attachment", place)
+
+
+def piece_seat(attachment: int, number: int, ends_ms: int) -> Seat:
+    """Seat of one piece of an attached file."""
+    return Seat(DataKind.ATTACHMENT, day_of(ends_ms), b"piece", encode([attachment, number]))
+
+
 # --- all of them -----------------------------------------------------------------------------
 
 
@@ -388,6 +401,24 @@ SEALED: Final = (
         seat=position_seat,
         named_by=("author", "scope", "shift_id", "taken_ms"),
         kind_of=_all_of(DataKind.POSITION),
+    ),
+    SealedColumn(
+        table="attachment",
+        column="manifest",
+        born="created_ms",
+        time="ends_ms",
+        seat=attachment_seat,
+        named_by=("author", "file_id", "ends_ms"),
+        kind_of=_all_of(DataKind.ATTACHMENT),
+    ),
+    SealedColumn(
+        table="piece",
+        column="body",
+        born="ends_ms",
+        time="ends_ms",
+        seat=piece_seat,
+        named_by=("attachment", "number", "ends_ms"),
+        kind_of=_all_of(DataKind.ATTACHMENT),
     ),
 )
 """Every sealed column of the store."""

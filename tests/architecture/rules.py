@@ -61,7 +61,9 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "gpxpy": ("sims/importing/gpx.py",),
     "pynmea2": ("sims/importing/nmea.py",),
     "segno": ("meshnode/cli/*",),
+    "PIL": ("meshnode/photos.py",),
     "cryptography": (
+        "protocol/attachments.py",
         "protocol/authority.py",
         "protocol/bundle.py",
         "protocol/certificates.py",

@@ -400,7 +400,8 @@ async def test_shares_are_the_sums_of_what_is_held(autojump_clock: MockClock) ->
             counted = await rows(
                 rig[name].store,
                 "SELECT node, SUM(CASE WHEN kind IN (1, 9, 10) THEN 0 ELSE "
-                f"size_bytes + {STORE_ROW_BYTES} END), SUM(CASE WHEN kind = 1 THEN size_bytes + {STORE_ROW_BYTES} ELSE 0 END), "
+                f"size_bytes + {STORE_ROW_BYTES} END), SUM(CASE WHEN kind = 1 THEN "
+                f"size_bytes + {STORE_ROW_BYTES} ELSE 0 END), "
                 f"SUM(CASE WHEN kind IN (9, 10) THEN size_bytes + {STORE_ROW_BYTES} ELSE 0 END) "
                 "FROM bundle JOIN author ON author.key = bundle.author GROUP BY node ORDER BY node",
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meshnode.cli.exits import EXIT_CODES
+from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
@@ -67,7 +68,12 @@ def every_sentence() -> set[str]:
     """Return the English form of all that people read, with `{fields}`."""
     found = set(_said()) | set(_help()) | set(_failures())
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
-    found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
+    found |= (
+        set(STATES.values())
+        | set(FILE_STATES.values())
+        | set(STEPS.values())
+        | {*_TYPER, *_PUT_TOGETHER}
+    )
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
@@ -83,7 +89,7 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "vault"))
+    rooms = (_ROOT / "meshnode" / name for name in (".", "cli", "services", "vault"))
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):

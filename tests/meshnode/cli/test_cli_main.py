@@ -22,7 +22,18 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 
 COMMANDS = {
-    *("audit", "authority", "bench", "cancel", "demo", "doctor", "documents", "dump", "enrol"),
+    *(
+        "audit",
+        "authority",
+        "bench",
+        "cancel",
+        "demo",
+        "doctor",
+        "documents",
+        "dump",
+        "enrol",
+        "files",
+    ),
     *("export", "held", "import", "inbox", "init", "keys", "lock", "message", "orders", "outbox"),
     *("peers", "position", "run", "send", "shift", "status", "sync", "unlock", "wipe"),
 }
