@@ -228,7 +228,9 @@ async def broken_contacts(folder: Path, sent: Counter[str]) -> tuple[float, int]
         once_bytes = 0
         for carrier in CARRIERS:
             boat = world.places[carrier]
-            await world.meet("anna", carrier, partial(holds, boat, PART))
+            # The last one brings what the others lost in breaking, too.
+            part = PART + (len(CARRIERS) if carrier == CARRIERS[-1] else 0)
+            await world.meet("anna", carrier, partial(holds, boat, part))
             breaks += 1
             for name in ("anna", carrier):
                 await world.kill(name)
