@@ -67,6 +67,8 @@ class WrittenMessage:
     """`sos`, `normal` or `low`."""
     lifetime_s: int | None = None
     """None takes that of its kind."""
+    file_bytes: int = 0
+    """Size of a document that goes with it; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

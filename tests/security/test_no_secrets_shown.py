@@ -139,6 +139,7 @@ ALLOWED = {
     "Purged.keys": RECORD,
     "WipeParts.link": RECORD,
     "InboxParts.positions": RECORD,
+    "Attached.manifest": RECORD,
     "InboxParts.renewal": RECORD,
     "_Device.contexts": "TLS contexts, which show nothing of their keys",
     "_Ready.cipher": "a cipher, which shows nothing of its key",

@@ -135,7 +135,7 @@ async def test_a_locked_store_serves_the_device_and_refuses_the_agent(tmp_path: 
             with pytest.raises(LockedError):
                 await store.write(each)
         own.unlock(b"a" * 32)
-        assert len(await read_agent(store)) == 9
+        assert len(await read_agent(store)) == 11
 
 
 async def test_a_locked_device_writes_down_what_becomes_of_messages(tmp_path: Path) -> None:

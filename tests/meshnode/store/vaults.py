@@ -18,9 +18,9 @@ from meshnode.store import (
     peers,
     positions,
 )
+from meshnode.store.attachments import NewAttachment
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
-from meshnode.store.attachments import NewAttachment
 from meshnode.store.positions import PositionRecord
 from meshnode.store.records import (
     DocumentRecord,
