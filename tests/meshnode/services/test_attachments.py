@@ -19,6 +19,7 @@ from meshnode.spending import Spending
 from meshnode.store import chunks, delivery, quotas
 from meshnode.store.bundles import by_kind, drop_many
 from meshnode.store.chunks import AttachmentState
+from meshnode.store.engine import Transaction
 from protocol.attachments import Manifest, Media, chunk_key, file_id_of
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.envelope import seal_message
@@ -277,13 +278,14 @@ async def test_nobody_else_withdraws_a_file(autojump_clock: MockClock, met: Rig,
     await send_file(met["anna"], pdf)
     await met.carry("anna", "box")
     box = met["box"]
-    for each in await box.held(Kind.CHUNK):
-        header, digest = each.header, each.digest
-        await box.store.write(
-            lambda tx, h=header, d=digest: delivery.note_received(
-                tx, h.author, h.incarnation, h.seq, d, 1
-            )
-        )
+    held = await box.held(Kind.CHUNK)
+
+    def claim(tx: Transaction) -> None:
+        for each in held:
+            name = (each.header.author, each.header.incarnation, each.header.seq)
+            delivery.note_received(tx, *name, each.digest, 1)
+
+    await box.store.write(claim)
     await box.node.settle()
     assert len(await box.held(Kind.CHUNK)) == 6
 
@@ -384,6 +386,38 @@ async def test_a_chunk_under_another_author_or_for_others_is_not_taken(
     key = chunk_key(manifest.key, header.id, 0)
     await bruno.take([anna.forge(header, seal_message(key, header.encode(), raw))])
     assert (await only(bruno)).record.have == 0
+
+
+async def test_a_chunk_that_was_damaged_on_the_way_comes_again(
+    autojump_clock: MockClock, met: Rig, pdf: Path, tmp_path: Path
+) -> None:
+    await send_file(met["anna"], pdf)
+    held = await met["anna"].held(Kind.CHUNK)
+    raw = bytearray(held[0].raw)
+    raw[len(raw) // 2] ^= 1
+    await met.carry("anna", "bruno", Kind.TEXT, Kind.CHAIN_KEYS)
+    fates = await met["bruno"].take([bytes(raw), *held[1:]])
+    assert fates == [Reception.BAD_SIGNATURE, *[Reception.STORED] * 5]
+    assert (await only(met["bruno"])).record.have == 5
+    # It is not in the store, so the next reconciliation names it.
+    assert await met["bruno"].take(held[:1]) == [Reception.STORED]
+    assert await saved(met["bruno"], tmp_path) == content(PDF_BYTES)
+
+
+async def test_a_locked_device_carries_chunks_and_keeps_them_once_it_is_open(
+    autojump_clock: MockClock, met: Rig, pdf: Path, tmp_path: Path
+) -> None:
+    bruno = met["bruno"]
+    await send_file(met["anna"], pdf)
+    await bruno.node.lock()
+    await met.carry("anna", "bruno")
+    assert len(await bruno.held(Kind.CHUNK)) == 6
+    assert await bruno.store.read(lambda c: c.exec_driver_sql(PIECES).scalar_one()) == 0
+    desk = bruno.parts.desk
+    assert desk is not None
+    bruno.node.open_desk(desk)
+    await bruno.node.settle()
+    assert await saved(bruno, tmp_path) == content(PDF_BYTES)
 
 
 async def test_a_flood_of_chunks_that_nobody_told_of_keeps_nothing_beside_the_carried(
