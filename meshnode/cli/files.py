@@ -73,8 +73,16 @@ def files(ctx: typer.Context, as_json: AsJson = False) -> None:
 def _line(found: dict[str, Any]) -> tuple[str, ...]:
     other = found["to"] if found["is_own"] else found["from_name"]
     state = say(STATES[found["state"]], pct=found.get("carried_pct", 0))
-    size = f"{found['size_bytes'] / 1_000_000:.1f} MB"
-    return (found["file"], found["name"], size, other, _bar(_share(found)), state)
+    from meshnode.cli.show import size
+
+    return (
+        found["file"],
+        found["name"],
+        size(found["size_bytes"]),
+        other,
+        _bar(_share(found)),
+        state,
+    )
 
 
 def _share(found: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ from protocol import bundle, canonical, envelope, payloads
 from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
 from protocol.network_keys import KeyPurpose, WeeklyKey
+from tests.vectors.file_cases import chunk_cases, manifest_cases
 from tests.vectors.seeds import (
     HEADER,
     KEY,
@@ -34,9 +35,6 @@ from tests.vectors.session_cases import (
 )
 
 __all__ = ["CASES"]
-
-_JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0000b080010001001011100")
-"""The head of a picture of 16 pixels each way."""
 
 # --- clause 2 ----------------------------------------------------------------------------------
 
@@ -211,40 +209,7 @@ def payload_cases() -> Iterator[Case]:
     }.items():
         position = payloads.encode(payloads.Position(NODE, scope, *place))
         yield accepted("4.10", what, item(envelope.pad(position)))
-    fields = (b"plan.pdf", 3, 70_000, bytes(32), SEED, 32_768, b"")
-    for what, manifest in {
-        "a file": fields,
-        "the largest file, in the fewest chunks": (
-            *fields[:2],
-            52_428_800,
-            *fields[3:5],
-            61_440,
-            b"",
-        ),
-        "a thumbnail": (*fields[:6], _JPEG),
-    }.items():
-        body = encode((1, 7, NODE, scope, b"see", manifest))
-        yield accepted("4.19", what, item(envelope.pad(body)))
-    for what, manifest in {
-        "a path": (b"a/b.pdf", *fields[1:]),
-        "no name": (b"", *fields[1:]),
-        "a name of a device": (b"CON.pdf", *fields[1:]),
-        "a name that is turned around": ("a\u202efdp.exe".encode(), *fields[1:]),
-        "a name with a dot before it": (b".bashrc", *fields[1:]),
-        "a file of a terabyte": (*fields[:2], 2**40, *fields[3:]),
-        "an empty file": (*fields[:2], 0, *fields[3:]),
-        "chunks of a byte": (*fields[:5], 1, b""),
-        "too many chunks": (*fields[:2], 52_428_800, *fields[3:5], 16_384, b""),
-        "a short key": (*fields[:4], SEED[:31], *fields[5:]),
-        "a thumbnail that is no JPEG": (*fields[:6], b"GIF89a"),
-        "a thumbnail of 60,000 pixels": (
-            *fields[:6],
-            _JPEG.replace(b"\0\x10\0\x10", b"\xea\x60" * 2),
-        ),
-        "a thumbnail of 6,001 bytes": (*fields[:6], _JPEG + bytes(6_001 - len(_JPEG))),
-    }.items():
-        body = encode((1, 7, NODE, scope, b"see", manifest))
-        yield refused("4.19", what, item(envelope.pad(body)))
+    yield from manifest_cases(scope)
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
     yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))
@@ -434,19 +399,6 @@ def chain_cases() -> Iterator[Case]:
         item = {"seed": seed.hex(), "indices": [0, 1, 2, 100, 2_047]}
         yield accepted("4.6", what, item)
     yield refused("4.2", "a key beyond the chain", {"seed": SEED.hex(), "indices": [2_048]})
-
-
-def chunk_cases() -> Iterator[Case]:
-    """Names of files, and keys of their chunks."""
-    for incarnation, seq, index in ((0, 1, 0), (2**32 - 1, 2**64 - 1, 2_047)):
-        item = {
-            "key": SEED.hex(),
-            "author": NODE.hex(),
-            "incarnation": incarnation,
-            "seq": seq,
-            "index": index,
-        }
-        yield accepted("4.19", f"chunk {index} in bundle {incarnation}.{seq}", item)
 
 
 def sos_cases() -> Iterator[Case]:
