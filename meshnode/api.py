@@ -30,6 +30,7 @@ from meshnode.events import (
     PeerDown,
     PeerUp,
 )
+from meshnode.file_calls import FileCalls
 from meshnode.key_calls import KeyCalls
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
@@ -63,6 +64,7 @@ class Api(
     AuditCalls,
     BoardCalls,
     DeliveryCalls,
+    FileCalls,
     KeyCalls,
     ReadinessCalls,
     SensorCalls,
@@ -80,16 +82,27 @@ class Api(
         sos: bool = False,
         priority: str = "normal",
         lifetime_s: int | None = None,
+        attach: str = "",
+        keep_place: bool = False,
     ) -> Json:
         """Keep a message for `to` (`codt`, `zone`, `squad:NAME`, a device's name or id).
 
+        With `attach`, the path of a file, that goes with it; of a photo only the picture, unless
+        `keep_place`, which needs an open shift.
         Raises: UnknownNameError, SendError, StoreError; nothing is kept then.
         """
         scope = self._node.membership.directory.find(to, self._node.identity.zone)
         if not sos and priority not in _PRIORITIES:
             raise SendError("priority", "a priority is normal or low; for help use --sos")
         chosen = Priority.SOS if sos else _PRIORITIES[priority]
-        sent = await self._node.outbox.send(Writing(scope, text, chosen, lifetime_s))
+        if attach:
+            if sos:
+                raise SendError("file_sos", "an SOS takes no file: send the file after it")
+            sent = await self._send_file(
+                Writing(scope, text, chosen, lifetime_s), attach, keeps_place=keep_place
+            )
+        else:
+            sent = await self._node.outbox.send(Writing(scope, text, chosen, lifetime_s))
         self._node.housekeeping.wake.set()
         return {
             "message": print_bundle_id(sent.id),
@@ -99,6 +112,12 @@ class Api(
             "recipients": sent.recipients,
             "is_held_back": sent.is_held_back,
         }
+
+    async def cancel(self, message: str) -> bool:
+        """End an outgoing message; False if it had ended. Raises: SendError, StoreError."""
+        record = await self._find(message)
+        is_file_cancelled = await self._node.attachments.cancel_message(record.key)
+        return await self._node.outbox.cancel(record.key) or is_file_cancelled
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ class NodeApi(Protocol):
         sos: bool = False,
         priority: str = "normal",
         lifetime_s: int | None = None,
+        attach: str = "",
+        keep_place: bool = False,
     ) -> Json:
         """See `Api.send`."""
         ...
@@ -67,6 +69,25 @@ class NodeApi(Protocol):
 
     async def matrix(self, to: str, last: int = 5) -> Json:
         """See `Api.matrix`."""
+
+    async def files(self) -> list[Json]:
+        """See `Api.files`."""
+        ...
+
+    async def file(self, file: str) -> Json:
+        """See `Api.file`."""
+        ...
+
+    async def file_save(self, file: str, path: str) -> Json:
+        """See `Api.file_save`."""
+        ...
+
+    async def file_cancel(self, file: str) -> bool:
+        """See `Api.file_cancel`."""
+        ...
+
+    async def file_remove(self, file: str) -> bool:
+        """See `Api.file_remove`."""
         ...
 
     async def shift_open(self, hours: int = 12) -> Json:
@@ -259,10 +280,15 @@ class RemoteApi:
         sos: bool = False,
         priority: str = "normal",
         lifetime_s: int | None = None,
+        attach: str = "",
+        keep_place: bool = False,
     ) -> Json:
         """See `Api.send`."""
+        # The node works in another folder, so the path goes whole.
+        whole = str(Path(attach).absolute()) if attach else ""
+        more = {"attach": whole, "keep_place": keep_place} if attach else {}
         found: Json = await self._call(
-            "send", to=to, text=text, sos=sos, priority=priority, lifetime_s=lifetime_s
+            "send", to=to, text=text, sos=sos, priority=priority, lifetime_s=lifetime_s, **more
         )
         return found
 
@@ -298,6 +324,30 @@ class RemoteApi:
         """See `Api.matrix`."""
         found: Json = await self._call("matrix", to=to, last=last)
         return found
+
+    async def files(self) -> list[Json]:
+        """See `Api.files`."""
+        found: list[Json] = await self._call("files")
+        return found
+
+    async def file(self, file: str) -> Json:
+        """See `Api.file`."""
+        found: Json = await self._call("file", file=file)
+        return found
+
+    async def file_save(self, file: str, path: str) -> Json:
+        """See `Api.file_save`; the path goes whole."""
+        whole = str(Path(path).absolute())
+        found: Json = await self._call("file_save", file=file, path=whole)
+        return found
+
+    async def file_cancel(self, file: str) -> bool:
+        """See `Api.file_cancel`."""
+        return bool(await self._call("file_cancel", file=file))
+
+    async def file_remove(self, file: str) -> bool:
+        """See `Api.file_remove`."""
+        return bool(await self._call("file_remove", file=file))
 
     async def shift_open(self, hours: int = 12) -> Json:
         """See `Api.shift_open`."""

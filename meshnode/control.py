@@ -43,6 +43,11 @@ _METHODS: Final = frozenset(
         "cancel",
         "export_documents",
         "export_file",
+        "file",
+        "file_cancel",
+        "file_remove",
+        "file_save",
+        "files",
         "holdings",
         "import_documents",
         "import_file",
@@ -74,7 +79,7 @@ _METHODS: Final = frozenset(
     }
 )
 _UNATTENDED: Final = frozenset(
-    {"board", "follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
+    {"board", "files", "follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144

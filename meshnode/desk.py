@@ -32,6 +32,7 @@ from meshnode.reception import Checked, allowances
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
+from meshnode.services.attachments import Attachments
 from meshnode.services.board import Board
 from meshnode.services.reading import Reading, ReadingParts
 from meshnode.services.recalling import Recalling
@@ -121,6 +122,9 @@ class Desk:
         )
         self.renewal = KeyRenewal(author, store, runtime, membership, keeper, parts.sealer, metrics)
         self.receipting = Receipting(author, store, membership, relay, metrics, runtime)
+        self.attachments = Attachments(
+            author, store, runtime, membership, relay, metrics, self.receipting.wake.set
+        )
         self.inbox = Inbox(
             InboxParts(
                 store=store,
@@ -139,6 +143,7 @@ class Desk:
                     Kind.CANCEL: recalling.keep,
                     Kind.READ: self.reading.keep,
                 },
+                attachments=self.attachments,
                 ends=carrier.ends,
                 renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),
@@ -175,6 +180,8 @@ class Desk:
             pass
         await self.outbox.seal_waiting()
         await self.alarms.repeat_due()
+        while await self.attachments.work():
+            pass
         while await self.receipting.write_due():
             pass
         while await self.reading.write_due():
@@ -186,6 +193,7 @@ class Desk:
             ("inbox", self.inbox.run),
             ("receipting", self.receipting.run),
             ("reading", self.reading.run),
+            ("attachments", self.attachments.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
             ("reporting", self.reporting.run),

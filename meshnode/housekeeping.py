@@ -24,6 +24,7 @@ from meshnode.runtime import Runtime
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import (
     bundles,
+    chunks,
     keyring,
     messages,
     network_keys,
@@ -121,6 +122,7 @@ class Housekeeping:
             residence.put_clock_state(tx, state, now_ms)
             keyring.erase_ended(tx, now_ms)
             network_keys.erase_old(tx, now_ms)
+            chunks.expire(tx, now_ms)
             self._ends.tidy(tx, now_ms)
             return over, gone
 

@@ -113,7 +113,8 @@ class Immunity:
 
         Everybody whom it is for has receipted it, or its author took it back.
         For the operations centre one of its members is enough, but not for chain keys, which each
-        of them needs; and a member itself goes by its own receipt. A bundle for a whole zone is
+        of them needs; and a member itself goes by its own receipt, and keeps a chunk until all
+        members have it, or two might hold one half of a file each. A bundle for a whole zone is
         never complete and lives until it expires, and so does an SOS for whomever: the nearest
         colleague reads it too.
         """
@@ -127,10 +128,15 @@ class Immunity:
         holders = {node for node, bits in page.items() if bits & bit}
         if not holders:
             return False
+        if kind is Kind.CHUNK and author in holders:
+            # Withdrawn: only its author can receipt a bundle in its own name (wire-format 4.19).
+            return True
         recipients = directory.recipients(scope, author)
+        is_outside = self._node not in recipients
         if self._node in recipients and self._node not in holders:
             return False
-        if scope.kind is ScopeKind.CODT and kind not in _FOR_EACH:
+        is_for_any = kind not in _FOR_EACH and (kind is not Kind.CHUNK or is_outside)
+        if scope.kind is ScopeKind.CODT and is_for_any:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders
 

@@ -28,6 +28,7 @@ from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
+from meshnode.services.attachments import Attachments
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, keyring, messages, reading
@@ -41,7 +42,7 @@ from protocol.envelope import check_prekey, decode_prekey_untrusted
 from protocol.errors import EnvelopeError, IdentityError, MalformedError, RemoteProtocolError
 from protocol.ids import BundleId, ShortId
 from protocol.limits import CLOCK_DRIFT_MS_MAX, OPEN_BATCH_MAX, RECEIVING_CHAIN_KEEP_MS, Kind
-from protocol.payloads import Sos, Text
+from protocol.payloads import Attached, Sos, Text
 from protocol.receipts import KeyRequest, decode_key_request_untrusted
 from protocol.shifts import split_subject
 
@@ -81,6 +82,8 @@ class InboxParts:
     """Keeps the steps of alarms."""
     keepers: Mapping[Kind, Keep]
     """Who keeps what is of another kind than those that the inbox knows itself."""
+    attachments: Attachments
+    """Keeps the files that go with messages."""
     ends: ShiftEnds
     """Erases what hangs on shifts that are over."""
     renewal: KeyRenewal
@@ -115,6 +118,8 @@ class _Work:
     """Bundles whose receipt is due."""
     counts: dict[str, int] = field(default_factory=dict)
     """Metrics to raise."""
+    has_chunks: bool = False
+    """Pieces of a file were kept."""
     has_prekey: bool = False
     """A newer prekey of somebody is known."""
 
@@ -180,6 +185,8 @@ class Inbox:
         await self._parts.relay.announce(work.made, None)
         if work.received:
             self._parts.on_received()
+        if work.has_chunks:
+            self._parts.attachments.wake.set()
         if work.has_prekey:
             self._parts.on_prekey()
         self._parts.on_kept()
@@ -244,11 +251,11 @@ class Inbox:
         match header.kind:
             case Kind.TEXT | Kind.NOTE | Kind.SOS:
                 self._keep_message(tx, short_id, bundle, work)
+            case Kind.CHUNK:
+                self._keep_chunk(tx, bundle, work)
             case Kind.CHAIN_KEYS:
                 self._keep_chain(tx, bundle)
-                if not header.keyref:
-                    # Keys of a shift go on to the centre, whoever has them already.
-                    self._note_received(tx, bundle, work)
+                self._note_keys(tx, bundle, work)
             case Kind.PREKEY:
                 self._keep_prekey(tx, bundle, work)
             case Kind.KEY_REQUEST:
@@ -267,6 +274,16 @@ class Inbox:
             case _:
                 raise MalformedError("this kind of bundle is never queued for the inbox")
 
+    def _keep_chunk(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
+        if self._parts.attachments.keep(tx, bundle):
+            self._note_received(tx, bundle, work)
+            work.has_chunks = True
+
+    def _note_keys(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
+        # Keys of a shift go on to the centre, whoever has them already.
+        if not bundle.header.keyref:
+            self._note_received(tx, bundle, work)
+
     def _opening(self, tx: Transaction, bundle: Bundle) -> Callable[[], Opened]:
         return lambda: self._parts.opener.open_message(tx.connection, bundle)
 
@@ -280,7 +297,7 @@ class Inbox:
         opened = self._parts.opener.open_message(tx.connection, bundle)
         payload = opened.payload
         is_sos = header.kind is Kind.SOS
-        if not isinstance(payload, Text | Sos) or isinstance(payload, Sos) is not is_sos:
+        if not isinstance(payload, Text | Attached | Sos) or isinstance(payload, Sos) is not is_sos:
             raise MalformedError("the content is of another kind than its bundle says")
         if isinstance(payload, Sos):
             changed = self._parts.alarms.keep(tx, header, payload)
@@ -309,13 +326,15 @@ class Inbox:
         )
         key = messages.add_incoming(tx, new, short_id, bundle.digest, now_ms)
         assert key is not None, "it was looked for in this transaction"
+        if isinstance(payload, Attached):
+            self._parts.attachments.expect(tx, header, key, payload.manifest)
         self._keep_state(tx, header, opened)
         tx.hlc = hlc.merge(tx.hlc, header.hlc, now_ms, CLOCK_DRIFT_MS_MAX)
         self._note_received(tx, bundle, work)
         work.count("messages_opened")
         work.arrived.append((key, message))
 
-    def _named(self, header: Header, payload: Text | Sos) -> tuple[BundleId, bytes, int]:
+    def _named(self, header: Header, payload: Text | Attached | Sos) -> tuple[BundleId, bytes, int]:
         """Return whose message a bundle carries: its own, or the one that it repeats.
 
         Raises: MalformedError for a copy of what was never for this device.

@@ -15,7 +15,7 @@ from meshnode.events import Events, MessageChanged
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
-from meshnode.store import delivery, messages, peers
+from meshnode.store import chunks, delivery, messages, peers
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import LedgerEvent, RecipientState
 from protocol.bundle import Bundle, Scope, decode_untrusted
@@ -116,6 +116,9 @@ class Ledger:
                 self._runtime.now_ms(),
             )
             noted.changed.extend(told)
+            seqs = set(covered_seqs(receipt))
+            whole = chunks.note_receipt(tx, teller, receipt.incarnation, seqs)
+            self._metrics.count("attachments_delivered", len(whole))
         return noted
 
     def _fitting(self, conn: Connection, bundle: Bundle, directory: Directory) -> Receipt | None:

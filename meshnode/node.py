@@ -45,6 +45,7 @@ from meshnode.runtime import Runtime
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.hub import SensorHub
 from meshnode.services.alarms import Alarms
+from meshnode.services.attachments import Attachments
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -237,6 +238,11 @@ class Node:
     def alarms(self) -> Alarms:
         """Alarms of the zone. Raises: LockedError."""
         return self.require_desk().alarms
+
+    @property
+    def attachments(self) -> Attachments:
+        """Files that go with messages. Raises: LockedError."""
+        return self.require_desk().attachments
 
     @property
     def renewal(self) -> KeyRenewal:

@@ -22,7 +22,7 @@ from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
 from meshnode.services.recalling import Recalling, family, origin_of
-from meshnode.store import keyring, messages, reading
+from meshnode.store import attachments, keyring, messages, reading
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
 from protocol import payloads
@@ -41,7 +41,7 @@ from protocol.limits import (
     TEXT_BYTES_MAX,
     Kind,
 )
-from protocol.payloads import Payload, Sos, SosPlace, Text
+from protocol.payloads import Attached, Payload, Sos, SosPlace, Text
 from protocol.quota import GROUPS, Group
 
 __all__ = ["Outbox", "OutboxServices", "Priority", "Sent", "Writing"]
@@ -79,6 +79,8 @@ class Writing:
     """Where an SOS says that its agent is; None takes the newest position of the open shift."""
     tells_place: bool = True
     """False keeps every place out of an SOS, in a shift too."""
+    attachment: int | None = None
+    """A file that was taken in, which goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,9 @@ class Outbox:
         key = messages.add_outgoing(tx, new, recipients, now_ms)
         if kind is Kind.SOS:
             self._note_raised(tx, writing, new)
+        attachment = writing.attachment
+        if attachment is not None and not attachments.bind(tx, attachment, key, new.scope):
+            raise SendError("file", "the file of this message is gone: send it again")
         record = messages.get(tx.connection, key)
         assert record is not None, "it was written a line above"
         try:
@@ -417,6 +422,9 @@ class Outbox:
 def _padded(tx: Transaction, record: MessageRecord) -> bytes:
     origin = origin_of(tx.connection, record.key)
     payload: Payload = Text(record.id.author, record.scope, record.text, origin)
+    found = attachments.of_message(tx.connection, record.key)
+    if found is not None:
+        payload = Attached(record.id.author, record.scope, record.text, found.manifest)
     return pad(payloads.encode(payload))
 
 

@@ -7,19 +7,20 @@ Source: DESIGN D12, routing point 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import trio
 
 from meshnode.runtime import Runtime
+from meshnode.spending import Spending
 from meshnode.store import bundles as rows
-from meshnode.store import messages, plans
+from meshnode.store import messages, peers, plans
 from meshnode.store.engine import Store
 from meshnode.store.records import Cursor
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import NodeId, ShortId
-from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX, PUSH_BYTES_MAX
+from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX, PUSH_BYTES_MAX, Kind
 from protocol.reconcile.interest import Interest
 from protocol.routing.base import Candidate, Router
 from protocol.session import Item
@@ -34,7 +35,16 @@ _MASK: Final = (1 << 64) - 1
 class Planning:
     """Orders what goes out and keeps apart what is asked for."""
 
-    def __init__(self, store: Store, runtime: Runtime, router: Router) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runtime: Runtime,
+        router: Router,
+        is_paid: Callable[[NodeId], bool] = lambda _peer: False,
+    ) -> None:
+        """`is_paid` says whether bytes to a peer cost money now."""
+        self.spending = Spending()
+        self._is_paid = is_paid
         self._store = store
         self._runtime = runtime
         self._router = router
@@ -44,7 +54,7 @@ class Planning:
     async def plan(self, peer: NodeId, ids: Sequence[ShortId]) -> list[Item]:
         """Return those of `ids` that we hold, in the order this peer should get them."""
         found = await self._store.read(lambda conn: plans.candidates(conn, ids, peer))
-        return self._ordered(peer, found)
+        return await self._ordered(peer, found)
 
     async def plan_all(
         self, peer: NodeId, interest: Interest, after: int | None
@@ -54,16 +64,44 @@ class Planning:
         found, following = await self._store.read(
             lambda conn: plans.page(conn, interest, cursor, PLAN_IDS_MAX, peer)
         )
-        return self._ordered(peer, found), None if following is None else _packed(following)
+        return await self._ordered(peer, found), None if following is None else _packed(following)
 
-    def _ordered(self, peer: NodeId, found: Sequence[Candidate]) -> list[Item]:
+    async def _ordered(self, peer: NodeId, found: Sequence[Candidate]) -> list[Item]:
         now_ms = self._runtime.now_ms()
         # What is over is hidden at once; it is dropped when the clock is believed.
         live = [each for each in found if each.expires_ms > now_ms]
+        ordered = await self._rarest_first(self._router.order(live, peer, now_ms))
+        is_paid, allows = self._is_paid(peer), self.spending.allows
         return [
             Item(each.short_id, each.traffic_class, each.size_bytes)
-            for each in self._router.order(live, peer, now_ms)
+            for each in ordered
+            if not is_paid or allows(peer, each.short_id)
         ]
+
+    async def _rarest_first(self, ordered: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Let chunks that nobody is known to carry go before those that somebody does.
+
+        Contacts that break one after the other then bring different halves of a file, not the
+        same one.
+        """
+        places = [place for place, each in enumerate(ordered) if each.kind is Kind.CHUNK]
+        if len(places) < 2:
+            return ordered
+        ids = [ordered[place].short_id for place in places]
+        copies = await self._store.read(lambda conn: peers.copies(conn, ids))
+        rare = sorted(
+            (ordered[place] for place in places),
+            key=lambda each: (not each.is_for_peer, len(copies.get(each.short_id, ()))),
+        )
+        mixed = list(ordered)
+        for place, each in zip(places, rare, strict=True):
+            mixed[place] = each
+        return mixed
+
+    def spend(self, peer: NodeId, found: Mapping[ShortId, tuple[bytes, int]]) -> None:
+        """Containers go to `peer` now: charge those of own files, where bytes cost money."""
+        if self._is_paid(peer):
+            self.spending.note(peer, {short: len(raw) for short, (raw, _hops) in found.items()})
 
     async def unconfirmed(self, peer: NodeId) -> list[Item]:
         """Return small own bundles that no peer is known to hold, in the order `peer` gets them.

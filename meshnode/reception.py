@@ -32,7 +32,7 @@ from protocol.limits import CLOCK_HOLD_MS_MAX, HOPS_MAX, KINDS, Kind
 from protocol.quota import AGENT, CENTRE, Allowance
 from protocol.reports import Reception
 
-__all__ = ["Checked", "Examiner", "allowance_for", "allowances", "record_of"]
+__all__ = ["Checked", "Examiner", "allowance_for", "allowances", "named", "record_of"]
 
 # Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
 _STORED: Final = Reception.STORED
@@ -213,3 +213,10 @@ def allowances(directory: Directory, authors: Iterable[NodeId]) -> dict[NodeId, 
     """Return what those of `authors` may put into stores that the directory knows."""
     members = ((author, directory.member(author)) for author in authors)
     return {author: allowance_for(member) for author, member in members if member is not None}
+
+
+def named(checked: Checked, fate: Reception, peer: NodeId | None) -> NodeId | None:
+    """Return whom a fate is about; but for who signed twice, an author is only claimed."""
+    if fate is Reception.EQUIVOCATION and checked.bundle is not None:
+        return checked.bundle.header.author
+    return peer

@@ -23,14 +23,14 @@ from meshnode.errors import StoreError, StoreFullError
 from meshnode.events import BundlesStored, Equivocated, Events, PeerDown, PeerUp
 from meshnode.immunity import SETTLING, Covered, Immunity
 from meshnode.ledger import Ledger, Noted, has_effect
-from meshnode.links.base import Link
+from meshnode.links.base import Link, LinkCost
 from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
 from meshnode.membership import Membership
 from meshnode.metrics import QUIET_FATES, Metrics
 from meshnode.news import News
 from meshnode.planning import Planning
-from meshnode.reception import Checked, Examiner, allowances
+from meshnode.reception import Checked, Examiner, allowances, named
 from meshnode.runtime import Runtime
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, peers
@@ -53,6 +53,11 @@ __all__ = ["Relay", "RelayParts"]
 # Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
 _STORED: Final = Reception.STORED
 _EQUIVOCATION: Final = Reception.EQUIVOCATION
+_RECEIPTED: Final = (
+    *(Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHUNK, Kind.CHAIN_KEYS),
+    Kind.CANCEL,
+)
+"""Kinds that every recipient receipts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,9 @@ class Relay:
         self._contact_log = parts.contact_log
         self._admission = Admission(parts.runtime, parts.metrics, parts.membership.standing)
         self._badges: WeakKeyDictionary[Link, Badge] = WeakKeyDictionary()
-        self._planning = Planning(parts.store, parts.runtime, parts.router)
+        self._planning = Planning(parts.store, parts.runtime, parts.router, self._is_paid)
+        self.spending = self._planning.spending
+        """What own files have cost."""
         self._immunity = Immunity(parts.node)
         self._strangers = Strangers()
         self._sessions: dict[NodeId, SessionHandle] = {}
@@ -131,9 +138,8 @@ class Relay:
     def hello(self, link: Link) -> LocalHello:
         """Return what we show of ourselves on `link`."""
         self._news.show(link)
-        chain, signature = self._local_hello(link)
-        nonce = self._runtime.entropy(16)
-        return LocalHello(chain, signature, dict(self._membership.versions), nonce)
+        versions, nonce = dict(self._membership.versions), self._runtime.entropy(16)
+        return LocalHello(*self._local_hello(link), versions, nonce)
 
     async def admit(self, link: Link, hello: HelloReceived) -> Admitted:
         """Return who the peer is and how it stands. Raises: AuthenticationError."""
@@ -204,9 +210,17 @@ class Relay:
         """Return those of `ids` worth asking `peer` for: not held, not dropped, not asked."""
         return await self._planning.missing(ids, peer)
 
-    async def read_bundles(self, ids: Sequence[ShortId]) -> Mapping[ShortId, tuple[bytes, int]]:
-        """Return container and hop count of those of `ids` that are still held."""
-        return await self._store.read(lambda conn: rows.raw_many(conn, ids))
+    async def read_bundles(
+        self, ids: Sequence[ShortId], peer: NodeId | None = None
+    ) -> Mapping[ShortId, tuple[bytes, int]]:
+        """Return container and hop count of those of `ids` still held, about to go to `peer`."""
+        found = await self._store.read(lambda conn: rows.raw_many(conn, ids))
+        if peer is not None:
+            self._planning.spend(peer, found)
+        return found
+
+    def _is_paid(self, peer: NodeId) -> bool:
+        return peer in self._sessions and self._sessions[peer].link.cost > LinkCost.FREE
 
     # --- sessions ---------------------------------------------------------------------------
 
@@ -282,7 +296,7 @@ class Relay:
         """Count what became of a batch; a refusal names who brought it, or who signed twice."""
         if _EQUIVOCATION in fates:
             pairs = zip(checked, fates, strict=True)
-            named = Counter((fate, _named(each, fate, peer)) for each, fate in pairs)
+            named = Counter((fate, named(each, fate, peer)) for each, fate in pairs)
         else:
             named = Counter({(fate, peer): count for fate, count in Counter(fates).items()})
         for (fate, node), count in named.items():
@@ -380,7 +394,7 @@ class Relay:
         def find(conn: Connection) -> list[ShortId]:
             return [
                 summary.short_id
-                for kind in (Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.CHAIN_KEYS, Kind.CANCEL)
+                for kind in _RECEIPTED
                 for summary in rows.unreceived(conn, kind)
                 if directory.is_recipient(
                     self._node, Scope.decode_untrusted(summary.scope), summary.author
@@ -458,12 +472,12 @@ class Relay:
         )
         directory = self._membership.directory
         done = [
-            summary.short_id
-            for summary in held
+            each.short_id
+            for each in held
             if self._immunity.has_all(
-                (summary.author, summary.incarnation, summary.seq),
-                summary.kind,
-                Scope.decode_untrusted(summary.scope),
+                (each.author, each.incarnation, each.seq),
+                each.kind,
+                Scope.decode_untrusted(each.scope),
                 directory,
             )
         ]
@@ -481,10 +495,3 @@ class Relay:
         own = {short: fate for short, fate in outcomes if short in self._own}
         if own:
             await self._ledger.answered(peer, own)
-
-
-def _named(checked: Checked, fate: Reception, peer: NodeId | None) -> NodeId | None:
-    """Return whom a fate is about; but for who signed twice, an author is only claimed."""
-    if fate is _EQUIVOCATION and checked.bundle is not None:
-        return checked.bundle.header.author
-    return peer

@@ -23,6 +23,10 @@ __all__ = [
     "ALARM_REPEAT_MS",
     "ALARM_SEEN_MAX",
     "ALARM_SPARE",
+    "ATTACHMENTS_KEEP_BYTES_MAX",
+    "ATTACHMENT_BYTES_MAX",
+    "ATTACHMENT_NAME_BYTES_MAX",
+    "ATTACHMENT_PIECES_PER_WRITE",
     "AUDIT_FLUSH_MS",
     "AUDIT_HEAD_MS",
     "AUDIT_KEEP_MS",
@@ -32,6 +36,10 @@ __all__ = [
     "BEACON_AMBER_MS",
     "BEACON_JUMP_MS_MAX",
     "CANCELS_OF_AUTHOR_MAX",
+    "CHUNKS_MAX",
+    "CHUNK_BYTES",
+    "CHUNK_BYTES_MAX",
+    "CHUNK_BYTES_MIN",
     "CLOCK_AGREE_MS",
     "CLOCK_JUMP_MS_MAX",
     "CLOCK_LAG_MS_MAX",
@@ -49,6 +57,7 @@ __all__ = [
     "KNOCK_OLD_EPOCHS_MAX",
     "LEASE_BOX_MS",
     "LEASE_MS",
+    "MANIFEST_BYTES_MAX",
     "NETWORK_EPOCH_MS",
     "NETWORK_KEYS_LEAD_MS",
     "NETWORK_KEYS_PER_EPOCH_MAX",
@@ -57,14 +66,20 @@ __all__ = [
     "PASSES_HELD_MAX",
     "PASSES_OF_UNIT_MAX",
     "PASS_MS_MAX",
+    "PHOTO_HEAD_BYTES_MAX",
+    "PHOTO_PIXELS_MAX",
     "POSITION_KEEP_MS",
     "PQ_KEY_BYTES",
     "PQ_SIGNATURE_BYTES",
     "PURGE_PERIOD_MS",
     "QUOTA_AHEAD_MAX",
+    "QUOTA_BULK_SHARE_BYTES",
+    "QUOTA_CENTRE_BULK_FACTOR",
     "QUOTA_CENTRE_FACTOR",
     "QUOTA_CENTRE_SHARE_BYTES",
     "QUOTA_HOURS_KEPT",
+    "QUOTA_HOUR_BULK",
+    "QUOTA_HOUR_BULK_BYTES",
     "QUOTA_HOUR_BUNDLES",
     "QUOTA_HOUR_BYTES",
     "QUOTA_HOUR_POSITIONS",
@@ -80,6 +95,7 @@ __all__ = [
     "REMNANT_CONTACT_MS",
     "REMNANT_ORDERS_MAX",
     "REMNANT_PLACES_MAX",
+    "RESEND_BUDGET_PCT",
     "REVOCATIONS_MAX",
     "REVOKED_LISTED_MS",
     "SECRET_CHARACTERS_MAX",
@@ -93,6 +109,8 @@ __all__ = [
     "STRANGERS_LINKS_MAX",
     "STRANGERS_PER_LINK_MAX",
     "TEXT_KEEP_MS",
+    "THUMBNAIL_BYTES_MAX",
+    "THUMBNAIL_SIDE_MAX",
     "UNIT_LIFE_MS",
     "WIPES_HELD_MAX",
     "WIPE_CARRY_MS",
@@ -179,7 +197,7 @@ SOS_OLD_EPOCHS_MAX: Final = 1
 
 # --- quotas ------------------------------------------------------------------------------------
 QUOTA_HOUR_BUNDLES: Final = 520
-"""Bundles of one author stamped within one hour, SOS apart: the three kinds below together."""
+"""Bundles of one author stamped within one hour, SOS and bulk apart: the three kinds below."""
 QUOTA_HOUR_POSITIONS: Final = 150
 """Positions among them: one every 30 s are 120."""
 QUOTA_HOUR_STATES: Final = 270
@@ -187,7 +205,16 @@ QUOTA_HOUR_STATES: Final = 270
 QUOTA_HOUR_TEXTS: Final = 100
 """Texts and notes among them: nobody types more than one in 36 s for an hour."""
 QUOTA_HOUR_BYTES: Final = 1_048_576
-"""Containers of one author stamped within one hour, SOS apart; bulk is bounded by this alone."""
+"""Containers of one author stamped within one hour, SOS and bulk apart."""
+QUOTA_HOUR_BULK: Final = 1_024
+"""Chunks and pieces of tracks of one author stamped within one hour: beside all others."""
+QUOTA_HOUR_BULK_BYTES: Final = 25_165_824
+"""Containers of these: five photos of 4 MB at once, the largest file of 50 MB in three hours."""
+QUOTA_BULK_SHARE_BYTES: Final = 67_108_864
+"""Bulk of one author that a store holds, and takes in within one hour: one file of 50 MB and its
+rows fit; of the default store it is a thirtieth."""
+QUOTA_CENTRE_BULK_FACTOR: Final = 4
+"""Gateways and operators send so many times as much bulk: a procedure to each of a few squads."""
 QUOTA_HOUR_SOS: Final = 24
 """SOS of one author stamped within one hour, alarms and steps, charged to nothing else.
 
@@ -213,7 +240,7 @@ ALARM_MOVED_M: Final = 100
 ALARM_SPARE: Final = 12
 """Of an hour's SOS so many are left to people: what a device signs by itself takes none of them."""
 QUOTA_SHARE_BYTES: Final = 10_485_760
-"""Of one author, SOS apart, a store holds at most so much, and takes in no more in one hour.
+"""Of one author, SOS and bulk apart, a store holds at most so much, and takes in no more an hour.
 
 Stamps can be set back as far as a lifetime, so this and not the hour bounds a liar in all.
 """
@@ -233,6 +260,37 @@ STRANGERS_BYTES_MAX: Final = 524_288
 """Containers of such bundles of one link: what one batch may have."""
 STRANGERS_LINKS_MAX: Final = 64
 """Links that are remembered so: as many as there are sessions; 32 MB in all."""
+
+# --- attachments -------------------------------------------------------------------------------
+ATTACHMENT_BYTES_MAX: Final = 52_428_800
+"""One attached file: 50 MB in the words of people, be they of a thousand or of 1,024."""
+CHUNK_BYTES: Final = 32_768
+"""Piece of a file in one bundle. A contact that breaks wastes at most one and what the link holds,
+under 100 kB, 3 % of 20 MB in six breaks; a header and a row of 500 bytes cost 1.5 %."""
+CHUNK_BYTES_MIN: Final = 16_384
+"""Smaller pieces cost more in headers, rows and reconciliation than breaks can save."""
+CHUNK_BYTES_MAX: Final = 61_440
+"""The largest piece whose bundle fits."""
+CHUNKS_MAX: Final = 2_048
+"""Chunks of one file: the index of suite 1 ends here."""
+ATTACHMENT_NAME_BYTES_MAX: Final = 120
+"""UTF-8 bytes of the name of an attached file; file systems take 255."""
+THUMBNAIL_BYTES_MAX: Final = 6_000
+"""A thumbnail rides in the message: 5 s on a line of 9.6 kbit/s."""
+THUMBNAIL_SIDE_MAX: Final = 256
+"""Pixels of its longer side: what unpacks it needs 200 kB, whatever its bytes claim."""
+MANIFEST_BYTES_MAX: Final = 6_400
+"""What a message with a file has more than one without: thumbnail, name, key, hash, numbers."""
+ATTACHMENT_PIECES_PER_WRITE: Final = 16
+"""Pieces kept, or made into bundles, in one transaction: 0.5 MB, so that a text waits 50 ms."""
+ATTACHMENTS_KEEP_BYTES_MAX: Final = 1_000_000_000
+"""Pieces that a device keeps of all files together; beyond, further ones are left on their way."""
+RESEND_BUDGET_PCT: Final = 150
+"""Of its size one file may cost towards one device over links that cost money, %."""
+PHOTO_PIXELS_MAX: Final = 50_000_000
+"""Pixels of a photo that a thumbnail is made of: as many as phones take, 150 MB unpacked."""
+PHOTO_HEAD_BYTES_MAX: Final = 1_048_576
+"""One segment or chunk of a photo that is looked at for a position; those of JPEG end at 64 kB."""
 
 # --- clocks ------------------------------------------------------------------------------------
 CLOCK_JUMP_MS_MAX: Final = 48 * _HOUR_MS
@@ -261,6 +319,10 @@ AUDIT_HEAD_MS: Final = _DAY_MS
 assert QUOTA_HOUR_POSITIONS + QUOTA_HOUR_STATES + QUOTA_HOUR_TEXTS == QUOTA_HOUR_BUNDLES
 assert QUOTA_HOUR_BYTES < QUOTA_SHARE_BYTES < QUOTA_CENTRE_SHARE_BYTES
 assert QUOTA_SOS_BYTES < QUOTA_SHARE_BYTES
+assert QUOTA_HOUR_BULK_BYTES < QUOTA_BULK_SHARE_BYTES
+assert CHUNK_BYTES_MIN <= CHUNK_BYTES <= CHUNK_BYTES_MAX
+assert ATTACHMENT_BYTES_MAX <= CHUNK_BYTES * CHUNKS_MAX
+assert QUOTA_BULK_SHARE_BYTES > ATTACHMENT_BYTES_MAX + CHUNKS_MAX * 500
 assert CLOCK_AGREE_MS < CLOCK_JUMP_MS_MAX
 # --- keys at rest ------------------------------------------------------------------------------
 SECRET_CHARACTERS_MIN: Final = 12

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from protocol import canonical
+from protocol.attachments import Manifest, manifest_fields, read_manifest_untrusted
 from protocol.canonical import Value
 from protocol.errors import MalformedError, TamperedError
-from protocol.guards import NETWORK_KEYS_PER_EPOCH_MAX
+from protocol.guards import MANIFEST_BYTES_MAX, NETWORK_KEYS_PER_EPOCH_MAX
 from protocol.ids import NodeId
 from protocol.limits import TEXT_BYTES_MAX
 from protocol.network_keys import KEY_BYTES, OLD_EPOCHS_MAX, KeyPurpose, WeeklyKey
@@ -35,6 +36,7 @@ __all__ = [
     "READ_PAGES_MAX",
     "SOS_NUMBER_MAX",
     "SOS_ROUND_MAX",
+    "Attached",
     "NetworkKeys",
     "Origin",
     "Payload",
@@ -64,6 +66,7 @@ _VERSION = 1
 _TEXT, _SOS, _NETWORK_KEYS, _POSITION, _STATE, _TRACK = 1, 2, 3, 4, 5, 6
 READ_PAGES_MAX: Final = 64
 """Pages that one read receipt tells about: a squad's authors of many days."""
+_ATTACHED: Final = 7
 _READ = 9
 _TEXT_AGAIN: Final = 6
 """Fields of a text that was sent again: five more than its words."""
@@ -236,7 +239,21 @@ class Read:
     """1 to 64, ascending by author, incarnation and page."""
 
 
-Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track | Read
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A message that somebody wrote, with a file that follows in chunks."""
+
+    author: NodeId
+    """As in the header."""
+    scope: bytes
+    """As in the header, encoded."""
+    text: str = field(repr=False)
+    """Up to 16 kB of UTF-8."""
+    manifest: Manifest
+    """What the file is, and the key of its chunks."""
+
+
+Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track | Read | Attached
 
 
 def encode(payload: Payload) -> bytes:
@@ -256,6 +273,8 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
             usual = (_SOS, _text_bytes(payload.text), payload.alarm_id, payload.step)
             more = _sos_fields(payload)
             return (*usual, more) if more else usual
+        case Attached():
+            return (_ATTACHED, _text_bytes(payload.text), manifest_fields(payload.manifest))
         case NetworkKeys():
             keys = [(int(each.purpose), each.epoch, each.key) for each in payload.keys]
             return (_NETWORK_KEYS, keys)
@@ -305,7 +324,7 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
     Raises: MalformedError, LimitExceededError; TamperedError if author or scope are not those of
     the header.
     """
-    value = canonical.decode_untrusted(raw, max_bytes=TEXT_BYTES_MAX + 256)
+    value = canonical.decode_untrusted(raw, max_bytes=TEXT_BYTES_MAX + MANIFEST_BYTES_MAX + 256)
     fields = canonical.as_array(value, "payload", 9, 5)
     if fields[0] != _VERSION:
         raise MalformedError("the payload has an unknown version")
@@ -355,6 +374,11 @@ def _read_pages(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Read:
             raise MalformedError("a read page says nothing")
         pages.append(each)
     return Read(author, scope, tuple(pages))
+
+
+def _read_attached(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Attached:
+    text = canonical.as_text(rest[0], "text", TEXT_BYTES_MAX)
+    return Attached(author, scope, text, read_manifest_untrusted(rest[1]))
 
 
 def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
@@ -453,5 +477,6 @@ _READERS: Final[Mapping[object, tuple[tuple[int, ...], _Read]]] = {
     _STATE: ((3,), _read_state),
     _TRACK: ((1,), _read_track),
     _READ: ((1,), _read_pages),
+    _ATTACHED: ((2,), _read_attached),
 }
 """Numbers of fields after author and scope of each type, and who reads them."""

@@ -12,8 +12,12 @@ from enum import IntEnum
 from typing import Final
 
 from protocol.guards import (
+    QUOTA_BULK_SHARE_BYTES,
+    QUOTA_CENTRE_BULK_FACTOR,
     QUOTA_CENTRE_FACTOR,
     QUOTA_CENTRE_SHARE_BYTES,
+    QUOTA_HOUR_BULK,
+    QUOTA_HOUR_BULK_BYTES,
     QUOTA_HOUR_BUNDLES,
     QUOTA_HOUR_BYTES,
     QUOTA_HOUR_POSITIONS,
@@ -76,16 +80,20 @@ class Allowance:
     counts: tuple[int, int, int, int, int]
     """Bundles per hour of each `Group`, in order."""
     bundles: int
-    """Bundles per hour in all, SOS apart."""
+    """Bundles per hour in all, SOS and bulk apart."""
     hour_bytes: int
-    """Containers per hour, SOS apart, bytes."""
+    """Containers per hour, SOS and bulk apart, bytes."""
     share_bytes: int
-    """Held by one store, and taken in by it within an hour, SOS apart, bytes with their rows."""
+    """Held by one store, and taken in by it within an hour, SOS and bulk apart, bytes with rows."""
     sos_bytes: int
     """SOS held by one store, bytes with their rows."""
+    hour_bulk_bytes: int
+    """Containers of bulk per hour, bytes."""
+    bulk_share_bytes: int
+    """Bulk held by one store, and taken in by it within an hour, bytes with their rows."""
 
 
-def _allowance(factor: int, share_bytes: int) -> Allowance:
+def _allowance(factor: int, share_bytes: int, bulk_factor: int) -> Allowance:
     bundles = QUOTA_HOUR_BUNDLES * factor
     return Allowance(
         counts=(
@@ -93,18 +101,20 @@ def _allowance(factor: int, share_bytes: int) -> Allowance:
             QUOTA_HOUR_STATES * factor,
             QUOTA_HOUR_POSITIONS * factor,
             QUOTA_HOUR_SOS,
-            bundles,
+            QUOTA_HOUR_BULK * bulk_factor,
         ),
         bundles=bundles,
         hour_bytes=QUOTA_HOUR_BYTES * factor,
         share_bytes=share_bytes,
         sos_bytes=QUOTA_SOS_BYTES,
+        hour_bulk_bytes=QUOTA_HOUR_BULK_BYTES * bulk_factor,
+        bulk_share_bytes=QUOTA_BULK_SHARE_BYTES * bulk_factor,
     )
 
 
-AGENT: Final = _allowance(1, QUOTA_SHARE_BYTES)
+AGENT: Final = _allowance(1, QUOTA_SHARE_BYTES, 1)
 """Of every device that speaks for its own people."""
-CENTRE: Final = _allowance(QUOTA_CENTRE_FACTOR, QUOTA_CENTRE_SHARE_BYTES)
+CENTRE: Final = _allowance(QUOTA_CENTRE_FACTOR, QUOTA_CENTRE_SHARE_BYTES, QUOTA_CENTRE_BULK_FACTOR)
 """Of gateways and operators, who answer a whole zone."""
 
 
@@ -115,7 +125,9 @@ class Tally:
     counts: list[int]
     """Bundles of each `Group`, in order."""
     bytes: int = 0
-    """Containers, SOS apart."""
+    """Containers, SOS and bulk apart."""
+    bulk_bytes: int = 0
+    """Containers of bulk."""
 
     @classmethod
     def empty(cls) -> Tally:
@@ -125,7 +137,9 @@ class Tally:
     def add(self, group: Group, size_bytes: int, by: int = 1) -> None:
         """Count `by` bundles of `size_bytes` each; -1 takes one back."""
         self.counts[group] += by
-        if group is not Group.SOS:
+        if group is Group.BULK:
+            self.bulk_bytes += by * size_bytes
+        elif group is not Group.SOS:
             self.bytes += by * size_bytes
 
 
@@ -134,17 +148,30 @@ class Holding:
     """What one store holds of one author, and took in lately."""
 
     live_bytes: int = 0
-    """Held now, SOS apart, with their rows."""
+    """Held now, SOS and bulk apart, with their rows."""
     sos_bytes: int = 0
     """SOS held now, with their rows."""
     hour: int = 0
-    """The hour of the store's own clock that `arrived_bytes` is about."""
+    """The hour of the store's own clock that the bytes below are about."""
     arrived_bytes: int = 0
-    """Taken in during that hour, SOS apart, with their rows; what is gone again included."""
+    """Taken in during that hour, SOS and bulk apart, with rows; what is gone again included."""
+    bulk_bytes: int = 0
+    """Bulk held now, with its rows."""
+    bulk_arrived_bytes: int = 0
+    """Bulk taken in during that hour, with its rows; what is gone again included."""
+
+    def begin(self, hour: int) -> None:
+        """Count what arrives from now on for `hour`."""
+        if self.hour != hour:
+            self.hour, self.arrived_bytes, self.bulk_arrived_bytes = hour, 0, 0
 
     def arrived_in(self, hour: int) -> int:
-        """Return what was taken in during `hour`."""
+        """Return what was taken in during `hour`, bulk apart."""
         return self.arrived_bytes if self.hour == hour else 0
+
+    def bulk_arrived_in(self, hour: int) -> int:
+        """Return what bulk was taken in during `hour`."""
+        return self.bulk_arrived_bytes if self.hour == hour else 0
 
 
 def hour_of(stamp: int) -> int:
@@ -159,7 +186,9 @@ def fits(tally: Tally, allowance: Allowance, group: Group, size_bytes: int) -> b
         return False
     if group is Group.SOS:
         return True
-    others = sum(counts) - counts[Group.SOS]
+    if group is Group.BULK:
+        return tally.bulk_bytes + size_bytes <= allowance.hour_bulk_bytes
+    others = sum(counts) - counts[Group.SOS] - counts[Group.BULK]
     return others < allowance.bundles and tally.bytes + size_bytes <= allowance.hour_bytes
 
 
@@ -170,6 +199,9 @@ def is_within(
     charged = size_bytes + STORE_ROW_BYTES
     if group is Group.SOS:
         return holding.sos_bytes + charged <= allowance.sos_bytes
+    if group is Group.BULK:
+        held = max(holding.bulk_bytes, holding.bulk_arrived_in(arrival_hour))
+        return held + charged <= allowance.bulk_share_bytes
     if holding.live_bytes + charged > allowance.share_bytes:
         return False
     return holding.arrived_in(arrival_hour) + charged <= allowance.share_bytes
@@ -184,5 +216,5 @@ def share_left_for(tally: Tally, allowance: Allowance, group: Group, into_hour_m
     """
     whole = min(allowance.counts[group], allowance.bundles)
     paced = whole // 2 + whole * into_hour_ms // (2 * _HOUR_MS)
-    others = sum(tally.counts) - tally.counts[Group.SOS]
+    others = sum(tally.counts) - tally.counts[Group.SOS] - tally.counts[Group.BULK]
     return max(0, min(paced - tally.counts[group], allowance.bundles - others))

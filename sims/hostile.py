@@ -95,9 +95,11 @@ class HostileHost:
             self._draw.shuffle(items)
         return items
 
-    async def read_bundles(self, ids: Sequence[ShortId]) -> Mapping[ShortId, tuple[bytes, int]]:
+    async def read_bundles(
+        self, ids: Sequence[ShortId], peer: NodeId | None = None
+    ) -> Mapping[ShortId, tuple[bytes, int]]:
         """See `SessionHost.read_bundles`; a forger gives something else."""
-        found = dict(await self._relay.read_bundles(ids))
+        found = dict(await self._relay.read_bundles(ids, peer))
         for short_id in ids:
             if short_id in self._archive:
                 found[short_id] = (self._archive[short_id][1], 0)

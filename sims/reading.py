@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
+from protocol.guards import ATTACHMENT_BYTES_MAX
 from protocol.identity import Role
 from protocol.limits import STORE_BYTES_DEFAULT
 from sims.faults import FaultError, Faults, read_faults
@@ -254,11 +255,12 @@ def _messages(table: Table) -> Iterator[WrittenMessage]:
     sender, to, text = table.text("from"), table.text("to"), table.text("text")
     priority = table.text("priority", "normal")
     lifetime_s = table.whole("lifetime_s", 0) or None
+    file_bytes = table.whole("file_bytes", 0, low=0, high=ATTACHMENT_BYTES_MAX)
     table.end()
     for number, later_s in enumerate(times, start=1):
         # Numbered, so that each says something that nothing else says.
         words = text if len(times) == 1 else f"{text} ({number} of {len(times)})"
-        yield WrittenMessage(at_s + later_s, sender, to, words, priority, lifetime_s)
+        yield WrittenMessage(at_s + later_s, sender, to, words, priority, lifetime_s, file_bytes)
 
 
 def _answers(table: Table) -> Iterator[Answer]:

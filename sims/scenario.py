@@ -75,6 +75,8 @@ class WrittenMessage:
     """`sos`, `normal` or `low`."""
     lifetime_s: int | None = None
     """None takes that of its kind."""
+    file_bytes: int = 0
+    """Size of a document that goes with it; 0 for none."""
 
 
 ANSWERS: Final = ("seen", "taken", "on_scene", "closed", "raised")

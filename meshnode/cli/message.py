@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -46,28 +47,41 @@ def send(
         str, typer.Argument(metavar="TO", help="codt, squad:NAME, or a device's name or id.")
     ],
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="What people shall read, or - for stdin.")
-    ],
+        str | None, typer.Argument(metavar="TEXT", help="What people shall read, or - for stdin.")
+    ] = None,
     sos: Annotated[bool, typer.Option("--sos", help="An alarm: before everything else.")] = False,
     priority: Annotated[Priority, typer.Option(help="low: behind other texts.")] = Priority.NORMAL,
     lifetime: Annotated[
         str | None, typer.Option(help="Given up after this time, such as 90s, 30min, 2h or 3d.")
     ] = None,
+    attach: Annotated[
+        str, typer.Option("--attach", metavar="FILE", help="A photo or document that goes with it.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Write a message to a device, a squad or the CODT.
 
-    It leaves with the next contact, or at once where there is one.
+    It leaves with the next contact, or at once where there is one. A file follows in pieces,
+    behind everything else; a photo goes without the place where it was taken.
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
     from meshnode.cli.texts import message_text, parse_duration_s
 
-    words = message_text(text)
+    if text is None and not attach:
+        raise typer.BadParameter(say("write a text, or name a file with --attach"))
+    words = message_text(Path(attach).name if text is None else text)
     lifetime_s = parse_duration_s(lifetime) if lifetime is not None else None
 
     async def action(api: NodeApi) -> dict[str, Any]:
-        return await api.send(to, words, sos=sos, priority=priority.value, lifetime_s=lifetime_s)
+        return await api.send(
+            to,
+            words,
+            sos=sos,
+            priority=priority.value,
+            lifetime_s=lifetime_s,
+            attach=attach,
+        )
 
     sent = with_node(ctx, action, needs_keys=True)
     if as_json:
@@ -87,6 +101,8 @@ def send(
             say("Queued for {to}; recipients: {count}.", to=sent["to"], count=sent["recipients"])
         )
     typer.echo(say("See what becomes of it: meshnode message {key}", key=sent["key"]))
+    if attach:
+        typer.echo(say("The file follows in pieces; how far it is: meshnode files"))
     typer.echo(sent["message"])
 
 

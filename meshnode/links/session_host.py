@@ -84,8 +84,10 @@ class SessionHost(Protocol):
         """Return those of `ids` worth asking `peer` for."""
         ...
 
-    async def read_bundles(self, ids: Sequence[ShortId]) -> Mapping[ShortId, tuple[bytes, int]]:
-        """Return container and hop count of those of `ids` that are still held."""
+    async def read_bundles(
+        self, ids: Sequence[ShortId], peer: NodeId | None = None
+    ) -> Mapping[ShortId, tuple[bytes, int]]:
+        """Return container and hop count of those of `ids` still held, about to go to `peer`."""
         ...
 
     async def receive(

@@ -323,7 +323,8 @@ class SessionRunner:
                 await self._suppliable.wait()
                 continue
             try:
-                found = await self._host.read_bundles(ids)
+                peer = None if self._handle is None else self._handle.peer
+                found = await self._host.read_bundles(ids, peer)
             except MeshError as error:
                 self.failed(error)
                 return

@@ -54,6 +54,7 @@ SCHEMA_VERSIONS: Final = (
     "0008",
     "0009",
     "0010",
+    "0011",
 )
 """Every schema this build can open, oldest first; the last is the one it works with."""
 

@@ -14,6 +14,8 @@ from meshnode.store.engine import Transaction
 from meshnode.store.schema import (
     METADATA,
     BundleRow,
+    ChunkReachRow,
+    ChunkRow,
     DataKeyRow,
     GivenRow,
     LedgerRow,
@@ -32,6 +34,8 @@ __all__ = ["erase_agent_rows"]
 
 _DATA_KEY: Final = table(DataKeyRow)
 _BESIDE: Final = (
+    ChunkReachRow,
+    ChunkRow,
     GivenRow,
     LedgerRow,
     ReceiptDueRow,

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from meshnode.store import chunks
 from meshnode.store.audit import drop_before
 from meshnode.store.engine import Transaction
 from meshnode.store.records import MessageState
@@ -98,6 +99,7 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
         DataKind.POSITION: Rule(
             POSITION_KEEP_MS, "kept until its shift ends, at the centre for two months"
         ),
+        DataKind.ATTACHMENT: Rule(TEXT_KEEP_MS, "kept for one month after its lifetime ends"),
     }
 )
 """The rule of every kind."""
@@ -149,6 +151,7 @@ def purge(tx: Transaction, now_ms: int, rows_max: int) -> Purged:
         DataKind.MESSAGE: _drop_messages(tx, _over(DataKind.MESSAGE, now_ms), rows_max),
         DataKind.ALARM: _drop_alarms(tx, now_ms, rows_max),
         DataKind.EVIDENCE: _drop_evidence(tx, _over(DataKind.EVIDENCE, now_ms)),
+        DataKind.ATTACHMENT: chunks.drop_over(tx, _over(DataKind.ATTACHMENT, now_ms)),
         DataKind.CONTACT: _drop_contacts(tx, _over(DataKind.CONTACT, now_ms), now_ms),
         DataKind.AUDIT: drop_before(tx, _over(DataKind.AUDIT, now_ms)),
     }

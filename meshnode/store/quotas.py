@@ -34,6 +34,7 @@ __all__ = [
     "bound_zones",
     "charge",
     "claim_of",
+    "holding_of",
     "let_go",
     "prune_hours",
     "tally_of",
@@ -44,28 +45,32 @@ _HOUR_MS: Final = 3_600_000
 
 _SELECT_HOURS: Final = (
     "WITH want (node, hour) AS (VALUES %s) "
-    "SELECT want.node, want.hour, texts, states, positions, sos, bulk, size_bytes "
+    "SELECT want.node, want.hour, texts, states, positions, sos, bulk, size_bytes, bulk_bytes "
     "FROM want CROSS JOIN quota WHERE quota.node = want.node AND quota.hour = want.hour"
 )
 _SELECT_HOLDINGS: Final = (
-    "SELECT node, live_bytes, sos_bytes, hour, arrived_bytes FROM holding WHERE node IN (%s)"
+    "SELECT node, live_bytes, sos_bytes, hour, arrived_bytes, bulk_bytes, bulk_arrived_bytes "
+    "FROM holding WHERE node IN (%s)"
 )
 _PUT_HOUR: Final = (
-    "INSERT INTO quota (node, hour, texts, states, positions, sos, bulk, size_bytes) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (node, hour) DO UPDATE SET "
+    "INSERT INTO quota (node, hour, texts, states, positions, sos, bulk, size_bytes, bulk_bytes) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (node, hour) DO UPDATE SET "
     "texts = excluded.texts, states = excluded.states, positions = excluded.positions, "
-    "sos = excluded.sos, bulk = excluded.bulk, size_bytes = excluded.size_bytes"
+    "sos = excluded.sos, bulk = excluded.bulk, size_bytes = excluded.size_bytes, "
+    "bulk_bytes = excluded.bulk_bytes"
 )
 # Added, not set: what is evicted for this very batch is taken off in between.
 _ADD_HOLDING: Final = (
-    "INSERT INTO holding (node, live_bytes, sos_bytes, hour, arrived_bytes) "
-    "VALUES (?, ?, ?, ?, ?) ON CONFLICT (node) DO UPDATE SET "
+    "INSERT INTO holding "
+    "(node, live_bytes, sos_bytes, bulk_bytes, hour, arrived_bytes, bulk_arrived_bytes) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (node) DO UPDATE SET "
     "live_bytes = live_bytes + excluded.live_bytes, sos_bytes = sos_bytes + excluded.sos_bytes, "
-    "hour = excluded.hour, arrived_bytes = excluded.arrived_bytes"
+    "bulk_bytes = bulk_bytes + excluded.bulk_bytes, hour = excluded.hour, "
+    "arrived_bytes = excluded.arrived_bytes, bulk_arrived_bytes = excluded.bulk_arrived_bytes"
 )
 _LET_GO: Final = (
-    "UPDATE holding SET live_bytes = max(0, live_bytes - ?), sos_bytes = max(0, sos_bytes - ?) "
-    "WHERE node = ?"
+    "UPDATE holding SET live_bytes = max(0, live_bytes - ?), sos_bytes = max(0, sos_bytes - ?), "
+    "bulk_bytes = max(0, bulk_bytes - ?) WHERE node = ?"
 )
 _COUNT_AHEAD: Final = (
     "SELECT COUNT(*) FROM bundle WHERE author = (SELECT key FROM author WHERE node = ?) AND hlc > ?"
@@ -73,13 +78,24 @@ _COUNT_AHEAD: Final = (
 _FORGET_HOURS: Final = delete(_QUOTA).where(_QUOTA.c.hour < bindparam("first_hour"))
 
 
-_SOS: Final = Kind.SOS
 _SOS_PLACE: Final = int(Group.SOS)
 _PLACES: Final = tuple(int(GROUPS[Kind(each)]) if each in GROUPS else 0 for each in range(256))
 """Group of each kind by its number: a tuple is asked in a fifth of the time of a dictionary."""
+_BULK_PLACE: Final = int(Group.BULK)
 _BYTES: Final = len(Group)
-"""Place of the bytes behind the counts; those of SOS follow."""
+"""Place of the bytes behind the counts; those of SOS and of bulk follow."""
 _SOS_BYTES: Final = _BYTES + 1
+_BULK_BYTES: Final = _BYTES + 2
+_BYTE_PLACES: Final = tuple(
+    {_SOS_PLACE: _SOS_BYTES, _BULK_PLACE: _BULK_BYTES}.get(place, _BYTES) for place in _PLACES
+)
+"""Place of the bytes of each kind by its number."""
+_SOS_SHARE: Final = 1
+_BULK_SHARE: Final = 2
+_SHARES: Final = tuple(
+    {_SOS_PLACE: _SOS_SHARE, _BULK_PLACE: _BULK_SHARE}.get(place, 0) for place in _PLACES
+)
+"""Which share each kind is charged to, by its number: 0 is that of all others."""
 _NOTHING: Final = Tally.empty()
 _ZONES_MAX: Final = STORE_INTERESTS_MAX // len(TrafficClass)
 """Zones with something in them: all classes of each find a place among the interests."""
@@ -180,8 +196,10 @@ class Meter:
         self._demand = self._demand_of(conn, claims)
         authors = sorted({author for author, _hour in self._demand})
         counted = sorted(each for each in self._demand if each[1] >= self._first_hour)
-        for node, hour, *counts, size_bytes in select_many(conn, _SELECT_HOURS, counted):
-            self._tallies[node, hour] = Tally(list(counts), size_bytes)
+        for node, hour, *counts, size_bytes, bulk_bytes in select_many(
+            conn, _SELECT_HOURS, counted
+        ):
+            self._tallies[node, hour] = Tally(list(counts), size_bytes, bulk_bytes)
         for node, *figures in select_many(conn, _SELECT_HOLDINGS, authors):
             self._holdings[node] = Holding(*figures)
 
@@ -198,9 +216,9 @@ class Meter:
             key = (author, (hlc >> 16) // _HOUR_MS)
             row = demand.get(key)
             if row is None:
-                row = demand[key] = [0] * (_SOS_BYTES + 1)
+                row = demand[key] = [0] * (_BULK_BYTES + 1)
             row[_PLACES[kind]] += 1
-            row[_BYTES if kind is not _SOS else _SOS_BYTES] += size_bytes
+            row[_BYTE_PLACES[kind]] += size_bytes
             if hlc > due and author not in self._ahead:
                 found = conn.exec_driver_sql(_COUNT_AHEAD, (author, due))
                 self._ahead[author] = int(found.scalar_one())
@@ -221,27 +239,29 @@ class Meter:
                 for made, new, most in zip(tally.counts, row, allowance.counts, strict=False)
             ):
                 return False
-            others = sum(tally.counts) + sum(row[:_BYTES]) - tally.counts[_SOS_PLACE]
-            if others - row[_SOS_PLACE] > allowance.bundles:
+            if _others(tally.counts) + _others(row) > allowance.bundles:
                 return False
             if tally.bytes + row[_BYTES] > allowance.hour_bytes:
                 return False
-            share = shares.setdefault(author, [0, 0])
+            if tally.bulk_bytes + row[_BULK_BYTES] > allowance.hour_bulk_bytes:
+                return False
+            share = shares.setdefault(author, [0, 0, 0])
             for place, charged in enumerate(_charged(row)):
                 share[place] += charged
         return all(
-            self._is_within(author, live_bytes, sos_bytes, allowed[author])
-            for author, (live_bytes, sos_bytes) in shares.items()
+            self._is_within(author, share, allowed[author]) for author, share in shares.items()
         )
 
-    def _is_within(
-        self, author: NodeId, live_bytes: int, sos_bytes: int, allowance: Allowance
-    ) -> bool:
+    def _is_within(self, author: NodeId, share: Sequence[int], allowance: Allowance) -> bool:
+        live_bytes, sos_bytes, bulk_bytes = share
         holding = self._holdings.get(author) or Holding()
         arrived_bytes = holding.arrived_in(self._arrival_hour)
+        bulk_arrived_bytes = holding.bulk_arrived_in(self._arrival_hour)
         return (
             max(holding.live_bytes, arrived_bytes) + live_bytes <= allowance.share_bytes
             and holding.sos_bytes + sos_bytes <= allowance.sos_bytes
+            and max(holding.bulk_bytes, bulk_arrived_bytes) + bulk_bytes
+            <= allowance.bulk_share_bytes
         )
 
     def charge_everything(self) -> None:
@@ -252,16 +272,20 @@ class Meter:
                 for place in range(_BYTES):
                     tally.counts[place] += row[place]
                 tally.bytes += row[_BYTES]
+                tally.bulk_bytes += row[_BULK_BYTES]
                 self._changed.add((author, hour))
-            live_bytes, sos_bytes = _charged(row)
+            charged = _charged(row)
+            live_bytes, sos_bytes, bulk_bytes = charged
             holding = self._holdings.setdefault(author, Holding())
-            holding.arrived_bytes = holding.arrived_in(self._arrival_hour) + live_bytes
-            holding.hour = self._arrival_hour
+            holding.begin(self._arrival_hour)
+            holding.arrived_bytes += live_bytes
+            holding.bulk_arrived_bytes += bulk_bytes
             holding.live_bytes += live_bytes
             holding.sos_bytes += sos_bytes
-            more = self._more.setdefault(author, [0, 0])
-            more[0] += live_bytes
-            more[1] += sos_bytes
+            holding.bulk_bytes += bulk_bytes
+            more = self._more.setdefault(author, [0, 0, 0])
+            for place, by in enumerate(charged):
+                more[place] += by
 
     def has_room(self, claim: Claim, allowance: Allowance) -> bool:
         """True if one more bundle is within the hour, the share and the ones held for later."""
@@ -306,48 +330,63 @@ class Meter:
             holding = self._holdings[author] = Holding()
         if kind is not Kind.SOS:
             charged = by * (size_bytes + STORE_ROW_BYTES)
-            holding.arrived_bytes = holding.arrived_in(self._arrival_hour) + charged
-            holding.hour = self._arrival_hour
+            holding.begin(self._arrival_hour)
+            if _SHARES[kind] == _BULK_SHARE:
+                holding.bulk_arrived_bytes += charged
+            else:
+                holding.arrived_bytes += charged
 
     def _hold(self, claim: Claim, by: int) -> None:
         charged = by * (claim.size_bytes + STORE_ROW_BYTES)
         if claim.hlc > self._due:
             self._ahead[claim.author] += by
         holding = self._holdings[claim.author]
-        more = self._more.setdefault(claim.author, [0, 0])
-        if claim.kind is Kind.SOS:
+        more = self._more.setdefault(claim.author, [0, 0, 0])
+        share = _SHARES[claim.kind]
+        if share == _SOS_SHARE:
             holding.sos_bytes += charged
+        elif share == _BULK_SHARE:
+            holding.bulk_bytes += charged
         else:
             holding.live_bytes += charged
-        more[claim.kind is Kind.SOS] += charged
+        more[share] += charged
 
     def save(self, tx: Transaction) -> None:
         """Write what was charged, in the transaction that stores it."""
         hours = [
-            (node, hour, *self._tallies[node, hour].counts, self._tallies[node, hour].bytes)
-            for node, hour in sorted(self._changed)
+            (node, hour, *tally.counts, tally.bytes, tally.bulk_bytes)
+            for (node, hour) in sorted(self._changed)
+            for tally in (self._tallies[node, hour],)
         ]
         run_many(tx.connection, _PUT_HOUR, hours)
         held = [
-            (node, *self._more[node], self._holdings[node].hour, self._holdings[node].arrived_bytes)
+            (node, *self._more[node], each.hour, each.arrived_bytes, each.bulk_arrived_bytes)
             for node in sorted(self._more)
+            for each in (self._holdings[node],)
         ]
         run_many(tx.connection, _ADD_HOLDING, held)
 
 
-def _charged(row: Sequence[int]) -> tuple[int, int]:
-    """Return what a row of demand takes of the share, and of the share for SOS."""
-    sos = row[_SOS_PLACE]
-    others = sum(row[:_BYTES]) - sos
-    return row[_BYTES] + others * STORE_ROW_BYTES, row[_SOS_BYTES] + sos * STORE_ROW_BYTES
+def _others(counts: Sequence[int]) -> int:
+    """Return how many bundles of counts by group are neither SOS nor bulk."""
+    return sum(counts[:_BYTES]) - counts[_SOS_PLACE] - counts[_BULK_PLACE]
+
+
+def _charged(row: Sequence[int]) -> tuple[int, int, int]:
+    """Return what a row of demand takes of the share, of that for SOS, and of that for bulk."""
+    return (
+        row[_BYTES] + _others(row) * STORE_ROW_BYTES,
+        row[_SOS_BYTES] + row[_SOS_PLACE] * STORE_ROW_BYTES,
+        row[_BULK_BYTES] + row[_BULK_PLACE] * STORE_ROW_BYTES,
+    )
 
 
 def let_go(tx: Transaction, dropped: Sequence[BundleSummary]) -> None:
     """Give the room of dropped bundles back to their authors' shares."""
     gone: dict[NodeId, list[int]] = {}
     for summary in dropped:
-        figures = gone.setdefault(summary.author, [0, 0])
-        figures[summary.kind is Kind.SOS] += summary.size_bytes + STORE_ROW_BYTES
+        figures = gone.setdefault(summary.author, [0, 0, 0])
+        figures[_SHARES[summary.kind]] += summary.size_bytes + STORE_ROW_BYTES
     run_many(tx.connection, _LET_GO, [(*gone[node], node) for node in sorted(gone)])
 
 
@@ -356,7 +395,16 @@ def tally_of(conn: Connection, node: NodeId, hour: int) -> Tally:
     row = conn.execute(select(_QUOTA).where(_QUOTA.c.node == node, _QUOTA.c.hour == hour)).first()
     if row is None:
         return Tally.empty()
-    return Tally([row.texts, row.states, row.positions, row.sos, row.bulk], row.size_bytes)
+    return Tally(
+        [row.texts, row.states, row.positions, row.sos, row.bulk], row.size_bytes, row.bulk_bytes
+    )
+
+
+def holding_of(conn: Connection, node: NodeId) -> Holding:
+    """Return what this store holds of one author, and took in lately."""
+    for _node, *figures in select_many(conn, _SELECT_HOLDINGS, [node]):
+        return Holding(*figures)
+    return Holding()
 
 
 def prune_hours(tx: Transaction, now_ms: int) -> int:

@@ -4,8 +4,9 @@ Work is done by Core statements on `Row.__table__`, never through the ORM: it co
 CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in `statements.py`).
 Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
 they are read; the container comes last so that reading the others never touches its overflow pages.
-Tables about conduct, of the squad board, of alarms and about delivery stand beside, in
-`schema_conduct.py`, `schema_board.py`, `schema_alarms.py` and `schema_delivery.py`.
+Tables about conduct, of the squad board, of alarms, about delivery and of attached files stand
+beside, in `schema_conduct.py`, `schema_board.py`, `schema_alarms.py`, `schema_delivery.py` and
+`schema_files.py`.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ from meshnode.store.schema_conduct import (
     ResidenceRow,
 )
 from meshnode.store.schema_delivery import CancelledRow, ReadDueRow, ResentRow
+from meshnode.store.schema_files import AttachmentRow, ChunkReachRow, ChunkRow, PieceRow
 from meshnode.store.tables import METADATA, Base, bytes_column, key_column, table, whole_column
 
 __all__ = [
     "METADATA",
     "AlarmStepRow",
+    "AttachmentRow",
     "AuditBaseRow",
     "AuditRow",
     "AuthorRow",
     "BundleRow",
     "CancelledRow",
+    "ChunkReachRow",
+    "ChunkRow",
     "ClockRow",
     "CopyRow",
     "DataKeyRow",
@@ -52,6 +57,7 @@ __all__ = [
     "OwnPrekeyRow",
     "PeerPrekeyRow",
     "PeerRow",
+    "PieceRow",
     "PositionRow",
     "PurgeRow",
     "QuotaRow",

@@ -24,6 +24,7 @@ class QuotaRow(Base, table=True):
     sos: int
     bulk: int
     size_bytes: int = Field(sa_column=whole_column())
+    bulk_bytes: int = Field(sa_column=whole_column())
 
 
 class HoldingRow(Base, table=True):
@@ -35,6 +36,8 @@ class HoldingRow(Base, table=True):
     sos_bytes: int = Field(sa_column=whole_column())
     hour: int = Field(sa_column=whole_column())
     arrived_bytes: int = Field(sa_column=whole_column())
+    bulk_bytes: int = Field(sa_column=whole_column())
+    bulk_arrived_bytes: int = Field(sa_column=whole_column())
 
 
 class AuditRow(Base, table=True):

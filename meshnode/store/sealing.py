@@ -30,6 +30,7 @@ __all__ = [
     "Seals",
     "Seat",
     "alarm_step_seat",
+    "attachment_seat",
     "bundle_seat",
     "document_seat",
     "evidence_seat",
@@ -38,6 +39,7 @@ __all__ = [
     "message_seat",
     "network_key_seat",
     "peer_seat",
+    "piece_seat",
     "position_seat",
     "prekey_seat",
     "receiving_seat",
@@ -275,6 +277,17 @@ def alarm_step_seat(author: bytes, incarnation: int, seq: int, expires_ms: int) 
     return Seat(DataKind.ALARM, day_of(expires_ms), b"alarm_step", place)
 
 
+def attachment_seat(author: bytes, file_id: bytes, ends_ms: int) -> Seat:
+    """Seat of what is told of an attached file."""
+    place = encode([author, file_id])
+    return Seat(DataKind.ATTACHMENT, day_of(ends_ms), b"attachment", place)
+
+
+def piece_seat(attachment: int, number: int, ends_ms: int) -> Seat:
+    """Seat of one piece of an attached file."""
+    return Seat(DataKind.ATTACHMENT, day_of(ends_ms), b"piece", encode([attachment, number]))
+
+
 # --- all of them -----------------------------------------------------------------------------
 
 
@@ -451,6 +464,24 @@ SEALED: Final = (
         seat=alarm_step_seat,
         named_by=("author", "incarnation", "seq", "expires_ms"),
         kind_of=_all_of(DataKind.ALARM),
+    ),
+    SealedColumn(
+        table="attachment",
+        column="manifest",
+        born="created_ms",
+        time="ends_ms",
+        seat=attachment_seat,
+        named_by=("author", "file_id", "ends_ms"),
+        kind_of=_all_of(DataKind.ATTACHMENT),
+    ),
+    SealedColumn(
+        table="piece",
+        column="body",
+        born="ends_ms",
+        time="ends_ms",
+        seat=piece_seat,
+        named_by=("attachment", "number", "ends_ms"),
+        kind_of=_all_of(DataKind.ATTACHMENT),
     ),
 )
 """Every sealed column of the store."""

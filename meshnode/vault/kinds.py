@@ -53,6 +53,8 @@ class DataKind(IntEnum):
     """Keys that open the SOS of a zone."""
     POSITION = 21
     """Where people are or were, and what else they tell in a shift."""
+    ATTACHMENT = 25
+    """Files that go with messages, and what is told of them."""
 
     @property
     def tier(self) -> Tier:

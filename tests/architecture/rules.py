@@ -62,7 +62,9 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "jeepney": ("meshnode/sensors/bus.py",),
     "pynmea2": ("meshnode/sensors/nmea.py", "sims/importing/nmea.py"),
     "segno": ("meshnode/cli/*",),
+    "PIL": ("meshnode/photos.py",),
     "cryptography": (
+        "protocol/attachments.py",
         "protocol/authority.py",
         "protocol/bundle.py",
         "protocol/certificates.py",

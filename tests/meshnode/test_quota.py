@@ -15,14 +15,15 @@ from meshnode.errors import QuotaError
 from meshnode.metrics import METRICS
 from meshnode.outbox import Priority
 from meshnode.store import quotas
-from meshnode.store.bundles import add_many, drop_many
+from meshnode.store.bundles import add_many, by_kind, drop_many
 from meshnode.store.engine import Store, Transaction, open_store
 from meshnode.store.records import LedgerEvent, MessageState
 from protocol.bundle import Bundle, Suite
 from protocol.guards import (
     QUOTA_AHEAD_MAX,
+    QUOTA_BULK_SHARE_BYTES,
     QUOTA_CENTRE_FACTOR,
-    QUOTA_HOUR_BYTES,
+    QUOTA_HOUR_BULK_BYTES,
     QUOTA_HOUR_POSITIONS,
     QUOTA_HOUR_SOS,
     QUOTA_HOUR_STATES,
@@ -104,11 +105,11 @@ async def test_a_gateway_answers_a_whole_zone(autojump_clock: MockClock, rig: Ri
 
 async def test_bulk_is_bounded_by_its_bytes(autojump_clock: MockClock, rig: Rig) -> None:
     box, now_ms = rig["box"], rig["box"].machine.now_ms()
-    chunks = [made(rig["anna"], Kind.CHUNK, each, now_ms, 60_000) for each in range(20)]
+    chunks = [made(rig["anna"], Kind.CHUNK, each, now_ms, 60_000) for each in range(440)]
     fates = Counter(await box.take(chunks))
-    assert fates[Reception.STORED] == QUOTA_HOUR_BYTES // len(chunks[0].raw)
-    assert fates[Reception.QUOTA] == 20 - fates[Reception.STORED]
-    text = made(rig["anna"], Kind.TEXT, 100, now_ms)
+    assert fates[Reception.STORED] == QUOTA_HOUR_BULK_BYTES // len(chunks[0].raw)
+    assert fates[Reception.QUOTA] == 440 - fates[Reception.STORED]
+    text = made(rig["anna"], Kind.TEXT, 9_000, now_ms)
     assert await box.take([text]) == [Reception.STORED]
 
 
@@ -128,7 +129,7 @@ async def test_stamps_set_back_are_bounded_by_the_share(
 ) -> None:
     box, now_ms = rig["box"], rig["box"].machine.now_ms()
     old_ms = now_ms - (QUOTA_HOURS_KEPT + 1) * HOUR_MS
-    chunks = [made(rig["anna"], Kind.CHUNK, each, old_ms, 60_000) for each in range(200)]
+    chunks = [made(rig["anna"], Kind.TEXT, each, old_ms, 60_000) for each in range(200)]
     fates = Counter(await box.take(chunks))
     charged = len(chunks[0].raw) + STORE_ROW_BYTES
     assert fates[Reception.STORED] == QUOTA_SHARE_BYTES // charged
@@ -139,6 +140,11 @@ async def test_stamps_set_back_are_bounded_by_the_share(
     assert await box.take(chunks[-1:]) == [Reception.QUOTA]
     await trio.sleep(3_600)
     assert await box.take(chunks[-1:]) == [Reception.STORED]
+
+
+def chunk_ids(tx: Transaction) -> list[int]:
+    """Return three of the chunks that are held."""
+    return [int(each.short_id) for each in by_kind(tx.connection, Kind.CHUNK)[:3]]
 
 
 def quotas_drop(tx: Transaction, ids: list[int]) -> None:
@@ -168,6 +174,23 @@ async def test_forged_bundles_cost_the_author_they_name_nothing(
     fates = await box.take([*forged, *real])
     assert Counter(fates[:300]) == {Reception.BAD_SIGNATURE: 300}
     assert Counter(fates[300:]) == {Reception.STORED: QUOTA_HOUR_TEXTS}
+
+
+async def test_bulk_set_back_is_bounded_by_its_own_share_and_leaves_texts_theirs(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    box, now_ms = rig["box"], rig["box"].machine.now_ms()
+    old_ms = now_ms - (QUOTA_HOURS_KEPT + 1) * HOUR_MS
+    taken, first = 0, made(rig["anna"], Kind.CHUNK, 0, old_ms, 60_000)
+    charged = len(first.raw) + STORE_ROW_BYTES
+    for start in range(0, 1_200, 300):
+        chunks = [
+            made(rig["anna"], Kind.CHUNK, each, old_ms, 60_000)
+            for each in range(start, start + 300)
+        ]
+        taken += Counter(await box.take(chunks))[Reception.STORED]
+    assert taken == QUOTA_BULK_SHARE_BYTES // charged
+    assert await box.take([made(rig["anna"], Kind.TEXT, 9_000, now_ms)]) == [Reception.STORED]
 
 
 async def test_two_batches_at_once_do_not_exceed_the_quota(
@@ -362,17 +385,24 @@ async def test_shares_are_the_sums_of_what_is_held(autojump_clock: MockClock) ->
         for number in range(10):
             await rig["anna"].send(squad_scope(), f"text {number}")
             await rig["bruno"].send(CODT, f"answer {number}")
+        now_ms = rig["anna"].machine.now_ms()
+        chunks = [made(rig["anna"], Kind.CHUNK, each, now_ms, 9_000) for each in range(7)]
+        await rig["box"].take(chunks)
         await rig.mix("anna", "bruno", "box", "gateway")
+        await rig["box"].store.write(lambda tx: quotas_drop(tx, chunk_ids(tx)))
         for name in ("anna", "bruno", "box", "gateway"):
             kept = await rows(
                 rig[name].store,
-                "SELECT node, live_bytes, sos_bytes FROM holding WHERE live_bytes + sos_bytes > 0 "
+                "SELECT node, live_bytes, sos_bytes, bulk_bytes FROM holding "
+                "WHERE live_bytes + sos_bytes + bulk_bytes > 0 "
                 "ORDER BY node",
             )
             counted = await rows(
                 rig[name].store,
-                f"SELECT node, SUM(CASE WHEN kind = 1 THEN 0 ELSE size_bytes + {STORE_ROW_BYTES} "
-                f"END), SUM(CASE WHEN kind = 1 THEN size_bytes + {STORE_ROW_BYTES} ELSE 0 END) "
+                "SELECT node, SUM(CASE WHEN kind IN (1, 9, 10) THEN 0 ELSE "
+                f"size_bytes + {STORE_ROW_BYTES} END), SUM(CASE WHEN kind = 1 THEN "
+                f"size_bytes + {STORE_ROW_BYTES} ELSE 0 END), "
+                f"SUM(CASE WHEN kind IN (9, 10) THEN size_bytes + {STORE_ROW_BYTES} ELSE 0 END) "
                 "FROM bundle JOIN author ON author.key = bundle.author GROUP BY node ORDER BY node",
             )
             assert [tuple(each) for each in kept] == [tuple(each) for each in counted]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from protocol import (
     armour,
+    attachments,
     audit,
     authority,
     bundle,
@@ -110,6 +111,11 @@ SHIFT = shifts.encode_shift(shifts.Shift(b"shift-id", NOW_MS, NOW_MS + 3_600_000
 KEYS_OF_WEEK = payloads.encode(
     payloads.NetworkKeys(NODE, SCOPE, (WeeklyKey(KeyPurpose.KNOCK, 2_976, bytes(32)),))
 )
+MANIFEST = attachments.Manifest(
+    "plan.pdf", attachments.Media.PDF, 70_000, bytes(32), bytes(range(32)), 32_768
+)
+ATTACHED = payloads.encode(payloads.Attached(NODE, SCOPE, "the plan", MANIFEST))
+SMALL_JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0000b080010001001011100")
 POSITION = payloads.encode(payloads.Position(NODE, SCOPE, NOW_MS, 448_900_000, 66_400_000, 50))
 BATTERY = states.Battery(NOW_MS, 61, False, 85, NOW_MS + 25_000_000)
 COVERAGE = states.Coverage(NOW_MS, states.Bearer.G4, states.Unit.MINUS_DBM, 97, "Orange F")
@@ -421,7 +427,7 @@ PARSERS: tuple[Parser, ...] = (
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
         (
             *(TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK),
-            *(SOS_PLACED, SOS_CLOSED, AGAIN, READ),
+            *(SOS_PLACED, SOS_CLOSED, AGAIN, READ, ATTACHED),
         ),
         (MalformedError, LimitExceededError, TamperedError),
     ),
@@ -439,6 +445,22 @@ PARSERS: tuple[Parser, ...] = (
         "tracks.decode_points_untrusted",
         tracks.decode_points_untrusted,
         (tracks.encode_points(POINTS), tracks.encode_points(POINTS[:1])),
+    ),
+    Parser(
+        "attachments.decode_manifest_untrusted",
+        attachments.decode_manifest_untrusted,
+        (attachments.encode_manifest(MANIFEST),),
+    ),
+    Parser(
+        "attachments.read_manifest_untrusted",
+        of_value(attachments.read_manifest_untrusted),
+        (attachments.encode_manifest(MANIFEST),),
+    ),
+    Parser("attachments.jpeg_size_untrusted", attachments.jpeg_size_untrusted, (SMALL_JPEG,)),
+    Parser(
+        "attachments.check_thumbnail_untrusted",
+        attachments.check_thumbnail_untrusted,
+        (SMALL_JPEG,),
     ),
     Parser("shifts.decode_shift_untrusted", shifts.decode_shift_untrusted, (SHIFT,)),
     Parser("cancels.decode_cancel_untrusted", cancels.decode_cancel_untrusted, (CANCEL,)),

@@ -46,7 +46,7 @@ def test_each_group_ends_at_its_own_number(allowance: Allowance, group: Group) -
         tally.add(group, 100)
         taken += 1
     assert taken == allowance.counts[group]
-    others = [each for each in Group if each is not group and group is not Group.BULK]
+    others = [each for each in Group if each is not group]
     assert all(fits(tally, allowance, each, 100) for each in others)
 
 
@@ -55,19 +55,36 @@ def test_texts_states_and_positions_make_up_the_whole_hour() -> None:
     for group in (Group.TEXT, Group.STATE, Group.POSITION):
         tally.add(group, 100, AGENT.counts[group])
     assert sum(tally.counts) == guards.QUOTA_HOUR_BUNDLES
-    assert not fits(tally, AGENT, Group.BULK, 1)
+    assert not any(fits(tally, AGENT, each, 1) for each in (Group.TEXT, Group.STATE))
     assert fits(tally, AGENT, Group.SOS, BUNDLE_BYTES_MAX), "an SOS has a number of its own"
+    assert fits(tally, AGENT, Group.BULK, BUNDLE_BYTES_MAX), "and so has bulk"
 
 
 def test_bytes_are_bounded_and_those_of_an_sos_are_not_charged() -> None:
     tally = Tally.empty()
-    tally.add(Group.BULK, guards.QUOTA_HOUR_BYTES - 100)
+    tally.add(Group.STATE, guards.QUOTA_HOUR_BYTES - 100)
     assert fits(tally, AGENT, Group.TEXT, 100)
     assert not fits(tally, AGENT, Group.TEXT, 101)
     tally.add(Group.SOS, BUNDLE_BYTES_MAX)
     assert fits(tally, AGENT, Group.TEXT, 100)
-    tally.add(Group.BULK, guards.QUOTA_HOUR_BYTES - 100, -1)
+    tally.add(Group.STATE, guards.QUOTA_HOUR_BYTES - 100, -1)
     assert tally == Tally([0, 0, 0, 1, 0], 0)
+
+
+def test_a_photo_takes_nothing_of_what_texts_may_use_and_the_other_way_round() -> None:
+    tally = Tally.empty()
+    tally.add(Group.BULK, guards.QUOTA_HOUR_BULK_BYTES - 100)
+    assert fits(tally, AGENT, Group.BULK, 100)
+    assert not fits(tally, AGENT, Group.BULK, 101)
+    assert fits(tally, AGENT, Group.TEXT, BUNDLE_BYTES_MAX)
+    full = guards.QUOTA_BULK_SHARE_BYTES - STORE_ROW_BYTES
+    assert is_within(Holding(live_bytes=10**9), AGENT, Group.BULK, full, 5)
+    assert not is_within(Holding(), AGENT, Group.BULK, full + 1, 5)
+    assert not is_within(Holding(bulk_bytes=1), AGENT, Group.BULK, full, 5)
+    arrived = Holding(hour=5, bulk_arrived_bytes=1)
+    assert not is_within(arrived, AGENT, Group.BULK, full, 5)
+    assert is_within(arrived, AGENT, Group.BULK, full, 6)
+    assert is_within(Holding(bulk_bytes=10**9), AGENT, Group.TEXT, 1_000, 5)
 
 
 def test_a_share_is_what_is_held_and_what_came_within_the_hour() -> None:
@@ -98,4 +115,5 @@ def test_a_careful_author_never_exceeds_its_hour_and_is_not_mute_at_its_end(
         assert tally.counts[Group.STATE] == len(wishes)
     assert share_left_for(Tally.empty(), allowance, Group.STATE, 0) == whole // 2
     assert share_left_for(Tally.empty(), allowance, Group.STATE, HOUR_MS - 1) >= whole - 1
-    assert share_left_for(Tally([0, 0, 0, 0, allowance.bundles], 0), allowance, Group.STATE, 0) == 0
+    full = Tally([allowance.bundles, 0, 0, 0, 0], 0)
+    assert share_left_for(full, allowance, Group.STATE, 0) == 0

@@ -78,6 +78,17 @@ def sos_key(zone_key: bytes, author: bytes, incarnation: int, seq: int) -> bytes
     return _expand(zone_key, b"meshnode sos 1\0" + name, 32)
 
 
+def file_id(key: bytes) -> bytes:
+    """Clause 4.19."""
+    return _expand(key, b"meshnode attachment id 1\0", 8)
+
+
+def chunk_key(key: bytes, author: bytes, incarnation: int, seq: int, index: int) -> bytes:
+    """Clause 4.19."""
+    name = author + incarnation.to_bytes(4, "big") + seq.to_bytes(8, "big")
+    return _expand(key, b"meshnode chunk 1\0" + name + index.to_bytes(4, "big"), 32)
+
+
 def weekly_key_id(epoch: int, key: bytes) -> bytes:
     """Clause 8.9."""
     return epoch.to_bytes(4, "big") + hashlib.sha256(key).digest()[:4]

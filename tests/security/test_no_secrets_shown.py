@@ -143,6 +143,7 @@ ALLOWED = {
     "WipeParts.link": RECORD,
     "InboxParts.positions": RECORD,
     "Sent.alarm_id": NAME,
+    "Attached.manifest": RECORD,
     "InboxParts.renewal": RECORD,
     "_Device.contexts": "TLS contexts, which show nothing of their keys",
     "_Ready.cipher": "a cipher, which shows nothing of its key",

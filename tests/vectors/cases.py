@@ -11,6 +11,7 @@ from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
 from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.vectors.board_cases import state_and_track_cases
+from tests.vectors.file_cases import chunk_cases, manifest_cases
 from tests.vectors.seeds import (
     HEADER,
     KEY,
@@ -238,6 +239,7 @@ def payload_cases() -> Iterator[Case]:
     )
     read = payloads.encode(payloads.Read(NODE, scope, pages))
     yield accepted("4.32", "two pages of what was read", item(envelope.pad(read)))
+    yield from manifest_cases(scope)
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
     yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))
@@ -506,6 +508,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "hpke": hpke_cases,
     "chain": chain_cases,
     "sos": sos_cases,
+    "chunk": chunk_cases,
     "symbols": symbol_cases,
     "frames": frame_cases,
     "frame_payloads": frame_payload_cases,

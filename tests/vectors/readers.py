@@ -14,6 +14,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 
 from protocol import (
+    attachments,
     audit,
     authority,
     bundle,
@@ -225,6 +226,22 @@ def _sos(item: Input) -> object:
     return {
         "key_id": key_id_of(item["epoch"], key),
         "message_key": envelope.sos_message_key(key, BundleId(*name)),
+    }
+
+
+def _chunk(item: Input) -> object:
+    key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
+    return {
+        "file_id": attachments.file_id_of(key),
+        "chunk_key": attachments.chunk_key(key, BundleId(*name), item["index"]),
+    }
+
+
+def _reference_chunk(item: Input) -> object:
+    key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
+    return {
+        "file_id": derivations.file_id(key),
+        "chunk_key": derivations.chunk_key(key, *name, item["index"]),
     }
 
 
@@ -463,6 +480,7 @@ FILES: dict[str, Reader] = {
     "hpke": Reader(_hpke, None),
     "chain": Reader(_chain, _reference_chain),
     "sos": Reader(_sos, _reference_sos),
+    "chunk": Reader(_chunk, _reference_chunk),
     "knock": Reader(_knock, _reference_knock),
     "symbols": Reader(_symbols, _reference_symbols),
     "frames": Reader(_frames, _reference(codec.read_frames)),

@@ -10,6 +10,7 @@ from typing import Any
 
 from meshnode.cli.delivery import OUTCOMES, WHYS
 from meshnode.cli.exits import EXIT_CODES
+from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
@@ -69,7 +70,12 @@ def every_sentence() -> set[str]:
     """Return the English form of all that people read, with `{fields}`."""
     found = set(_said()) | set(_help()) | set(_failures())
     found |= {place.cure for place in EXIT_CODES.values()} - {""}
-    found |= set(STATES.values()) | set(STEPS.values()) | {*_TYPER, *_PUT_TOGETHER}
+    found |= (
+        set(STATES.values())
+        | set(FILE_STATES.values())
+        | set(STEPS.values())
+        | {*_TYPER, *_PUT_TOGETHER}
+    )
     found |= set(OUTCOMES.values()) | set(WHYS.values())
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}

@@ -37,6 +37,7 @@ COMMANDS = frozenset(
         "dump",
         "enrol",
         "export",
+        "files",
         "held",
         "import",
         "inbox",

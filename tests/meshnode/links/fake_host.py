@@ -158,7 +158,9 @@ class FakeHost:
         self._maybe_fail("missing")
         return [short for short in ids if short not in self.stored and short not in self.ignored]
 
-    async def read_bundles(self, ids: Sequence[ShortId]) -> Mapping[ShortId, tuple[bytes, int]]:
+    async def read_bundles(
+        self, ids: Sequence[ShortId], peer: NodeId | None = None
+    ) -> Mapping[ShortId, tuple[bytes, int]]:
         await trio.sleep(self.read_s)
         self._maybe_fail("read_bundles")
         return {short: (self.stored[short], 3) for short in ids if short in self.stored}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from meshnode.runtime import system_runtime
 from meshnode.store import (
     alarms,
+    attachments,
     board,
     bundles,
     documents,
@@ -18,6 +21,7 @@ from meshnode.store import (
     positions,
 )
 from meshnode.store.alarms import StepRecord
+from meshnode.store.attachments import NewAttachment
 from meshnode.store.board import PointRecord, StateRecord, TrackRecord
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.keyring import KeyPurpose
@@ -29,6 +33,7 @@ from meshnode.store.records import (
     NewMessage,
 )
 from meshnode.vault.vault import Vault
+from protocol.attachments import Manifest, Media
 from protocol.chains import new_chain, receiving_chain
 from protocol.envelope import PrekeyRecord, PrekeySecret
 from protocol.ids import BundleId
@@ -50,6 +55,7 @@ PLACE = b"44.9 north, 6.9 east, in the hut"
 STATE = b"the battery is at 61 percent, on the network of the valley"
 POINT, WAY = b"44.8 north, 6.6 east, on the way", b"from the hut to the col and back"
 STEP = b"I go there by the north side"
+FILE_NAME, PIECE = "the van at the hut.jpg", b"a piece of the photo of the van, at the hut"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
 SECRETS = (
@@ -67,6 +73,8 @@ SECRETS = (
     POINT,
     WAY,
     STEP,
+    FILE_NAME.encode(),
+    PIECE,
 )
 """What must stand nowhere in the files."""
 
@@ -109,6 +117,11 @@ def fill_agent(tx: Transaction) -> None:
     step_name = BundleId(node(8), 7, 1)
     alarm = (node(9), b"alarm-id")
     alarms.put(tx, StepRecord(alarm, step_name, b"scope", NOW_MS, NOW_MS + 9, NOW_MS, STEP))
+    manifest = Manifest(FILE_NAME, Media.JPEG, len(PIECE), bytes(32), SEED, 32_768)
+    new = NewAttachment(node(8), 2, b"scope", NOW_MS, NOW_MS + 9, manifest)
+    number = attachments.add_incoming(tx, new)
+    if number is not None:
+        attachments.add_pieces(tx, number, new.ends_ms, {0: PIECE})
 
 
 async def read_device(store: Store) -> list[object]:
@@ -144,8 +157,17 @@ async def read_agent(store: Store) -> list[object]:
             board.points(conn, b"shift-id", 9),
             board.tracks_of(conn, node(9), NOW_MS, 0, 9),
             alarms.steps(conn, (node(9), b"alarm-id")),
+            attachments.list_all(conn, 9),
+            _pieces(conn),
         ]
     )
+
+
+def _pieces(conn: Connection) -> list[bytes]:
+    """Return the pieces of all files that are whole."""
+    found = attachments.list_all(conn, 9)
+    pieces = [attachments.pieces(conn, each, 0, 9) for each in found]
+    return [piece for each in pieces for piece in each.values() if piece is not None]
 
 
 LOCKED_EVENTS = frozenset(
