@@ -30,7 +30,8 @@ from sqlalchemy.schema import ExecutableDDLElement
 
 from meshnode.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
 from meshnode.store.schema import METADATA
-from meshnode.store.sealing import VAULT, is_unsealed, seal_store
+from meshnode.store.sealed_columns import is_unsealed, seal_store
+from meshnode.store.sealing import VAULT
 from meshnode.vault.vault import Vault
 from protocol.limits import STORE_READERS_MAX
 

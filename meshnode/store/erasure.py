@@ -27,7 +27,7 @@ from meshnode.store.schema import (
     UnopenedRow,
     table,
 )
-from meshnode.store.sealing import SEALED, SealedColumn
+from meshnode.store.sealed_columns import SEALED, SealedColumn
 from meshnode.vault.kinds import DataKind, Tier
 
 __all__ = ["erase_agent_rows"]

@@ -34,7 +34,8 @@ from meshnode.store.schema import (
     ResentRow,
     table,
 )
-from meshnode.store.sealing import SEALED, SealedColumn, Seals, peer_seat
+from meshnode.store.sealed_columns import SEALED, SealedColumn
+from meshnode.store.sealing import Seals, peer_seat
 from meshnode.vault.kinds import DAY_MS, DataKind, day_of
 from meshnode.vault.vault import DataKey
 from protocol.guards import (

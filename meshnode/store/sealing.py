@@ -8,15 +8,14 @@ given. Source: security 2.10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert
 
 from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
-from meshnode.store.schema import METADATA, DataKeyRow, NodeRow, table
+from meshnode.store.schema import DataKeyRow, NodeRow, table
 from meshnode.store.statements import rows_of
 from meshnode.vault.kinds import DataKind, day_of
 from meshnode.vault.vault import DataKey, Vault
@@ -24,9 +23,7 @@ from protocol.canonical import encode
 from protocol.limits import Kind
 
 __all__ = [
-    "SEALED",
     "VAULT",
-    "SealedColumn",
     "Seals",
     "Seat",
     "alarm_step_seat",
@@ -34,8 +31,10 @@ __all__ = [
     "bundle_seat",
     "document_seat",
     "evidence_seat",
-    "is_unsealed",
+    "key_kind",
     "ledger_seat",
+    "line_kind",
+    "message_kind",
     "message_seat",
     "network_key_seat",
     "peer_seat",
@@ -43,7 +42,6 @@ __all__ = [
     "position_seat",
     "prekey_seat",
     "receiving_seat",
-    "seal_store",
     "sending_seat",
     "state_seat",
     "track_point_seat",
@@ -186,13 +184,14 @@ def evidence_seat(subject: str, raw_hash: bytes, at_ms: int) -> Seat:
     return Seat(DataKind.EVIDENCE, day_of(at_ms), b"evidence", place)
 
 
-def _key_kind(purpose: int) -> DataKind:
+def key_kind(purpose: int) -> DataKind:
+    """Return the kind of a shared key by its purpose."""
     return DataKind.SOS_KEY if purpose == _ZONE_SOS else DataKind.NETWORK_KEY
 
 
 def network_key_seat(purpose: int, key_id: bytes, since_ms: int) -> Seat:
     """Seat of a key that many share; only those of the SOS need the agent."""
-    kind = _key_kind(purpose)
+    kind = key_kind(purpose)
     return Seat(kind, day_of(since_ms), b"network_key", encode([purpose, key_id]))
 
 
@@ -201,7 +200,8 @@ def peer_seat(node: bytes, address_ms: int) -> Seat:
     return Seat(DataKind.CONTACT, day_of(address_ms), b"peer", node)
 
 
-def _message_kind(kind: int) -> DataKind:
+def message_kind(kind: int) -> DataKind:
+    """Return the kind of a message by that of its bundle."""
     return DataKind.ALARM if kind == int(Kind.SOS) else DataKind.MESSAGE
 
 
@@ -211,17 +211,18 @@ def message_seat(
     """Seat of a text; `seq` as the signed number the table holds."""
     number = seq.to_bytes(8, "big", signed=True)
     place = encode([author, incarnation, number, direction.encode()])
-    return Seat(_message_kind(kind), day_of(expires_ms), b"message", place)
+    return Seat(message_kind(kind), day_of(expires_ms), b"message", place)
 
 
-def _line_kind(event: str) -> DataKind:
+def line_kind(event: str) -> DataKind:
+    """Return the kind of a line of a ledger by its event."""
     return DataKind.MESSAGE if event in _TOLD_BY_AGENT else DataKind.LEDGER
 
 
 def ledger_seat(message: int, at_ms: int, event: str, node: bytes | None) -> Seat:
     """Seat of what a line of the ledger adds to its event."""
     place = encode([message, at_ms, event.encode(), node or b""])
-    return Seat(_line_kind(event), day_of(at_ms), b"ledger", place)
+    return Seat(line_kind(event), day_of(at_ms), b"ledger", place)
 
 
 def prekey_seat(prekey_id: bytes, erase_ms: int) -> Seat:
@@ -238,14 +239,6 @@ def sending_seat(column: str, chain_id: bytes, ends_ms: int) -> Seat:
 def receiving_seat(chain_id: bytes, author: bytes, ends_ms: int) -> Seat:
     """Seat of the state of a chain of another author."""
     return Seat(DataKind.CHAIN, day_of(ends_ms), b"receiving_chain", encode([chain_id, author]))
-
-
-def _first_seat(chain_id: bytes, ends_ms: int) -> Seat:
-    return sending_seat("first", chain_id, ends_ms)
-
-
-def _state_seat(chain_id: bytes, ends_ms: int) -> Seat:
-    return sending_seat("state", chain_id, ends_ms)
 
 
 def position_seat(author: bytes, scope: bytes, shift_id: bytes, taken_ms: int) -> Seat:
@@ -286,237 +279,3 @@ def attachment_seat(author: bytes, file_id: bytes, ends_ms: int) -> Seat:
 def piece_seat(attachment: int, number: int, ends_ms: int) -> Seat:
     """Seat of one piece of an attached file."""
     return Seat(DataKind.ATTACHMENT, day_of(ends_ms), b"piece", encode([attachment, number]))
-
-
-# --- all of them -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SealedColumn:
-    """A column whose values are sealed."""
-
-    table: str
-    """Its table."""
-    column: str
-    """Its name."""
-    born: str
-    """The column that says how old a row is, Unix milliseconds."""
-    time: str
-    """The column whose day is the day of the seat."""
-    seat: Callable[..., Seat]
-    """Gives the seat of a row."""
-    named_by: tuple[str, ...]
-    """Columns that `seat` takes, in order."""
-    kind_of: Callable[[Any], DataKind]
-    """Gives the kind of a row by the column `divided_by`, or of all rows by None."""
-    divided_by: str | None = None
-    """The column that divides the rows into kinds; None where all are of one."""
-
-
-def _all_of(kind: DataKind) -> Callable[[Any], DataKind]:
-    return lambda _value: kind
-
-
-SEALED: Final = (
-    SealedColumn(
-        table="bundle",
-        column="raw",
-        born="received_ms",
-        time="expires_ms",
-        seat=bundle_seat,
-        named_by=("short_id", "expires_ms"),
-        kind_of=_all_of(DataKind.BUNDLE),
-    ),
-    SealedColumn(
-        table="document",
-        column="raw",
-        born="received_ms",
-        time="received_ms",
-        seat=document_seat,
-        named_by=("document_class", "scope", "received_ms"),
-        kind_of=_all_of(DataKind.DOCUMENT),
-    ),
-    SealedColumn(
-        table="evidence",
-        column="raw",
-        born="at_ms",
-        time="at_ms",
-        seat=evidence_seat,
-        named_by=("subject", "raw_hash", "at_ms"),
-        kind_of=_all_of(DataKind.EVIDENCE),
-    ),
-    SealedColumn(
-        table="network_key",
-        column="key",
-        born="since_ms",
-        time="since_ms",
-        seat=network_key_seat,
-        named_by=("purpose", "key_id", "since_ms"),
-        kind_of=_key_kind,
-        divided_by="purpose",
-    ),
-    SealedColumn(
-        table="peer",
-        column="address",
-        born="first_ms",
-        time="address_ms",
-        seat=peer_seat,
-        named_by=("node", "address_ms"),
-        kind_of=_all_of(DataKind.CONTACT),
-    ),
-    SealedColumn(
-        table="message",
-        column="text",
-        born="created_ms",
-        time="expires_ms",
-        seat=message_seat,
-        named_by=("author", "incarnation", "seq", "direction", "kind", "expires_ms"),
-        kind_of=_message_kind,
-        divided_by="kind",
-    ),
-    SealedColumn(
-        table="ledger",
-        column="detail",
-        born="at_ms",
-        time="at_ms",
-        seat=ledger_seat,
-        named_by=("message", "at_ms", "event", "node"),
-        kind_of=_line_kind,
-        divided_by="event",
-    ),
-    SealedColumn(
-        table="own_prekey",
-        column="secret",
-        born="issued_ms",
-        time="erase_ms",
-        seat=prekey_seat,
-        named_by=("prekey_id", "erase_ms"),
-        kind_of=_all_of(DataKind.PREKEY),
-    ),
-    SealedColumn(
-        table="sending_chain",
-        column="first",
-        born="started_ms",
-        time="ends_ms",
-        seat=_first_seat,
-        named_by=("chain_id", "ends_ms"),
-        kind_of=_all_of(DataKind.CHAIN),
-    ),
-    SealedColumn(
-        table="sending_chain",
-        column="state",
-        born="started_ms",
-        time="ends_ms",
-        seat=_state_seat,
-        named_by=("chain_id", "ends_ms"),
-        kind_of=_all_of(DataKind.CHAIN),
-    ),
-    SealedColumn(
-        table="receiving_chain",
-        column="state",
-        born="ends_ms",
-        time="ends_ms",
-        seat=receiving_seat,
-        named_by=("chain_id", "author", "ends_ms"),
-        kind_of=_all_of(DataKind.CHAIN),
-    ),
-    SealedColumn(
-        table="position",
-        column="body",
-        born="taken_ms",
-        time="taken_ms",
-        seat=position_seat,
-        named_by=("author", "scope", "shift_id", "taken_ms"),
-        kind_of=_all_of(DataKind.POSITION),
-    ),
-    SealedColumn(
-        table="state",
-        column="body",
-        born="received_ms",
-        time="received_ms",
-        seat=state_seat,
-        named_by=("author", "scope", "stamp", "received_ms"),
-        kind_of=_all_of(DataKind.POSITION),
-    ),
-    SealedColumn(
-        table="track_point",
-        column="body",
-        born="taken_ms",
-        time="taken_ms",
-        seat=track_point_seat,
-        named_by=("shift_id", "taken_ms"),
-        kind_of=_all_of(DataKind.POSITION),
-    ),
-    SealedColumn(
-        table="track",
-        column="body",
-        born="first_ms",
-        time="first_ms",
-        seat=track_seat,
-        named_by=("author", "incarnation", "seq", "first_ms"),
-        kind_of=_all_of(DataKind.POSITION),
-    ),
-    SealedColumn(
-        table="alarm_step",
-        column="body",
-        born="received_ms",
-        time="expires_ms",
-        seat=alarm_step_seat,
-        named_by=("author", "incarnation", "seq", "expires_ms"),
-        kind_of=_all_of(DataKind.ALARM),
-    ),
-    SealedColumn(
-        table="attachment",
-        column="manifest",
-        born="created_ms",
-        time="ends_ms",
-        seat=attachment_seat,
-        named_by=("author", "file_id", "ends_ms"),
-        kind_of=_all_of(DataKind.ATTACHMENT),
-    ),
-    SealedColumn(
-        table="piece",
-        column="body",
-        born="ends_ms",
-        time="ends_ms",
-        seat=piece_seat,
-        named_by=("attachment", "number", "ends_ms"),
-        kind_of=_all_of(DataKind.ATTACHMENT),
-    ),
-)
-"""Every sealed column of the store."""
-
-
-def is_unsealed(conn: Connection) -> bool:
-    """True for a store that was made without a vault."""
-    return conn.execute(select(_NODE.c.is_sealed)).scalar() == 0
-
-
-def seal_store(conn: Connection) -> None:
-    """Seal every value of a store that was made without a vault, in the caller's transaction.
-
-    Raises: LockedError. Cost: about 40 µs per value.
-    """
-    seals = Seals(conn)
-    for each in SEALED:
-        _seal_column(conn, seals, each)
-    conn.execute(update(_NODE).values(is_sealed=1))
-
-
-def _seal_column(conn: Connection, seals: Seals, column: SealedColumn) -> None:
-    rows, name = METADATA.tables[column.table], column.column
-    keys = list(rows.primary_key.columns)
-    wanted = [*keys, *(rows.c[each] for each in column.named_by), rows.c[name]]
-    change = update(rows).where(*(key == bindparam(f"at_{key.name}") for key in keys))
-    change = change.values({name: bindparam("sealed")})
-    found = conn.execute(select(*wanted))
-    while part := found.fetchmany(_SLICE):
-        conn.execute(change, [_change(seals, column, keys, row) for row in part])
-
-
-def _change(
-    seals: Seals, column: SealedColumn, keys: Sequence[Any], row: Sequence[Any]
-) -> dict[str, Any]:
-    seat = column.seat(*row[len(keys) : -1])
-    at = {f"at_{key.name}": value for key, value in zip(keys, row, strict=False)}
-    return at | {"sealed": seals.seal(seat, row[-1])}

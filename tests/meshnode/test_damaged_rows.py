@@ -24,7 +24,7 @@ from meshnode.store.board import StateRecord, TrackRecord
 from meshnode.store.engine import Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import EvidenceRecord
-from meshnode.store.sealing import SEALED
+from meshnode.store.sealed_columns import SEALED
 from protocol import payloads
 from protocol.identity import Role
 from protocol.limits import Kind

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from protocol import (
     armour,
     attachments,
-    audit,
     authority,
     bundle,
     cancels,
@@ -43,6 +42,7 @@ from protocol.errors import (
 from protocol.limits import ANSWER_BYTES_MAX, FRAME_BYTES_MAX, Kind
 from protocol.network_keys import KeyPurpose, WeeklyKey
 from protocol.reconcile import symbols
+from tests.properties.audits import AUDIT_PARSERS
 from tests.properties.orders import ORDER_PARSERS
 from tests.properties.sessions import SESSION_PARSERS
 from tests.properties.table import Parser, value_of
@@ -221,24 +221,6 @@ def _read_columns(data: bytes) -> object:
     """Take count and first symbol from the input too."""
     count, first = (data[0] % 8, data[1] * 17) if len(data) > 1 else (4, 0)
     return symbols.decode_symbols_untrusted(data[2:], count, first)
-
-
-AUDIT_HEAD = audit.encode_head(audit.AuditHead(5, bytes(32)))
-_ENTRY = audit.chained(audit.ORIGIN, NOW_MS, "wipe", NODE, 1)
-AUDIT_LOG = b"".join(audit.encode_log(audit.AuditLog(NODE, audit.ORIGIN, (_ENTRY,))))
-AUDIT_OPENING = encode([1, NODE, 0, bytes(32)])
-
-
-def _fed(data: bytes) -> audit.AuditReader:
-    reader = audit.AuditReader()
-    reader.feed_untrusted(data)
-    return reader
-
-
-def _next_of_log(data: bytes) -> object:
-    reader = audit.AuditReader()
-    reader._buffer += data
-    return reader._next_untrusted()
 
 
 PARSERS: tuple[Parser, ...] = (
@@ -505,25 +487,7 @@ PARSERS: tuple[Parser, ...] = (
     Parser("stick.ContentReader._next_untrusted", _next_of_content, (CONTENT,)),
     Parser("stick.ContentReader._item_untrusted", _read_item, (CONTENT,)),
     Parser("stick._bundle_untrusted", stick._bundle_untrusted, (b"\3" + CHAIN_BUNDLE.raw, b"\3")),
-    Parser("audit.decode_head_untrusted", audit.decode_head_untrusted, (AUDIT_HEAD,)),
-    Parser("audit.AuditReader.feed_untrusted", _fed, (AUDIT_LOG,)),
-    Parser("audit.AuditReader._next_untrusted", _next_of_log, (AUDIT_LOG[8:],)),
-    Parser(
-        "audit.AuditReader._take_untrusted",
-        lambda data: audit.AuditReader()._take_untrusted(data),
-        (AUDIT_OPENING,),
-    ),
-    Parser(
-        "audit.AuditReader.finish_untrusted",
-        lambda data: _fed(data).finish_untrusted(),
-        (AUDIT_LOG,),
-        (MalformedError, LimitExceededError, TamperedError),
-    ),
-    Parser(
-        "audit._entry_untrusted",
-        of_value(audit._entry_untrusted),
-        (encode([1, NOW_MS, b"wipe", NODE, 1, bytes(32)]),),
-    ),
+    *AUDIT_PARSERS,
     *ORDER_PARSERS,
     *SESSION_PARSERS,
 )

@@ -15,7 +15,6 @@ __all__ = [
     "RefusedError",
     "read_audit_head",
     "read_bundle",
-    "read_document",
     "read_frames",
     "read_key_request",
     "read_payload",
@@ -482,23 +481,3 @@ def read_frames(stream: bytes) -> list[tuple[int, bytes]]:
         frames.append((stream[0], stream[3:end]))
         stream = stream[end:]
     return frames
-
-
-def read_document(data: bytes) -> dict[str, Record]:
-    """Read an authority document; no signature is checked. Source: wire-format 7.1 and 7.2."""
-    demand(len(data) <= 60_000, "7.1 size")
-    outer = _fields(read_record(data), 2, "7.1 two parts")
-    signed = _fields(read_record(_bin(outer[0], 0, 60_000, "7.1 signed")), 7, "7.1 seven fields")
-    demand(signed[0] == 1, "1.2 version")
-    for signature in _many(outer[1], 1, 16, "7.1 signatures"):
-        signer, mark = _fields(signature, 2, "7.1 a signature")
-        _bin(signer, 8, 8, "7.2 signer")
-        _bin(mark, 0, 3_309, "7.1 signature bytes")
-    _uint(signed[1], 1, 7, "7.1 class")
-    _bin(signed[2], 0, 32, "7.1 scope")
-    _uint(signed[3], 1, 2**64 - 1, "7.1 epoch")
-    _uint(signed[4], 1, 2**64 - 1, "7.1 version")
-    _uint(signed[5], 0, 2**64 - 1, "7.1 issued_ms")
-    _bin(signed[6], 0, 60_000, "7.1 body")
-    names = ("class", "scope", "epoch", "version", "issued_ms", "body")
-    return dict(zip(names, signed[1:], strict=True)) | {"signatures": outer[1]}

@@ -23,7 +23,8 @@ from meshnode.runtime import Runtime, system_runtime
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Connection, open_store
 from meshnode.store.schema import METADATA
-from meshnode.store.sealing import SEALED, Seals
+from meshnode.store.sealed_columns import SEALED
+from meshnode.store.sealing import Seals
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.chains import decode_receiving, decode_sending, key_for, receiving_chain

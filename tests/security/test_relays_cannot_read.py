@@ -28,7 +28,7 @@ from meshnode.running import open_home
 from meshnode.runtime import system_runtime
 from meshnode.store import bundles as rows
 from meshnode.store import messages
-from meshnode.store.sealing import SEALED
+from meshnode.store.sealed_columns import SEALED
 from meshnode.vault.vault import DataKey
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Suite

@@ -39,7 +39,7 @@ from protocol.reconcile.sketch import Sketch, encode_symbols
 from protocol.reconcile.symbols import set_hash_of
 from protocol.session import messages
 from protocol.session.frames import FrameReader, FrameType
-from tests.reference import codec, derivations, ed25519, knocks
+from tests.reference import codec, derivations, documents, ed25519, knocks
 from tests.reference.codec import RefusedError, demand
 
 __all__ = ["FILES", "Reader", "to_json"]
@@ -390,7 +390,7 @@ def _document(item: Input) -> object:
 
 def _reference_document(item: Input) -> object:
     raw = _raw(item["document"])
-    fields = codec.read_document(raw)
+    fields = documents.read_document(raw)
     outer = codec.read_record(raw)
     assert isinstance(outer, tuple)
     assert isinstance(outer[0], bytes)

@@ -10,7 +10,7 @@ from meshnode.store.engine import Connection
 from meshnode.store.erasure import erase_agent_rows
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.schema import METADATA
-from meshnode.store.sealing import SEALED
+from meshnode.store.sealed_columns import SEALED
 from meshnode.vault.kinds import Tier
 from protocol.bundle import Scope
 from sims.fleet import ZONE

@@ -16,7 +16,8 @@ from meshnode.store.engine import Transaction, open_store
 from meshnode.store.keyring import KeyPurpose
 from meshnode.store.records import LedgerEvent, MessageState, RecipientState
 from meshnode.store.schema import METADATA
-from meshnode.store.sealing import SEALED, SealedColumn, Seals, bundle_seat, peer_seat
+from meshnode.store.sealed_columns import SEALED, SealedColumn
+from meshnode.store.sealing import Seals, bundle_seat, peer_seat
 from meshnode.vault.kinds import DataKind
 from protocol.chains import new_chain
 from protocol.limits import Kind
