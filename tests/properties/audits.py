@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol import audit
 from protocol.canonical import encode
 from protocol.errors import LimitExceededError, MalformedError, TamperedError
-from tests.properties.table import Parser
+from tests.properties.table import Parser, value_of
 from tests.protocol.enrolling import NOW_MS
 
 __all__ = ["AUDIT_LOG", "AUDIT_PARSERS"]

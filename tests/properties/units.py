@@ -30,7 +30,7 @@ from protocol.ids import NodeId
 from protocol.stick import StickWriter
 from tests.properties.audits import AUDIT_LOG
 from tests.properties.orders import WIPE
-from tests.properties.parsers import AUDIT_LOG, of_armoured, of_value
+from tests.properties.parsers import of_armoured, of_value
 from tests.properties.table import Parser, value_of
 from tests.protocol.enrolling import (
     BADGE,
