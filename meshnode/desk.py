@@ -114,12 +114,7 @@ class Desk:
         self.positions = Positions(
             author, store, runtime, membership, keeper, carrier.ends, metrics
         )
-        self.board = Board(author, store, runtime, membership, keeper, self.positions, metrics)
-        self.tracks = Tracks(author, store, runtime, keeper, self.positions, metrics)
-        self.positions.trackers.append(self.tracks)
-        self.reporting = Reporting(
-            self.board, self.positions, runtime, metrics, partial(_announce, relay)
-        )
+        self._watch_duty(author, carrier, keeper)
         self.renewal = KeyRenewal(author, store, runtime, membership, keeper, parts.sealer, metrics)
         self.receipting = Receipting(author, store, membership, relay, metrics, runtime)
         self.attachments = Attachments(
@@ -157,6 +152,17 @@ class Desk:
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
         self._audit_heads = AuditHeads(author, store, runtime, carrier.zone)
+
+    def _watch_duty(self, author: Author, carrier: Carrier, keeper: ChainKeeper) -> None:
+        """Make the rooms that tell of this device while a shift is open."""
+        store, runtime, membership = carrier.store, carrier.runtime, carrier.membership
+        metrics, relay = membership.metrics, carrier.relay
+        self.board = Board(author, store, runtime, membership, keeper, self.positions, metrics)
+        self.tracks = Tracks(author, store, runtime, keeper, self.positions, metrics)
+        self.positions.trackers.append(self.tracks)
+        self.reporting = Reporting(
+            self.board, self.positions, runtime, metrics, partial(_announce, relay)
+        )
 
     @property
     def sign(self) -> Callable[[bytes], bytes]:

@@ -200,8 +200,8 @@ class Positions:
     async def report(self, place: Place, taken_ms: int | None = None) -> list[Checked]:
         """Tell the squads of the open shift where this device is; the caller announces it.
 
-        `taken_ms` is when it was there, Unix milliseconds; None for now. A time to come counts as
-        now, and one before the shift is refused.
+        `taken_ms` is when it was there, Unix milliseconds; None is this moment. A time to come
+        counts as this moment, and one before the shift is refused.
         Raises: SendError (`no_shift`, `place`), StoreFullError, StoreError.
         """
         numbers = place_numbers(place)

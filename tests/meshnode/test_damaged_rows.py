@@ -6,6 +6,7 @@ is damaged; then that node receives, gives, shows, tidies up, purges and wipes a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -18,27 +19,31 @@ from meshnode.erasing import is_agent_destroyed
 from meshnode.outbox import Priority
 from meshnode.positions import Place
 from meshnode.purging import purge
-from meshnode.store import board, peers
+from meshnode.store import alarms, attachments, board, peers
 from meshnode.store import bundles as rows
+from meshnode.store.alarms import StepRecord
+from meshnode.store.attachments import NewAttachment
 from meshnode.store.board import StateRecord, TrackRecord
-from meshnode.store.engine import Transaction
+from meshnode.store.engine import Connection, Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import EvidenceRecord
 from meshnode.store.sealed_columns import SEALED
 from protocol import payloads
+from protocol.attachments import Manifest, Media
 from protocol.identity import Role
+from protocol.ids import BundleId
 from protocol.limits import Kind
 from protocol.orders import WipeLevel
-from protocol.payloads import State, Track
+from protocol.payloads import Sos, State, Track
 from protocol.reports import Reception
 from protocol.tracks import TrackPoint
 from sims.fleet import DevicePlan
-from sims.runtime import START_MS
 from tests.meshnode.rig import SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
 from tests.meshnode.test_positions import begin, end, latitudes, tell
 from tests.meshnode.test_wiping import ordered, phone_of
 
 HOUR_MS: Final = 3_600_000
+KEY: Final = bytes(range(32))
 DAY_MS: Final = 24 * HOUR_MS
 PEOPLE: Final = ("anna", "bruno", "box")
 PLANS: Final = (
@@ -64,7 +69,8 @@ async def sealed(autojump_clock: MockClock) -> AsyncIterator[Rig]:
         await rig.mix(*PEOPLE)
         for member in rig.members.values():
             await member.store.write(_meet)
-        await rig["bruno"].store.write(_keep_of_a_mate)
+        now_ms = rig["bruno"].machine.now_ms()
+        await rig["bruno"].store.write(lambda tx: _keep_of_a_mate(tx, now_ms))
         yield rig
 
 
@@ -75,20 +81,27 @@ def _meet(tx: Transaction) -> None:
     note_equivocation(tx, EvidenceRecord(1, b"p" * 16, "bundle 1", b"d" * 32, b"the second"))
 
 
-def _keep_of_a_mate(tx: Transaction) -> None:
-    """Keep what an agent has of a mate's state, and what a centre has of a track."""
-    whose, scope, ends_ms = b"p" * 16, squad_scope().encode(), START_MS + 6 * HOUR_MS
+def _keep_of_a_mate(tx: Transaction, now_ms: int) -> None:
+    """Keep what an agent has of a mate's state, alarm and file, and a centre of a track."""
+    whose, scope, ends_ms = b"p" * 16, squad_scope().encode(), now_ms + 6 * HOUR_MS
     state = payloads.encode(State(whose, scope, None, None, 0))
-    board.put_state(tx, StateRecord(whose, scope, 7, 1, 1, START_MS, ends_ms, state))
-    track = payloads.encode(Track(whose, scope, (TrackPoint(START_MS // 1000, 1, 1),)))
-    board.put_track(tx, TrackRecord(whose, scope, bytes(8), START_MS, ends_ms, 1, 1, track))
+    board.put_state(tx, StateRecord(whose, scope, 7, 1, 1, now_ms, ends_ms, state))
+    step = payloads.encode(Sos(whose, scope, "help", b"alarm-id", 0))
+    name = BundleId(whose, 1, 1)
+    alarms.put(tx, StepRecord((whose, b"alarm-id"), name, scope, now_ms, ends_ms, now_ms, step))
+    manifest = Manifest("plan.pdf", Media.PDF, 5, hashlib.sha256(b"piece").digest(), KEY, 32_768)
+    file = attachments.add_incoming(tx, NewAttachment(whose, 2, scope, now_ms, ends_ms, manifest))
+    assert file is not None
+    attachments.add_pieces(tx, file, ends_ms, {0: b"piece"})
+    track = payloads.encode(Track(whose, scope, (TrackPoint(now_ms // 1000, 1, 1),)))
+    board.put_track(tx, TrackRecord(whose, scope, bytes(8), now_ms, ends_ms, 1, 1, track))
 
 
 async def damage(member: Member, table: str, column: str, condition: str = "1") -> int:
     """Change the last byte of every value of a column; return how many there were."""
     change = (
         f"UPDATE {table} SET {column} = CAST(substr({column}, 1, length({column}) - 1) "
-        f"|| x'00' AS BLOB) WHERE {condition}"
+        f"|| iif(substr({column}, -1) = x'00', x'01', x'00') AS BLOB) WHERE {condition}"
     )
     return await member.store.write(lambda tx: tx.connection.exec_driver_sql(change).rowcount)
 
@@ -107,6 +120,11 @@ async def given(source: Member, target: Member) -> list[Reception]:
     return await target.take([raw for raw, _hops in found.values()], source.id)
 
 
+def _pieces(conn: Connection) -> None:
+    for each in attachments.list_all(conn, 9):
+        attachments.pieces(conn, each, 0, 9)
+
+
 async def show_all(member: Member) -> None:
     """Ask for everything that people may ask for in lists."""
     api = Api(member.node)
@@ -115,6 +133,9 @@ async def show_all(member: Member) -> None:
     await api.shift()
     await api.positions()
     await api.board()
+    await api.alarms()
+    await api.files()
+    await member.store.read(_pieces)
     await member.store.read(lambda c: board.tracks_of(c, b"p" * 16, 0, 0, 9))
     if (current := await member.node.positions.current()) is not None:
         await member.store.read(lambda c: board.points(c, current.shift.shift_id, 9))

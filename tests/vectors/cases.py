@@ -205,6 +205,19 @@ def _alarms(scope: bytes) -> dict[str, payloads.Sos]:
     }
 
 
+def _letters(scope: bytes, item: Callable[[bytes], dict[str, str]]) -> Iterator[Case]:
+    first = payloads.Origin(2**32 - 1, 2**64 - 1, scope, 2**48 - 1)
+    again = payloads.encode(payloads.Text(NODE, scope, "Neige au col", first))
+    yield accepted("4.31", "a text that is sent again", item(envelope.pad(again)))
+    pages = (
+        payloads.ReadPage(bytes(16), 7, 0, ((1, 20),), ()),
+        payloads.ReadPage(NODE, 2**32 - 1, 2**54 - 1, ((0, 1), (1_023, 1)), ((5, 2),)),
+    )
+    read = payloads.encode(payloads.Read(NODE, scope, pages))
+    yield accepted("4.32", "two pages of what was read", item(envelope.pad(read)))
+    yield from manifest_cases(scope)
+
+
 def payload_cases() -> Iterator[Case]:
     """Texts and alarms at the edges of the size classes."""
     scope = SQUAD.encode()
@@ -235,16 +248,7 @@ def payload_cases() -> Iterator[Case]:
         position = payloads.encode(payloads.Position(NODE, scope, *place))
         yield accepted("4.10", what, item(envelope.pad(position)))
     yield from state_and_track_cases(scope, item)
-    first = payloads.Origin(2**32 - 1, 2**64 - 1, scope, 2**48 - 1)
-    again = payloads.encode(payloads.Text(NODE, scope, "Neige au col", first))
-    yield accepted("4.31", "a text that is sent again", item(envelope.pad(again)))
-    pages = (
-        payloads.ReadPage(bytes(16), 7, 0, ((1, 20),), ()),
-        payloads.ReadPage(NODE, 2**32 - 1, 2**54 - 1, ((0, 1), (1_023, 1)), ((5, 2),)),
-    )
-    read = payloads.encode(payloads.Read(NODE, scope, pages))
-    yield accepted("4.32", "two pages of what was read", item(envelope.pad(read)))
-    yield from manifest_cases(scope)
+    yield from _letters(scope, item)
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))
     yield refused("4.10", "a padding of ones", item(text + b"\x80" + b"\1" * (63 - len(text))))

@@ -265,26 +265,6 @@ async def test_a_later_dial_of_the_smaller_id_takes_over(autojump_clock: MockClo
         assert old.is_over
 
 
-@pytest.mark.parametrize("first", ["cheap", "dear"])
-async def test_of_two_bearers_the_cheaper_one_stays(autojump_clock: MockClock, first: str) -> None:
-    """The smaller id dials over the dear one, so that the usual rule would keep that."""
-    world = MemoryNetwork()
-    a, b = Node(world, "a"), Node(world, "b")
-    a.bearer.dialled_cost = b.bearer.answered_cost = LinkCost.METERED
-
-    async def dial(which: str) -> None:
-        node, peer = (b, "a") if which == "cheap" else (a, "b")
-        await node.hints.send(Hint(peer, (place(peer),)))
-        await trio.sleep(60)
-
-    async with running(a, b):
-        await dial(first)
-        await dial("dear" if first == "cheap" else "cheap")
-        for node in (a, b):
-            (session,) = node.manager.sessions
-            assert session.link.cost is LinkCost.FREE
-
-
 async def test_a_stale_session_does_not_stop_a_new_one(autojump_clock: MockClock) -> None:
     """The smaller id dialled the old session and lost it without a word; the other dials anew."""
     world = MemoryNetwork()
