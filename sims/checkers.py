@@ -62,7 +62,7 @@ def check_world(world: WorldRecord) -> list[Breach]:
     """Return every breach that any checker finds."""
     return [
         Breach(name, device, sentence)
-        for name, checker in _ALL.items()
+        for name, checker in _all_checkers().items()
         for device, sentence in checker(world)
     ]
 
@@ -324,10 +324,8 @@ CHECKERS: Final[dict[str, Callable[[WorldRecord], _Found]]] = {
     )
 }
 """Every promise by its name, beside those of each single store."""
-_ALL: Final = {
-    **CHECKERS,
-    **STORE_CHECKERS,
-    **DUTY_CHECKERS,
-    **ALARM_CHECKERS,
-    **DELIVERY_CHECKERS,
-}
+
+
+def _all_checkers() -> dict[str, Callable[[WorldRecord], _Found]]:
+    beside = (STORE_CHECKERS, DUTY_CHECKERS, ALARM_CHECKERS, DELIVERY_CHECKERS)
+    return {name: each for table in (CHECKERS, *beside) for name, each in table.items()}
