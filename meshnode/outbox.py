@@ -408,10 +408,18 @@ class Outbox:
         Carriers drop their copies, and devices that have not shown it do not; those that have say
         so. Raises: SendError (`alarm`), QuotaError, StoreError.
         """
-        is_changed, made = await self._store.write(lambda tx: self._recalling.cancel(tx, key))
+        is_changed, made = await self._store.write(lambda tx: self._cancel(tx, key))
         if is_changed:
             await self._announce(_Work(made), [key])
         return is_changed
+
+    def _cancel(self, tx: Transaction, key: int) -> tuple[bool, list[Checked]]:
+        record = messages.get(tx.connection, key)
+        if record is not None and record.kind is Kind.SOS and record.short_id is None:
+            # It waits for the next hour, and nobody else has heard of it.
+            self._alarms.forget(tx, record.id)
+            return messages.cancel(tx, key, self._runtime.now_ms()), []
+        return self._recalling.cancel(tx, key)
 
     async def _announce(self, work: _Work, keys: Sequence[int]) -> None:
         await self._relay.announce(work.made, None)

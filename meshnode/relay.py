@@ -296,10 +296,10 @@ class Relay:
         """Count what became of a batch; a refusal names who brought it, or who signed twice."""
         if _EQUIVOCATION in fates:
             pairs = zip(checked, fates, strict=True)
-            named = Counter((fate, named(each, fate, peer)) for each, fate in pairs)
+            tally = Counter((fate, named(each, fate, peer)) for each, fate in pairs)
         else:
-            named = Counter({(fate, peer): count for fate, count in Counter(fates).items()})
-        for (fate, node), count in named.items():
+            tally = Counter({(fate, peer): count for fate, count in Counter(fates).items()})
+        for (fate, node), count in tally.items():
             self._metrics.count(f"bundles_{fate.name.lower()}", count, node)
             if fate not in QUIET_FATES:
                 whose = "" if node is None else print_node_id(node)

@@ -77,6 +77,7 @@ def _print(found: dict[str, Any]) -> None:
         "chain": say("chains"),
         "sos_key": say("SOS keys"),
         "position": say("positions"),
+        "attachment": say("files"),
     }
 
     def when(at_ms: int) -> str:

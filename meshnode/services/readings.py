@@ -152,7 +152,7 @@ class CoverageRead:
 class FixedReadings:
     """Readings that stay until somebody sets others."""
 
-    position: PlaceSeen | None = None
+    position: PlaceSeen | None = field(default=None, repr=False)
     """Where the device is."""
     battery: BatterySeen | None = None
     """How its battery is."""

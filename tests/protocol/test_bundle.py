@@ -187,7 +187,7 @@ REFUSED: list[dict[str, Value]] = [
     {"suite": (1,)},
     {"suite": ()},
     {"kind": 0},
-    {"kind": 15},
+    {"kind": 31},
     {"kind": b"\2"},
     {"author": NODE[:15]},
     {"author": NODE + b"\0"},

@@ -109,7 +109,6 @@ ALLOWED = {
     "Pending.prekey": RECORD,
     "Accepted.enrolled": RECORD,
     "Accepted.pending": RECORD,
-    "InboxParts.keepers": "functions of rooms",
     "InboxParts.opener": RECORD,
     "InboxParts.requests": RECORD,
     "NodeParts.desk": RECORD,

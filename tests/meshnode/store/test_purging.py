@@ -207,7 +207,7 @@ async def test_the_report_dates_what_is_held() -> None:
         day_ends_ms = (NOW_MS // DAY_MS + 1) * DAY_MS
         assert found[DataKind.MESSAGE].next_purge_ms == day_ends_ms + MONTH_MS
         assert found[DataKind.SOS_KEY].next_purge_ms == 0
-        assert found[DataKind.POSITION].count == 1
+        assert found[DataKind.POSITION].count == 4, "a position, a state, a point and a track"
         assert found[DataKind.AUDIT] == Holding(DataKind.AUDIT, 0, 0, 0, 0, 0, 0)
 
 
