@@ -60,7 +60,11 @@ def test_an_included_scenario_keeps_every_promise_and_delivers_everything(name: 
     world = ran(name)
     assert check_world(world) == []
     figures = measure(world)
-    assert figures.copies_arrived == figures.copies_due > 0
+    if any(deed.what == "cancel" for deed in world.scenario.deeds):
+        # Who had not got what was taken back never gets it.
+        assert 0 < figures.copies_arrived < figures.copies_due
+    else:
+        assert figures.copies_arrived == figures.copies_due > 0
     assert figures.messages_sent == len(world.scenario.messages)
     assert figures.delay_median_s is not None
     assert figures.delay_p90_s is not None
