@@ -423,6 +423,8 @@ class Outbox:
 
     async def _announce(self, work: _Work, keys: Sequence[int]) -> None:
         await self._relay.announce(work.made, None)
+        if any(each.record is not None and each.record.kind is Kind.SOS for each in work.made):
+            self._alarms.wake.set()
         for key in keys:
             self._events.publish(MessageChanged(key))
 

@@ -147,14 +147,16 @@ class Alarms:
         kept.drop(tx, name)
 
     def seal_raised(self, tx: Transaction, draft: Draft, sos: Sos) -> Checked:
-        """Make the bundle of an alarm that `note_raised` kept. Raises: SendError, QuotaError."""
+        """Make the bundle of an alarm that `note_raised` kept. Raises: SendError, QuotaError.
+
+        Runs in the store's thread: after the commit the caller sets `wake`.
+        """
         name = BundleId(self._author.node, tx.incarnation, draft.seq or 0)
         for record in kept.steps(tx.connection, sos.alarm):
             if record.name == name:
                 sos = _sos(record)
         checked, record = self._make(tx, draft, sos)
         kept.restamp(tx, record)
-        self.wake.set()
         return checked
 
     def _make(self, tx: Transaction, draft: Draft, sos: Sos) -> tuple[Checked, StepRecord]:

@@ -32,6 +32,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     listen = ["127.0.0.1:0"]
     static = ["gateway.example:7625"]
     known_as = ["10.7.0.1:443"]
+    serial = ["/dev/ttyUSB0@19200"]
     [discovery]
     mdns = false
     probe = false
@@ -53,6 +54,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert found.links.listen == ("127.0.0.1:0",)
     assert found.links.static == ("gateway.example:7625",)
     assert found.links.known_as == ("10.7.0.1:443",)
+    assert found.links.serial == ("/dev/ttyUSB0@19200",)
     assert (found.discovery.mdns, found.discovery.probe) == (False, False)
     assert (found.store.bytes_max, found.trace.file) == (1_000_000, "trace.jsonl")
     assert found.routing.policy == "epidemic"

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from meshnode.api import Api
 from meshnode.errors import SendError
 from meshnode.outbox import Priority
-from protocol.guards import OUT_OF_REACH_MS
+from protocol.guards import OUT_OF_REACH_MS, QUOTA_HOUR_SOS
 from protocol.identity import Role
 from protocol.reports import Reception
 from sims.fleet import DevicePlan
@@ -83,7 +83,8 @@ async def test_a_missing_key_and_a_revoked_device(autojump_clock: MockClock) -> 
 
 
 async def test_what_the_hour_holds_back(autojump_clock: MockClock, met: Rig) -> None:
-    sent = [await met["anna"].send(ZONE_SCOPE, f"help {n}", Priority.SOS) for n in range(7)]
+    count = QUOTA_HOUR_SOS + 1
+    sent = [await met["anna"].send(ZONE_SCOPE, f"help {n}", Priority.SOS) for n in range(count)]
     assert (await story(met, sent[-1].key))[0] == "held back"
 
 

@@ -210,7 +210,7 @@ async def hold_back(rig: Rig) -> BundleId:
     for name in ("anna", "bruno"):
         await rig.carry("gateway", name, Kind.TEXT)
 
-    async def never(_ids: object) -> dict[int, tuple[bytes, int]]:
+    async def never(_ids: object, _peer: object = None) -> dict[int, tuple[bytes, int]]:
         await trio.sleep_forever()
         raise AssertionError("never")
 

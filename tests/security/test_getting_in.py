@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from meshnode.bearers import NodeBearers
 from meshnode.config import Settings
 from meshnode.discovery.addresses import AddressWatch, LocalAddress
 from meshnode.discovery.addresses import Surroundings as Around
 from meshnode.discovery.mdns import MulticastDiscovery
-from meshnode.links.tcp import TCPBearer
 from meshnode.node import Node, Surroundings
 from meshnode.running import open_home
 from meshnode.runtime import system_runtime
@@ -259,8 +259,9 @@ async def test_s04_a_client_hello_and_silence_is_closed_in_five_seconds(knocking
         answer = await answer_to(node, good_knock(node) + TLS_HELLO)
         assert answer[:1] == b"\x16"
         assert b"Alpes" not in answer
-        bearer = node.bearer
-        assert isinstance(bearer, TCPBearer)
+        bearers = node.bearer
+        assert isinstance(bearers, NodeBearers)
+        bearer = bearers.tcp
         await until(lambda: bearer.gate.unfinished == 0, 1)
 
     await holds(knocking, attack, "links_refused")
@@ -292,8 +293,9 @@ async def test_s06_a_recorded_hello_is_refused_and_records_nobody(knocking: Town
 @asynccontextmanager
 async def silent(node: Node, hosts: list[str], each: int) -> AsyncIterator[list[int]]:
     """Hold silent connections from addresses; gives a list that ends with the most at once."""
-    address, bearer, most = address_of(node), node.bearer, [0]
-    assert isinstance(bearer, TCPBearer)
+    address, bearers, most = address_of(node), node.bearer, [0]
+    assert isinstance(bearers, NodeBearers)
+    bearer = bearers.tcp
 
     async def hold(host: str) -> None:
         while True:
@@ -355,8 +357,9 @@ async def listening_to_multicast(home: Path) -> AsyncIterator[Node]:
     runtime = system_runtime()
     watch = AddressWatch(runtime)
     async with open_home(home, Settings(), runtime) as node, trio.open_nursery() as nursery:
-        bearer = node.bearer
-        assert isinstance(bearer, TCPBearer)
+        bearers = node.bearer
+        assert isinstance(bearers, NodeBearers)
+        bearer = bearers.tcp
         discovery = MulticastDiscovery(
             1, watch, runtime, node.metrics, only=["127.0.0.1"], knocks=bearer.knocks
         )

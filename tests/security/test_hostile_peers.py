@@ -17,7 +17,7 @@ import trio
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from meshnode.links.tcp import TCPBearer
+from meshnode.bearers import NodeBearers
 from meshnode.node import Node
 from meshnode.runtime import system_runtime
 from meshnode.store import peers
@@ -226,8 +226,9 @@ async def test_five_hundred_silent_connections_keep_nobody_out(town: Town) -> No
     # Security case S07: the flood comes from one address, the enrolled peer from another.
     async with running(town.home(BOX)) as node, trio.open_nursery() as nursery:
         host, port = address_of(node).host, address_of(node).port
-        bearer = node.bearer
-        assert isinstance(bearer, TCPBearer)
+        bearers = node.bearer
+        assert isinstance(bearers, NodeBearers)
+        bearer = bearers.tcp
         most = 0
 
         async def silent() -> None:
