@@ -11,6 +11,7 @@ from typing import Final
 __all__ = [
     "ACCURACY_M_MAX",
     "BATTERY_FLIP_S_MIN",
+    "BATTERY_MISSING_S",
     "BATTERY_POWER_W_MAX",
     "BUS_CALL_S_MAX",
     "BUS_SETTLE_S",
@@ -46,6 +47,8 @@ SENSORS_OF_KIND_MAX: Final = 8
 """Sources of one kind of reading; a device has two or three."""
 SENSOR_BYTES_PER_S_MAX: Final = 65_536
 """A source is read no faster: a serial line at 115,200 baud gives 11,520; a flood costs no core."""
+BATTERY_MISSING_S: Final = 900
+"""Where there is no battery it is looked for this often: few devices get one while they run."""
 STREAM_FRESH_S: Final = 15
 """A position of a source that speaks every second is the one to go by this long."""
 ACCURACY_M_MAX: Final = 100_000

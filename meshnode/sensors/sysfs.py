@@ -11,7 +11,7 @@ import trio
 
 from meshnode.errors import SensorError
 from meshnode.sensors.base import Sensor, SensorSink
-from meshnode.sensors.bounds import POWER_SUPPLIES_MAX, SYSFS_FILE_BYTES_MAX
+from meshnode.sensors.bounds import BATTERY_MISSING_S, POWER_SUPPLIES_MAX, SYSFS_FILE_BYTES_MAX
 from meshnode.sensors.readings import BatteryReading, SensorKind, number
 
 __all__ = ["SysfsBattery"]
@@ -57,6 +57,7 @@ class SysfsBattery(Sensor):
                     sink.take(lambda found=cells: self._reading(found, sink))  # type: ignore[misc]
                 else:
                     sink.explain(SensorError("missing", "this device has no battery"))
+                    await trio.sleep(max(0.0, BATTERY_MISSING_S - self._interval_s))
             await trio.sleep(self._interval_s)
 
     def _reading(self, cells: list[_Cell], sink: SensorSink) -> BatteryReading:

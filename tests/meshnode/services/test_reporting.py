@@ -18,7 +18,8 @@ from meshnode.services.readings import (
 from meshnode.services.reporting import MOVING_S, REST_S, Situation, usual_pace
 from protocol.guards import QUOTA_HOUR_POSITIONS, QUOTA_HOUR_STATES
 from protocol.limits import Kind
-from tests.meshnode.rig import Member, Rig
+from sims.sealer import StandInSealer
+from tests.meshnode.rig import Member, Rig, open_rig
 from tests.meshnode.test_positions import begin, end, latitudes
 
 PER_METRE = 1 / 111_320
@@ -200,3 +201,12 @@ def test_the_usual_pace_stays_within_what_others_take(squads: int) -> None:
     assert per_hour <= QUOTA_HOUR_POSITIONS - 30
     assert per_hour <= QUOTA_HOUR_STATES - 150
     assert usual_pace(Situation(False, False, squads, 50.0)) == REST_S
+
+
+async def test_a_node_reports_what_its_own_sensors_say(autojump_clock: MockClock) -> None:
+    async with open_rig() as rig:
+        node = rig["anna"].node
+        assert node.require_desk().reporting._readings is node.sensors
+        await node.lock()
+        node.open_desk(rig["anna"].device.desk(StandInSealer(rig["anna"].machine.runtime.entropy)))
+        assert node.require_desk().reporting._readings is node.sensors, "after a lock too"
