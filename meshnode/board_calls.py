@@ -71,8 +71,11 @@ class BoardCalls(Calls):
 
     def _line(self, mate: Mate) -> Json:
         shift = mate.shift
+        entry = self._node.membership.directory.member(mate.node)
         return {
             **self._who(mate.node),
+            "role": "" if entry is None else entry.role.name.lower(),
+            "device": "" if entry is None else entry.device_class.name.lower(),
             "is_self": mate.node == self._node.identity.node,
             "squad": self._node.membership.directory.describe(mate.scope),
             "is_revoked": mate.is_revoked,

@@ -36,11 +36,12 @@ from meshnode.services.attachments import Attachments
 from meshnode.services.board import Board
 from meshnode.services.reading import Reading, ReadingParts
 from meshnode.services.recalling import Recalling
-from meshnode.services.reporting import Reporting
+from meshnode.services.reporting import Duty, Reporting
 from meshnode.services.tracks import Tracks
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
 from meshnode.supervisor import keep_running
+from protocol.alarms import Step
 from protocol.envelope import Sealer
 from protocol.ids import NodeId
 from protocol.limits import Kind
@@ -90,6 +91,7 @@ class Desk:
         store, runtime, membership = carrier.store, carrier.runtime, carrier.membership
         relay, metrics = carrier.relay, membership.metrics
         self._runtime, self._relay, self._metrics = runtime, relay, metrics
+        self._node, self._membership = carrier.node, membership
         self._pen = _Pen(parts.sign)
         self._scope = trio.CancelScope()
         self._is_stopped = False
@@ -161,7 +163,7 @@ class Desk:
         self.tracks = Tracks(author, store, runtime, keeper, self.positions, metrics)
         self.positions.trackers.append(self.tracks)
         self.reporting = Reporting(
-            self.board, self.positions, runtime, metrics, partial(_announce, relay)
+            self.board, self.positions, runtime, metrics, partial(_announce, relay), self._duty
         )
 
     @property
@@ -179,6 +181,16 @@ class Desk:
         await self._relay.announce(await self._prekeys.renew(), None)
         await self._relay.announce(await self.renewal.renew(), None)
         await self._relay.announce(await self._audit_heads.renew(), None)
+
+    async def _duty(self) -> Duty:
+        own = self._membership.directory.member(self._node)
+        alarms = await self.alarms.list_alarms()
+        return Duty(
+            role=None if own is None else own.role,
+            is_in_alarm=any(
+                each.name[0] == self._node and each.alarm.state < Step.CLOSED for each in alarms
+            ),
+        )
 
     async def settle(self) -> None:
         """Do once what the rooms do all the time. Raises: StoreError, LockedError."""

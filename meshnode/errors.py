@@ -8,6 +8,7 @@ MeshError
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
 ├── SensorError      .reason; a source of readings is missing, or says what cannot be
+├── ChargeError      a plan for charging is asked for with numbers that cannot be
 ├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
 └── ControlError     the running node did not answer, or refused
@@ -20,6 +21,7 @@ from __future__ import annotations
 from protocol.errors import MeshError
 
 __all__ = [
+    "ChargeError",
     "ConfigError",
     "ControlError",
     "HandshakeError",
@@ -119,6 +121,10 @@ class SensorError(MeshError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ChargeError(MeshError):
+    """No plan for charging can be made of numbers that no vehicle or device has."""
 
 
 class KeystoreError(MeshError):

@@ -16,6 +16,7 @@ from meshnode.cli.texts import TextError
 from meshnode.directory import UnknownNameError
 from meshnode.dump import DumpError
 from meshnode.errors import (
+    ChargeError,
     ConfigError,
     ControlError,
     HomeError,
@@ -88,6 +89,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         RemoteProtocolError: Exit(
             2, "a text or file is damaged or not what the command takes", "bring it again"
         ),
+        ChargeError: Exit(2, "a plan for charging is asked for with numbers that cannot be"),
         ConfigError: Exit(
             3, "a setting is unknown or out of its bounds", "mend meshnode.toml in the home"
         ),

@@ -20,14 +20,12 @@ from meshnode.positions import Place, Positions
 from meshnode.reception import Checked
 from meshnode.runtime import Runtime
 from meshnode.services.board import Board
+from meshnode.services.intervals import Interval, Motion, band_of, crew_of, interval_of
 from meshnode.services.readings import BatterySeen, CoverageSeen, PlaceSeen, Readings
+from protocol.identity import Role
 
-__all__ = ["MOVING_S", "REST_S", "Pace", "Reporting", "Situation", "usual_pace"]
+__all__ = ["Duty", "Pace", "Reporting", "Situation", "usual_pace"]
 
-MOVING_S: Final = 30.0
-"""Between two reports while the device moves or a value changed, seconds, for each squad."""
-REST_S: Final = 300.0
-"""Between two reports at rest, seconds."""
 LOOK_S: Final = 30.0
 """Readings are looked at this often while a shift is open, to see whether something changed."""
 _FRESH_MS: Final = 120_000
@@ -36,6 +34,16 @@ _MOVED_M: Final = 25.0
 """Less than this is the error of a receiver at rest."""
 _SIGNAL_STEP_PCT: Final = 20.0
 _METRES_PER_DEGREE: Final = 111_320.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Who tells, and whether somebody needs to find this device at once."""
+
+    role: Role | None
+    """Of this device; None while no roster names it."""
+    is_in_alarm: bool
+    """True while an SOS of this device is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +58,26 @@ class Situation:
     """To how many squads each report goes; at least 1."""
     battery_pct: float | None
     """Charge of the device; None where unknown."""
+    is_charging: bool
+    """True while power comes from outside."""
+    duty: Duty
+    """Whose device it is, and its SOS."""
 
 
-Pace: TypeAlias = Callable[[Situation], float]
-"""Returns seconds from one report to the next, at least `MOVING_S`."""
+Pace: TypeAlias = Callable[[Situation], Interval]
+"""Returns how long from one report to the next, at least `SHORTEST_S` for each squad."""
 
 
-def usual_pace(situation: Situation) -> float:
-    """Return 30 s for each squad while moving or where values changed, else 5 minutes.
-
-    Two squads get half as many: others take so many reports an hour of one author.
-    """
-    if situation.is_moving or situation.has_changed:
-        return MOVING_S * situation.squads
-    return max(REST_S, MOVING_S * situation.squads)
+def usual_pace(situation: Situation) -> Interval:
+    """Return what the table of `intervals` says."""
+    motion = Motion.CHANGED if situation.has_changed else Motion.REST
+    return interval_of(
+        crew_of(situation.duty.role),
+        band_of(situation.battery_pct, is_charging=situation.is_charging),
+        Motion.MOVING if situation.is_moving else motion,
+        squads=situation.squads,
+        is_in_alarm=situation.duty.is_in_alarm,
+    )
 
 
 @dataclass(slots=True)
@@ -71,7 +85,8 @@ class _Told:
     """What was told last, in this shift and since this start."""
 
     shift_id: bytes = b""
-    at_ms: int = 0
+    place_ms: int = 0
+    state_ms: int = 0
     place: PlaceSeen | None = None
     battery: BatterySeen | None = None
     coverage: CoverageSeen | None = None
@@ -87,8 +102,9 @@ class Reporting:
         runtime: Runtime,
         metrics: Metrics,
         announce: Callable[[Sequence[Checked]], Awaitable[None]],
+        duty: Callable[[], Awaitable[Duty]],
     ) -> None:
-        """`announce` tells live sessions of bundles that were made."""
+        """`announce` tells live sessions of what was made; `duty` is asked at each look."""
         self.pace: Pace = usual_pace
         """How often to report."""
         self.wake = Level()
@@ -98,6 +114,7 @@ class Reporting:
         self._runtime = runtime
         self._metrics = metrics
         self._announce = announce
+        self._duty = duty
         self._readings: Readings | None = None
         self._told = _Told()
 
@@ -127,12 +144,14 @@ class Reporting:
         now_ms, told = self._runtime.now_ms(), self._told
         place = self._fresh_place(readings.position, now_ms, shift.shift.opened_ms)
         seen = (place, readings.battery, readings.coverage)
-        wait_s = self.pace(self._situation(*seen, len(shift.scopes)))
-        elapsed_s = (now_ms - told.at_ms) / 1000
-        if any(seen) and not 0 <= elapsed_s < wait_s:
-            await self._report(*seen)
+        pace = self.pace(self._situation(*seen, len(shift.scopes), await self._duty()))
+        place_s = _wait_s(pace.position_s, told.place_ms, now_ms)
+        state_s = _wait_s(pace.state_s, told.state_ms, now_ms)
+        if any(seen) and (not state_s or (place is not None and not place_s)):
+            await self._report(*seen, tells_place=not place_s, tells_state=not state_s)
             return LOOK_S
-        return min(LOOK_S, max(1.0, wait_s - elapsed_s))
+        waits = [each for each in (place_s, state_s) if each]
+        return min(LOOK_S, max(1.0, min(waits, default=LOOK_S)))
 
     def _fresh_place(
         self, place: PlaceSeen | None, now_ms: int, opened_ms: int
@@ -147,6 +166,7 @@ class Reporting:
         battery: BatterySeen | None,
         coverage: CoverageSeen | None,
         squads: int,
+        duty: Duty,
     ) -> Situation:
         told = self._told
         return Situation(
@@ -155,6 +175,8 @@ class Reporting:
             or _is_other_coverage(told.coverage, coverage),
             squads=squads,
             battery_pct=None if battery is None else battery.level_pct,
+            is_charging=battery is not None and battery.is_charging,
+            duty=duty,
         )
 
     async def _report(
@@ -162,19 +184,31 @@ class Reporting:
         place: PlaceSeen | None,
         battery: BatterySeen | None,
         coverage: CoverageSeen | None,
+        *,
+        tells_place: bool,
+        tells_state: bool,
     ) -> None:
-        self._told.at_ms = self._runtime.now_ms()
+        told, now_ms = self._told, self._runtime.now_ms()
+        told.place_ms = now_ms if tells_place else told.place_ms
+        told.state_ms = now_ms if tells_state else told.state_ms
         try:
-            if place is not None and _is_newer(place, self._told.place):
+            if tells_place and place is not None and _is_newer(place, told.place):
                 at = Place(place.latitude, place.longitude, place.accuracy_m)
                 await self._announce(await self._positions.report(at, place.taken_ms))
-                self._told.place = place
-            await self._announce(await self._board.report(battery, coverage))
-            self._told.battery, self._told.coverage = battery, coverage
+                told.place = place
+            if tells_state:
+                await self._announce(await self._board.report(battery, coverage))
+                told.battery, told.coverage = battery, coverage
         except (QuotaError, SendError, StoreFullError) as error:
             # The shift ended meanwhile, or there is no room: the next report says all of it again.
             self._metrics.count("reports_held_back")
             self._runtime.trace("report_held_back", reason=type(error).__name__)
+
+
+def _wait_s(interval_s: float, told_ms: int, now_ms: int) -> float:
+    """Return how long until the next report, 0 where it is due; a clock set back makes it due."""
+    elapsed_s = (now_ms - told_ms) / 1000
+    return interval_s - elapsed_s if 0 <= elapsed_s < interval_s else 0.0
 
 
 def _is_newer(place: PlaceSeen, told: PlaceSeen | None) -> bool:

@@ -21,6 +21,7 @@ from protocol.limits import TrafficClass
 _ROOT = Path(__file__).parents[3]
 _FAILURES = (
     "AuthorityError",
+    "ChargeError",
     "ConfigError",
     "ControlError",
     "DumpError",

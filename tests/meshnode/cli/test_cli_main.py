@@ -30,6 +30,7 @@ COMMANDS = frozenset(
         "bench",
         "board",
         "cancel",
+        "charge",
         "check",
         "demo",
         "doctor",

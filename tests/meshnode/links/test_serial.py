@@ -72,6 +72,13 @@ def run(main: object) -> None:
     trio.run(main, clock=MockClock(autojump_threshold=0))  # type: ignore[arg-type]
 
 
+async def breaks(link: Link) -> None:
+    """Send until the link is found to be broken."""
+    with pytest.raises(LinkClosedError):
+        while True:
+            await link.send(bytes(1_000))
+
+
 def frames_of(line: LineEnd) -> list[Beacon | Call | Piece]:
     decoder = KissDecoder()
     return [
@@ -180,10 +187,8 @@ def test_a_port_that_is_unplugged_breaks_its_links_and_is_opened_again() -> None
         async with both(first, bearer(lines[1], 2)) as (dialled, answered, _nursery):
             lines[0].unplug()
             with trio.fail_after(300):
-                for link in (dialled, answered):
-                    with pytest.raises(LinkClosedError):
-                        while True:
-                            await link.send(bytes(1_000))
+                await breaks(dialled)
+                await breaks(answered)
             assert len(opened) == 2
             assert first.metrics.value("ports_failed") == 1
             assert any(isinstance(each, Beacon) for each in frames_of(second[0]))

@@ -71,6 +71,15 @@ async def full(rig: Rig) -> None:
             await rig.carry(name, NAMES[0], Kind.POSITION)
 
 
+async def until_arrived(bruno: Member, before: int) -> None:
+    """Return once all the texts and a position of everybody are with Bruno."""
+    while True:
+        places = await bruno.node.positions.newest()
+        if len(await bruno.texts()) - before == TEXTS and len(places) >= len(NAMES):
+            return
+        await trio.sleep(1)
+
+
 def test_fifty_texts_and_ten_positions_within_a_minute(tmp_path: Path) -> None:
     async def main() -> None:
         async with squad_with_keys() as rig:
@@ -84,12 +93,7 @@ def test_fifty_texts_and_ten_positions_within_a_minute(tmp_path: Path) -> None:
                     around = over(member, rig, line, tmp_path / member.device.plan.name)
                     await nursery.start(member.node.run, around)
                 with trio.fail_after(600):
-                    while True:
-                        texts = len(await bruno.texts()) - before
-                        places = len(await bruno.node.positions.newest())
-                        if texts == TEXTS and places >= len(NAMES):
-                            break
-                        await trio.sleep(1)
+                    await until_arrived(bruno, before)
                 took_s = trio.current_time() - started_s
                 nursery.cancel_scope.cancel()
             print(

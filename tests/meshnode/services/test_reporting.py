@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import pytest
 import trio
 from trio.testing import MockClock
 
+from meshnode.api import Api
 from meshnode.services.readings import (
     BatteryRead,
     CoverageRead,
@@ -15,13 +15,12 @@ from meshnode.services.readings import (
     Network,
     PlaceRead,
 )
-from meshnode.services.reporting import MOVING_S, REST_S, Situation, usual_pace
-from protocol.guards import QUOTA_HOUR_POSITIONS, QUOTA_HOUR_STATES
 from protocol.limits import Kind
 from sims.sealer import StandInSealer
 from tests.meshnode.rig import Member, Rig, open_rig
 from tests.meshnode.test_positions import begin, end, latitudes
 
+MOVING_S, REST_S = 30.0, 300.0
 PER_METRE = 1 / 111_320
 
 
@@ -194,15 +193,6 @@ async def test_the_room_runs_by_itself_and_sleeps_off_duty(
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("squads", [1, 2, 3])
-def test_the_usual_pace_stays_within_what_others_take(squads: int) -> None:
-    moving = Situation(is_moving=True, has_changed=True, squads=squads, battery_pct=None)
-    per_hour = squads * 3_600 / usual_pace(moving)
-    assert per_hour <= QUOTA_HOUR_POSITIONS - 30
-    assert per_hour <= QUOTA_HOUR_STATES - 150
-    assert usual_pace(Situation(False, False, squads, 50.0)) == REST_S
-
-
 async def test_a_node_reports_what_its_own_sensors_say(autojump_clock: MockClock) -> None:
     async with open_rig() as rig:
         node = rig["anna"].node
@@ -210,3 +200,31 @@ async def test_a_node_reports_what_its_own_sensors_say(autojump_clock: MockClock
         await node.lock()
         node.open_desk(rig["anna"].device.desk(StandInSealer(rig["anna"].machine.runtime.entropy)))
         assert node.require_desk().reporting._readings is node.sensors, "after a lock too"
+
+
+async def test_little_battery_is_told_more_rarely_and_an_sos_as_often_as_it_may(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    await begin(anna)
+    readings = plug(anna)
+    readings.battery = BatteryRead(10, False, anna.machine.now_ms())
+
+    async def walk(minutes: int) -> tuple[int, int]:
+        before = counts(anna)
+        for n in range(2 * minutes):
+            later(anna, 30)
+            readings.position = place(anna, 100 * (n + 1))
+            await look(anna)
+        after = counts(anna)
+        return after[0] - before[0], after[1] - before[1]
+
+    await look(anna)
+    # An agent in the band of reserve: a place every 2 minutes, a state every 5.
+    assert await walk(20) == (10, 4)
+    api = Api(anna.node)
+    await api.sos("À terre, jambe cassée")
+    assert await walk(20) == (40, 40)
+    (alarm,) = await api.alarms()
+    await api.alarm_close(alarm["alarm"], "retrouvée")
+    assert await walk(20) == (10, 4)
