@@ -298,9 +298,11 @@ def _is_nothing(_value: object) -> bool:
 _TYPES: Final[dict[str, Callable[[object], bool]]] = {
     "bool": lambda value: isinstance(value, bool),
     "float": _is_number,
+    "float | None": lambda value: value is None or _is_number(value),
     "int": _is_whole,
     "int | None": lambda value: value is None or _is_whole(value),
     "str": _is_text,
+    "str | None": lambda value: value is None or _is_text(value),
     "Sequence[str]": lambda value: isinstance(value, list) and all(map(_is_text, value)),
 }
 """What a parameter with this annotation takes; one that stands not here is not for callers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -300,3 +301,13 @@ async def test_a_line_may_come_byte_by_byte_and_has_a_bound(autojump_clock: Mock
     with pytest.raises(ControlError) as caught:
         await lines.receive()
     assert caught.value.kind == "line"
+
+
+def test_every_call_takes_parameters_of_known_types_alone() -> None:
+    unknown = [
+        f"{method}: {name}"
+        for method in sorted(control._METHODS)
+        for name, parameter in inspect.signature(getattr(Api, method)).parameters.items()
+        if name not in ("self", "progress") and str(parameter.annotation) not in control._TYPES
+    ]
+    assert unknown == []
