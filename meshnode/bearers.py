@@ -8,10 +8,10 @@ from meshnode.errors import LinkError
 from meshnode.links.base import Address
 from meshnode.links.joined import JoinedBearer, Way
 from meshnode.links.serial_bearer import PortSettings, SerialBearer
-from meshnode.links.serial_port import RATES_BPS
 from meshnode.links.tcp import TCPBearer
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
+from meshnode.serial_line import RATES_BPS
 
 __all__ = ["NodeBearers", "parse_port"]
 

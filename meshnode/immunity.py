@@ -129,7 +129,7 @@ class Immunity:
         if not holders:
             return False
         if kind is Kind.CHUNK and author in holders:
-            # Withdrawn: only its author can receipt a bundle in its own name (wire-format 4.19).
+            # Withdrawn: only its author can receipt a bundle in its own name (wire-format 4.23).
             return True
         recipients = directory.recipients(scope, author)
         is_outside = self._node not in recipients

@@ -12,12 +12,13 @@ from typing import Final
 
 import trio
 
-from meshnode.errors import HandshakeError, LinkClosedError, LinkError
+from meshnode.errors import HandshakeError, LinkError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.knocking import Knocks
+from meshnode.links.secured_link import SecuredLink
 from meshnode.links.serial import Line, SerialStream, Station, StationPolicy
 from meshnode.links.serial_port import open_port
-from meshnode.links.tls import Secured, TLSContexts, secure
+from meshnode.links.tls import TLSContexts, secure
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
@@ -47,47 +48,12 @@ class PortSettings:
         return "serial" + "".join(char if char.isalnum() else "-" for char in self.path)
 
 
-class SerialLink(Link):
+class SerialLink(SecuredLink):
     """A TLS connection over a serial port."""
 
     kind = "serial"
     mtu_bytes = NARROW_FRAME_BYTES_MAX
     cost = LinkCost.METERED
-
-    def __init__(
-        self, secured: Secured, local_certificate: bytes, remote: str, *, is_initiator: bool
-    ) -> None:
-        self._stream = secured.stream
-        self.peer_certificate = secured.peer_certificate
-        self.peer_not_after_ms = secured.peer_not_after_ms
-        self.local_certificate = local_certificate
-        self.remote = remote
-        self.is_initiator = is_initiator
-        self._has_ended = False
-
-    async def send(self, data: bytes) -> None:
-        """See `Link.send`."""
-        try:
-            await self._stream.send_all(data)
-        except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
-            raise LinkClosedError("the link over the serial port is over") from error
-
-    async def receive(self, max_bytes: int) -> bytes:
-        """See `Link.receive`."""
-        if self._has_ended:
-            await trio.lowlevel.checkpoint()
-            return b""
-        try:
-            data = bytes(await self._stream.receive_some(max_bytes))
-        except (trio.ClosedResourceError, trio.BrokenResourceError) as error:
-            raise LinkClosedError("the link over the serial port is over") from error
-        self._has_ended = not data
-        return data
-
-    async def aclose(self) -> None:
-        """See `Link.aclose`."""
-        self._has_ended = False
-        await self._stream.aclose()
 
 
 class SerialBearer(Bearer):

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import trio
 
-from meshnode.errors import HandshakeError, LinkClosedError, LinkError, LinkTimeoutError
+from meshnode.errors import HandshakeError, LinkError, LinkTimeoutError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.gate import HandshakeGate
 from meshnode.links.knocking import Knocks
+from meshnode.links.secured_link import SecuredLink
 from meshnode.links.tls import Secured, TLSContexts, secure
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
@@ -29,61 +30,12 @@ _MTU_BYTES = 65_536
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
-class TCPLink(Link):
-    """One TLS connection."""
+class TCPLink(SecuredLink):
+    """One TLS connection over TCP."""
 
     kind = "tcp"
     mtu_bytes = _MTU_BYTES
     cost = LinkCost.FREE
-
-    def __init__(
-        self,
-        secured: Secured,
-        local_certificate: bytes,
-        remote: str,
-        *,
-        local: str,
-        is_initiator: bool,
-    ) -> None:
-        self._stream = secured.stream
-        self.peer_certificate = secured.peer_certificate
-        self.peer_not_after_ms = secured.peer_not_after_ms
-        self.local_certificate = local_certificate
-        self.remote = remote
-        self.local = local
-        self.is_initiator = is_initiator
-        self._has_ended = False
-
-    async def send(self, data: bytes) -> None:
-        """See `Link.send`."""
-        with _link_errors():
-            await self._stream.send_all(data)
-
-    async def receive(self, max_bytes: int) -> bytes:
-        """See `Link.receive`."""
-        if self._has_ended:
-            # A second read after the end would find a broken TLS stream.
-            await trio.lowlevel.checkpoint()
-            return b""
-        with _link_errors():
-            data = bytes(await self._stream.receive_some(max_bytes))
-        self._has_ended = not data
-        return data
-
-    async def aclose(self) -> None:
-        """See `Link.aclose`; the session's BYE stands for TLS's close_notify."""
-        self._has_ended = False
-        await self._stream.aclose()
-
-
-@contextmanager
-def _link_errors() -> Iterator[None]:
-    try:
-        yield
-    except trio.ClosedResourceError as error:
-        raise LinkClosedError("this end of the link was closed") from error
-    except trio.BrokenResourceError as error:
-        raise LinkClosedError("the link broke") from error
 
 
 class TCPBearer(Bearer):

@@ -20,10 +20,7 @@ from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 from meshnode.errors import SensorError
 from meshnode.sensors.bounds import BUS_CALL_S_MAX, BUS_SETTLE_S, CONNECT_S_MAX
 
-__all__ = ["SYSTEM_BUS", "Bus", "Interfaces", "on_bus"]
-
-SYSTEM_BUS: Final = "SYSTEM"
-"""The bus of the machine, wherever its environment says that it is."""
+__all__ = ["Bus", "Interfaces", "on_bus"]
 
 _OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import termios
-import tty
+import errno
 from collections import OrderedDict
 from typing import Final
 
@@ -23,13 +20,12 @@ from meshnode.sensors.bounds import (
 from meshnode.sensors.lines import Lines
 from meshnode.sensors.nmea import FixMerger, no_position
 from meshnode.sensors.readings import SensorKind
+from meshnode.serial_line import open_line
 
 __all__ = ["BAUD_RATES", "SerialNmea", "UdpNmea"]
 
-BAUD_RATES: Final = {
-    rate: getattr(termios, f"B{rate}") for rate in (4800, 9600, 19200, 38400, 57600, 115200)
-}
-"""What receivers use: bits per second to the number that the kernel takes."""
+BAUD_RATES: Final = (4800, 9600, 19200, 38400, 57600, 115200)
+"""What receivers use, bits per second."""
 _READ_BYTES: Final = 4_096
 _DATAGRAM_BYTES_MAX: Final = 2_048
 """Longer datagrams are cut: multiplexers send a few sentences in one of at most 1,500 bytes."""
@@ -78,25 +74,11 @@ class SerialNmea(Sensor):
 def _open_serial(path: str, baud: int) -> int:
     """Return a descriptor of a line set to raw bytes. Raises: SensorError."""
     try:
-        # Neither a modem line that is down nor a named pipe makes this wait.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_line(path, baud, is_written=False)
     except OSError as error:
+        if error.errno == errno.ENOTTY:
+            raise SensorError("missing", f"{path} is no serial line") from error
         raise SensorError("missing", f"{path} cannot be opened: {error.strerror}") from error
-    try:
-        if not stat.S_ISCHR(os.fstat(descriptor).st_mode):
-            raise SensorError("missing", f"{path} is no serial line")
-        tty.setraw(descriptor, termios.TCSANOW)
-        attributes = termios.tcgetattr(descriptor)
-        attributes[4] = attributes[5] = BAUD_RATES[baud]
-        attributes[2] |= termios.CLOCAL | termios.CREAD
-        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
-    except termios.error as error:
-        os.close(descriptor)
-        raise SensorError("missing", f"{path} is no serial line") from error
-    except SensorError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 class UdpNmea(Sensor):
