@@ -447,6 +447,15 @@ async def serves(town: Town, node: Node, name: str = "alice") -> float:
     return trio.current_time() - started_s
 
 
+async def warm_up(node: Node) -> None:
+    """Let a node do what it does now and then, so that its queries are made before measuring."""
+    await node.housekeeping.look()
+    await node.audit.flush()
+    if node.desk is not None:
+        await node.desk.look()
+        await node.desk.settle()
+
+
 async def has_settled(node: Node) -> None:
     """Wait until a node has no session left."""
     await until(lambda: not (node.manager.sessions or node.relay.sessions), ANSWER_S_MAX)
