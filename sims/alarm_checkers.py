@@ -93,7 +93,7 @@ def rings_once(world: WorldRecord) -> _Found:
 
 
 def alarms_agree(world: WorldRecord) -> _Found:
-    """Two devices with people, in contact until the end, say the same of every alarm."""
+    """Two devices with people, in contact until the end, say the same of what either can learn."""
     if any(world.end_ms - line.at_ms < SETTLE_MS for line in world.lines if _is_word(line.event)):
         return
     excuses = Excuses(world)
@@ -106,10 +106,24 @@ def alarms_agree(world: WorldRecord) -> _Found:
             continue
         here, there = (shown_alarms(world, each) for each in pair)
         for name in here.keys() | there.keys():
+            if not _can_be_learned(name, pair, excuses):
+                continue
             if name not in here or name not in there:
                 yield contact.a, f"knows other alarms than {contact.b}"
             elif here[name].state != there[name].state or here[name].outcome != there[name].outcome:
                 yield contact.a, f"says {here[name].state.name}, {contact.b} another"
+
+
+def _can_be_learned(
+    name: tuple[NodeId, bytes], pair: tuple[DeviceRecord, DeviceRecord], excuses: Excuses
+) -> bool:
+    """True if what one of two knows of an alarm is still carried by them, and by honest authors.
+
+    A raising may be given a short life; once that is over nobody else learns of it.
+    """
+    some, others = ({told.name for told in each.alarms.get(name, ())} for each in pair)
+    carried = pair[0].holds | pair[1].holds
+    return all(step in carried and step.author not in excuses.hostile for step in some ^ others)
 
 
 def _is_word(event: str) -> bool:

@@ -11,6 +11,7 @@ from protocol.alarms import Outcome, Step
 from protocol.identity import Role
 from sims.alarm_checkers import ALARM_CHECKERS, shown_alarms
 from sims.checkers import check_world
+from sims.fault_plan import Behaviour, Hostile
 from sims.reading import load_scenario, read_scenario
 from sims.record import WorldRecord
 from sims.scenario import ScenarioError
@@ -87,6 +88,19 @@ def test_devices_that_say_different_things_are_noticed() -> None:
     halved = {name: steps[:1] for name, steps in codt.alarms.items()}
     assert breaches(broken(found, "codt", alarms=halved), "alarms agree")
     assert breaches(broken(found, "codt", alarms={}), "alarms agree")
+
+
+def test_who_can_no_longer_learn_of_an_alarm_is_excused() -> None:
+    found = world(1)
+    ignorant = broken(found, "codt", alarms={})
+    over = ignorant
+    for device in found.devices:
+        over = broken(over, device.name, held={})
+    assert breaches(over, "alarms agree") == [], "every raising came to its end"
+    raisers = {found.name_of(raiser) for each in found.devices for raiser, _alarm in each.alarms}
+    liars = tuple(Hostile(name, Behaviour.HOARD) for name in sorted(raisers))
+    lied = replace(ignorant, plan=replace(found.plan, hostile=liars))
+    assert breaches(lied, "alarms agree") == [], "they tell whom they like"
 
 
 def test_answers_are_written_and_read_again() -> None:
