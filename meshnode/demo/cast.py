@@ -11,7 +11,20 @@ from typing import Final
 from meshnode.authority_home import Network
 from protocol.identity import DeviceClass, Role
 
-__all__ = ["BOAT", "BOATS_SQUAD", "CAST", "CENTRE", "NETWORK", "SQUAD", "Device", "device"]
+__all__ = [
+    "BOAT",
+    "BOATS_SQUAD",
+    "CAR",
+    "CAST",
+    "CENTRE",
+    "COL",
+    "NETWORK",
+    "PLACES",
+    "SEA",
+    "SQUAD",
+    "Device",
+    "device",
+]
 
 SQUAD: Final = "Queyras"
 """The squad at the pass."""
@@ -21,6 +34,14 @@ CENTRE: Final = "centre"
 """The gateway of the operations centre, the CODT."""
 BOAT: Final = "vedette"
 """The box on the boat."""
+COL: Final = "col"
+"""The pass."""
+CAR: Final = "parking"
+"""Where the vehicle stands."""
+SEA: Final = "bord"
+"""Aboard the boat."""
+PLACES: Final = (COL, CAR, SEA)
+"""Where radios meet."""
 NETWORK: Final = Network("Démonstration", 5, "CODT des Hautes-Alpes")
 
 

@@ -6,6 +6,7 @@ that were lost are kept for whoever looks for the fault.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import sys
@@ -18,13 +19,15 @@ from typing import Any, Final
 
 import trio
 
-from meshnode.demo.cast import BOAT, CAST, CENTRE
+from meshnode.demo.cast import BOAT, CAST, CENTRE, PLACES
+from meshnode.demo.day import Day, DaySheet, day_of, read_day
+from meshnode.demo.duty import DOCUMENT, SQUAD_DEVICES, Duty
 from meshnode.demo.ledger import Account, Haul, Sheet, duplicates, haul, ledger, lost, read_sheet
 from meshnode.demo.network import Loopback, Namespaces, Network, NetworkError, open_network
 from meshnode.demo.report import Report
 from meshnode.demo.secrecy import Trial, try_to_read
 from meshnode.demo.stage import NodeFailedError, Stage, enrol_all
-from meshnode.demo.story import BACKLOG, PLACES, Story
+from meshnode.demo.story import BACKLOG, Story
 from meshnode.errors import ControlError
 from meshnode.runtime import Runtime, system_runtime
 from protocol.identity import Role
@@ -50,6 +53,8 @@ class Outcome:
     """Attempts to read what is carried for others."""
     haul: Haul | None
     """How the boat's backlog came ashore."""
+    day: Day
+    """What is left of the squad's day."""
 
     @property
     def is_unreadable(self) -> bool:
@@ -59,8 +64,9 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """True if nothing was lost, shown twice or readable where it must not be."""
-        return not self.lost and not self.duplicates and self.is_unreadable
+        """True if nothing was lost, shown twice or readable, and the day ended as it should."""
+        is_safe = not self.lost and not self.duplicates and self.is_unreadable
+        return is_safe and self.day.is_good
 
     def as_json(self, seconds: float) -> dict[str, Any]:
         """Return the object that `meshnode demo --json` ends with."""
@@ -72,11 +78,12 @@ class Outcome:
             "duplicates": self.duplicates,
             "unreadable_at_relays": self.is_unreadable,
             "seconds": round(seconds, 2),
+            "day": self.day.as_json(),
             "ledger": [account.as_json() for account in self.accounts],
         }
 
 
-def outcome_of(sheets: list[Sheet], trials: list[Trial]) -> Outcome:
+def outcome_of(sheets: list[Sheet], trials: list[Trial], day: Day) -> Outcome:
     """Return what sheets and trials come to."""
     accounts = ledger(sheets)
     by_name = {sheet.name: sheet for sheet in sheets}
@@ -86,6 +93,7 @@ def outcome_of(sheets: list[Sheet], trials: list[Trial]) -> Outcome:
         duplicates(sheets),
         tuple(trials),
         haul(by_name[BOAT], by_name[CENTRE]),
+        day,
     )
 
 
@@ -191,13 +199,23 @@ async def _played(stage: Stage, report: Report, runtime: Runtime) -> Outcome:
         report.text("All nodes run; nobody hears anybody yet.")
         async with _contacts(stage):
             await story.play()
+            await Duty(stage, report, runtime).play()
     report.act("What the stores say, now that every node is stopped")
     sheets = [
         await read_sheet(name, node.home, runtime, stage.secret)
         for name, node in stage.nodes.items()
     ]
     trials = [*story.trials, *await _try_all(stage, sheets, runtime)]
-    return outcome_of(sheets, trials)
+    return outcome_of(sheets, trials, await _read_day(stage, runtime))
+
+
+async def _read_day(stage: Stage, runtime: Runtime) -> Day:
+    sheets: list[DaySheet] = []
+    for name in (*SQUAD_DEVICES, CENTRE):
+        home = stage.nodes[name].home
+        sheets.append(await read_day(name, home, stage.folder, runtime, stage.secret))
+    sent = await trio.Path(stage.folder / DOCUMENT).read_bytes()
+    return day_of(SQUAD_DEVICES, sheets, {hashlib.sha256(sent).hexdigest()})
 
 
 async def _try_all(stage: Stage, sheets: list[Sheet], runtime: Runtime) -> list[Trial]:
@@ -254,6 +272,19 @@ def _sum_up(report: Report, outcome: Outcome) -> None:
             f"The boat brought {brought.notes} notes ashore in {brought.seconds:.2f} s, in "
             f"{brought.bytes} bytes; the SOS, written last, overtook {brought.overtaken} of them."
         )
+    _sum_up_day(report, outcome.day)
+
+
+def _sum_up_day(report: Report, day: Day) -> None:
+    for device, file in day.received:
+        report.text(
+            f"{device} received {file.name}, {file.size_bytes / 1e6:.1f} MB: {file.state}, "
+            f"{day.intact} of {len(day.received)} with the bytes that were sent."
+        )
+    report.text(
+        f"{day.alarms} alarms, {day.closed} closed for {', '.join(day.squad)} and the centre; "
+        f"{day.positions} positions are left on the squad's devices, {day.archived} at the centre."
+    )
 
 
 async def _keep(stage: Stage, report: Report) -> None:
@@ -261,7 +292,7 @@ async def _keep(stage: Stage, report: Report) -> None:
     async with stage.running(), _contacts(stage):
         report.text("\nThe nodes run again. Look around from another terminal:")
         for name in ("alice", CENTRE):
-            for words in ("inbox", "outbox", "peers", "status"):
+            for words in ("inbox", "outbox", "peers", "status", "board", "alarms", "files"):
                 report.text(f"  meshnode --home {stage.nodes[name].home} {words}")
         report.text(f"  meshnode --home {stage.nodes['alice'].home} send codt 'Encore un mot'")
         report.text("Ctrl-C stops the nodes and removes everything.")

@@ -91,13 +91,18 @@ def _carried(conn: Connection) -> Iterator[Bundle]:
 
 
 def _may_read(bundle: Bundle, node: Node) -> bool:
-    """True for what a device wrote or is meant to read; an SOS is for everybody but relays."""
-    header, directory = bundle.header, node.membership.directory
-    own = directory.member(node.identity.node)
+    """True for what a device wrote or is meant to read.
+
+    An SOS is for everybody but relays, and the keys of a shift are for the centre too.
+    """
+    header, directory, node_id = bundle.header, node.membership.directory, node.identity.node
+    own = directory.member(node_id)
     is_relay = own is not None and own.role is Role.RELAY
-    if header.author == node.identity.node or (header.kind is Kind.SOS and not is_relay):
+    if header.author == node_id or (header.kind is Kind.SOS and not is_relay):
         return True
-    return node.identity.node in directory.recipients(header.scope, header.author)
+    if header.kind is Kind.CHAIN_KEYS and not is_relay:
+        return any(slot.member == node_id for slot in decode_slots_untrusted(bundle.body))
+    return node_id in directory.recipients(header.scope, header.author)
 
 
 def opens(conn: Connection, bundle: Bundle, node: Node) -> bool:

@@ -22,6 +22,7 @@ from meshnode.client import RemoteApi
 from meshnode.control import connect
 from meshnode.demo.cast import NETWORK, Device
 from meshnode.demo.network import Network
+from meshnode.demo.readings import settings_of, write_readings
 from meshnode.enrol import Pending, make_home, read_invitation
 from meshnode.enrolled import complete, request_for
 from meshnode.errors import ControlError
@@ -219,7 +220,9 @@ class Stage:
             for each in cast
         }
         for name, node in self.nodes.items():
-            write_private(node.home / "meshnode.toml", network.settings(name).encode())
+            settings = network.settings(name) + settings_of(name)
+            write_private(node.home / "meshnode.toml", settings.encode())
+            write_readings(node.home, name)
 
     async def start(self) -> None:
         """Start all nodes at the same time. Raises: NodeFailedError."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import trio
 
-from meshnode.demo.cast import CENTRE, SQUAD
+from meshnode.demo.cast import CAR, CENTRE, COL, SEA, SQUAD
 from meshnode.demo.network import Network
 from meshnode.demo.report import Report, short
 from meshnode.demo.secrecy import Trial, try_to_read
@@ -20,16 +20,12 @@ from meshnode.demo.stage import Stage
 from meshnode.demo.witness import Change, Witness, summary
 from meshnode.runtime import Runtime
 
-__all__ = ["BACKLOG", "PLACES", "Story", "knowledge", "notes"]
+__all__ = ["BACKLOG", "Story", "knowledge", "notes"]
 
 BACKLOG: Final = 80
 """Notes that the crew writes at sea."""
 _WRITERS: Final = 4
 """Connections that write the backlog at the same time."""
-_COL: Final = "col"
-_CAR: Final = "parking"
-_BOAT: Final = "bord"
-PLACES: Final = (_COL, _CAR, _BOAT)
 _ASK_EVERY_S: Final = 0.1
 _WAIT_S_MAX: Final = 12.0
 """An act that did not come to its end by then is over all the same; the ledger will tell."""
@@ -122,10 +118,10 @@ class Story:
     async def _alone(self, nursery: trio.Nursery) -> None:
         self._report.act("1. In the white zone: nobody hears Alice at the pass")
         await self._network.cover(CENTRE)
-        for name, place in (("vehicule", _CAR), ("chloe", _CAR), ("alice", _COL)):
+        for name, place in (("vehicule", CAR), ("chloe", CAR), ("alice", COL)):
             await self._network.go(name, place)
         for name in ("vedette", "yann"):
-            await self._network.go(name, _BOAT)
+            await self._network.go(name, SEA)
         nursery.start_soon(self._write_backlog)
         await self._write("alice", f"squad:{SQUAD}", _REPORT)
         await self._write("alice", "codt", _ASK)
@@ -135,7 +131,7 @@ class Story:
     async def _first_meeting(self) -> None:
         self._report.act("2. Bruno walks up to the pass, and down again")
         self._report.scene("Bruno comes into reach of Alice's phone")
-        await self._network.go("bruno", _COL)
+        await self._network.go("bruno", COL)
         await self._until("Bruno has the report", lambda: self._shows("bruno", _REPORT))
         await self._until("Alice knows it", lambda: self._at("alice", _REPORT, "bruno"))
         await self._until("Bruno carries the rest", lambda: self._has("alice", _ASK, "carried"))
@@ -145,7 +141,7 @@ class Story:
 
     async def _at_the_vehicle(self) -> None:
         self._report.act("3. Bruno reaches the vehicle: its box carries what it cannot read")
-        await self._network.go("bruno", _CAR)
+        await self._network.go("bruno", CAR)
         await self._until("Chloé has the report", lambda: self._shows("chloe", _REPORT))
         await self._write("chloe", "alice", _SEEN)
         await self._until(
@@ -194,11 +190,11 @@ class Story:
 
     async def _way_back(self) -> None:
         self._report.act("6. The answer and the receipts walk up to the pass with Bruno")
-        await self._network.go("bruno", _CAR)
+        await self._network.go("bruno", CAR)
         await self._until("Bruno has the order", lambda: self._shows("bruno", _ORDER))
         await self._until_alike("vehicule", "bruno")
         await self._network.leave("bruno")
-        await self._network.go("bruno", _COL)
+        await self._network.go("bruno", COL)
         self._report.scene("Bruno is with Alice again")
         await self._until("Alice has the answer", lambda: self._shows("alice", _ANSWER))
         await self._until("Alice has Chloé's word", lambda: self._shows("alice", _SEEN))
@@ -229,7 +225,7 @@ class Story:
         for name in ("alice", "bruno"):
             await self._network.leave(name)
         for name in ("alice", "bruno"):
-            await self._network.go(name, _CAR)
+            await self._network.go(name, CAR)
         await self._network.cover("vehicule")
         everyone = list(self.witnesses)
         await self._until(

@@ -28,6 +28,8 @@ __all__ = ["Duty", "Pace", "Reporting", "Situation", "usual_pace"]
 
 LOOK_S: Final = 30.0
 """Readings are looked at this often while a shift is open, to see whether something changed."""
+_SOON_S: Final = 2.0
+"""A receiver that told of the time before the shift tells of now within so much, mostly."""
 _FRESH_MS: Final = 120_000
 """A place that was read longer ago is not told: it is of before, and nobody would know."""
 _MOVED_M: Final = 25.0
@@ -149,7 +151,9 @@ class Reporting:
         state_s = _wait_s(pace.state_s, told.state_ms, now_ms)
         if any(seen) and (not state_s or (place is not None and not place_s)):
             await self._report(*seen, tells_place=not place_s, tells_state=not state_s)
-            return LOOK_S
+            return _SOON_S if self._awaits_place(readings.position, now_ms) else LOOK_S
+        if self._awaits_place(readings.position, now_ms):
+            return _SOON_S
         waits = [each for each in (place_s, state_s) if each]
         return min(LOOK_S, max(1.0, min(waits, default=LOOK_S)))
 
@@ -159,6 +163,14 @@ class Reporting:
         if place is None or not opened_ms <= place.taken_ms <= now_ms:
             return None
         return place if now_ms - place.taken_ms <= _FRESH_MS else None
+
+    def _awaits_place(self, place: PlaceSeen | None, now_ms: int) -> bool:
+        """True if a shift has told no place yet, and the receiver told one just before it."""
+        return (
+            self._told.place is None
+            and place is not None
+            and 0 <= now_ms - place.taken_ms <= _FRESH_MS
+        )
 
     def _situation(
         self,
@@ -189,7 +201,7 @@ class Reporting:
         tells_state: bool,
     ) -> None:
         told, now_ms = self._told, self._runtime.now_ms()
-        told.place_ms = now_ms if tells_place else told.place_ms
+        told.place_ms = now_ms if tells_place and place is not None else told.place_ms
         told.state_ms = now_ms if tells_state else told.state_ms
         try:
             if tells_place and place is not None and _is_newer(place, told.place):

@@ -73,15 +73,25 @@ def until(stream: Any, words: str) -> None:
 def check(told: dict[str, Any], story: str) -> None:
     """Check the object that the demonstration ends with."""
     keys = ("schema", "sent", "delivered", "lost", "duplicates", "unreadable_at_relays", "seconds")
-    assert list(told) == [*keys, "ledger"]
+    assert list(told) == [*keys, "day", "ledger"]
     assert told["schema"] == 1
     assert told["sent"] == told["delivered"] == len(told["ledger"]) > BACKLOG
     assert (told["lost"], told["duplicates"], told["unreadable_at_relays"]) == (0, 0, True)
     assert 0 < told["seconds"] < S_MAX
     assert {each["state"] for each in told["ledger"]} == {"delivered"}
-    assert {each["from"] for each in told["ledger"]} == {"alice", "chloe", "centre", "yann"}
+    assert {each["from"] for each in told["ledger"]} == {
+        "alice",
+        "bruno",
+        "chloe",
+        "centre",
+        "yann",
+    }
     assert all(each["arrived"] for each in told["ledger"])
     assert not any(each["missing"] for each in told["ledger"])
+    day = told["day"]
+    assert (day["alarms"], day["alarms_closed_everywhere"]) == (2, 2)
+    assert (day["files"], day["files_intact"], day["positions_after_the_shift"]) == (1, 1, 0)
+    assert "the contact breaks at" in story
     assert "not within" not in story
     assert "alice     knows «Besoin d'un interprète" in story
     # The centre has it before Alice knows: what a device says is what it knows at that moment.

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshnode.config import read_settings
-from meshnode.demo.cast import BOAT, CAST, CENTRE, device
+from meshnode.demo.cast import BOAT, CAST, CENTRE, PLACES, device
 from meshnode.demo.network import Loopback, Namespaces
-from meshnode.demo.story import PLACES
 
 NAMES = [each.name for each in CAST]
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from meshnode.demo.day import Day, Received
 from meshnode.demo.ledger import Sheet
 from meshnode.demo.run import outcome_of
 from meshnode.demo.secrecy import Trial
 from tests.meshnode.demo.sheets import sheet, shown, written
 
 BLIND = Trial("vedette", 12, 0, 0)
+DAY = Day(("alice",), 1, 1, (("alice", Received("a.pdf", 12, "complete", "aa")),), 1, 0, 3)
 
 
 def sheets() -> list[Sheet]:
@@ -24,7 +27,7 @@ def sheets() -> list[Sheet]:
 
 
 def test_all_is_well() -> None:
-    outcome = outcome_of(sheets(), [BLIND, Trial("yann", 0, 0, 0)])
+    outcome = outcome_of(sheets(), [BLIND, Trial("yann", 0, 0, 0)], DAY)
     assert outcome.is_good
     told = outcome.as_json(12.345)
     assert json.loads(json.dumps(told)) == told
@@ -36,6 +39,7 @@ def test_all_is_well() -> None:
         "duplicates",
         "unreadable_at_relays",
         "seconds",
+        "day",
         "ledger",
     ]
     assert (told["sent"], told["delivered"], told["lost"], told["seconds"]) == (1, 1, 0, 12.35)
@@ -54,7 +58,7 @@ def test_all_is_well() -> None:
     ],
 )
 def test_what_was_read_or_never_tried_is_not_unreadable(trials: list[Trial]) -> None:
-    outcome = outcome_of(sheets(), trials)
+    outcome = outcome_of(sheets(), trials, DAY)
     assert not outcome.is_good
     assert outcome.as_json(1.0)["unreadable_at_relays"] is False
 
@@ -62,10 +66,16 @@ def test_what_was_read_or_never_tried_is_not_unreadable(trials: list[Trial]) -> 
 def test_a_loss_and_a_double_are_told() -> None:
     found = sheets()
     found[1] = sheet("centre")
-    outcome = outcome_of(found, [BLIND])
+    outcome = outcome_of(found, [BLIND], DAY)
     assert not outcome.is_good
     assert (outcome.as_json(1.0)["lost"], outcome.as_json(1.0)["delivered"]) == (1, 0)
     found[1] = sheet("centre", shown("1", "alice"), shown("1", "alice"))
-    outcome = outcome_of(found, [BLIND])
+    outcome = outcome_of(found, [BLIND], DAY)
     assert not outcome.is_good
     assert outcome.as_json(1.0)["duplicates"] == 1
+
+
+def test_a_place_that_is_left_over_is_told() -> None:
+    outcome = outcome_of(sheets(), [BLIND], replace(DAY, positions=1))
+    assert not outcome.is_good
+    assert outcome.as_json(1.0)["day"]["positions_after_the_shift"] == 1

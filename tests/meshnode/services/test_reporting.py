@@ -82,9 +82,13 @@ async def test_a_place_of_before_the_shift_is_never_told(
     readings.position = place(anna)
     anna.machine.clock_ahead_ms += 1_000
     await begin(anna)
-    await look(anna)
-    assert counts(anna)[0] == 0
+    readings.battery = BatteryRead(50.0, False, anna.machine.now_ms())
+    assert await look(anna) == 2.0, "the receiver tells of now at any moment"
+    assert counts(anna) == (0, 1)
     assert await anna.held(Kind.POSITION) == []
+    readings.position = place(anna)
+    await look(anna, 2.0)
+    assert counts(anna)[0] == 1, "and the squad need not wait for the next report"
 
 
 async def test_every_half_minute_while_moving_and_five_minutes_at_rest(
