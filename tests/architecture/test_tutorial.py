@@ -1,4 +1,4 @@
-"""The tutorial, done: every console block is typed into one shell, and what it shows must come."""
+"""The tutorials, done: each console block is typed into one shell, and what it shows must come."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ import pytest
 
 from tests.architecture import tree
 
-PAGE = tree.ROOT / "docs" / "tutorials" / "two-nodes.md"
+FOLDER = tree.ROOT / "docs" / "tutorials"
+INSTALLATION = {"two-nodes.md": ["pip install .\n"], "a-day-in-a-white-zone.md": []}
+"""Of each page, the blocks that are not typed."""
 STEP_S_MAX = 60.0
 MARK = "<end of step>"
 
@@ -119,10 +121,12 @@ def end_node(lock: Path) -> None:
         os.kill(int(pid), signal.SIGKILL)
 
 
-def test_the_page_has_nothing_that_is_not_run_but_the_installation() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert blocks(text, "sh") == ["pip install .\n"]
-    assert text.count("\n```") == 2 * (1 + len(blocks(text, "console")))
+@pytest.mark.parametrize("page", INSTALLATION)
+def test_a_page_has_nothing_that_is_not_run_but_the_installation(page: str) -> None:
+    text = (FOLDER / page).read_text(encoding="utf-8")
+    untyped = blocks(text, "sh")
+    assert untyped == INSTALLATION[page]
+    assert text.count("\n```") == 2 * (len(untyped) + len(blocks(text, "console")))
     assert len(steps(text)) > 15
 
 
@@ -136,11 +140,12 @@ def test_what_is_shown_is_compared() -> None:
 
 @pytest.mark.slow
 @pytest.mark.real
-def test_every_step_of_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", INSTALLATION)
+def test_every_step_of_a_tutorial_does_what_it_says(tmp_path: Path, page: str) -> None:
     ports = {"7625": str(free_port()), "7626": str(free_port())}
     assert len(set(ports.values())) == 2
     with shell(tmp_path) as person:
-        for step in steps(PAGE.read_text(encoding="utf-8")):
+        for step in steps((FOLDER / page).read_text(encoding="utf-8")):
             command, shown = step.command, "\n".join(step.shown)
             for usual, free in ports.items():
                 command, shown = command.replace(usual, free), shown.replace(usual, free)
