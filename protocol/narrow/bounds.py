@@ -7,6 +7,7 @@ from typing import Final
 __all__ = [
     "ACK_DELAY_MS",
     "LINE_BUFFER_BYTES",
+    "NARROW_FORM_BYTES_MAX",
     "NARROW_FRAME_BYTES_MAX",
     "OPEN_TRIES_MAX",
     "RETRY_FIRST_MS",
@@ -20,6 +21,8 @@ __all__ = [
 NARROW_FRAME_BYTES_MAX: Final = 256
 """Longest frame, check sum included: what packet radio carries (AX.25), and at 9.6 kbit/s a
 quarter of a second, so that an SOS waits no longer for the line."""
+NARROW_FORM_BYTES_MAX: Final = NARROW_FRAME_BYTES_MAX - 16
+"""Longest bundle sent without a session: a frame less the 16 bytes of its seal."""
 WINDOW_FRAMES: Final = 16
 """Frames in flight: 3.8 kB, three times what 9.6 kbit/s hold in a second; bits of `got` as well."""
 LINE_BUFFER_BYTES: Final = 4_096
