@@ -154,9 +154,9 @@ def _long(plaintext: bytes, header: Header) -> Payload:
 def _place(place: SosPlace, stamp_ms: int) -> bytes | None:
     """Return the 13 bytes of a place; None if its age cannot be told in them."""
     age_ms = stamp_ms - place.taken_ms
-    # In whole seconds it is told as younger by less than one, so never as of before its shift.
-    is_seconds = age_ms > _AGE_MS_MAX
-    age = age_ms // 1000 if is_seconds else age_ms
+    # Told as younger by less than a second, if at all, and so never as of before its shift.
+    is_seconds = age_ms // 1000 * 1000 > _AGE_MS_MAX
+    age = age_ms // 1000 if is_seconds else min(age_ms, _AGE_MS_MAX)
     if not 0 <= age <= _AGE_MS_MAX:
         return None
     north, east = place.latitude_e7 + LATITUDE_E7_MAX, place.longitude_e7 + LONGITUDE_E7_MAX
