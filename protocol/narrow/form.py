@@ -10,7 +10,7 @@ Source: wire-format 12.4-12.6, security 2.4.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -70,7 +70,8 @@ _TAG_BYTES: Final = 16
 _DOMAIN: Final = b"meshnode narrow name 1\0"
 
 
-class Background(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Background:
     """What a header says that its hearers know already."""
 
     author: NodeId
@@ -79,7 +80,7 @@ class Background(NamedTuple):
     """32 bits."""
     scope: Scope
     """Whom it is for."""
-    keyref: bytes
+    keyref: bytes = field(repr=False)
     """8 bytes: the chain, or the zone's key."""
 
     def name(self, form: Form) -> bytes:
@@ -94,7 +95,7 @@ class Short:
     """A short form as it was heard."""
 
     form: Form
-    """POSITION or SOS."""
+    """Which of the two that are short."""
     name: bytes
     """4 bytes: of which background."""
     seq: int

@@ -184,10 +184,10 @@ def test_what_is_no_form_is_refused() -> None:
 def test_names_tell_backgrounds_apart() -> None:
     known = background_of(position().header)
     others = [
-        known._replace(incarnation=1),
-        known._replace(scope=ZONE),
-        known._replace(keyref=bytes(8)),
-        known._replace(author=bytes(16)),
+        replace(known, incarnation=1),
+        replace(known, scope=ZONE),
+        replace(known, keyref=bytes(8)),
+        replace(known, author=bytes(16)),
     ]
     names = {each.name(Form.POSITION) for each in (known, *others)} | {known.name(Form.SOS)}
     assert len(names) == 6
