@@ -27,7 +27,7 @@ from protocol.bundle import Bundle, Scope
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.ids import ShortId
 from protocol.limits import Kind
-from protocol.narrow.bounds import AIRED_ALARM_MS_MAX, ALARM_TIMES_MS, BACKGROUNDS_MAX
+from protocol.narrow.bounds import AIRED_MS_MAX, ALARM_TIMES_MS, BACKGROUNDS_MAX
 from protocol.narrow.form import (
     AUTHOR_BYTES,
     Form,
@@ -106,11 +106,17 @@ class Airing:
             if each.bundle is None or each.short_id is None:
                 continue
             header, is_heard = each.bundle.header, each.bundle.digest == self._taking
-            is_late = hlc.wall_ms(header.hlc) < self._runtime.now_ms() - AIRED_ALARM_MS_MAX
-            if header.kind is Kind.SOS and not is_late:
+            is_late = hlc.wall_ms(header.hlc) < self._runtime.now_ms() - AIRED_MS_MAX
+            if is_late:
+                continue
+            if header.kind is Kind.SOS:
                 chance = self._runtime.entropy(_CHANCE_BYTES) if is_heard else None
                 self._plan.add_alarm(each.short_id, _now_ms(), chance)
-            elif header.kind is Kind.POSITION and not is_heard:
+            elif is_heard:
+                continue
+            elif header.kind is Kind.SHIFT:
+                self._plan.add_shift(each.short_id, _now_ms())
+            elif header.kind is Kind.POSITION:
                 self._plan.add_position(each.short_id, header.author + header.scope.encode())
         self._wake.set()
 
@@ -148,7 +154,7 @@ class Airing:
         header = bundle.header
         if header.expires_ms <= self._runtime.now_ms():
             return []
-        if turn.is_alarm or not turn.is_whole:
+        if header.kind is not Kind.POSITION or not turn.is_whole:
             return [bundle]
         shifts = rows.by_slot(conn, Kind.SHIFT, header.scope.encode(), 0)
         raws = rows.raw_many(conn, [e.short_id for e in shifts if e.author == header.author])

@@ -7,7 +7,7 @@ from typing import Final
 __all__ = [
     "ACK_DELAY_MS",
     "AIRED_ALARMS_MAX",
-    "AIRED_ALARM_MS_MAX",
+    "AIRED_MS_MAX",
     "AIRED_SLOTS_MAX",
     "ALARM_COPIES_HEARD_MAX",
     "ALARM_RELAY_MS",
@@ -22,6 +22,7 @@ __all__ = [
     "RETRY_FIRST_MS",
     "RETRY_MS_MAX",
     "RETRY_MS_MIN",
+    "SHIFT_TIMES_MS",
     "SILENCE_MS_MAX",
     "STATION_BEACON_MS",
     "WHOLE_EVERY_MS",
@@ -59,12 +60,14 @@ ALARM_RELAY_MS: Final = ((1_000, 4_000), (8_000, 16_000))
 """Between which times one that was heard is sent on: others choose other moments."""
 ALARM_COPIES_HEARD_MAX: Final = 5
 """An alarm heard so often while it waits is not sent on: everybody around has it."""
-AIRED_ALARM_MS_MAX: Final = 3_600_000
-"""Others' alarms that are older are left to sessions: a boat comes to port with a week of them."""
+AIRED_MS_MAX: Final = 3_600_000
+"""What is older is left to sessions: a boat comes to port with a week of others' alarms."""
 AIRED_ALARMS_MAX: Final = 64
 """Alarms sent at a time: the SOS of two authors' hours and more; a hundred bytes each."""
+SHIFT_TIMES_MS: Final = (0, 10_000, 60_000, 300_000)
+"""When a shift is told: who does not hear of its end keeps positions until its latest end."""
 AIRED_SLOTS_MAX: Final = 64
-"""Authors whose positions are sent: six squads; beyond, those that told longest ago go."""
+"""Shifts told at a time, and authors whose positions are sent: six squads; the oldest go first."""
 POSITION_SHARE: Final = 0.25
 """Of the line, for positions and their shifts: at 9.6 kbit/s two a second, at 1.2 one in 4 s."""
 POSITIONS_PER_WHOLE: Final = 10

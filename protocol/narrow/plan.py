@@ -1,4 +1,4 @@
-"""What to send on the air and when: alarms again and again, positions within their share.
+"""What to send on the air and when: alarms again and again, the rest within its share.
 
 Knows no bundle and no clock: names of bundles and milliseconds of any steady clock go in.
 Source: wire-format 12.8.
@@ -19,6 +19,7 @@ from protocol.narrow.bounds import (
     ALARM_TIMES_MS,
     POSITION_SHARE,
     POSITIONS_PER_WHOLE,
+    SHIFT_TIMES_MS,
     WHOLE_EVERY_MS,
 )
 
@@ -33,7 +34,7 @@ class Turn(NamedTuple):
     is_alarm: bool
     """Before all else, on every port."""
     is_whole: bool
-    """As its container; a position then after its shift."""
+    """As its container; a position then after its shift; always for a shift."""
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class AirPlan:
     byte_ms: float
     """How long a byte takes, milliseconds."""
     _alarms: dict[ShortId, _Alarm] = field(default_factory=dict)
+    _shifts: dict[ShortId, list[int]] = field(default_factory=dict)
     _slots: dict[bytes, _Slot] = field(default_factory=dict)
     _free_ms: int = 0
 
@@ -82,6 +84,12 @@ class AirPlan:
             # Others' alarms, which their senders repeat themselves, go before our own.
             relayed = (each for each, alarm in self._alarms.items() if alarm.is_relayed)
             del self._alarms[next(relayed, next(iter(self._alarms)))]
+
+    def add_shift(self, short_id: ShortId, now_ms: int) -> None:
+        """Tell a shift that was opened or closed: hearers take positions in it, or erase them."""
+        self._shifts[short_id] = [now_ms + each for each in SHIFT_TIMES_MS]
+        if len(self._shifts) > AIRED_SLOTS_MAX:
+            del self._shifts[next(iter(self._shifts))]
 
     def add_position(self, short_id: ShortId, slot: bytes) -> None:
         """Send a position once, in place of one of its slot that still waits."""
@@ -103,6 +111,7 @@ class AirPlan:
     def drop(self, short_id: ShortId) -> None:
         """A bundle is not held any more."""
         self._alarms.pop(short_id, None)
+        self._shifts.pop(short_id, None)
 
     def next(self, now_ms: int) -> Turn | None:
         """Return what is to be sent now, None if nothing is due; each turn is given once."""
@@ -116,7 +125,16 @@ class AirPlan:
                 return Turn(short_id, True, is_whole)
         if now_ms < self._free_ms:
             return None
-        return self._next_position(now_ms)
+        return self._next_shift(now_ms) or self._next_position(now_ms)
+
+    def _next_shift(self, now_ms: int) -> Turn | None:
+        for short_id, times_ms in self._shifts.items():
+            if now_ms >= times_ms[0]:
+                del times_ms[0]
+                if not times_ms:
+                    del self._shifts[short_id]
+                return Turn(short_id, False, True)
+        return None
 
     def _next_position(self, now_ms: int) -> Turn | None:
         for slot in self._slots.values():
@@ -143,6 +161,7 @@ class AirPlan:
     def next_deadline_ms(self) -> int | None:
         """Return when `next` must be asked at the latest; None where nothing waits."""
         due = [alarm.times_ms[0] for alarm in self._alarms.values()]
+        due += [max(self._free_ms, times_ms[0]) for times_ms in self._shifts.values()]
         if any(slot.waiting is not None for slot in self._slots.values()):
             due.append(self._free_ms)
         return min(due, default=None)

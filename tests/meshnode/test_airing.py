@@ -186,6 +186,10 @@ def test_positions_go_in_125_bytes_and_are_carried_by_who_cannot_read_them() -> 
             assert len(sizes) == 21, "the first, and every tenth after it, go whole"
             assert forms(lines["bruno"]) == [], "positions are not sent on"
             assert bruno.metric("bundles_bad_signature") == 0
+            await anna.node.relay.announce(await anna.node.positions.close_shift(), None)
+            await trio.sleep(15)
+            left = [each.author for each, _place in await bruno.node.positions.newest()]
+            assert anna.id not in left, "the end of the shift was heard, and its positions erased"
 
     run(main)
 

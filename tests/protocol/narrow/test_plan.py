@@ -14,6 +14,7 @@ from protocol.narrow.bounds import (
     ALARM_TIMES_MS,
     POSITION_SHARE,
     POSITIONS_PER_WHOLE,
+    SHIFT_TIMES_MS,
     WHOLE_EVERY_MS,
 )
 from protocol.narrow.plan import AirPlan, Turn
@@ -103,6 +104,21 @@ def test_some_positions_go_whole() -> None:
     assert len(turns(plan, 0)) == AIRED_SLOTS_MAX
 
 
+def test_a_shift_is_told_four_times_and_waits_for_its_share() -> None:
+    plan = AirPlan(BYTE_MS)
+    plan.add_shift(1, 0)
+    found = [(ms, turn) for ms in range(0, 400_000, 1_000) for turn in turns(plan, ms)]
+    assert found == [(ms, Turn(1, False, True)) for ms in SHIFT_TIMES_MS]
+    plan.add_shift(2, 0)
+    plan.sent(SIZE, 0)
+    assert turns(plan, 0) == []
+    plan.drop(2)
+    assert plan.next_deadline_ms() is None
+    for short_id in range(2 * AIRED_SLOTS_MAX):
+        plan.add_shift(short_id, 0)
+    assert len(turns(plan, 1_000)) == AIRED_SLOTS_MAX
+
+
 class Planning(RuleBasedStateMachine):
     """Anything, in any order: alarms are never late, nothing grows, and the plan never spins."""
 
@@ -121,6 +137,11 @@ class Planning(RuleBasedStateMachine):
     def position(self, slot: int) -> None:
         self.names += 1
         self.plan.add_position(self.names, bytes([slot]))
+
+    @rule()
+    def shift(self) -> None:
+        self.names += 1
+        self.plan.add_shift(self.names, self.now_ms)
 
     @rule(name=st.integers(1, 40))
     def hear(self, name: int) -> None:
@@ -143,6 +164,7 @@ class Planning(RuleBasedStateMachine):
     def is_bounded(self) -> None:
         assert len(self.plan._alarms) <= AIRED_ALARMS_MAX
         assert len(self.plan._slots) <= AIRED_SLOTS_MAX
+        assert len(self.plan._shifts) <= AIRED_SLOTS_MAX
 
 
 TestPlanning = Planning.TestCase
