@@ -271,7 +271,7 @@ class Relay:
     ) -> list[tuple[ShortId | None, Reception]]:
         """Check, commit and announce a batch of (hop count, container); return each one's fate.
 
-        Returns after the commit (fsync), so the caller may acknowledge. `peer` is None for a file.
+        Returns after the commit (fsync): the caller may confirm. A file or the air is no `peer`.
         Raises: StoreError, where nothing of the batch was stored.
         """
         checked = await self._examiner.examine(batch)

@@ -49,20 +49,13 @@ def wrap(key: bytes, form: bytes, start: int) -> bytes:
     """Return a form sealed under a radio key, 16 bytes longer.
 
     The free bits are chosen, from `start` (0-63) on, so that no byte needs to be escaped; where
-    there is no such choice, which is one case in 10^11, so that few are. A random start makes
-    repeats look different. Cost: 3 µs, and so much again for each choice that is not the last.
+    there is no such choice, which is one case in 10^11, so that the fewest do. A random start
+    makes repeats look different. Cost: 0.2 ms.
     """
     seal = AESSIV(key)
-    best: bytes | None = None
-    for turn in range(_FREE + 1):
-        first = form[0] & ~_FREE | start + turn & _FREE
-        sealed = seal.encrypt(bytes([first]) + form[1:], [_DOMAIN])
-        if best is None or _escapes(sealed) < _escapes(best):
-            best = sealed
-        if not _escapes(best):
-            break
-    assert best is not None, "there is a first choice"
-    return best
+    firsts = (form[0] & ~_FREE | start + turn & _FREE for turn in range(_FREE + 1))
+    choices = (seal.encrypt(bytes([first]) + form[1:], [_DOMAIN]) for first in firsts)
+    return min(choices, key=_escapes)
 
 
 def unwrap_untrusted(raw: bytes, keys: Iterable[bytes]) -> bytes:
