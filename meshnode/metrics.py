@@ -97,6 +97,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "line_frames_damaged": "frames of serial ports that came damaged",
         "forms_sent": "positions and alarms sent over serial ports without a session",
         "forms_heard": "frames heard on serial ports that a member sent without a session",
+        "forms_repeated": "such frames that were heard lately, bit by bit",
         "forms_dropped": "such frames beyond what the node works off",
         "forms_unknown": "such frames of which too little is known here to restore the bundle",
         "forms_restored": "bundles restored from such frames",
