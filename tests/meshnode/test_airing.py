@@ -276,8 +276,8 @@ def test_replays_flipped_bits_strangers_and_liars_have_no_effect() -> None:
             assert bruno.metric("forms_repeated") == repeated + len(frames)
             for raw in frames:
                 # Sealed anew, as by a member: known all the same.
-                form = unwrap_untrusted(next(KissDecoder().feed_untrusted(raw)), [KEY])
-                await speaker.send_all(encode_kiss(wrap(KEY, form, dice.randrange(64))))
+                known = unwrap_untrusted(next(KissDecoder().feed_untrusted(raw)), [KEY])
+                await speaker.send_all(encode_kiss(wrap(KEY, known, dice.randrange(64))))
             await trio.sleep(10)
             damaged = bruno.metric("line_frames_damaged")
             for raw in frames:
