@@ -15,6 +15,7 @@ from meshnode.store import keyring
 from meshnode.store.engine import Connection
 from meshnode.store.keyring import KeyPurpose
 from protocol import payloads
+from protocol.brief import open_position_untrusted, open_sos_untrusted
 from protocol.bundle import Bundle, ScopeKind, Suite
 from protocol.chains import ReceivingChain, key_for, receiving_chain
 from protocol.envelope import (
@@ -30,7 +31,7 @@ from protocol.envelope import (
 )
 from protocol.errors import EnvelopeError, MalformedError, NoKeyError, TamperedError
 from protocol.ids import NodeId
-from protocol.limits import CLOCK_DRIFT_MS_MAX
+from protocol.limits import CLOCK_DRIFT_MS_MAX, Kind
 from protocol.payloads import Payload
 from protocol.shifts import chain_opens, split_subject
 
@@ -82,7 +83,7 @@ class Opener:
             case Suite.HYBRID:
                 return Opened(self._payload(bundle, unpad_untrusted(self._hybrid(conn, bundle))))
             case Suite.ZONE:
-                return Opened(self._payload(bundle, self._zoned(conn, bundle)))
+                return Opened(open_sos_untrusted(self._zoned(conn, bundle), bundle.header))
             case _:
                 # Our prekey records allow no weaker suite, and none is tried (security 2.5).
                 raise NoKeyError("this message is sealed in a way that this device never offered")
@@ -102,9 +103,13 @@ class Opener:
         if whom != header.scope or not chain_opens(scope, header.kind):
             raise TamperedError("this chain was given for another group")
         after, key = key_for(chain, header.index)
-        plaintext = unpad_untrusted(open_message(key, bundle.header_bytes, bundle.body))
+        plaintext = open_message(key, bundle.header_bytes, bundle.body)
         ends_ms = keyring.receiving_ends_ms(conn, header.keyref, header.author)
-        return Opened(self._payload(bundle, plaintext), after, scope, ends_ms)
+        if header.kind is Kind.POSITION:
+            payload = open_position_untrusted(plaintext, header)
+        else:
+            payload = self._payload(bundle, unpad_untrusted(plaintext))
+        return Opened(payload, after, scope, ends_ms)
 
     def _hybrid(self, conn: Connection, bundle: Bundle) -> bytes:
         secret = self._own_prekey(conn, bundle, bundle.header.keyref)

@@ -28,8 +28,9 @@ from meshnode.store import positions as kept
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.positions import PositionRecord, ShiftEnd
 from protocol import hlc, payloads
+from protocol.brief import seal_position
 from protocol.bundle import Bundle, Header, Scope, Suite
-from protocol.envelope import pad, seal_message
+from protocol.envelope import seal_message
 from protocol.errors import MalformedError, NoKeyError
 from protocol.guards import POSITION_KEEP_MS, SHIFT_MS_MAX
 from protocol.identity import Role
@@ -230,14 +231,13 @@ class Positions:
         self, tx: Transaction, scope: Scope, shift: Shift, numbers: tuple[int, int, int, int]
     ) -> list[Checked]:
         payload = Position(self._author.node, scope.encode(), *numbers)
-        encoded = payloads.encode(payload)
         under = self._keeper.position_key_for(tx, scope, shift)
 
         def body(header: Header) -> bytes:
             if not shift.is_open(hlc.wall_ms(header.hlc)):
                 # The stamp may run ahead of the clock, and relays judge by the stamp.
                 raise _no_shift()
-            return seal_message(under.key, header.encode(), pad(encoded))
+            return seal_message(under.key, header.encode(), seal_position(payload, header))
 
         draft = Draft(Kind.POSITION, Suite.CHAIN, scope, under.chain_id, under.index)
         checked = self._author.make(tx, draft, body)

@@ -119,6 +119,7 @@ class Relay:
         self._own: set[ShortId] = set()
         self._covered: list[Covered] = []
         self._news = News()
+        self.on_kept = list[Callable[[Sequence[Checked]], None]]()
         parts.membership.on_change.append(self._tell_documents)
 
     async def load(self) -> None:
@@ -270,7 +271,7 @@ class Relay:
     ) -> list[tuple[ShortId | None, Reception]]:
         """Check, commit and announce a batch of (hop count, container); return each one's fate.
 
-        Returns after the commit (fsync), so the caller may acknowledge. `peer` is None for a file.
+        Returns after the commit (fsync): the caller may confirm. A file or the air is no `peer`.
         Raises: StoreError, where nothing of the batch was stored.
         """
         checked = await self._examiner.examine(batch)
@@ -421,6 +422,8 @@ class Relay:
         records = [each.record for each in kept if each.record is not None]
         if not records:
             return
+        for heed in self.on_kept:
+            heed(kept)
         self._own.update(record.short_id for record in records if record.is_own)
         others = [handle for peer, handle in self._sessions.items() if peer != source]
         if others:

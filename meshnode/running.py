@@ -7,13 +7,14 @@ device by itself, another one if they are given the agent's secret.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
+from meshnode.airing import Airing
 from meshnode.api import Api
 from meshnode.bearers import NodeBearers, parse_port
 from meshnode.config import Settings
@@ -429,6 +430,11 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
             found.append(StationsHeard(node.bearer.serial.heard, node.metrics))
         return found
 
+    airing: list[Callable[[], Awaitable[None]]] = []
+    if isinstance(node.bearer, NodeBearers) and settings.links.serial:
+        parts = (node.relay, node.store, node.runtime, node.membership)
+        airing.append(Airing(node.bearer.serial, *parts).run)
+
     async def follow() -> None:
         await watch.tell(lambda around: node.manager.moved(around.hosts))
 
@@ -441,5 +447,6 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
             follow,
             node.sensors.run,
             *([node.knock_keys.run] if node.knock_keys else []),
+            *airing,
         ),
     )

@@ -35,6 +35,7 @@ __all__ = [
     "LONGITUDE_E7_MAX",
     "READ_PAGES_MAX",
     "SOS_NUMBER_MAX",
+    "SOS_OUTCOME_MAX",
     "SOS_ROUND_MAX",
     "Attached",
     "NetworkKeys",
@@ -72,7 +73,8 @@ _TEXT_AGAIN: Final = 6
 """Fields of a text that was sent again: five more than its words."""
 _STEP_MAX = 15
 _BASIS_MAX = 3
-_OUTCOME_MAX = 2
+SOS_OUTCOME_MAX: Final = 2
+"""How an alarm ended: 1 over, 2 false alarm."""
 _WEEKS_MAX = 4
 """Weeks that one payload tells keys of: the present one and the next, with room."""
 _KEYS_MAX = len(OLD_EPOCHS_MAX) * NETWORK_KEYS_PER_EPOCH_MAX * _WEEKS_MAX
@@ -401,7 +403,7 @@ def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
         raiser=canonical.as_bytes(raiser, "raiser", 16),
         round=canonical.as_uint(round_, "round", SOS_ROUND_MAX),
         basis=canonical.as_uint(basis, "basis", _BASIS_MAX),
-        outcome=canonical.as_uint(outcome, "outcome", _OUTCOME_MAX),
+        outcome=canonical.as_uint(outcome, "outcome", SOS_OUTCOME_MAX),
     )
 
 

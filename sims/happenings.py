@@ -21,6 +21,7 @@ from sims.runtime import PowerCutError
 from sims.scenario import Contact
 
 if TYPE_CHECKING:
+    from sims.air import Air
     from sims.fault_plan import FaultPlan
     from sims.network import ContactNetwork
     from sims.record import SentRecord
@@ -47,6 +48,7 @@ class Stage(Protocol):
     tracer: Tracer
     steps: StepCounter
     network: ContactNetwork
+    air: Air
     places: dict[str, Place]
     sent: list[SentRecord]
 
@@ -85,6 +87,10 @@ def _told(world: Stage, people: trio.Nursery) -> Iterator[_Act]:
     for place, contact in enumerate(scenario.contacts):
         yield _Act(contact.end_s, 0, place, partial(_finish, world, contact))
         yield _Act(contact.start_s, 3, place, partial(_begin, world, contact))
+    for place, hearing in enumerate(scenario.hearings):
+        pair = (hearing.a, hearing.b)
+        yield _Act(hearing.end_s, 0, place, partial(world.air.end, *pair))
+        yield _Act(hearing.start_s, 3, place, partial(world.air.begin, *pair))
     for place, crash in enumerate(scenario.crashes):
         cut = partial(world.cut_power, world.places[crash.device], crash.down_s)
         yield _Act(crash.at_s, 1, place, cut)

@@ -145,6 +145,7 @@ def _read(top: Table, name: str) -> Scenario:
         duration_s=top.number("duration_s"),
         devices=_events(top, "device", _devices, origins),
         contacts=_events(top, "contact", _contacts, origins),
+        hearings=_events(top, "hearing", _contacts, origins),
         messages=_events(top, "message", _messages, origins),
         answers=_events(top, "answer", _answers, origins),
         crashes=_events(top, "crash", _crashes, origins),

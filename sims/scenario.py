@@ -189,14 +189,15 @@ class Scenario:
     """What the bundles of one device may take, bytes."""
     faults: Faults = NO_FAULTS
     """What goes wrong beside crashes and clock steps; the seed decides where and when."""
+    hearings: tuple[Contact, ...] = ()
+    """Who hears whom on the radio, where no session is made."""
 
 
 def check_scenario(scenario: Scenario) -> Scenario:
     """Return `scenario` if it can be run. Raises: ScenarioError."""
     _check_size(scenario)
     names = {device.name for device in scenario.devices}
-    for place, contact in enumerate(scenario.contacts, start=1):
-        _check_contact(f"contact {place}", contact, scenario, names)
+    _check_contacts(scenario, names)
     for place, message in enumerate(scenario.messages, start=1):
         _check_device(f"message {place}", message.sender, names)
         _check_time(f"message {place}", message.at_s, scenario)
@@ -259,6 +260,7 @@ def _check_size(scenario: Scenario) -> None:
             raise ScenarioError("device", f"'{name}' is empty or given to two devices")
     events: tuple[tuple[object, ...], ...] = (
         scenario.contacts,
+        scenario.hearings,
         scenario.messages,
         scenario.crashes,
         scenario.clock_steps,
@@ -268,6 +270,12 @@ def _check_size(scenario: Scenario) -> None:
     )
     if sum(map(len, events)) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")
+
+
+def _check_contacts(scenario: Scenario, names: set[str]) -> None:
+    for what, contacts in (("contact", scenario.contacts), ("hearing", scenario.hearings)):
+        for place, contact in enumerate(contacts, start=1):
+            _check_contact(f"{what} {place}", contact, scenario, names)
 
 
 def _check_contact(place: str, contact: Contact, scenario: Scenario, names: set[str]) -> None:

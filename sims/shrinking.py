@@ -133,6 +133,11 @@ def _until(scenario: Scenario, end_s: float) -> Scenario:
             for each in scenario.contacts
             if each.start_s < end_s
         ),
+        hearings=tuple(
+            replace(each, end_s=min(each.end_s, end_s))
+            for each in scenario.hearings
+            if each.start_s < end_s
+        ),
         messages=tuple(each for each in scenario.messages if each.at_s < end_s),
         answers=tuple(each for each in scenario.answers if each.at_s < end_s),
         crashes=tuple(each for each in scenario.crashes if each.at_s < end_s),
@@ -152,6 +157,7 @@ def _without(scenario: Scenario, name: str) -> Scenario:
         scenario,
         devices=tuple(each for each in scenario.devices if each.name != name),
         contacts=tuple(each for each in scenario.contacts if name not in (each.a, each.b)),
+        hearings=tuple(each for each in scenario.hearings if name not in (each.a, each.b)),
         messages=tuple(each for each in scenario.messages if name not in (each.sender, each.to)),
         answers=tuple(each for each in scenario.answers if name not in (each.sender, each.to)),
         crashes=tuple(each for each in scenario.crashes if each.device != name),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from protocol import payloads
+from protocol.brief import seal_sos
 from protocol.bundle import Header, Scope, Suite, build
 from protocol.envelope import pad, seal_info, seal_message
 from protocol.identity import Role
@@ -28,7 +29,7 @@ from protocol.limits import (
     TEXT_BYTES_MAX,
     Kind,
 )
-from protocol.payloads import Payload, Sos, Text
+from protocol.payloads import Sos, Text
 from sims.contacts import ContactPlan, Workload, make_plan, make_workload
 from sims.faults import NO_FAULTS
 from sims.fleet import ZONE, DevicePlan
@@ -206,10 +207,10 @@ def bundle_bytes(text_bytes: int, priority: str, *, is_for_centre: bool) -> int:
         index=0,
     )
     text = "." * text_bytes
-    payload: Payload = Text(author, scope.encode(), text)
     if is_sos:
-        payload = Sos(author, scope.encode(), text, bytes(8), 0)
-    plain = payloads.encode(payload)
+        plain = seal_sos(Sos(author, scope.encode(), text, bytes(8), 0), header)
+    else:
+        plain = payloads.encode(Text(author, scope.encode(), text))
     return len(build(header, _sealed(header, plain), _signed).raw)
 
 

@@ -16,6 +16,7 @@ from typing import Final, cast
 
 import trio
 
+from meshnode.knock_keys import KnockKeyring
 from meshnode.links.base import Bearer
 from meshnode.links.contacts import Hint
 from meshnode.links.memory import Shape
@@ -26,6 +27,7 @@ from meshnode.store.engine import Store, open_store
 from protocol.bundle import Scope
 from protocol.envelope import HpkeSealer, Sealer
 from protocol.routing.gain import Gain
+from sims.air import Air
 from sims.bounds import Peaks
 from sims.disk import freeze, scratch, thaw
 from sims.draws import Draw
@@ -102,6 +104,7 @@ class World:
         self.steps = StepCounter()
         shape = Shape(scenario.latency_s, scenario.rate_bytes_s)
         self.network = ContactNetwork(shape, scenario.faults, Draw(seed, "links"))
+        self.air = Air(scenario.faults.loss, Draw(seed, "air"))
         self.places: dict[str, Place] = {}
         self.sent: list[SentRecord] = []
         self._sealing, self._links = field
@@ -257,6 +260,7 @@ class World:
             router=Gain(),
             bearer=self._bearer(place),
             desk=place.device.desk(place.sealer),
+            knock_keys=KnockKeyring(store) if self.scenario.hearings else None,
         )
         try:
             with place.stop:
@@ -285,9 +289,12 @@ class World:
             draw = Draw(self.seed, f"host {place.name} {trio.current_time()!r}")
             host = HostileHost(node.relay, place.behaviour, place.device, draw)
             node.relay = cast("Relay", host)
+        around = Surroundings()
+        if self.scenario.hearings and place.behaviour is None:
+            around = Surroundings(watches=self.air.tasks(node, place.name))
         async with trio.open_nursery() as nursery:
             try:
-                await nursery.start(node.run, Surroundings())
+                await nursery.start(node.run, around)
                 nursery.start_soon(watch, node, place)
                 if place.behaviour is Behaviour.FLOOD:
                     draw = Draw(self.seed, f"flood {place.name}")

@@ -12,7 +12,7 @@ from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
-from sims.scenario import Answer, Deed, Scenario, ShiftPlan, WrittenMessage
+from sims.scenario import Answer, Contact, Deed, Scenario, ShiftPlan, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
 
@@ -33,13 +33,8 @@ def scenario_to_toml(scenario: Scenario) -> str:
         ("[link]", (("latency_s", scenario.latency_s), ("rate_bytes_s", scenario.rate_bytes_s))),
         ("[faults]", _faults(scenario.faults)),
         *(("[[device]]", _device(each)) for each in scenario.devices),
-        *(
-            (
-                "[[contact]]",
-                (("start_s", each.start_s), ("end_s", each.end_s), ("a", each.a), ("b", each.b)),
-            )
-            for each in scenario.contacts
-        ),
+        *(("[[contact]]", _contact(each)) for each in scenario.contacts),
+        *(("[[hearing]]", _contact(each)) for each in scenario.hearings),
         *(("[[message]]", _message(each)) for each in scenario.messages),
         *(("[[answer]]", _answer(each)) for each in scenario.answers),
         *(
@@ -78,6 +73,13 @@ def _device(device: DevicePlan) -> Iterator[tuple[str, _Value]]:
     yield "name", device.name
     yield "role", device.role.name.lower()
     yield "squads", device.squads or None
+
+
+def _contact(contact: Contact) -> Iterator[tuple[str, _Value]]:
+    yield "start_s", contact.start_s
+    yield "end_s", contact.end_s
+    yield "a", contact.a
+    yield "b", contact.b
 
 
 def _message(message: WrittenMessage) -> Iterator[tuple[str, _Value]]:

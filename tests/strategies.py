@@ -34,6 +34,7 @@ from protocol.states import (
 from protocol.tracks import TrackPoint
 
 __all__ = [
+    "alarm_steps",
     "batteries",
     "coverages",
     "headers",
@@ -41,6 +42,7 @@ __all__ = [
     "mutated",
     "mutated_records",
     "payloads",
+    "positions",
     "prekey_records",
     "receipts",
     "scopes",
@@ -128,45 +130,57 @@ def weekly_keys() -> st.SearchStrategy[WeeklyKey]:
     return st.builds(WeeklyKey, purposes, uints(32), st.binary(min_size=32, max_size=32))
 
 
-def payloads() -> st.SearchStrategy[Payload]:
-    """Any payload."""
-    scope = scopes().map(Scope.encode)
-    text = st.text(max_size=60)
-    keys = st.lists(weekly_keys(), min_size=1, max_size=32).map(tuple)
-    place = (
+def _places() -> tuple[st.SearchStrategy[int], ...]:
+    return (
         uints(48),
         st.integers(-900_000_000, 900_000_000),
         st.integers(-1_800_000_000, 1_800_000_000),
         st.integers(0, 1_000_000),
     )
-    position = st.builds(Position, NODES, scope, *place)
+
+
+def positions() -> st.SearchStrategy[Position]:
+    """Any position."""
+    return st.builds(Position, NODES, scopes().map(Scope.encode), *_places())
+
+
+def alarm_steps() -> st.SearchStrategy[Sos]:
+    """Any step of an alarm."""
+    scope, text = scopes().map(Scope.encode), st.text(max_size=60)
+    return st.builds(
+        Sos,
+        NODES,
+        scope,
+        text,
+        NAMES_8,
+        st.just(0),
+        round=st.integers(0, 15),
+        number=st.integers(0, 255),
+        place=st.none() | st.builds(SosPlace, *_places()),
+    ) | st.builds(
+        Sos,
+        NODES,
+        scope,
+        text,
+        NAMES_8,
+        st.integers(1, 15),
+        raiser=NODES,
+        round=st.integers(0, 15),
+        basis=st.integers(0, 3),
+        outcome=st.integers(0, 2),
+    )
+
+
+def payloads() -> st.SearchStrategy[Payload]:
+    """Any payload."""
+    scope = scopes().map(Scope.encode)
+    text = st.text(max_size=60)
+    keys = st.lists(weekly_keys(), min_size=1, max_size=32).map(tuple)
     return st.one_of(
         st.builds(Text, NODES, scope, text),
-        st.builds(
-            Sos,
-            NODES,
-            scope,
-            text,
-            NAMES_8,
-            st.just(0),
-            round=st.integers(0, 15),
-            number=st.integers(0, 255),
-            place=st.none() | st.builds(SosPlace, *place),
-        ),
-        st.builds(
-            Sos,
-            NODES,
-            scope,
-            text,
-            NAMES_8,
-            st.integers(1, 15),
-            raiser=NODES,
-            round=st.integers(0, 15),
-            basis=st.integers(0, 3),
-            outcome=st.integers(0, 2),
-        ),
+        alarm_steps(),
         st.builds(NetworkKeys, NODES, scope, keys),
-        position,
+        positions(),
         st.builds(State, NODES, scope, st.none() | batteries(), st.none() | coverages(), uints(48)),
         st.builds(Track, NODES, scope, track_points().map(tuple)),
     )

@@ -7,6 +7,7 @@ Source: wire-format 11, security 2.3, ecosystem 6.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -31,15 +32,17 @@ from protocol.narrow.frames import (
 )
 from protocol.narrow.kiss import KissDecoder, encode_kiss
 
-__all__ = ["Line", "SerialStream", "Station", "StationPolicy"]
+__all__ = ["BITS_PER_BYTE", "Line", "SerialStream", "Station", "StationPolicy"]
 
-_BITS_PER_BYTE: Final = 10
+BITS_PER_BYTE: Final = 10
 """Start bit, eight bits, stop bit."""
 _READ_BYTES: Final = 4_096
 _LINKS_MAX: Final = 8
 """Open links of one port: more would leave none of them a usable rate."""
 _DEAF_MAX: Final = 64
 """Links that were over here lately, whose peers are told so."""
+_AIRED_MAX: Final = 16
+"""Sealed forms that wait for the line: two seconds of it at 9.6 kbit/s."""
 _LINGER_S: Final = 30.0
 """A link that was closed here stays so long for what the peer has not acknowledged."""
 
@@ -59,6 +62,8 @@ class StationPolicy:
     """A station is there that we should call."""
     called: Callable[[SerialStream], None]
     """Takes a link that somebody made to us, and returns at once: it may outlive the port."""
+    aired: Callable[[bytes], bool] = lambda _raw: False
+    """Takes what is no frame of a link; False where nobody of ours sent it."""
 
 
 class SerialStream(trio.abc.Stream):
@@ -168,7 +173,7 @@ class Station:
         self, line: Line, rate_bps: int, runtime: Runtime, metrics: Metrics, policy: StationPolicy
     ) -> None:
         self._line = line
-        self._byte_s = _BITS_PER_BYTE / rate_bps
+        self._byte_s = BITS_PER_BYTE / rate_bps
         self._runtime = runtime
         self._metrics = metrics
         self._policy = policy
@@ -178,6 +183,8 @@ class Station:
         self.wake = Level()
         """Set when there may be something to send."""
         self._urgent: list[Frame] = []
+        self._alarms: deque[bytes] = deque(maxlen=_AIRED_MAX)
+        self._aired: deque[bytes] = deque(maxlen=_AIRED_MAX)
         self._links: dict[int, SerialStream] = {}
         self._left: dict[int, float] = {}
         self._answers: dict[int, trio.Event] = {}
@@ -254,7 +261,8 @@ class Station:
                 try:
                     self._take(decode_frame_untrusted(raw))
                 except RemoteProtocolError:
-                    self._metrics.count("line_frames_damaged")
+                    if not self._policy.aired(raw):
+                        self._metrics.count("line_frames_damaged")
             self._metrics.count("line_frames_damaged", self._decoder.dropped - before)
             self.wake.set()
 
@@ -322,16 +330,37 @@ class Station:
 
     async def _send(self) -> None:
         while True:
-            frame = self._next_frame()
-            if frame is None:
+            found = self._next_raw()
+            if found is None:
                 with trio.move_on_at(self._next_look_s()):
                     await self.wake.wait()
                 continue
-            raw = encode_kiss(encode_frame(frame))
+            raw = encode_kiss(found)
             await self._line.send_all(raw)
             self._metrics.count("line_bytes_sent", len(raw))
             # What the port still holds cannot be overtaken: so it never holds more than a frame.
             await trio.sleep(len(raw) * self._byte_s)
+
+    def air(self, sealed: bytes, *, is_alarm: bool) -> None:
+        """Send a sealed form to whoever listens: an alarm before all else.
+
+        Where too many wait, the oldest go.
+        """
+        (self._alarms if is_alarm else self._aired).append(sealed)
+        self.wake.set()
+
+    @property
+    def has_links(self) -> bool:
+        """True while sessions bring to the stations around what is new."""
+        return bool(self._links)
+
+    def _next_raw(self) -> bytes | None:
+        if self._alarms:
+            return self._alarms.popleft()
+        frame = self._next_frame()
+        if frame is not None:
+            return encode_frame(frame)
+        return self._aired.popleft() if self._aired else None
 
     def _next_frame(self) -> Frame | None:
         now_s = trio.current_time()

@@ -5,6 +5,7 @@ A port that is unplugged is opened again when it is back. Source: wire-format 11
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +17,16 @@ from meshnode.errors import HandshakeError, LinkError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.knocking import Knocks
 from meshnode.links.secured_link import SecuredLink
-from meshnode.links.serial import Line, SerialStream, Station, StationPolicy
+from meshnode.links.serial import BITS_PER_BYTE, Line, SerialStream, Station, StationPolicy
 from meshnode.links.serial_port import open_port
 from meshnode.links.tls import TLSContexts, secure
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
+from protocol.errors import RemoteProtocolError
+from protocol.knock import keys_to_dial
 from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
+from protocol.narrow.kiss import encode_kiss
+from protocol.narrow.radio import SEAL_BYTES, keys_to_hear, radio_key, unwrap_untrusted, wrap
 
 __all__ = ["PortSettings", "SerialBearer", "SerialLink"]
 
@@ -29,6 +34,12 @@ _HANDSHAKE_MS_MAX: Final = 45_000
 """TLS moves about 5 kB: 5 s at 9.6 kbit/s on a clear line, eight times that on a bad one."""
 _REOPEN_S: Final = 10.0
 """A port that failed is tried again after this."""
+_SESSION_BPS_MIN: Final = 2_400
+"""On slower ports no handshake fits into its time: they carry what is sent without a link."""
+_FORMS_MAX: Final = 32
+"""Narrow forms that were heard and wait for the store; the next ones are lost, as on the air."""
+_RECENT_MAX: Final = 256
+"""Frames that are known again: half a minute of a line of 9.6 kbit/s that carries nothing else."""
 _HEARD_MAX: Final = 16
 """Stations waiting to be called; more are forgotten until they are heard again."""
 
@@ -79,10 +90,58 @@ class SerialBearer(Bearer):
         self.metrics = Metrics()
         """Counters; those of the node once it is open."""
         self._heard_in, self.heard = trio.open_memory_channel[Address](_HEARD_MAX)
+        self._recent: deque[bytes] = deque(maxlen=_RECENT_MAX)
+        self._forms_in, self.forms = trio.open_memory_channel[bytes](_FORMS_MAX)
 
     def has(self, address: Address) -> bool:
         """True for a station on one of our ports."""
         return address.host in self._ports
+
+    # --- without a link: wire-format 12 -----------------------------------------------------
+
+    @property
+    def byte_ms(self) -> float:
+        """How long a byte takes on the slowest port, milliseconds; 0 where there is no port."""
+        rates = [port.rate_bps for port in self._ports.values()]
+        return 1_000 * BITS_PER_BYTE / min(rates) if rates else 0.0
+
+    def air(self, form: bytes, *, is_alarm: bool) -> int:
+        """Send a narrow form on every open port, on those with links an alarm only.
+
+        Returns: the bytes of its frame; 0 where it was not sent, or no key is held.
+        """
+        keys = keys_to_dial(self._knocks.keys, self._runtime.now_ms())
+        stations = [each for each in self._stations.values() if is_alarm or not each.has_links]
+        if not keys or not stations:
+            return 0
+        sealed = wrap(radio_key(keys[0]), form, self._runtime.entropy(1)[0])
+        for station in stations:
+            station.air(sealed, is_alarm=is_alarm)
+        self.metrics.count("forms_sent", len(stations))
+        return len(encode_kiss(sealed))
+
+    def _aired(self, raw: bytes) -> bool:
+        """Take a frame that is of no link; False where no member of these weeks sealed it."""
+        try:
+            keys = keys_to_hear(self._knocks.keys, self._runtime.now_ms())
+            form = unwrap_untrusted(raw, keys)
+        except RemoteProtocolError:
+            return False
+        if raw[:SEAL_BYTES] in self._recent:
+            # Members seal what they repeat anew: this may be anybody with a recorder, who must not
+            # make it look as if many had sent an alarm on.
+            self.metrics.count("forms_repeated")
+            return True
+        self.metrics.count("forms_heard")
+        try:
+            self._forms_in.send_nowait(form)
+        except trio.WouldBlock:
+            self.metrics.count("forms_dropped")
+        else:
+            self._recent.append(raw[:SEAL_BYTES])
+        return True
+
+    # --- links ------------------------------------------------------------------------------
 
     async def dial(self, address: Address) -> Link:
         """See `Bearer.dial`; the port of the address is the number of the station."""
@@ -154,6 +213,8 @@ class SerialBearer(Bearer):
 
     def _policy(self, port: PortSettings, called: Callable[[SerialStream], None]) -> StationPolicy:
         def heard(station: int) -> None:
+            if port.rate_bps < _SESSION_BPS_MIN:
+                return
             try:
                 self._heard_in.send_nowait(Address(port.name, station))
             except trio.WouldBlock:
@@ -164,6 +225,7 @@ class SerialBearer(Bearer):
             judge=lambda own, knock: self._knocks.judge_call(knock, [_name_of(own)]),
             heard=heard,
             called=called,
+            aired=self._aired,
         )
 
 

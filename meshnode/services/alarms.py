@@ -45,6 +45,7 @@ from protocol.alarms import (
     repeat_due_ms,
     summed,
 )
+from protocol.brief import seal_sos
 from protocol.bundle import Header, Scope, Suite
 from protocol.envelope import seal_message, sos_message_key
 from protocol.guards import (
@@ -170,7 +171,7 @@ class Alarms:
 
         def body(header: Header) -> bytes:
             key = sos_message_key(zone_key, header.id)
-            return seal_message(key, header.encode(), payloads.encode(sos))
+            return seal_message(key, header.encode(), seal_sos(sos, header))
 
         checked = self._author.make(tx, replace(draft, suite=Suite.ZONE, keyref=key_id), body)
         assert checked.bundle is not None, "it was made a line above"

@@ -6,20 +6,34 @@ from typing import Final
 
 __all__ = [
     "ACK_DELAY_MS",
+    "AIRED_ALARMS_MAX",
+    "AIRED_MS_MAX",
+    "AIRED_SLOTS_MAX",
+    "ALARM_COPIES_HEARD_MAX",
+    "ALARM_RELAY_MS",
+    "ALARM_TIMES_MS",
+    "BACKGROUNDS_MAX",
     "LINE_BUFFER_BYTES",
+    "NARROW_FORM_BYTES_MAX",
     "NARROW_FRAME_BYTES_MAX",
     "OPEN_TRIES_MAX",
+    "POSITIONS_PER_WHOLE",
+    "POSITION_SHARE",
     "RETRY_FIRST_MS",
     "RETRY_MS_MAX",
     "RETRY_MS_MIN",
+    "SHIFT_TIMES_MS",
     "SILENCE_MS_MAX",
     "STATION_BEACON_MS",
+    "WHOLE_EVERY_MS",
     "WINDOW_FRAMES",
 ]
 
 NARROW_FRAME_BYTES_MAX: Final = 256
 """Longest frame, check sum included: what packet radio carries (AX.25), and at 9.6 kbit/s a
 quarter of a second, so that an SOS waits no longer for the line."""
+NARROW_FORM_BYTES_MAX: Final = NARROW_FRAME_BYTES_MAX - 16
+"""Longest bundle sent without a session: a frame less the 16 bytes of its seal."""
 WINDOW_FRAMES: Final = 16
 """Frames in flight: 3.8 kB, three times what 9.6 kbit/s hold in a second; bits of `got` as well."""
 LINE_BUFFER_BYTES: Final = 4_096
@@ -39,3 +53,26 @@ OPEN_TRIES_MAX: Final = 4
 """Calls to a station before it counts as gone."""
 STATION_BEACON_MS: Final = 30_000
 """A station tells that it is there: 15 bytes, half a per mille of a line of 9.6 kbit/s."""
+ALARM_TIMES_MS: Final = (0, 2_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000)
+"""When an alarm is sent without a session, from its coming on: at once, and on if it was lost;
+with 2 % loss nobody in hearing misses the first two more often than once in 2,500."""
+ALARM_RELAY_MS: Final = ((1_000, 4_000), (8_000, 16_000))
+"""Between which times one that was heard is sent on: others choose other moments."""
+ALARM_COPIES_HEARD_MAX: Final = 5
+"""An alarm heard so often while it waits is not sent on: everybody around has it."""
+AIRED_MS_MAX: Final = 3_600_000
+"""What is older is left to sessions: a boat comes to port with a week of others' alarms."""
+AIRED_ALARMS_MAX: Final = 64
+"""Alarms sent at a time: the SOS of two authors' hours and more; a hundred bytes each."""
+SHIFT_TIMES_MS: Final = (0, 10_000, 60_000, 300_000)
+"""When a shift is told: who does not hear of its end keeps positions until its latest end."""
+AIRED_SLOTS_MAX: Final = 64
+"""Shifts told at a time, and authors whose positions are sent: six squads; the oldest go first."""
+POSITION_SHARE: Final = 0.25
+"""Of the line, for positions and their shifts: at 9.6 kbit/s two a second, at 1.2 one in 4 s."""
+POSITIONS_PER_WHOLE: Final = 10
+"""Every tenth goes whole, for those who came into hearing later: a tenth more bytes."""
+WHOLE_EVERY_MS: Final = 300_000
+"""Where positions are rare, one goes whole after so long."""
+BACKGROUNDS_MAX: Final = 8
+"""Signatures checked for one short form: 1 ms of processor time for whoever holds a radio key."""

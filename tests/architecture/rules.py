@@ -75,6 +75,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "protocol/envelope.py",
         "protocol/identity.py",
         "protocol/issuing.py",
+        "protocol/narrow/radio.py",
         "protocol/stick.py",
         "protocol/witnessed.py",
         "meshnode/authority_cards.py",

@@ -26,6 +26,7 @@ from meshnode.store.schema import METADATA
 from meshnode.store.sealed_columns import SEALED
 from meshnode.store.sealing import Seals
 from protocol import bundle as bundles
+from protocol.brief import open_position_untrusted
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.chains import decode_receiving, decode_sending, key_for, receiving_chain
 from protocol.envelope import (
@@ -35,7 +36,6 @@ from protocol.envelope import (
     decode_slots_untrusted,
     open_message,
     slot_info,
-    unpad_untrusted,
 )
 from protocol.errors import MeshError, NoKeyError
 from protocol.ids import squad_id_of
@@ -229,7 +229,8 @@ async def opens(position: Bundle, home: Path) -> bool:
                 keys.append(key_for(receiving_chain(header.keyref, start, seed), header.index)[1])
         for key in keys:
             with suppress(MeshError):
-                unpad_untrusted(open_message(key, position.header_bytes, position.body))
+                plain = open_message(key, position.header_bytes, position.body)
+                open_position_untrusted(plain, header)
                 return True
     return False
 

@@ -77,6 +77,7 @@ _steps = st.lists(st.builds(ClockStep, _times, _names, st.floats(-1e6, 1e6)), ma
             )
         ),
         contacts=_contacts.map(tuple),
+        hearings=_contacts.map(tuple),
         messages=_messages.map(tuple),
         crashes=_crashes.map(tuple),
         clock_steps=_steps.map(tuple),

@@ -20,6 +20,7 @@ from tests.vectors.key_cases import (
     slot_secret_cases,
     sos_cases,
 )
+from tests.vectors.narrow_cases import brief_cases, narrow_cases, radio_cases
 from tests.vectors.seeds import (
     HEADER,
     KEY,
@@ -447,5 +448,8 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "document": document_cases,
     "knock": knock_cases,
     "papers": paper_cases,
+    "narrow": narrow_cases,
+    "radio": radio_cases,
+    "brief": brief_cases,
 }
 """One per file in this folder."""

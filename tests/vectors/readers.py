@@ -41,6 +41,7 @@ from protocol.session import messages
 from protocol.session.frames import FrameReader, FrameType
 from tests.reference import codec, derivations, documents, ed25519, knocks
 from tests.reference.codec import RefusedError, demand
+from tests.vectors import narrow_readers
 
 __all__ = ["FILES", "Reader", "to_json"]
 
@@ -488,5 +489,8 @@ FILES: dict[str, Reader] = {
     "binding": Reader(_binding, _reference_binding),
     "document": Reader(_document, _reference_document),
     "papers": Reader(_paper, _reference_paper, False),
+    "narrow": Reader(narrow_readers.form, narrow_readers.reference_form),
+    "radio": Reader(narrow_readers.radio, narrow_readers.reference_radio),
+    "brief": Reader(narrow_readers.brief, narrow_readers.reference_brief),
 }
 """One per file in this folder."""

@@ -12,13 +12,13 @@ BITS_PER_BYTE = 10
 
 @dataclass(eq=False)
 class LineEnd(trio.abc.Stream):
-    """One end of a line; made by `line_pair`."""
+    """One end of a line, or of a channel that several share; made by the functions below."""
 
     rate_bps: int
     latency_s: float
     loss: float
     seed: int
-    peer: LineEnd | None = None
+    peers: list[LineEnd] = field(default_factory=list)
     sent_bytes: int = 0
     is_unplugged: bool = False
     sent: list[bytes] = field(default_factory=list)
@@ -34,13 +34,13 @@ class LineEnd(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
         if self.is_unplugged:
             raise trio.BrokenResourceError
-        assert self.peer is not None
         now_s = trio.current_time()
         self._free_s = max(now_s, self._free_s) + len(data) * BITS_PER_BYTE / self.rate_bps
         self.sent_bytes += len(data)
         self.sent.append(bytes(data))
-        if self._random.random() >= self.loss:
-            self.peer._put.send_nowait((self._free_s + self.latency_s, bytes(data)))
+        for peer in self.peers:
+            if self._random.random() >= self.loss:
+                peer._put.send_nowait((self._free_s + self.latency_s, bytes(data)))
 
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream`."""
@@ -72,6 +72,19 @@ def line_pair(
 ) -> tuple[LineEnd, LineEnd]:
     """Return both ends of a line."""
     left = LineEnd(rate_bps, latency_s, loss, seed)
-    right = LineEnd(rate_bps, latency_s, loss, seed + 1, left)
-    left.peer = right
+    right = LineEnd(rate_bps, latency_s, loss, seed + 1, [left])
+    left.peers.append(right)
     return left, right
+
+
+def channel(
+    hearing: dict[str, str], rate_bps: int = 9_600, latency_s: float = 0.5, loss: float = 0.0
+) -> dict[str, LineEnd]:
+    """Return ends of one radio channel by name; `hearing` says who hears whom, by spaces.
+
+    Frames of two that talk at once both arrive: what a controller does about it is not shown.
+    """
+    ends = {name: LineEnd(rate_bps, latency_s, loss, n + 1) for n, name in enumerate(hearing)}
+    for name, others in hearing.items():
+        ends[name].peers += [ends[each] for each in others.split()]
+    return ends
