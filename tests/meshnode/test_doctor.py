@@ -274,6 +274,16 @@ def test_no_network_and_no_multicast(home: Path) -> None:
     assert "multicast" not in levels(home, join_multicast=failing(errno.ENODEV))
 
 
+@pytest.mark.parametrize(
+    ("address", "level"), [("192.168.4.20", "ok"), ("192.168.4.255", "warn"), ("[ff02::1]", "warn")]
+)
+def test_a_plotter_that_is_fed_is_named(home: Path, address: str, level: str) -> None:
+    assert findings(home)["plotter"].sentence == "No position goes to a plotter"
+    (home / "meshnode.toml").write_text(f'[plotter]\nsend_to = ["{address}:2000"]\n')
+    found = findings(home)["plotter"]
+    assert (found.level, address in found.sentence) == (level, True)
+
+
 def test_a_node_that_does_not_answer(home: Path) -> None:
     """A socket that takes commands and closes: what a node does that is going down."""
 
