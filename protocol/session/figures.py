@@ -38,6 +38,16 @@ class SessionFigures:
         return self._outflow.waiting
 
     @property
+    def bytes_waiting(self) -> int:
+        """Their containers, together. Cost: one step per bundle that waits."""
+        return self._outflow.waiting_bytes
+
+    @property
+    def bundles_settled(self) -> int:
+        """Bundles sent that the peer has taken or refused."""
+        return self._outflow.settled
+
+    @property
     def bundles_sent(self) -> int:
         """BUNDLE frames sent."""
         return self._outflow.sent

@@ -68,6 +68,18 @@ class Outflow:
         """Bundles not yet on the wire."""
         return len(self._queued)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Their containers, together. Cost: one step per bundle that waits."""
+        offered = sum(item.size_bytes for queue in self._waiting for item in queue)
+        read = sum(len(frame) - _HEAD_BYTES for queue in self._ready for _, frame in queue)
+        return offered + sum(item.size_bytes for item in self._asked.values()) + read
+
+    @property
+    def settled(self) -> int:
+        """Bundles sent that the peer has acknowledged, taken or refused."""
+        return self._acked
+
     def note_known(self, *short_ids: ShortId) -> None:
         """The peer holds these bundles."""
         for short_id in short_ids:
