@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meshnode.client import NodeApi
     from meshnode.runtime import Runtime
 
-__all__ = ["register"]
+__all__ = ["register", "show", "words_of"]
 
 _LOOK_S: Final = 1.0
 """From one look at the node to the next."""
@@ -41,7 +41,7 @@ def unload(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show at port what still has to go to the gateway, and how long that takes."""
+    """Show what still has to go ashore, and how long it takes."""
     from functools import partial
 
     import trio
@@ -59,7 +59,7 @@ def unload(
     else:
         found = with_node(ctx, _looked)
     if not as_json:
-        _show(found)
+        show(found)
     elif not follow:
         print_json(**found)
 
@@ -91,7 +91,7 @@ async def _follow(draw: Draw, home: Path, runtime: Runtime, *, as_json: bool) ->
             if as_json:
                 print_json(**found)
             for each in found["gateways"][:1]:
-                draw(_words(each), _PARTS * each["done"] // max(1, each["done"] + each["left"]))
+                draw(words_of(each), _PARTS * each["done"] // max(1, each["done"] + each["left"]))
             if _is_done(found):
                 return found
             if not found["gateways"]:
@@ -105,7 +105,8 @@ def _is_done(found: dict[str, Any]) -> bool:
     return bool(gateways) and all(each["is_counted"] and not each["left"] for each in gateways)
 
 
-def _words(port: dict[str, Any]) -> str:
+def words_of(port: dict[str, Any]) -> str:
+    """Return what stands beside the bar of one gateway."""
     from meshnode.cli.show import safe, size
 
     if not port["is_counted"]:
@@ -130,7 +131,8 @@ def _time(port: dict[str, Any]) -> str:
     return duration(seconds + 0.999)
 
 
-def _show(found: dict[str, Any]) -> None:
+def show(found: dict[str, Any]) -> None:
+    """Print how far the handing over to each gateway is."""
     from meshnode.cli.show import print_table, size
 
     if not found["gateways"]:

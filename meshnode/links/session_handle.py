@@ -30,8 +30,10 @@ class Backlog:
     """Bundles on the wire that it has not answered for."""
     waiting: int
     """Bundles that wait for the wire."""
-    waiting_bytes: int
-    """Their containers, together."""
+    settled_bytes: int
+    """Bytes of bundles that the peer has taken or refused."""
+    unsettled_bytes: int
+    """Bytes of those under way and of those that wait."""
     to_plan: int
     """Ids that the peer lacks and that wait for their order; some may be dropped by then."""
     streams: Mapping[Interest, int]

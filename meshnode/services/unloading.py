@@ -66,6 +66,10 @@ class Pace:
     def __init__(self) -> None:
         self._looks: deque[tuple[float, int, int]] = deque()
 
+    def __len__(self) -> int:
+        """How many looks are kept."""
+        return len(self._looks)
+
     def note(self, at_s: float, done_bytes: int, done: int) -> None:
         """Take one look; `at_s` is monotonic."""
         looks = self._looks
@@ -115,7 +119,7 @@ class Unloading:
         backlog = handle.backlog
         left, left_bytes = self._left(backlog)
         pace = self._paces.setdefault(handle, Pace())
-        pace.note(trio.current_time(), handle.stats.bytes_sent, backlog.settled)
+        pace.note(trio.current_time(), backlog.settled_bytes, backlog.settled)
         rate_bytes_s, rate_bundles_s = pace.rates
         return Port(
             gateway=gateway,
@@ -130,8 +134,8 @@ class Unloading:
     def _left(self, backlog: Backlog) -> tuple[int, int]:
         """Return bundles and bytes; of what is not read from the store yet, the usual size."""
         usual = _mean(sum(self._store.class_counts.values()), self._store.total_bytes)
-        unknown = backlog.under_way + backlog.to_plan
-        left, left_bytes = backlog.waiting + unknown, backlog.waiting_bytes + unknown * usual
+        left = backlog.under_way + backlog.waiting + backlog.to_plan
+        left_bytes = backlog.unsettled_bytes + backlog.to_plan * usual
         for interest, planned in backlog.streams.items():
             held, charged = self._store.charged(interest)
             rest = max(0, held - planned)

@@ -69,11 +69,17 @@ class Outflow:
         return len(self._queued)
 
     @property
-    def waiting_bytes(self) -> int:
-        """Their containers, together. Cost: one step per bundle that waits."""
+    def unsettled_bytes(self) -> int:
+        """What waits and what is under way. Cost: one step per bundle that waits."""
         offered = sum(item.size_bytes for queue in self._waiting for item in queue)
-        read = sum(len(frame) - _HEAD_BYTES for queue in self._ready for _, frame in queue)
-        return offered + sum(item.size_bytes for item in self._asked.values()) + read
+        asked = sum(item.size_bytes for item in self._asked.values())
+        read = sum(len(frame) for queue in self._ready for _, frame in queue)
+        return offered + asked + read + self._window.under_way_bytes
+
+    @property
+    def settled_bytes(self) -> int:
+        """Bytes of frames that the peer has answered for."""
+        return self._window.delivered_bytes
 
     @property
     def settled(self) -> int:
