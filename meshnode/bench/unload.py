@@ -70,7 +70,8 @@ def _summary(
     whole_s = ended_s - began_s
     judged = [each for each in looks if each["done"] >= _FROM * bundles and each["left"]]
     half = next((each for each in judged if each["done"] >= bundles / 2), None)
-    errors = [error_of(each, ended_s, whole_s) for each in judged]
+    errors = sorted(error_of(each, ended_s, whole_s) for each in judged)
+    worst = max(errors[:1] + errors[-1:], key=abs, default=None)
     return {
         "schema": 1,
         "bundles": bundles,
@@ -83,5 +84,5 @@ def _summary(
         "looks": len(looks),
         "first_left": int(looks[0]["left"]) if looks else None,
         "error_pct_half": None if half is None else round(error_of(half, ended_s, whole_s), 1),
-        "error_pct_max": round(max(errors, key=abs), 1) if errors else None,
+        "error_pct_max": None if worst is None else round(worst, 1),
     }

@@ -96,6 +96,13 @@ def check_plotter(facts: Facts) -> Finding:
         return Finding("plotter", Level.OK, "No position goes to a plotter")
     addresses = facts.settings.plotter.addresses
     listed = ", ".join(str(each) for each in addresses)
+    if isinstance(facts.status, dict) and facts.status["role"] == "relay":
+        return Finding(
+            "plotter",
+            Level.WARN,
+            "This device is a relay: it reads no position, so the plotter shows nothing",
+            "Enrol the box as an agent of the crew's squad",
+        )
     words = f"Positions of mates on duty go unencrypted to {listed}"
     if any(_is_for_all(each.host) for each in addresses):
         return Finding(

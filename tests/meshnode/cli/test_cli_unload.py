@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import trio
@@ -13,22 +14,17 @@ from tests.meshnode.cli.test_cli_running import running, told, typed
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
-HALFWAY = {
-    "bundles": 100_000,
-    "bytes": 60_000_000,
-    "gateways": [
-        {
-            "name": "centre",
-            "is_counted": True,
-            "done": 48_000,
-            "left": 52_000,
-            "left_bytes": 17_600_000,
-            "bytes_s": 800_000.0,
-            "bundles_s": 2_300.0,
-            "seconds_left": 22.0,
-        }
-    ],
+PORT: dict[str, Any] = {
+    "name": "centre",
+    "is_counted": True,
+    "done": 48_000,
+    "left": 52_000,
+    "left_bytes": 17_600_000,
+    "bytes_s": 800_000.0,
+    "bundles_s": 2_300.0,
+    "seconds_left": 22.0,
 }
+HALFWAY: dict[str, Any] = {"bundles": 100_000, "bytes": 60_000_000, "gateways": [PORT]}
 """What a node says in the middle of it."""
 
 
@@ -70,9 +66,8 @@ def test_a_bar_is_as_long_as_what_is_ashore(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_what_is_not_known_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
-    (port,) = HALFWAY["gateways"]  # type: ignore[misc]
-    assert module.words_of(port) == "centre: 48000 of 100000 bundles, 17.6 MB left, 22 s"
-    unknown = {**port, "seconds_left": None, "bytes_s": None}
+    assert module.words_of(PORT) == "centre: 48000 of 100000 bundles, 17.6 MB left, 22 s"
+    unknown = {**PORT, "seconds_left": None, "bytes_s": None}
     assert module.words_of(unknown).endswith("17.6 MB left, nobody knows how long")
     comparing = {**unknown, "is_counted": False}
     assert module.words_of(comparing) == "centre: comparing what both hold"

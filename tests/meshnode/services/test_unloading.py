@@ -155,5 +155,5 @@ def test_the_pace_is_between_those_of_its_window(steps: list[tuple[float, int, i
 
 
 def test_nothing_is_said_of_what_nobody_knows() -> None:
-    port = Port(bytes(16), False, 0, 0, 0, 1.0, 1.0)  # type: ignore[arg-type]
+    port = Port(bytes(16), False, 0, 0, 0, 1.0, 1.0)
     assert port.seconds_left is None
