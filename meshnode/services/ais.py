@@ -1,9 +1,10 @@
 """AIS sentences about mates, for plotters on board; they are never sent by radio.
 
 Each mate is a craft associated with a parent ship, of class B: message 18 says where it is,
-message 24 part A how it is called, message 14 that it asked for help. Course and speed, which we
-do not know, are said to be unknown. Only file with pyais. Source: ITU-R M.1371-5 annex 8, 3.12,
-3.16 and 3.22; M.585-9 annex 1, section 5; IEC 61162-1 for the sentence around it.
+message 24 how it is called, message 14 that it asked for help. Course and speed, which we do not
+know, are said to be unknown, and so are its type and its ship. Only file with pyais.
+Source: ITU-R M.1371-5 annex 8, 3.12, 3.16 and 3.22; M.585-9 annex 1, section 5; IEC 61162-1 for
+the sentence around it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyais.encode import encode_msg
-from pyais.messages import MessageType14, MessageType18, MessageType24PartA, Payload
+from pyais.messages import (
+    MessageType14,
+    MessageType18,
+    MessageType24PartA,
+    MessageType24PartB,
+    Payload,
+)
 
 __all__ = ["NAME_CHARS_MAX", "Target", "help_sentence", "lost_sentence", "plain_name", "sentences"]
 
@@ -54,11 +61,12 @@ class Target:
     """Second of the minute at which it was there, 0-59."""
 
 
-def sentences(target: Target) -> tuple[bytes, bytes]:
-    """Return where it is and how it is called: two sentences, with their line ends.
+def sentences(target: Target) -> tuple[bytes, bytes, bytes]:
+    """Return where it is and how it is called: three sentences, with their line ends.
 
-    From one minute on the age stands behind the name, because a plotter counts it from when it
-    heard the sentence.
+    Part B of message 24 says nothing, and some readers wait for it to show the name. From one
+    minute on the age stands behind the name, because a plotter counts it from when it heard the
+    sentence.
     """
     minutes = target.age_s // 60
     place = _place(
@@ -70,7 +78,8 @@ def sentences(target: Target) -> tuple[bytes, bytes]:
     )
     suffix = f" {minutes}MIN" if minutes else ""
     name = MessageType24PartA.create(mmsi=target.mmsi, shipname=plain_name(target.name, suffix))
-    return _sentence(place), _sentence(name)
+    rest = MessageType24PartB.create(mmsi=target.mmsi, partno=1)
+    return _sentence(place), _sentence(name), _sentence(rest)
 
 
 def lost_sentence(mmsi: int) -> bytes:

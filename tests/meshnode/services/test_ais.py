@@ -86,6 +86,11 @@ def test_any_name_is_one_sentence_of_plain_letters(name: str, age_s: int) -> Non
     assert text(bits_of(help_sentence(MMSI, name)), 40) == f"SOS {plain_name(name)}".rstrip()
 
 
+def test_nothing_is_said_of_type_and_ship() -> None:
+    bits = bits_of(sentences(target())[2])
+    assert (number(bits, 0, 6), number(bits, 38, 2), number(bits, 40, 128)) == (24, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "plain"),
     [
