@@ -193,6 +193,11 @@ class RemoteApi:
         found: Json = await self._call("board")
         return found
 
+    async def unloading(self) -> Json:
+        """See `Api.unloading`."""
+        found: Json = await self._call("unloading")
+        return found
+
     async def track(self, who: str, since_ms: int = 0) -> Json:
         """See `Api.track`."""
         found: Json = await self._call("track", who=who, since_ms=since_ms)

@@ -6,6 +6,7 @@ the reference page is made. Every default works: the file may be empty. Source: 
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from meshnode.discovery.base import DEFAULT_PORT
-from meshnode.errors import ConfigError
+from meshnode.errors import ConfigError, LinkError
+from meshnode.links.base import Address, parse_address
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.catalogue import make_sensors
 from meshnode.sensors.readings import SensorKind
@@ -22,6 +24,7 @@ from protocol.routing import ROUTERS
 __all__ = [
     "DiscoverySettings",
     "LinkSettings",
+    "PlotterSettings",
     "SecuritySettings",
     "SensorSettings",
     "Setting",
@@ -35,6 +38,10 @@ __all__ = [
 
 _FILE_BYTES_MAX: Final = 65_536
 _ITEMS_MAX: Final = 64
+_PLOTTERS_MAX: Final = 4
+"""A boat has a plotter or two, and each gets every sentence."""
+_AIS_PORT: Final = 10_110
+"""Where boats send NMEA sentences round."""
 
 
 def _setting(
@@ -175,6 +182,39 @@ class SensorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PlotterSettings:
+    """Section `[plotter]`. Raises: ConfigError for an address that is none of a boat's network."""
+
+    send_to: tuple[str, ...] = _setting(
+        (),
+        "Addresses to which AIS sentences go by UDP that show mates on duty on the boat's plotter; "
+        "they are not encrypted.",
+    )
+    """`HOST` or `HOST:PORT` each, the host as an IP address of the boat's own network."""
+    interval_s: int = _setting(
+        10, "Seconds between two rounds of these sentences.", minimum=2, maximum=60
+    )
+    """Seconds."""
+    mid: int = _setting(
+        227,
+        "Digits of the country in the numbers that mates have on a plotter (98, these, four more).",
+        minimum=201,
+        maximum=775,
+    )
+    """Maritime identification digits of ITU; 226 to 228 are French."""
+
+    def __post_init__(self) -> None:
+        if len(self.send_to) > _PLOTTERS_MAX:
+            raise ConfigError("plotter.send_to", f"has at most {_PLOTTERS_MAX} items")
+        _ = self.addresses
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses, read."""
+        return tuple(_plotter(text) for text in self.send_to)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -188,6 +228,8 @@ class Settings:
     """Who gets what first."""
     sensors: SensorSettings = field(default_factory=SensorSettings)
     """What this device knows of itself."""
+    plotter: PlotterSettings = field(default_factory=PlotterSettings)
+    """What a boat's plotter is told."""
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """When the agent's keys lock."""
     trace: TraceSettings = field(default_factory=TraceSettings)
@@ -266,6 +308,26 @@ def _section(name: str, record: Any, content: Mapping[str, object]) -> Any:
         default = getattr(record(), key)
         values[key] = _checked(f"{name}.{key}", value, default, known[key].metadata)
     return record(**values)
+
+
+def _plotter(text: str) -> Address:
+    """Read where sentences go. Raises: ConfigError.
+
+    Positions go there unencrypted, so an address out in the internet is refused.
+    """
+    try:
+        address = parse_address(text, _AIS_PORT)
+        host = ipaddress.ip_address(address.host)
+    except (LinkError, ValueError) as error:
+        raise ConfigError(
+            "plotter.send_to", f"'{text[:80]}' is no IP address: write 192.168.4.20:10110"
+        ) from error
+    if host.is_unspecified or not (host.is_private or host.is_multicast):
+        raise ConfigError(
+            "plotter.send_to",
+            f"'{text[:80]}' is no address of a boat's own network, and nothing is encrypted",
+        )
+    return address
 
 
 def _text(key: str, value: object, choices: tuple[str, ...]) -> str:

@@ -74,12 +74,24 @@ _METHODS: Final = frozenset(
         "status",
         "sync",
         "track",
+        "unloading",
         "unlock",
         "wipe",
     }
 )
 _UNATTENDED: Final = frozenset(
-    {"board", "files", "follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
+    {
+        "board",
+        "files",
+        "follow",
+        "inbox",
+        "keys",
+        "mark_read",
+        "orders",
+        "peers",
+        "status",
+        "unloading",
+    }
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from meshnode.errors import KeystoreError, WipedError
 from meshnode.files import make_private_folder, sync_folder, write_private
+from meshnode.profiles import PLAIN
 from meshnode.runtime import Runtime
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import Tier
@@ -169,18 +170,14 @@ class DeviceIdentity:
 
 # --- home --------------------------------------------------------------------------------------
 
-_SETTINGS = """\
-# Settings of this node. Every one has a default: docs/reference/configuration.md lists them.
-"""
 
-
-def make_home(home: Path) -> bool:
+def make_home(home: Path, settings_text: str = PLAIN) -> bool:
     """Make the folder and the file of settings of a node; False if they are there already."""
     make_private_folder(home)
     settings = home / "meshnode.toml"
     if settings.exists():
         return False
-    write_private(settings, _SETTINGS.encode())
+    write_private(settings, settings_text.encode())
     return True
 
 

@@ -106,6 +106,8 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "sensor_readings": "readings of position, battery or coverage that passed every check",
         "sensor_refusals": "readings and sentences of sensors refused: garbled, or impossible",
         "sensor_failures": "times that a sensor was missing or broke, and is tried again",
+        "target_sentences_sent": "sentences about mates sent to a plotter",
+        "target_sentences_lost": "sentences about mates that the network did not take",
         "hints": "sightings of possible peers",
         "hints_dropped": "sightings beyond what the node follows up",
         "mdns_failures": "times that multicast discovery broke and was started again",

@@ -46,6 +46,7 @@ from meshnode.sensors.base import Sensor
 from meshnode.sensors.hub import SensorHub
 from meshnode.services.alarms import Alarms
 from meshnode.services.attachments import Attachments
+from meshnode.services.unloading import Unloading
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -143,6 +144,7 @@ class Node:
         """The agent's keys were destroyed: no desk opens any more."""
         self._desk_changed = Level()
         self.relay = self._make_relay(parts, network_key)
+        self.unloading = Unloading(store, self.relay, membership)
         self.shift_ends = ShiftEnds(identity.node, store, runtime, self.metrics)
         self._carrier = Carrier(
             node=identity.node,

@@ -118,6 +118,10 @@ class NodeApi(Protocol):
         """See `Api.board`."""
         ...
 
+    async def unloading(self) -> Json:
+        """See `Api.unloading`."""
+        ...
+
     async def track(self, who: str, since_ms: int = 0) -> Json:
         """See `Api.track`."""
 

@@ -448,5 +448,32 @@ def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundi
             node.sensors.run,
             *([node.knock_keys.run] if node.knock_keys else []),
             *airing,
+            *_plotters(settings, runtime, node),
         ),
     )
+
+
+def _plotters(
+    settings: Settings, runtime: Runtime, node: Node
+) -> list[Callable[[], Awaitable[None]]]:
+    """Return what tells the boat's plotter of mates, where one is configured."""
+    if not settings.plotter.send_to:
+        return []
+    # Imported here: few nodes are on a boat, and the others need no AIS library.
+    from meshnode.services.plotter import Desks, Plotter
+
+    def desks() -> Desks | None:
+        desk = node.desk
+        return None if desk is None else Desks(desk.board, desk.alarms)
+
+    plotter = Plotter(
+        settings.plotter.addresses,
+        desks,
+        node.identity.node,
+        node.membership,
+        runtime,
+        node.metrics,
+        interval_s=settings.plotter.interval_s,
+        mid=settings.plotter.mid,
+    )
+    return [plotter.run]

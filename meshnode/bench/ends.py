@@ -2,9 +2,9 @@
 
 `receive HOME EXPECTED` listens, prints its port, and measures from the first byte of the second
 contact until every expected bundle is committed; `send HOME PORT FILE` dials once to warm up, takes
-in the bundles of FILE, dials again and measures until everything was acknowledged. `urgent` at the
-end of the arguments also measures how long one SOS takes over the idle contact. Both ends print
-lines of JSON.
+in the bundles of FILE, dials again and measures until everything was acknowledged; `unload` does
+the same, and prints each second what it believes to be left. `urgent` at the end of the arguments
+also measures how long one SOS takes over the idle contact. Both ends print lines of JSON.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ _STEP_S = 0.02
 """The sender looks this often whether all is acknowledged: rarely, because looking costs CPU."""
 _LINGER_S = 0.3
 _GIVE_UP_S = 120
+_SLOWEST_BUNDLES_S = 200
+"""A machine that hands over fewer in a second is given up."""
+_LOOK_S = 0.1
+_ROW_BYTES_MIN = 100
 
 
 class _End:
@@ -101,6 +105,38 @@ async def _receive(home: Path, expected: int, is_urgent: bool) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def _unload(home: Path, port: int, rows: Path) -> None:
+    raws = items_of(bytearray(rows.read_bytes()))
+    async with open_home(home, Settings(), system_runtime()) as node:
+        end = _End(node, home, ())
+        async with node.working() as nursery:
+            first = await _dialling(nursery, end, port)
+            await end.until_acknowledged(WARM_UP)
+            await first.stop()
+            await take_in(node, raws)
+            end.is_armed = True
+            await _dialling(nursery, end, port)
+            await end.started.wait()
+            async with trio.open_nursery() as looking:
+                looking.start_soon(_tell, node)
+                await end.until_acknowledged(len(raws))
+                figures = end.meter.stop()
+                looking.cancel_scope.cancel()
+            _print(**figures)
+            await trio.sleep(_LINGER_S)
+
+
+async def _tell(node: Node) -> None:
+    """Print now and then what is left, as `meshnode unload` shows it."""
+    while True:
+        for port in node.unloading.look():
+            seconds = port.seconds_left
+            if port.is_counted and seconds is not None:
+                at_s = time.monotonic()
+                _print(at=at_s, done=port.done, left=port.left, seconds_left=seconds)
+        await trio.sleep(_LOOK_S)
+
+
 async def _send(home: Path, port: int, rows: Path, is_urgent: bool) -> None:
     raws = items_of(bytearray(rows.read_bytes()))
     async with open_home(home, Settings(), system_runtime()) as node:
@@ -144,9 +180,14 @@ def main(arguments: list[str]) -> None:
 
     calm_collector()
 
+    is_end = role == "receive"
+    bundles = int(rest[0]) if is_end else Path(rest[1]).stat().st_size // _ROW_BYTES_MIN
+
     async def bounded() -> None:
-        with trio.fail_after(_GIVE_UP_S):
-            if role == "receive":
+        with trio.fail_after(_GIVE_UP_S + bundles / _SLOWEST_BUNDLES_S):
+            if role == "unload":
+                await _unload(Path(home), int(rest[0]), Path(rest[1]))
+            elif is_end:
                 await _receive(Path(home), int(rest[0]), is_urgent)
             else:
                 await _send(Path(home), int(rest[0]), Path(rest[1]), is_urgent)

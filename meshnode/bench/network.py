@@ -50,7 +50,7 @@ class Homes:
     holder: Path
     """Home of the device that will hold the bundles; it holds those for warming up."""
     carrier: Path
-    """Home of a relay: it takes every bundle and reads none."""
+    """Home of a relay or gateway: it takes every bundle and reads none."""
     anchors: tuple[bytes, ...]
     """DER certificates that both trust."""
     author_key: bytes
@@ -61,8 +61,13 @@ class Homes:
     """Containers for the measured contact, for a squad that neither is in."""
 
 
-async def make_homes(folder: Path, messages: int, runtime: Runtime) -> Homes:
-    """Enrol an author and two carriers in `folder`, and write `messages` bundles."""
+async def make_homes(
+    folder: Path, messages: int, runtime: Runtime, carrier: Role = Role.RELAY
+) -> Homes:
+    """Enrol an author and two carriers in `folder`, and write `messages` bundles.
+
+    `carrier` is the role of the one that takes them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     hq = folder / "authority"
     hq.mkdir()
@@ -72,7 +77,7 @@ async def make_homes(folder: Path, messages: int, runtime: Runtime) -> Homes:
         for name, role, squads in (
             ("reader", Role.AGENT, [_SQUAD]),
             ("author", Role.GATEWAY, []),
-            ("carrier", Role.RELAY, []),
+            ("carrier", carrier, []),
             ("holder", Role.AGENT, ["carrying"]),
         ):
             await _enrol(authority, folder / name, name, role, squads, runtime)

@@ -25,7 +25,7 @@ from meshnode.bench.network import Homes, make_homes
 from meshnode.runtime import system_runtime
 from protocol.errors import MeshError
 
-__all__ = ["BenchError", "measure"]
+__all__ = ["BenchError", "Figures", "line_of", "measure", "rows_of", "started"]
 
 Figures: TypeAlias = dict[str, float]
 
@@ -62,8 +62,8 @@ def measure(
         folder = Path(name)
         homes = trio.run(make_homes, folder / "homes", messages, system_runtime())
         files = _Files(folder / "warm-up", folder / "bundles")
-        files.warm_up.write_bytes(_rows(homes.warm_up))
-        files.bundles.write_bytes(_rows(homes.bundles))
+        files.warm_up.write_bytes(rows_of(homes.warm_up))
+        files.bundles.write_bytes(rows_of(homes.bundles))
         nodes, floors = [], []
         for run in range(repeats):
             nodes.append(_node_run(folder / f"node{run}", homes, files, is_urgent=False))
@@ -109,7 +109,8 @@ def _summary(
     }
 
 
-def _rows(raws: Sequence[bytes]) -> bytes:
+def rows_of(raws: Sequence[bytes]) -> bytes:
+    """Return containers as a file that the ends of a contact read."""
     return b"".join(len(raw).to_bytes(4, "big") + raw for raw in raws)
 
 
@@ -120,11 +121,11 @@ def _node_run(folder: Path, homes: Homes, files: _Files, *, is_urgent: bool) -> 
     shutil.copytree(homes.holder, holder)
     shutil.copytree(homes.carrier, carrier)
     module, expected = "meshnode.bench.ends", str(len(homes.bundles))
-    with _started(module, "receive", str(carrier), expected, *more) as receiver:
-        port = str(_line(receiver)["port"])
-        with _started(module, "send", str(holder), port, str(files.bundles), *more) as sender:
-            _line(receiver)
-            figures = _together(_line(sender), _line(receiver))
+    with started(module, "receive", str(carrier), expected, *more) as receiver:
+        port = str(line_of(receiver)["port"])
+        with started(module, "send", str(holder), port, str(files.bundles), *more) as sender:
+            line_of(receiver)
+            figures = _together(line_of(sender), line_of(receiver))
     shutil.rmtree(folder)
     return figures
 
@@ -138,11 +139,11 @@ def _floor_run(folder: Path, homes: Homes, files: _Files) -> Figures:
             shutil.copytree(home / part, end / part)
         (end / "identity" / "anchors.pem").write_text(pem)
         (end / "author").write_bytes(homes.author_key)
-    with _started(module, "receive", str(folder / "receive")) as receiver:
-        port = str(_line(receiver)["port"])
+    with started(module, "receive", str(folder / "receive")) as receiver:
+        port = str(line_of(receiver)["port"])
         names = [str(files.warm_up), str(files.bundles)]
-        with _started(module, "send", str(folder / "send"), port, *names) as sender:
-            figures = _together(_line(sender), _line(receiver))
+        with started(module, "send", str(folder / "send"), port, *names) as sender:
+            figures = _together(line_of(sender), line_of(receiver))
     shutil.rmtree(folder)
     return figures
 
@@ -160,7 +161,8 @@ def _together(sender: Figures, receiver: Figures) -> Figures:
 
 
 @contextmanager
-def _started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a module as a process of its own, and wait for its end; it is killed if that fails."""
     process = subprocess.Popen(  # noqa: S603 - this very program
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
@@ -176,7 +178,7 @@ def _started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def _line(process: subprocess.Popen[str]) -> Figures:
+def line_of(process: subprocess.Popen[str]) -> Figures:
     """Return the next line that a process prints. Raises: BenchError with its last words."""
     assert process.stdout is not None
     assert process.stderr is not None

@@ -42,6 +42,19 @@ def sync(
 
 
 @app.command()
+def unload(
+    bundles: Annotated[
+        int, typer.Option(min=250, max=1_000_000, help="Bundles that the box carries.")
+    ] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """Let a box hand all that it carries to a gateway, and judge its estimate by the end."""
+    from meshnode.bench.unload import STEPS, measure
+
+    _print(_watched(STEPS, partial(measure, bundles)), as_json)
+
+
+@app.command()
 def reconcile(
     ids: Annotated[
         int, typer.Option(min=0, max=10_000_000, help="Bundles that both sides hold.")

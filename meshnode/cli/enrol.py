@@ -6,6 +6,7 @@ Arguments and screens only; the rules are in `meshnode.enrol`, what goes to the 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,20 @@ def register(parent: typer.Typer) -> None:
     parent.command()(enrol)
 
 
-def init(ctx: typer.Context, as_json: AsJson = False) -> None:
+class ProfileName(StrEnum):
+    """What `--profile` takes."""
+
+    PLAIN = "plain"
+    BOAT = "boat"
+
+
+def init(
+    ctx: typer.Context,
+    profile: Annotated[
+        ProfileName, typer.Option(help="Settings to begin with: plain, or those of a boat's box.")
+    ] = ProfileName.PLAIN,
+    as_json: AsJson = False,
+) -> None:
     """Make a home for a node.
 
     It is a private folder with a file of settings; the invitation brings the rest.
@@ -39,11 +53,12 @@ def init(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.texts import home_of
     from meshnode.enrol import make_home
     from meshnode.erasing import refuse_wiped
+    from meshnode.profiles import PROFILES
     from meshnode.runtime import system_runtime
 
     home = home_of(ctx)
     refuse_wiped(home, system_runtime())
-    is_new = make_home(home)
+    is_new = make_home(home, PROFILES[profile.value])
     if as_json:
         print_json(home=str(home), is_new=is_new)
     elif is_new:

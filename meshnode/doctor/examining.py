@@ -31,6 +31,7 @@ from meshnode.doctor.network import (
     check_addresses,
     check_multicast,
     check_neighbours,
+    check_plotter,
     check_port,
 )
 from meshnode.doctor.node import (
@@ -72,6 +73,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_addresses,
     check_multicast,
     check_neighbours,
+    check_plotter,
     check_messages,
 )
 """Every check of the doctor, causes before effects."""
@@ -92,6 +94,7 @@ DEPARTURE_CHECKS: Final[tuple[Check, ...]] = (
     check_disk,
     check_bearers,
     check_port,
+    check_plotter,
     check_map,
 )
 """Every check before a departure: causes before effects, none that reads the whole store."""

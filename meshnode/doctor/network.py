@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.doctor.findings import Facts, Finding, Level
 from meshnode.errors import ConfigError, LinkError
 from meshnode.links.base import parse_address
 
-__all__ = ["check_addresses", "check_multicast", "check_neighbours", "check_port"]
+__all__ = [
+    "check_addresses",
+    "check_multicast",
+    "check_neighbours",
+    "check_plotter",
+    "check_port",
+]
 
 
 def check_port(facts: Facts) -> Finding:
@@ -81,3 +88,34 @@ def check_neighbours(facts: Facts) -> Finding:
     if not facts.peers:
         return Finding("neighbours", Level.WARN, "No other device was met yet", fix)
     return Finding("neighbours", Level.WARN, "No other device is in reach now", fix)
+
+
+def check_plotter(facts: Facts) -> Finding:
+    """Whoever hears where mates are, unencrypted, is known and few."""
+    if isinstance(facts.settings, ConfigError) or not facts.settings.plotter.send_to:
+        return Finding("plotter", Level.OK, "No position goes to a plotter")
+    addresses = facts.settings.plotter.addresses
+    listed = ", ".join(str(each) for each in addresses)
+    if isinstance(facts.status, dict) and facts.status["role"] == "relay":
+        return Finding(
+            "plotter",
+            Level.WARN,
+            "This device is a relay: it reads no position, so the plotter shows nothing",
+            "Enrol the box as an agent of the crew's squad",
+        )
+    words = f"Positions of mates on duty go unencrypted to {listed}"
+    if any(_is_for_all(each.host) for each in addresses):
+        return Finding(
+            "plotter",
+            Level.WARN,
+            words,
+            "Write the address of the plotter alone: everybody in that network hears them now",
+        )
+    return Finding("plotter", Level.OK, words)
+
+
+def _is_for_all(host: str) -> bool:
+    """True for multicast, and for what looks like the broadcast of a small network."""
+    address = ipaddress.ip_address(host)
+    is_broadcast = address.version == 4 and address.packed[-1] == 255
+    return address.is_multicast or is_broadcast

@@ -95,6 +95,10 @@ class Answers:
         self._outcomes: list[tuple[ShortId, Reception]] = []
         self._has_outcomes = Level()
         self._expected: set[ShortId] = set()
+        self.to_plan = 0
+        """Ids that the peer lacks and that wait for their order."""
+        self.streams: dict[Interest, int] = {}
+        """Interests of which the peer has nothing, and how many of each were put in order."""
 
     @property
     def has_room(self) -> bool:
@@ -152,12 +156,15 @@ class Answers:
                 self._planner.put(interest.traffic_class, partial(self._give_ids, interest))
             case PeerLacks(interest, ids):
                 rank = int(interest.traffic_class)
+                self.to_plan += len(ids)
                 self._planner.put(rank, partial(self._offer, rank, ids, 0))
             case StreamWanted(interest):
+                self.streams[interest] = 0
                 self._planner.put(interest.traffic_class, partial(self._stream, interest, None))
             case Needed(ids):
                 self._planner.put(_ASKING, partial(self._want, ids, 0))
             case Wanted(ids):
+                self.to_plan += len(ids)
                 self._planner.put(_ASKING, partial(self._offer, _ASKING, ids, 0))
 
     async def run(self) -> None:
@@ -239,13 +246,17 @@ class Answers:
     async def _offer(self, rank: int, ids: Sequence[ShortId], start: int) -> None:
         end = start + PLAN_IDS_MAX
         self._queue(await self._host.plan(self._known_peer, ids[start:end]))
+        self.to_plan -= len(ids[start:end])
         if end < len(ids):
             self._go_on(rank, partial(self._offer, rank, ids, end))
 
     async def _stream(self, interest: Interest, after: int | None) -> None:
         items, cursor = await self._host.plan_all(self._known_peer, interest, after)
         self._queue(items)
-        if cursor is not None:
+        self.streams[interest] = self.streams.get(interest, 0) + len(items)
+        if cursor is None:
+            self.streams.pop(interest, None)
+        else:
             self._go_on(interest.traffic_class, partial(self._stream, interest, cursor))
 
     async def _want(self, ids: Sequence[ShortId], start: int) -> None:

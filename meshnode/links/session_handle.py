@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,12 +11,35 @@ import trio
 from meshnode.links.base import Link
 from protocol.errors import CloseCode
 from protocol.ids import NodeId, ShortId
+from protocol.reconcile.interest import Interest
 from protocol.session import Item
 
 if TYPE_CHECKING:
     from meshnode.links.session_runner import SessionRunner
 
-__all__ = ["SessionGate", "SessionHandle", "SessionReport", "SessionStats"]
+__all__ = ["Backlog", "SessionGate", "SessionHandle", "SessionReport", "SessionStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a session still has to hand over, as far as it is known at one instant."""
+
+    settled: int
+    """Bundles that the peer has taken or refused."""
+    under_way: int
+    """Bundles on the wire that it has not answered for."""
+    waiting: int
+    """Bundles that wait for the wire."""
+    settled_bytes: int
+    """Bytes of bundles that the peer has taken or refused."""
+    unsettled_bytes: int
+    """Bytes of those under way and of those that wait."""
+    to_plan: int
+    """Ids that the peer lacks and that wait for their order; some may be dropped by then."""
+    streams: Mapping[Interest, int]
+    """Interests of which the peer has nothing, and how many of each were put in order so far."""
+    rounds: int
+    """Rounds of reconciliation finished: before the first nobody knows how much there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,11 @@ class SessionHandle:
     def stats(self) -> SessionStats:
         """Counters so far."""
         return self._runner.stats
+
+    @property
+    def backlog(self) -> Backlog:
+        """What is still to be handed over. Cost: one step per bundle that waits."""
+        return self._runner.backlog
 
     @property
     def silent_s(self) -> float:

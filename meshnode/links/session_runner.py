@@ -18,6 +18,7 @@ from meshnode.links.base import Link
 from meshnode.links.inbound import Inbound, Settled
 from meshnode.links.level import Level
 from meshnode.links.session_handle import (
+    Backlog,
     SessionGate,
     SessionHandle,
     SessionReport,
@@ -101,6 +102,21 @@ class SessionRunner:
             bundles_received=session.bundles_received,
             reconcile_bytes=session.reconcile_bytes,
             round_trips=session.round_trips,
+            rounds=self.rounds_finished,
+        )
+
+    @property
+    def backlog(self) -> Backlog:
+        """See `SessionHandle.backlog`."""
+        session = self._session
+        return Backlog(
+            settled=session.bundles_settled,
+            under_way=session.bundles_sent - session.bundles_settled,
+            waiting=session.bundles_waiting,
+            settled_bytes=session.bytes_settled,
+            unsettled_bytes=session.bytes_unsettled,
+            to_plan=self._answers.to_plan,
+            streams=dict(self._answers.streams),
             rounds=self.rounds_finished,
         )
 

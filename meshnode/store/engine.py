@@ -155,6 +155,11 @@ class Store:
         """Bytes that all bundles are charged with."""
         return sum(totals.size_bytes for totals in self.index.totals.values())
 
+    def charged(self, interest: Interest) -> tuple[int, int]:
+        """Return how many live bundles an interest has, and the bytes they are charged with."""
+        totals = self.index.totals.get(interest)
+        return (0, 0) if totals is None else (totals.count, totals.size_bytes)
+
     @property
     def class_counts(self) -> dict[TrafficClass, int]:
         """Live bundles of each class, as of the last commit."""

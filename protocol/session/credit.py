@@ -21,25 +21,25 @@ class Window:
 
     def __init__(self) -> None:
         self._under_way: deque[tuple[int, int, int]] = deque()
-        self._delivered_bytes = 0
+        self.delivered_bytes = 0
         self._rates: deque[float] = deque(maxlen=_SAMPLES)
         self.under_way_bytes = 0
         self.bytes_max = WINDOW_BYTES_FIRST
 
     def sent(self, size_bytes: int, now_ms: int) -> None:
         """Note a bundle put on the wire."""
-        self._under_way.append((size_bytes, self._delivered_bytes, now_ms))
+        self._under_way.append((size_bytes, self.delivered_bytes, now_ms))
         self.under_way_bytes += size_bytes
 
     def acknowledged(self, count: int, now_ms: int) -> None:
         """Note that the oldest `count` bundles under way were acknowledged."""
         for _ in range(count):
             size_bytes, delivered_before, sent_ms = self._under_way.popleft()
-            self._delivered_bytes += size_bytes
+            self.delivered_bytes += size_bytes
             self.under_way_bytes -= size_bytes
         if count:
             elapsed_ms = max(1, now_ms - sent_ms)
-            self._rates.append((self._delivered_bytes - delivered_before) / elapsed_ms)
+            self._rates.append((self.delivered_bytes - delivered_before) / elapsed_ms)
             wanted = int(max(self._rates) * WINDOW_MS)
             self.bytes_max = min(max(wanted, WINDOW_BYTES_MIN), WINDOW_BYTES_MAX)
 

@@ -38,6 +38,21 @@ class SessionFigures:
         return self._outflow.waiting
 
     @property
+    def bytes_unsettled(self) -> int:
+        """Of these and of those that are under way. Cost: one step per bundle that waits."""
+        return self._outflow.unsettled_bytes
+
+    @property
+    def bytes_settled(self) -> int:
+        """Of bundles that the peer has taken or refused."""
+        return self._outflow.settled_bytes
+
+    @property
+    def bundles_settled(self) -> int:
+        """Bundles sent that the peer has taken or refused."""
+        return self._outflow.settled
+
+    @property
     def bundles_sent(self) -> int:
         """BUNDLE frames sent."""
         return self._outflow.sent

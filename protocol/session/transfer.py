@@ -68,6 +68,24 @@ class Outflow:
         """Bundles not yet on the wire."""
         return len(self._queued)
 
+    @property
+    def unsettled_bytes(self) -> int:
+        """What waits and what is under way. Cost: one step per bundle that waits."""
+        offered = sum(item.size_bytes for queue in self._waiting for item in queue)
+        asked = sum(item.size_bytes for item in self._asked.values())
+        read = sum(len(frame) for queue in self._ready for _, frame in queue)
+        return offered + asked + read + self._window.under_way_bytes
+
+    @property
+    def settled_bytes(self) -> int:
+        """Bytes of frames that the peer has answered for."""
+        return self._window.delivered_bytes
+
+    @property
+    def settled(self) -> int:
+        """Bundles sent that the peer has acknowledged, taken or refused."""
+        return self._acked
+
     def note_known(self, *short_ids: ShortId) -> None:
         """The peer holds these bundles."""
         for short_id in short_ids:

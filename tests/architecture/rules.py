@@ -60,6 +60,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "distributed": ("sims/campaign/cluster.py", "sims/campaign/runner.py"),
     "gpxpy": ("sims/importing/gpx.py",),
     "jeepney": ("meshnode/sensors/bus.py",),
+    "pyais": ("meshnode/services/ais.py",),
     "pynmea2": ("meshnode/sensors/nmea.py", "sims/importing/nmea.py"),
     "segno": ("meshnode/cli/*",),
     "PIL": ("meshnode/photos.py",),

@@ -45,6 +45,10 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     battery = ["upower"]
     coverage = ["modemmanager"]
     interval_s = 5
+    [plotter]
+    send_to = ["192.168.4.20", "[ff02::1]:2000"]
+    interval_s = 60
+    mid = 201
     [security]
     auto_lock_s = 60
     [trace]
@@ -62,6 +66,11 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert found.sensors.position == ("gpsd",)
     assert (found.sensors.battery, found.sensors.coverage) == (("upower",), ("modemmanager",))
     assert found.sensors.interval_s == 5
+    assert [str(each) for each in found.plotter.addresses] == [
+        "192.168.4.20:10110",
+        "[ff02::1]:2000",
+    ]
+    assert (found.plotter.interval_s, found.plotter.mid) == (60, 201)
     written = {line.split("=")[0].strip() for line in text.splitlines() if "=" in line}
     assert {row.key.split(".")[1] for row in settings_table()} == written
 
@@ -77,6 +86,11 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
         ("[links]\nlisten = 'x'", "links.listen", "is a list of texts"),
         ("[links]\nlisten = [1]", "links.listen", "is a list of texts"),
         ("[links]\nstatic = [" + "'a'," * 65 + "]", "links.static", "at most 64"),
+        ("[plotter]\nsend_to = ['plotter:10110']", "plotter.send_to", "is no IP address"),
+        ("[plotter]\nsend_to = ['8.8.8.8']", "plotter.send_to", "of a boat's own network"),
+        ("[plotter]\nsend_to = ['0.0.0.0']", "plotter.send_to", "of a boat's own network"),
+        ("[plotter]\nsend_to = [" + "'10.0.0.1'," * 5 + "]", "plotter.send_to", "at most 4"),
+        ("[plotter]\nmid = 200", "plotter.mid", "is between 201 and 775"),
         ("[discovery]\nmdns = 1", "discovery.mdns", "is true or false"),
         ("[store]\nbytes_max = true", "store.bytes_max", "is a whole number"),
         ("[store]\nbytes_max = 1e9", "store.bytes_max", "is a whole number"),

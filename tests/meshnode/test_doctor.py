@@ -18,6 +18,7 @@ import trio
 
 from meshnode.doctor.examining import CHECKS, examine, gather
 from meshnode.doctor.findings import Facts, Finding, Level
+from meshnode.doctor.network import check_plotter
 from meshnode.doctor.node import check_lease, check_lock
 from meshnode.enrolled import complete, request_for
 from meshnode.links.base import Address
@@ -272,6 +273,25 @@ def test_no_network_and_no_multicast(home: Path) -> None:
     assert (found["addresses"], found["multicast"]) == ("warn", "warn")
     (home / "meshnode.toml").write_text("[discovery]\nmdns = false\n")
     assert "multicast" not in levels(home, join_multicast=failing(errno.ENODEV))
+
+
+@pytest.mark.parametrize(
+    ("address", "level"), [("192.168.4.20", "ok"), ("192.168.4.255", "warn"), ("[ff02::1]", "warn")]
+)
+def test_a_plotter_that_is_fed_is_named(home: Path, address: str, level: str) -> None:
+    assert findings(home)["plotter"].sentence == "No position goes to a plotter"
+    (home / "meshnode.toml").write_text(f'[plotter]\nsend_to = ["{address}:2000"]\n')
+    found = findings(home)["plotter"]
+    assert (found.level, address in found.sentence) == (level, True)
+
+
+def test_a_relay_that_feeds_a_plotter_is_told(home: Path) -> None:
+    (home / "meshnode.toml").write_text('[plotter]\nsend_to = ["192.168.4.20"]\n')
+    facts = trio.run(examine, home, at(NOW_MS), machine()).facts
+    assert isinstance(facts.status, dict)
+    facts = replace(facts, status={**facts.status, "role": "relay"})
+    found = check_plotter(facts)
+    assert (found.level, "relay" in found.sentence) == (Level.WARN, True)
 
 
 def test_a_node_that_does_not_answer(home: Path) -> None:

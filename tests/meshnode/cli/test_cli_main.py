@@ -61,6 +61,7 @@ COMMANDS = frozenset(
         "status",
         "sync",
         "track",
+        "unload",
         "unlock",
         "wipe",
     ]

@@ -79,8 +79,16 @@ def test_classes_are_served_in_order_and_nothing_twice(
         outflow.offer(items(short, cls=traffic_class))
         expected.setdefault(short, traffic_class)
     assert outflow.waiting == len(expected)
+    # Whatever stage bundles are in, their bytes are counted until the peer answers.
+    counted = [outflow.unsettled_bytes]
     supply(outflow)
+    counted.append(outflow.unsettled_bytes)
     sent = send(outflow)
+    counted.append(outflow.unsettled_bytes)
+    assert [each > 0 for each in counted] == [bool(expected)] * 3
+    outflow.on_ack_untrusted(Ack(len(sent), ()), 0)
+    assert (outflow.unsettled_bytes, outflow.settled) == (0, len(sent))
+    assert outflow.settled_bytes == counted[2]
     assert sorted(sent) == sorted(expected)
     order = [(expected[short], list(expected).index(short)) for short in sent]
     assert order == sorted(order)
