@@ -32,6 +32,7 @@ _FAILURES = (
     "KeystoreError",
     "LeaseEndedError",
     "LockedError",
+    "RightsError",
     "SendError",
     "SensorError",
     "StickError",
