@@ -221,6 +221,7 @@ class Api(
                 {
                     **self._who(peer.node),
                     "role": "" if member is None else member.role.name.lower(),
+                    "is_revoked": peer.node in directory.revoked,
                     "address": peer.address,
                     "is_up": peer.is_up,
                     "first_ms": peer.first_ms,
