@@ -60,7 +60,7 @@ __all__ = [
 
 EXIT_FINDINGS: Final = 1
 """The command worked, and what it found is not well: a failed check of `doctor`, a loss in `demo`,
-a message that `cancel` came too late for."""
+a message that `cancel` came too late for, a document that was refused."""
 EXIT_USAGE: Final = 2
 """The command line itself is wrong."""
 EXIT_INTERNAL: Final = 70
