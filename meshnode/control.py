@@ -75,6 +75,7 @@ _METHODS: Final = frozenset(
         "sync",
         "track",
         "unlock",
+        "verify_holdings",
         "wipe",
     }
 )

@@ -35,6 +35,7 @@ from meshnode.errors import (
     WipedError,
     WrongSecretError,
 )
+from meshnode.holdings import HoldingsError
 from meshnode.stick import StickError
 from protocol.errors import (
     DocumentError,
@@ -89,6 +90,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         RemoteProtocolError: Exit(
             2, "a text or file is damaged or not what the command takes", "bring it again"
         ),
+        HoldingsError: Exit(2, "a signed answer is damaged, forged, or of an unknown device"),
         ChargeError: Exit(2, "a plan for charging is asked for with numbers that cannot be"),
         ConfigError: Exit(
             3, "a setting is unknown or out of its bounds", "mend meshnode.toml in the home"

@@ -28,6 +28,7 @@ _FAILURES = (
     "DumpError",
     "EnrolmentError",
     "Finding",
+    "HoldingsError",
     "HomeBusyError",
     "HomeError",
     "KeystoreError",
