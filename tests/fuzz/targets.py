@@ -80,6 +80,7 @@ _SLOW = ("session.rounds.", "session.reconciliation.", "session.sync.SyncSession
 DEAR = (
     "session.rounds.InitiatorRound.on_symbols_untrusted",
     "session.sync.SyncSession.receive_data",
+    "tracks.decode_points_untrusted",
 )
 """Parsers that cost ten times what the others of their group cost where they are watched."""
 DEAR_SHARE = 8
@@ -107,7 +108,7 @@ class Group:
         """Return `data`, for another parser if it is one too many for a dear one.
 
         The fuzzer follows what reaches most lines, so it would spend nine tenths of its time on
-        the two dearest. An input names its parser, so it does the same whenever it is run.
+        the dearest. An input names its parser, so it does the same whenever it is run.
         """
         if len(data) < CHOICE_BYTES or not seed % DEAR_SHARE:
             return data

@@ -62,7 +62,7 @@ def test_each_parser_is_chosen_by_some_input(name: str) -> None:
     assert by_chance == chosen
 
 
-@pytest.mark.parametrize("name", ["frames", "session states"])
+@pytest.mark.parametrize("name", ["frames", "session states", "others"])
 def test_a_dear_parser_keeps_an_eighth_of_what_is_made_for_it(name: str) -> None:
     group = ALL[name]
     named = [parser.name for parser in group.tickets]
