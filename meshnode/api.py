@@ -223,6 +223,7 @@ class Api(
                 {
                     **self._who(peer.node),
                     "role": "" if member is None else member.role.name.lower(),
+                    "is_revoked": peer.node in directory.revoked,
                     "address": peer.address,
                     "is_up": peer.is_up,
                     "first_ms": peer.first_ms,
@@ -362,10 +363,21 @@ class Api(
         Raises: StickError, MalformedError, LimitExceededError, StoreError.
         """
         node = self._node
-        raws = await node.runtime.run_blocking(read_documents, Path(path))
-        taken = await node.membership.accept(raws)
+        try:
+            raws = await node.runtime.run_blocking(read_documents, Path(path))
+        except RemoteProtocolError as error:
+            node.membership.note_refusal(error)
+            await node.audit.flush()
+            raise
+        judged = await node.membership.judge(raws)
         await node.settle()
-        return {"path": path, "documents": len(raws), "taken": taken}
+        return {
+            "path": path,
+            "documents": len(raws),
+            "taken": judged.taken,
+            "known": judged.known,
+            "refused": dict(judged.refused),
+        }
 
     def _stick(self) -> Stick:
         node = self._node

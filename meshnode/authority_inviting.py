@@ -132,7 +132,11 @@ def check_scope(state: AuthorityState, role: Role, zone: int, squads: Sequence[s
     known = {name.casefold() for name in state.squads}
     for name in squads:
         if name.casefold() not in known:
-            raise RightsError(f"this unit authority may not give the squad '{name}'")
+            own = ", ".join(state.squads)
+            raise RightsError(
+                f"this unit authority does not give the squad '{name}': it gives {own}, ask the "
+                "region for another"
+            )
 
 
 def find_device(state: AuthorityState, words: str) -> Enrolee:
@@ -180,7 +184,10 @@ def check_replaced(device: Enrolee, unit_squads: Sequence[str]) -> None:
     """
     is_within = device.squads and set(device.squads) <= set(unit_squads)
     if device.member.role.rank >= UNIT_RANK or not is_within:
-        raise RightsError("a unit authority replaces agents and relays of its own squads alone")
+        raise RightsError(
+            "a unit authority replaces agents and relays of its own squads alone: ask the region "
+            "to replace this device"
+        )
 
 
 def _free_name(state: AuthorityState, name: str, now_ms: int, replaces: Enrolee | None) -> str:

@@ -101,13 +101,14 @@ def granted(
     `known_key`).
     """
     if state.is_unit:
-        raise RightsError("a unit authority certifies no further authority")
+        raise RightsError("a unit authority certifies no further authority: ask the region")
     leader = find_device(state, name)
     if leader.member.role is not Role.LEADER:
         raise RightsError(f"'{leader.member.name}' is no leader: only a leader holds a unit")
     wanted = known_squads(state, squads or leader.squads, Role.LEADER)
     if not set(wanted) <= set(leader.squads):
-        raise RightsError("a leader's unit authority gives the squads of the leader, no other")
+        own = ", ".join(leader.squads)
+        raise RightsError(f"a leader's unit authority gives the squads of the leader alone: {own}")
     key = load_unit_key_untrusted(request.public_key)
     unit_id = issuer_id(request.public_key)
     if any(each.unit_id == unit_id and each.name != leader.member.name for each in state.units):

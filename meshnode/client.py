@@ -254,6 +254,12 @@ class RemoteApi:
         found: Json = await self._call("holdings", signed=signed)
         return found
 
+    async def verify_holdings(self, path: str) -> Json:
+        """See `Api.verify_holdings`; the node works in another folder, so the path goes whole."""
+        whole = str(Path(path).absolute())
+        found: Json = await self._call("verify_holdings", path=whole)
+        return found
+
     async def orders(self) -> list[Json]:
         """See `Api.orders`."""
         found: list[Json] = await self._call("orders")

@@ -76,6 +76,7 @@ _METHODS: Final = frozenset(
         "track",
         "unloading",
         "unlock",
+        "verify_holdings",
         "wipe",
     }
 )

@@ -13,7 +13,7 @@ from meshnode.stick import StickError
 from protocol.armour import TextForm
 from protocol.authority import DocumentClass, decode_untrusted
 from protocol.enrolment import decode_documents_untrusted, encode_documents
-from protocol.errors import LimitExceededError
+from protocol.errors import LimitExceededError, MalformedError
 from protocol.limits import ANSWER_DOCUMENTS_MAX
 
 __all__ = ["read_documents", "write_documents"]
@@ -50,8 +50,10 @@ def read_documents(path: Path) -> tuple[bytes, ...]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(characters_max + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StickError(f"{path} cannot be read as a text of documents") from error
+    except OSError as error:
+        raise StickError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise MalformedError("this file is no text of documents") from error
     if len(text) > characters_max:
         raise LimitExceededError("characters", characters_max, len(text))
     return decode_documents_untrusted(text)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 
+from meshnode.outside_files import open_picked
 from meshnode.store.purging import RULES, Holding
 from meshnode.vault.kinds import DataKind
 from protocol.bundle import load_public_key
@@ -24,16 +26,29 @@ from protocol.canonical import (
     decode_untrusted,
     encode,
 )
-from protocol.errors import AuthenticationError, MalformedError
+from protocol.errors import AuthenticationError, MalformedError, MeshError, RemoteProtocolError
 from protocol.ids import NodeId, print_node_id
 
-__all__ = ["HoldingsReport", "Line", "read_signed_untrusted", "report_of", "sign"]
+__all__ = [
+    "HoldingsError",
+    "HoldingsReport",
+    "Line",
+    "claimed_node_untrusted",
+    "read_signed_untrusted",
+    "report_of",
+    "sign",
+    "verified",
+]
 
 _VERSION: Final = 1
 _DOMAIN: Final = b"meshnode holdings 1\0"
 _BYTES_MAX: Final = 16_384
 _LINES_MAX: Final = 64
 _RULE_BYTES_MAX: Final = 200
+
+
+class HoldingsError(MeshError):
+    """A signed answer that proves nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +133,53 @@ def sign(report: HoldingsReport, signer: Callable[[bytes], bytes]) -> bytes:
     return encode([record, signer(_DOMAIN + record)])
 
 
+def verified(path: Path, key_of: Callable[[NodeId], bytes | None]) -> HoldingsReport:
+    """Return the report in a file, once the badge of the device that it is about has signed it.
+
+    `key_of` finds the public key of a device that is known here. Raises: HoldingsError, OSError.
+    """
+    with open_picked(path) as file:
+        raw = file.read(_BYTES_MAX + 1)
+    try:
+        key = key_of(claimed_node_untrusted(raw))
+        # With the key of the device that it names: nobody signs in another's name.
+        if key is not None:
+            return read_signed_untrusted(raw, key)
+    except AuthenticationError as error:
+        raise HoldingsError(
+            "this answer was changed, or another device signed it: have it written anew"
+        ) from error
+    except RemoteProtocolError as error:
+        raise HoldingsError(
+            "this file is no whole answer of 'meshnode held --signed': bring it again"
+        ) from error
+    raise HoldingsError(
+        "no roster here names the device of this answer: import the newest rosters, or verify it "
+        "at the centre"
+    )
+
+
+def claimed_node_untrusted(raw: bytes) -> NodeId:
+    """Return the device that a signed report says it is about; nothing proves it yet.
+
+    Raises: MalformedError, LimitExceededError.
+    """
+    record, _signature = _parts_untrusted(raw)
+    return _decode_untrusted(record).node
+
+
+def _parts_untrusted(raw: bytes) -> tuple[bytes, bytes]:
+    parts = as_array(decode_untrusted(raw, max_bytes=_BYTES_MAX), "signed report", 2)
+    return as_bytes(parts[0], "report", _BYTES_MAX, 1), as_bytes(parts[1], "sig", 64)
+
+
 def read_signed_untrusted(raw: bytes, public_key: bytes) -> HoldingsReport:
     """Return the report that the holder of a badge has signed.
 
     Raises: MalformedError, LimitExceededError; AuthenticationError for another hand;
     WeakKeyError.
     """
-    parts = as_array(decode_untrusted(raw, max_bytes=_BYTES_MAX), "signed report", 2)
-    record, signature = as_bytes(parts[0], "report", _BYTES_MAX, 1), as_bytes(parts[1], "sig", 64)
+    record, signature = _parts_untrusted(raw)
     try:
         load_public_key(public_key).verify(signature, _DOMAIN + record)
     except InvalidSignature as error:
@@ -138,7 +192,7 @@ def _decode_untrusted(record: bytes) -> HoldingsReport:
     as_uint(parts[0], "version of the report", _VERSION, _VERSION)
     lines = as_array(parts[3], "kinds", _LINES_MAX, 0)
     return HoldingsReport(
-        as_bytes(parts[1], "node", 16),
+        NodeId(as_bytes(parts[1], "node", 16)),
         as_uint(parts[2], "time of the report"),
         tuple(_line_untrusted(each) for each in lines),
     )

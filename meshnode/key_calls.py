@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from meshnode.calls import Calls, Json
 from meshnode.errors import ControlError
-from meshnode.holdings import report_of, sign
+from meshnode.holdings import report_of, sign, verified
 from meshnode.locking import Guard, SecretCase
+from meshnode.stick import StickError
 from meshnode.store import keyring, purging
 from meshnode.store.keyring import KeyPurpose
+from protocol.ids import NodeId
 from protocol.network_keys import OLD_EPOCHS_MAX, epoch_of
 from protocol.orders import WipeLevel
 
@@ -90,6 +93,24 @@ class KeyCalls(Calls):
         report = report_of(node.identity.node, now_ms, found)
         proof = {"signed": sign(report, node.require_desk().sign).hex()} if signed else {}
         return report.as_json() | proof
+
+    async def verify_holdings(self, path: str) -> Json:
+        """Return what a device signed about what it held, with its name as the rosters here say it.
+
+        Raises: HoldingsError if nobody known signed it, or not this; StickError.
+        """
+        directory = self._node.membership.directory
+
+        def key_of(node: NodeId) -> bytes | None:
+            member = directory.member(node)
+            return None if member is None else member.public_key
+
+        try:
+            report = await self._node.runtime.run_blocking(verified, Path(path), key_of)
+        except OSError as error:
+            raise StickError(f"{path} cannot be read: {error.strerror}") from error
+        is_revoked = report.node in directory.revoked
+        return {**report.as_json(), **self._who(report.node), "is_revoked": is_revoked}
 
     def _lock_state(self) -> Json:
         if self._guard is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from meshnode.directory import Directory
 from meshnode.errors import StoreFullError
@@ -23,6 +24,7 @@ from meshnode.trust import Trust, WipeOrder, is_over, issuer_of_pass, key_of
 from protocol import authority
 from protocol.authority import DocumentClass, RootBody, SignedDocument
 from protocol.errors import (
+    AuthenticationError,
     DocumentError,
     EquivocationError,
     IdentityError,
@@ -44,7 +46,7 @@ from protocol.orders import ORDER_ID_BYTES, Revocation, decode_wipe_untrusted
 from protocol.reports import Standing
 from protocol.session import DocumentKey
 
-__all__ = ["Membership", "record_of_document"]
+__all__ = ["Judged", "Membership", "reason_of", "record_of_document"]
 
 _HELD_MAX = {
     DocumentClass.WIPE: WIPES_HELD_MAX,
@@ -52,6 +54,27 @@ _HELD_MAX = {
     DocumentClass.PASS: PASSES_HELD_MAX,
 }
 """Classes of which anybody may cause many have a bound of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of some documents; the three counts are all of them."""
+
+    taken: int
+    """New here, and in force now."""
+    known: int
+    """Say what is held here already."""
+    refused: Mapping[str, int]
+    """How many were refused for each reason, as `reason_of` names it."""
+
+
+def reason_of(error: MeshError) -> str:
+    """Return the one stable word for why a document was refused."""
+    if isinstance(error, DocumentError):
+        return error.reason
+    if isinstance(error, AuthenticationError):
+        return "signatures"
+    return "damaged" if isinstance(error, RemoteProtocolError) else "certificate"
 
 
 class Membership:
@@ -139,27 +162,45 @@ class Membership:
     async def accept(self, raws: Sequence[bytes], source: NodeId | None = None) -> int:
         """Check and save the documents that are new here; return how many took effect.
 
+        As `judge`, for whom the reasons do not matter. Raises: StoreError.
+        """
+        return (await self.judge(raws, source)).taken
+
+    async def judge(self, raws: Sequence[bytes], source: NodeId | None = None) -> Judged:
+        """Check and save the documents that are new here; return what became of all.
+
         `source` is the peer that brought them, None for enrolment and files.
 
         A document that is refused is counted and does not stop the others. Where the disk is full
         nothing is saved, and wipe orders alone take effect, until this process ends.
         Raises: StoreError.
         """
-        candidates = []
+        candidates, refused = [], list[MeshError]()
         for raw in raws:
             try:
                 candidates.append(authority.decode_untrusted(raw))
             except RemoteProtocolError as error:
-                self._refused(error)
+                refused.append(error)
         # A new root may name the signers of the documents beside it, so roots go first.
         candidates.sort(key=lambda document: document.cls)
-        if not candidates:
-            return 0
+        taken = 0
+        try:
+            if candidates:
+                taken = await self._take(candidates, refused, source)
+        finally:
+            for refusal in refused:
+                self.note_refusal(refusal)
+        reasons = Counter(map(reason_of, refused))
+        return Judged(taken, len(raws) - taken - len(refused), reasons)
+
+    async def _take(
+        self, candidates: Sequence[SignedDocument], refused: list[MeshError], source: NodeId | None
+    ) -> int:
+        """Save what is new and right, add the others to `refused`; return how many took effect."""
         # Judged twice: first beside the writer, so that a flood of forged ones, each with its
         # signatures to check, holds up nobody's bundles.
         promising, refusals = await self._store.read(lambda conn: self._judge(conn, candidates))
-        for refusal in refusals:
-            self._refused(refusal)
+        refused += refusals
         if not promising:
             return 0
         try:
@@ -169,8 +210,7 @@ class Membership:
             if orders:
                 self._install(orders, source)
             raise
-        for refusal in refusals:
-            self._refused(refusal)
+        refused += refusals
         if taken:
             self._install(taken, source)
         return len(taken)
@@ -242,9 +282,11 @@ class Membership:
         is_beacon = candidate.cls is DocumentClass.BEACON
         is_early = candidate.issued_ms > now_ms + CLOCK_DRIFT_MS_MAX
         if is_new and is_early and candidate.cls is DocumentClass.PASS:
-            raise DocumentError("this pass is for a later time: set the clock of whoever made it")
+            raise DocumentError(
+                "this pass is for a later time: set the clock of whoever made it", "early"
+            )
         if is_new and is_beacon and is_ahead and authority.count_signers(candidate, root) < 2:
-            raise DocumentError("a beacon so far ahead of the clock needs two signers")
+            raise DocumentError("a beacon so far ahead of the clock needs two signers", "early")
         return is_new
 
     def _proven_ms(self, document: SignedDocument) -> int:
@@ -277,9 +319,9 @@ class Membership:
             except (DocumentError, IdentityError, RemoteProtocolError) as error:
                 refusals.append(error)
                 continue
-            if is_new and record is None and (reason := _unwanted(tx, candidate, passes)):
+            if is_new and record is None and (why := _unwanted(tx, candidate, passes)):
                 is_new = False
-                refusals.append(DocumentError(reason))
+                refusals.append(why)
             if is_new:
                 if candidate.cls is DocumentClass.ROOT:
                     root = authority.decode_root_untrusted(candidate.body)
@@ -290,30 +332,33 @@ class Membership:
                     passes[issuer_of_pass(candidate)] += 1
         return taken, refusals
 
-    def _refused(self, error: MeshError) -> None:
+    def note_refusal(self, error: MeshError) -> None:
+        """Count and trace that a document, or a file of them, was refused."""
         self.metrics.count("documents_refused")
         if isinstance(error, EquivocationError):
             self.metrics.count("documents_equivocal")
-        self._runtime.trace("document_refused", reason=type(error).__name__)
+        self._runtime.trace("document_refused", reason=reason_of(error))
 
 
-def _unwanted(tx: Transaction, candidate: SignedDocument, passes: Mapping[bytes, int]) -> str:
-    """Return why a good document finds no place here; empty if it does.
+def _unwanted(
+    tx: Transaction, candidate: SignedDocument, passes: Mapping[bytes, int]
+) -> DocumentError | None:
+    """Return why a good document finds no place here; None if it does.
 
     `passes` says how many are held of each unit authority.
     """
     conn, cls = tx.connection, candidate.cls
     if cls is DocumentClass.ERASURE and not _was_ordered(conn, candidate.scope):
         # Any device could prove that it erased itself, a thousand times.
-        return "nobody ordered what this document says was done"
+        return DocumentError("nobody ordered what this document says was done", "unordered")
     is_pass = cls is DocumentClass.PASS
     if is_pass and passes.get(issuer_of_pass(candidate), 0) >= PASSES_OF_UNIT_MAX:
-        return "this node holds as many passes of one unit as it takes"
+        return DocumentError("this node holds as many passes of one unit as it takes", "full")
     bound = _HELD_MAX.get(cls)
     is_full = bound is not None and documents.count_of_class(conn, int(cls)) >= bound
     if is_full or not documents.has_room(conn):
-        return "this node holds as many documents as it can"
-    return ""
+        return DocumentError("this node holds as many documents as it can", "full")
+    return None
 
 
 def _was_ordered(conn: Connection, scope: bytes) -> bool:

@@ -169,6 +169,10 @@ class NodeApi(Protocol):
         """See `Api.holdings`."""
         ...
 
+    async def verify_holdings(self, path: str) -> Json:
+        """See `Api.verify_holdings`."""
+        ...
+
     async def orders(self) -> list[Json]:
         """See `Api.orders`."""
         ...

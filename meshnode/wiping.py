@@ -157,7 +157,12 @@ class Wiping:
         On return the keys are gone. A power cut before that may leave it undone: it is not
         written down anywhere. Raises: StoreError, OSError; then it may be asked again.
         """
-        self._asked = max(level, self._asked or level)
+        is_repeated = level is WipeLevel.AGENT and is_agent_destroyed(
+            self._parts.home, self._runtime
+        )
+        # What is gone is not carried out again; what failed half-way is still the same wipe.
+        if self._asked is not None or not is_repeated:
+            self._asked = max(level, self._asked or level)
         self._is_begun = True
         await self.obey()
         self._was_asked = True

@@ -261,12 +261,12 @@ def _check_version(held: SignedDocument | None, candidate: SignedDocument, root:
     if (candidate.epoch, candidate.version) < (held_epoch, held_version):
         raise StaleDocumentError("a newer version of this document is in force here")
     if candidate.cls is not DocumentClass.ROOT and candidate.epoch > root.epoch:
-        raise DocumentError("this document belongs to a root that is not known here yet")
+        raise DocumentError("this document belongs to a root that is not known here yet", "root")
     if candidate.epoch > max(held_epoch, root.epoch) + DOCUMENT_VERSION_JUMP_MAX:
-        raise DocumentError("the epoch rises by too much at once")
+        raise DocumentError("the epoch rises by too much at once", "jump")
     base = held_version if candidate.epoch == held_epoch else 0
     if candidate.version > base + DOCUMENT_VERSION_JUMP_MAX:
-        raise DocumentError("the version rises by too much at once")
+        raise DocumentError("the version rises by too much at once", "jump")
 
 
 def _check_growth(held: SignedDocument | None, candidate: SignedDocument) -> None:
@@ -277,7 +277,9 @@ def _check_growth(held: SignedDocument | None, candidate: SignedDocument) -> Non
         return
     old, new = map(decode_revocation_untrusted, (held.body, candidate.body))
     if held.epoch == candidate.epoch and not is_grown(old, new):
-        raise DocumentError("a list of revocations lacks or loosens an entry of the one before")
+        raise DocumentError(
+            "a list of revocations lacks or loosens an entry of the one before", "loosened"
+        )
 
 
 def _check_body(candidate: SignedDocument) -> None:

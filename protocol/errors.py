@@ -11,7 +11,7 @@ MeshError                        every error that is meant to be caught
 │       └── UnsupportedVersionError
 ├── EnvelopeError                NoKeyError (keep, retry later), TamperedError (drop)
 ├── IdentityError                NotEnrolledError, ExpiredError, RightsError, WeakKeyError
-├── DocumentError                StaleDocumentError, EquivocationError, ThresholdError
+├── DocumentError                .reason: StaleDocumentError, EquivocationError, ThresholdError …
 └── EnrolmentError               .reason: used, expired, tries, altered, known_key …
 
 The node adds its own branches in `meshnode/errors.py`. Source: STYLE 17-20.
@@ -164,19 +164,31 @@ class WeakKeyError(IdentityError):
 
 
 class DocumentError(MeshError):
-    """An authority document is not acceptable."""
+    """An authority document is not acceptable; `reason` is one stable word."""
+
+    reason = "content"
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or self.reason
 
 
 class StaleDocumentError(DocumentError):
     """Its version is not above the one already held."""
 
+    reason = "stale"
+
 
 class EquivocationError(DocumentError):
     """Same version, other content: the signer said two things."""
 
+    reason = "equivocal"
+
 
 class ThresholdError(DocumentError):
     """Too few distinct signers that the root document names for this class."""
+
+    reason = "signatures"
 
 
 class EnrolmentError(MeshError):

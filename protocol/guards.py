@@ -70,7 +70,6 @@ __all__ = [
     "PHOTO_PIXELS_MAX",
     "POSITION_KEEP_MS",
     "PQ_KEY_BYTES",
-    "PQ_SIGNATURE_BYTES",
     "PURGE_PERIOD_MS",
     "QUOTA_AHEAD_MAX",
     "QUOTA_BULK_SHARE_BYTES",
@@ -152,8 +151,6 @@ WIPE_CARRY_MS: Final = 90 * _DAY_MS
 """A wipe order and its proofs are carried this long: as long as a badge lives."""
 PQ_KEY_BYTES: Final = 1_952
 """Raw ML-DSA-65 public key (FIPS 204)."""
-PQ_SIGNATURE_BYTES: Final = 3_309
-"""ML-DSA-65 signature (FIPS 204)."""
 REMNANT_ORDERS_MAX: Final = 10
 """Orders about one device whose proofs it still delivers once it is wiped; one is usual."""
 REMNANT_BYTES_MAX: Final = 2_097_152

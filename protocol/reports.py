@@ -50,8 +50,3 @@ class Standing(IntEnum):
     """Authority documents and nothing else: it was revoked, and shall hear so."""
     REFUSED = 3
     """Nothing."""
-
-    @property
-    def may_get_documents(self) -> bool:
-        """True for every peer but a refused one."""
-        return self is not Standing.REFUSED

@@ -107,7 +107,8 @@ def revoke_unit(
 ) -> None:
     """Revoke the unit authority of a leader: nothing that it issued is believed any more.
 
-    The leader's own device stays what it is, unless it is revoked as well.
+    The leader's own device stays what it is, unless it is revoked as well. Works in the folder of
+    the region, which remembers whom it granted one.
     """
     from meshnode.authority_orders import revocation_list
     from protocol.orders import Revocation
@@ -153,8 +154,15 @@ def _unit_ids(place: Place, name: str) -> list[bytes]:
     """Return the ids of all unit authorities of a leader. Raises: EnrolmentError (`name`)."""
     from protocol.errors import EnrolmentError
 
-    units = place.state.units if place.state is not None else ()
-    found = [each.unit_id for each in units if each.name.casefold() == name.casefold()]
+    if place.state is None:
+        # The documents that a node holds name no unit authority and no leader of one.
+        raise EnrolmentError(
+            "name",
+            "a node does not know who holds a unit authority: give the folder of the region to "
+            "--home",
+        )
+    wanted = name.casefold()
+    found = [each.unit_id for each in place.state.units if each.name.casefold() == wanted]
     if not found:
         raise EnrolmentError("name", f"this region granted no unit authority to '{name}'")
     return found

@@ -5,8 +5,10 @@ Arguments and screens only; what a document is worth is judged by the node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,8 +18,28 @@ from meshnode.cli.options import AsJson
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
-__all__ = ["register"]
+__all__ = ["REASONS", "register"]
 
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "damaged": "it is damaged or cut off: bring the file again.",
+        "signatures": "too few of those who may sign it did, or a signature does not hold: have "
+        "another holder of a card sign it, or bring it again.",
+        "stale": "a newer one is in force here, or its time is over: nothing is to be done.",
+        "equivocal": "another one of the same version is in force here: tell the centre, the proof "
+        "is in 'meshnode audit show'.",
+        "root": "it belongs to a newer root: import the newest root document of the authority.",
+        "jump": "its version is too far ahead: ask the authority for its newest documents.",
+        "loosened": "it takes back what its signer had revoked: ask the signer for the whole list.",
+        "early": "its date lies in the future: check the clocks here and where it was signed.",
+        "certificate": "a certificate in it does not hold or gives too much: ask whoever made it "
+        "for a new one.",
+        "unordered": "no wipe order that is held here asks for this proof: import the order first.",
+        "full": "this node holds as many of its kind as it takes: try again when some have ended.",
+        "content": "its content breaks a rule: ask whoever made it for a new one.",
+    }
+)
+"""What to tell people of each reason why a document was refused."""
 
 app = typer.Typer(
     name="documents",
@@ -61,9 +83,11 @@ def import_documents(
 ) -> None:
     """Take signed documents from a file; the mesh carries them on.
 
-    Each is judged as if a peer had brought it, so a forged or half-signed one has no effect.
+    Each is judged as if a peer had brought it, so a forged or half-signed one has no effect. The
+    exit code is 1 if something is to be done about one that was refused.
     """
     from meshnode.cli.access import with_node
+    from meshnode.cli.exits import EXIT_FINDINGS
     from meshnode.cli.show import print_json
 
     path = str(file.absolute())
@@ -75,11 +99,22 @@ def import_documents(
     if as_json:
         print_json(**found)
     else:
-        typer.echo(
-            say(
-                "{path}: {taken} of {documents} documents took effect.",
-                path=file,
-                taken=found["taken"],
-                documents=found["documents"],
-            )
+        _print_judged(found, file)
+    if found["refused"].keys() - {"stale"}:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+def _print_judged(found: dict[str, Any], file: Path) -> None:
+    typer.echo(
+        say(
+            "{path}: {taken} of {documents} documents took effect.",
+            path=file,
+            taken=found["taken"],
+            documents=found["documents"],
         )
+    )
+    if found["known"]:
+        typer.echo(say("Known here before: {count}.", count=found["known"]))
+    for reason, count in sorted(found["refused"].items()):
+        why = say(REASONS[reason])
+        typer.echo(say("Refused ({reason}): {count}; {why}", reason=reason, count=count, why=why))

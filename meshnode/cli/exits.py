@@ -35,6 +35,7 @@ from meshnode.errors import (
     WipedError,
     WrongSecretError,
 )
+from meshnode.holdings import HoldingsError
 from meshnode.stick import StickError
 from protocol.errors import (
     DocumentError,
@@ -60,7 +61,7 @@ __all__ = [
 
 EXIT_FINDINGS: Final = 1
 """The command worked, and what it found is not well: a failed check of `doctor`, a loss in `demo`,
-a message that `cancel` came too late for."""
+a message that `cancel` came too late for, a document that was refused."""
 EXIT_USAGE: Final = 2
 """The command line itself is wrong."""
 EXIT_INTERNAL: Final = 70
@@ -89,6 +90,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         RemoteProtocolError: Exit(
             2, "a text or file is damaged or not what the command takes", "bring it again"
         ),
+        HoldingsError: Exit(2, "a signed answer is damaged, forged, or of an unknown device"),
         ChargeError: Exit(2, "a plan for charging is asked for with numbers that cannot be"),
         ConfigError: Exit(
             3, "a setting is unknown or out of its bounds", "mend meshnode.toml in the home"

@@ -27,6 +27,12 @@ def held(
         Path | None,
         typer.Option(metavar="FILE", help="Also write the answer here, signed by this device."),
     ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Check an answer that a device signed, and show it instead."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is held here, and until when.
@@ -35,6 +41,13 @@ def held(
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
+    from meshnode.cli.texts import TextError
+
+    if verify is not None:
+        if signed is not None:
+            raise TextError("--signed writes an answer and --verify reads one: give one of them")
+        _verify(ctx, verify, as_json=as_json)
+        return
 
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.holdings(signed=signed is not None)
@@ -49,6 +62,31 @@ def held(
         _print(found)
         if signed is not None:
             typer.echo(say("The signed answer is in {path}.", path=signed), err=True)
+
+
+def _verify(ctx: typer.Context, path: Path, *, as_json: bool) -> None:
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import local_time, print_json, safe
+
+    whole = str(path.absolute())
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.verify_holdings(whole)
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(**found)
+        return
+    line = say(
+        "The signature holds: {name} ({node}) said on {when} by its clock what it held.",
+        name=found["name"],
+        node=found["node"],
+        when=local_time(found["at_ms"]),
+    )
+    typer.echo(safe(line))
+    if found["is_revoked"]:
+        typer.echo(say("This device is revoked: others may have signed with its key since."))
+    _print(found)
 
 
 def _write(path: Path, raw: bytes) -> None:

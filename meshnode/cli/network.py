@@ -46,7 +46,7 @@ def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
     rows = [
         (
             each["name"],
-            say(each["role"]),
+            _role_words(each),
             say("in reach") if each["is_up"] else ago(each["last_ms"], now_ms),
             each["address"],
             str(each["contacts"]),
@@ -65,6 +65,14 @@ def peers(ctx: typer.Context, as_json: AsJson = False) -> None:
         say("received"),
     )
     print_table(columns, rows)
+
+
+def _role_words(peer: dict[str, Any]) -> str:
+    """Return what a device may do; that it was revoked ends all of it."""
+    role = say(peer["role"]) if peer["role"] else ""
+    if not peer["is_revoked"]:
+        return role
+    return say("{role}, revoked", role=role) if role else say("revoked")
 
 
 def orders(ctx: typer.Context, as_json: AsJson = False) -> None:

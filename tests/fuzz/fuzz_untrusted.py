@@ -69,8 +69,10 @@ def _fuzz_guided(name: str, flags: Sequence[str], own: Sequence[str]) -> None:
 
     def mutate(data: bytes, size_max: int, seed: int) -> bytes:
         if seed % 2 or len(data) < 2:
-            return bytes(atheris.Mutate(data, size_max))
-        return (data[:2] + Mutator(seed).mutate(data[2:], payloads))[:size_max]
+            changed = bytes(atheris.Mutate(data, size_max))
+        else:
+            changed = (data[:2] + Mutator(seed).mutate(data[2:], payloads))[:size_max]
+        return group.steered(changed, seed // 2)
 
     with tempfile.TemporaryDirectory(prefix="meshnode-fuzz-") as folder:
         for number, data in enumerate(inputs):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -128,7 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for outcome in failed:
         print(f"\n{outcome.job.name}: {' '.join(outcome.job.arguments)}\n{outcome.said[-4000:]}")
     total = sum(outcome.done for outcome in outcomes)
-    print(f"{total:,} inputs in {time.monotonic() - started_s:.0f} s, {len(failed)} runs failed")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{total:,} inputs in {time.monotonic() - started_s:.0f} s, "
+        f"{used.ru_utime + used.ru_stime:.0f} s of CPU, {len(failed)} runs failed"
+    )
     return 1 if failed else 0
 
 

@@ -17,7 +17,16 @@ from tests.fuzz import run
 from tests.fuzz.forgeries import Forgery, Thing, attack, things
 from tests.fuzz.fuzz_untrusted import fuzz_plainly
 from tests.fuzz.mutators import Mutator
-from tests.fuzz.targets import GROUPS, Group, group_of, groups, vectors
+from tests.fuzz.targets import (
+    CHOICE_BYTES,
+    DEAR,
+    DEAR_SHARE,
+    GROUPS,
+    Group,
+    group_of,
+    groups,
+    vectors,
+)
 from tests.properties.node_parsers import ALL_PARSERS
 from tests.properties.table import Parser
 
@@ -51,6 +60,25 @@ def test_each_parser_is_chosen_by_some_input(name: str) -> None:
     assert chosen == {id(parser) for parser in group.parsers}
     by_chance = {id(group.parser(number.to_bytes(2, "big"))) for number in range(1_000)}
     assert by_chance == chosen
+
+
+@pytest.mark.parametrize("name", ["frames", "session states", "others"])
+def test_a_dear_parser_keeps_an_eighth_of_what_is_made_for_it(name: str) -> None:
+    group = ALL[name]
+    named = [parser.name for parser in group.tickets]
+    dear = [number for number, each in enumerate(named) if each in DEAR]
+    tries = DEAR_SHARE * len(named)
+    for number in dear:
+        data = number.to_bytes(CHOICE_BYTES, "big") + b"content"
+        steered = [group.steered(data, seed) for seed in range(tries)]
+        assert steered.count(data) == tries // DEAR_SHARE
+        assert {each[CHOICE_BYTES:] for each in steered} == {b"content"}
+        reached = {group.parser(each).name for each in steered}
+        assert reached == {*named} - {*DEAR} | {named[number]}
+    assert dear
+    others = [each for each in group.inputs() if group.parser(each).name not in DEAR]
+    assert [group.steered(each, 5) for each in others] == others
+    assert group.steered(b"\0", 5) == b"\0"
 
 
 def test_vectors_give_inputs_of_their_kind() -> None:

@@ -39,7 +39,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
         write_documents(tmp_path / "no" / "folder", [])
     odd = tmp_path / "odd"
     odd.write_bytes(b"\xff\xfe")
-    with pytest.raises(StickError):
+    with pytest.raises(MalformedError):
         read_documents(odd)
     odd.write_text(f"{TextForm.DOCUMENTS.word}:abc")
     with pytest.raises(MalformedError):

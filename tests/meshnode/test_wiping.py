@@ -160,6 +160,23 @@ async def test_an_order_has_one_effect(met: Rig, tmp_path: Path, autojump_clock:
     assert met["anna"].metric("wipes_executed") == 1
 
 
+async def test_what_is_destroyed_already_does_not_count_again(
+    met: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone, anna = phone_of(met, "anna", tmp_path), met["anna"]
+    with monkeypatch.context() as patch:
+        patch.setattr("meshnode.wiping.erase_agent_rows", _fails)
+        with pytest.raises(OSError, match="no such luck"):
+            await phone.wiping.wipe(WipeLevel.AGENT)
+    assert anna.metric("wipes_executed") == 0
+    for _ in range(3):
+        await phone.wiping.wipe(WipeLevel.AGENT)
+        assert anna.metric("wipes_executed") == 1, "the keys went once"
+    await phone.wiping.wipe(WipeLevel.ALL)
+    assert anna.metric("wipes_executed") == 2, "the device's keys are others"
+    assert phone.wiping.is_gone
+
+
 @pytest.mark.parametrize("broken", ["cards", "doubled", "other"])
 async def test_what_is_no_order_about_this_device_does_nothing(
     rig: Rig, tmp_path: Path, broken: str

@@ -201,6 +201,16 @@ UNIT_PARSERS: tuple[Parser, ...] = (
         (holdings.sign(HELD, BADGE.sign),),
         PAPER,
     ),
+    Parser(
+        "meshnode.holdings.claimed_node_untrusted",
+        holdings.claimed_node_untrusted,
+        (holdings.sign(HELD, BADGE.sign),),
+    ),
+    Parser(
+        "meshnode.holdings._parts_untrusted",
+        holdings._parts_untrusted,
+        (holdings.sign(HELD, BADGE.sign),),
+    ),
     Parser("meshnode.holdings._decode_untrusted", holdings._decode_untrusted, (HELD.encode(),)),
     Parser("meshnode.holdings._line_untrusted", of_value(holdings._line_untrusted), (HELD_LINE,)),
     Parser(

@@ -132,17 +132,18 @@ async def test_s28_a_locked_phone_shows_nothing(pair: tuple[Path, Path]) -> None
     with pytest.raises(WrongSecretError):
         async with open_home(giulia, ALONE, runtime(), secret=OTHER_SECRET):
             pass
-    async with open_home(giulia, ALONE, runtime()) as node:
-        assert node.store.vault is not None
-        assert node.store.vault.is_locked
-        assert len(await carried(node.store)) > 200, "it still carries"
-        with pytest.raises(LockedError):
-            await node.store.read(lambda conn: messages.list_outgoing(conn, 0, 9))
-        with pytest.raises(LockedError):
-            node.require_desk()
-    async with open_home(marco, ALONE, runtime()) as node:
-        with pytest.raises(LockedError):
-            await node.store.read(lambda conn: messages.list_inbox(conn, 0, 9))
+    for _restart in range(2):
+        async with open_home(giulia, ALONE, runtime()) as node:
+            assert node.store.vault is not None
+            assert node.store.vault.is_locked
+            assert len(await carried(node.store)) > 200, "it still carries"
+            with pytest.raises(LockedError):
+                await node.store.read(lambda conn: messages.list_outgoing(conn, 0, 9))
+            with pytest.raises(LockedError):
+                node.require_desk()
+        async with open_home(marco, ALONE, runtime()) as node:
+            with pytest.raises(LockedError):
+                await node.store.read(lambda conn: messages.list_inbox(conn, 0, 9))
 
 
 async def test_s28_rows_that_changed_places_are_both_refused(pair: tuple[Path, Path]) -> None:

@@ -153,12 +153,14 @@ def test_s05_what_a_thief_of_a_units_key_issues_beyond_its_scope_is_refused(vall
 def test_s05_a_unit_grants_no_unit(valley: Path) -> None:
     prekey = SEALER.make_prekey(NOW_MS)[1]
     asked = build_unit_request(ec.generate_private_key(ec.SECP256R1()), prekey, bytes(8))
-    with opened(valley / "unit") as unit:
-        before = unit.state
-        with pytest.raises(RightsError):
-            unit.grant(asked, "bob", ["Queyras"], NOW_MS)
-        assert replace(unit.state, journal=before.journal) == before
-        assert unit.state.journal[-1].subject == "rights"
+    for start in range(2):
+        with opened(valley / "unit") as unit:
+            before = unit.state
+            assert [each.subject for each in before.journal].count("rights") == start
+            with pytest.raises(RightsError):
+                unit.grant(asked, "bob", ["Queyras"], NOW_MS)
+            assert replace(unit.state, journal=before.journal) == before
+            assert unit.state.journal[-1].subject == "rights"
 
 
 # --- S09: a request that must not be granted -----------------------------------------------------
@@ -269,12 +271,16 @@ def test_s09_weak_keys_get_no_certificate(valley: Path, half: str) -> None:
         weak = bytes(1184) + public[1184:] if half == "ml-kem" else public[:1184] + bytes(32)
         zeroed = replace(record, public=weak, prekey_id=hashlib.sha256(weak).digest()[:8])
         before = region.state
-        with pytest.raises(WeakKeyError):
-            region.issue(
-                forged(pending, prekey=_prekey_bundle(pending, encode_prekey(zeroed))), NOW_MS
-            )
-        assert region.state.enrolees == before.enrolees
-        assert region.state.journal[-1].action == "refused"
+    text = forged(pending, prekey=_prekey_bundle(pending, encode_prekey(zeroed)))
+    for start in range(1, 3):
+        with opened(valley / "region") as region:
+            with pytest.raises(WeakKeyError):
+                region.issue(text, NOW_MS)
+            assert region.state.enrolees == before.enrolees
+            noted = [each.action for each in region.state.journal]
+            assert noted.count("refused") == start
+    with opened(valley / "region") as region:
+        region.issue(pending.text, NOW_MS)
 
 
 def test_s09_a_key_of_small_order_is_no_members(valley: Path) -> None:
@@ -299,9 +305,11 @@ def test_s09_one_key_for_two_purposes_or_two_invitations_is_refused(valley: Path
             region.issue(forged(first, keys=both, prekey=prekey.container), NOW_MS)
         assert caught.value.reason == "known_key"
         region.issue(first.text, NOW_MS)
-        with pytest.raises(EnrolmentError) as caught:
-            region.issue(forged(second, keys=first.keys, prekey=first.prekey.container), NOW_MS)
-        assert caught.value.reason == "known_key"
+    for _restart in range(2):
+        with opened(valley / "region") as region:
+            with pytest.raises(EnrolmentError) as caught:
+                region.issue(forged(second, keys=first.keys, prekey=first.prekey.container), NOW_MS)
+            assert caught.value.reason == "known_key"
 
 
 # --- S23: revocation lists -----------------------------------------------------------------------
@@ -373,4 +381,6 @@ def test_s26_one_card_never_makes_an_order_that_is_obeyed(valley: Path) -> None:
         done = cosigned(second, draft, known)
         assert decide(None, decode_untrusted(done.document.raw), known.root)
         assert region.take([done.document.raw], NOW_MS)[0] == 1
-        assert region.take([done.document.raw], NOW_MS)[0] == 0
+    with opened(valley / "region") as region:
+        for order in (draft.document, doubled, done.document):
+            assert region.take([order.raw], NOW_MS)[0] == 0, "nor after a restart"

@@ -118,11 +118,15 @@ async def test_s30_a_spoilt_file_is_refused_whole_and_costs_little(
     await pair.serves()
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 async def test_s30_a_good_file_says_nothing_about_what_is_in_it(
-    pair: Mates, town: Town, tmp_path: Path
+    pair: Mates, town: Town, tmp_path: Path, *, restarted: bool
 ) -> None:
-    bob, text = pair["bob"], "the lorry comes at four by the old pass"
-    await bob.send(pair["alice"].scope, text)
+    text = "the lorry comes at four by the old pass"
+    await pair["bob"].send(pair["alice"].scope, text)
+    if restarted:
+        await pair.restart("alice", "bob", "mallory")
+    bob = pair["bob"]
     many = await exported(bob, tmp_path / "many", "alice")
     few = await exported(pair["mallory"], tmp_path / "few", "alice")
     words: list[bytes] = [text.encode(), SQUAD.encode(), squad_id_of(ZONE, SQUAD)]

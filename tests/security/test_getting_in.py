@@ -415,7 +415,8 @@ def _rose(node: Node, counter: str, least: int) -> bool:
 async def test_s08_false_announcements_are_never_dialled_and_right_ones_with_bounds(
     knocking: Town,
 ) -> None:
-    for count in (FALSE + RIGHT, (FALSE + RIGHT) // 10):
+    for start in range(2):
+        count = (FALSE + RIGHT) // (10 if start else 1)
         async with listening_to_multicast(knocking.home(BOX)) as node:
             with counted(FALSE_PORT) as dialled:
                 await _flood(count)

@@ -134,6 +134,12 @@ async def test_s23_lists_of_two_operators_are_united(town: Town, centre: Centre)
     async with running(town.home(BOX)) as node, Peer.dialled(town, "alice", node) as peer:
         await bring(peer, node, [each.raw for each in lists])
         await until(lambda: revoked(node) == {id_of(1), id_of(2)}, ANSWER_S_MAX)
+    async with running(town.home(BOX)) as node:
+        assert revoked(node) == {id_of(1), id_of(2)}, "after a restart"
+        longer = centre.revocations([id_of(2), id_of(3)], 6, card=1)
+        async with Peer.dialled(town, "alice", node) as peer:
+            await bring(peer, node, [longer.raw])
+            await until(lambda: revoked(node) == {id_of(1), id_of(2), id_of(3)}, ANSWER_S_MAX)
 
 
 # --- S24: documents before bundles ----------------------------------------------------------------
@@ -196,6 +202,12 @@ async def test_s24_two_real_nodes_agree_after_one_contact(town: Town, centre: Ce
     await told(town, "alice", [newer])
     async with running(town.home(BOX)) as box, dialled_by(town, "alice", box) as alice:
         await until(lambda: revoked(box) == revoked(alice) == {id_of(1), id_of(2)}, ANSWER_S_MAX)
+    # After a restart of both, what one of them learns meanwhile crosses again.
+    latest = centre.revocations([id_of(1), id_of(2), id_of(3)], 13)
+    assert await told(town, BOX, [latest]) == 1
+    async with running(town.home(BOX)) as box, dialled_by(town, "alice", box) as alice:
+        wanted = {id_of(1), id_of(2), id_of(3)}
+        await until(lambda: revoked(box) == revoked(alice) == wanted, ANSWER_S_MAX)
 
 
 @asynccontextmanager
@@ -425,6 +437,14 @@ async def test_s26_a_wiped_phone_that_was_switched_off_delivers_its_proof_later(
                 await stolen.ended.wait()
             nursery.cancel_scope.cancel()
     assert stolen.state is HomeState.OVER
+    for _restart in range(2):
+        assert not opens(stolen.home)
+        async with left_over(stolen):
+            stolen.ended = trio.Event()
+            with trio.fail_after(ANSWER_S_MAX):
+                await stolen.ended.wait()
+        async with running(town.home("alice")) as node:
+            assert {each for _order, each in node.membership.trust.erasures()} == {stolen.node}
 
 
 async def test_s26_an_order_that_was_obeyed_has_no_second_effect(

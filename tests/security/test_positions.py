@@ -170,6 +170,9 @@ async def test_s29_a_position_of_the_shift_before_still_travels(town: Town) -> N
         shift = await everything(node, Kind.SHIFT)
     async with open_home(town.home("mule"), SETTINGS, at(0.1)) as node:
         assert await give(node, [position, *shift]) == [Reception.STORED] * 2
+    async with open_home(town.home("mule"), SETTINGS, at(0.1)) as node:
+        assert await give(node, [position]) == [Reception.DUPLICATE]
+        assert await everything(node, Kind.POSITION) == [position], "it is carried on"
 
 
 # --- unreadable --------------------------------------------------------------------------------

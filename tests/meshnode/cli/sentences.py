@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meshnode.cli.delivery import OUTCOMES, WHYS
+from meshnode.cli.documents import REASONS
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
@@ -27,11 +28,13 @@ _FAILURES = (
     "DumpError",
     "EnrolmentError",
     "Finding",
+    "HoldingsError",
     "HomeBusyError",
     "HomeError",
     "KeystoreError",
     "LeaseEndedError",
     "LockedError",
+    "RightsError",
     "SendError",
     "SensorError",
     "StickError",
@@ -77,7 +80,7 @@ def every_sentence() -> set[str]:
         | set(STEPS.values())
         | {*_TYPER, *_PUT_TOGETHER}
     )
-    found |= set(OUTCOMES.values()) | set(WHYS.values())
+    found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values())
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)

@@ -263,8 +263,13 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
 
     invite = ("authority", "invite", "--device", "phone", "--name", "newcomer")
     for role, squad in (("leader", "Queyras"), ("agent", "Ubaye"), ("gateway", "Queyras")):
-        beyond = office.types("lea", *invite, "--role", role, "--squad", squad)
-        assert beyond.code == 4, beyond
+        beyond = office.fails(4, "lea", *invite, "--role", role, "--squad", squad)
+        assert "ask the region" in beyond
+        assert "enrolled again" not in beyond, "no new enrolment widens a unit"
+    assert "'Ubaye'" in office.fails(4, "lea", *invite, "--role", "agent", "--squad", "Ubaye")
+    elsewhere = office.fails(4, "hq", *words, "--code", asked["code"], "--squad", "Ubaye")
+    assert "Queyras" in elsewhere
+    assert "enrolled again" not in elsewhere
     invitation = office.json("lea", *invite, "--role", "agent", "--squad", "Queyras")
     granted(office, "lea", "newcomer", invitation["invitation"])
     # The leader's node holds the pass; the squad learns of it on the next contact.
@@ -275,7 +280,7 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
 
     replaced = office.json("lea", "authority", "replace", "bob")["invitation"]
     granted(office, "lea", "bob2", replaced)
-    assert office.types("lea", "authority", "replace", "centre").code == 4
+    assert "ask the region" in office.fails(4, "lea", "authority", "replace", "centre")
     assert office.types("lea", "authority", "remove", "bob").code == 4
 
     report = office.json("lea", "authority", "report")["report"]
@@ -290,11 +295,15 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
     actions = [each["action"] for each in journal]
     assert actions[0] == "founded"
     reasons = [each["subject"] for each in journal if each["action"] == "refused"]
-    assert reasons == ["code"], "the digits of the unit's request"
+    assert reasons == ["code", "rights"], "the digits of the unit's request, and a foreign squad"
     assert "granted" in actions
     assert "adopted" in office.reads("hq", "authority", "log")
 
     revoke = ("authority", "revoke-unit", "lea", "--card", card(office, "operator-1"))
+    for node in ("centre", "lea"):
+        at_a_node = office.fails(4, node, *revoke, "--yes")
+        assert "granted no unit authority" not in at_a_node, "it was granted"
+        assert "folder of the region" in at_a_node
     said = office.types("hq", *revoke, keyboard="y\n")
     assert said.code == 0, said
     assert "with newcomer" in said.err

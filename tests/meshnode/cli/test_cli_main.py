@@ -207,6 +207,15 @@ def test_the_tree_of_commands_is_made_anew_for_each_run() -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
+def test_the_package_runs_as_a_program() -> None:
+    command = [sys.executable, "-m", "meshnode", "inbox", "--nonsense"]
+    done = subprocess.run(command, env=unmeasured(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("meshnode: ")
+
+
+@pytest.mark.real
+@pytest.mark.slow
 def test_help_appears_at_once() -> None:
     """Below 0.3 s of work, the best of several starts; a busy machine adds only waiting."""
     code = "import sys; from meshnode.cli.main import main; main()"

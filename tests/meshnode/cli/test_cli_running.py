@@ -49,7 +49,9 @@ async def told(people: People, home: str, *words: str) -> Any:
     return json.loads(screen.out)
 
 
-async def test_a_command_meets_a_running_node_and_delivers(squad: People) -> None:
+async def test_a_command_meets_a_running_node_and_delivers(
+    squad: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running(squad, "centre") as centre:
         address = str(centre.manager.listening[0])
         sent = await told(squad, "alice", "send", "codt", "Par le réseau")
@@ -64,6 +66,14 @@ async def test_a_command_meets_a_running_node_and_delivers(squad: People) -> Non
         assert (peer["name"], peer["role"], peer["contacts"]) == ("centre", "gateway", 2)
         shown = (await typed(squad, "alice", "peers")).out
         assert shown.splitlines()[1].startswith("centre  gateway")
+    card = squad.home("hq") / "cards" / "operator-1.card"
+    revoke = ("authority", "revoke", "centre", "--card", str(card), "--yes", "--out")
+    monkeypatch.setenv("MESHNODE_CARD_PASSPHRASE", "five quite ordinary words here")
+    await typed(squad, "hq", *revoke, str(squad.home("alice")))
+    (peer,) = (await told(squad, "alice", "peers"))["peers"]
+    assert peer["is_revoked"] is True
+    shown = (await typed(squad, "alice", "peers")).out
+    assert shown.splitlines()[1].startswith("centre  gateway, revoked")
 
 
 async def test_a_running_node_answers_and_refuses_like_one_that_is_opened(squad: People) -> None:
