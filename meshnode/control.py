@@ -47,6 +47,7 @@ _METHODS: Final = frozenset(
         "file_cancel",
         "file_remove",
         "file_save",
+        "file_view",
         "files",
         "holdings",
         "import_documents",
@@ -66,6 +67,12 @@ _METHODS: Final = frozenset(
         "resend",
         "send",
         "sensors",
+        "sheet",
+        "sheet_html",
+        "sheet_retract",
+        "sheets",
+        "sheets_publish",
+        "sheets_search",
         "shift",
         "shift_close",
         "shift_open",
@@ -79,7 +86,18 @@ _METHODS: Final = frozenset(
     }
 )
 _UNATTENDED: Final = frozenset(
-    {"board", "files", "follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
+    {
+        "board",
+        "files",
+        "follow",
+        "inbox",
+        "keys",
+        "mark_read",
+        "orders",
+        "peers",
+        "sheets",
+        "status",
+    }
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144

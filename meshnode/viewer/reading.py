@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from meshnode.viewer.bounds import DOCUMENT_SHOWN_BYTES_MAX
 from meshnode.viewer.document import Block, Document, Table
 from meshnode.viewer.odf import read_odf_untrusted
 from meshnode.viewer.plain import read_markdown_untrusted, read_text_untrusted
 from protocol.errors import LimitExceededError
+from protocol.sheets import SheetForm
 
-__all__ = ["Form", "read_document_untrusted", "words_of"]
-
-
-class Form(IntEnum):
-    """How the bytes of a document are read."""
-
-    TEXT = 1
-    """Plain text."""
-    MARKDOWN = 2
-    """Text with headings and lists."""
-    ODF = 3
-    """ODT or ODS."""
+__all__ = ["read_document_untrusted", "words_of"]
 
 
-def read_document_untrusted(raw: bytes, form: Form) -> Document:
+def read_document_untrusted(raw: bytes, form: SheetForm) -> Document:
     """Return what a document says.
 
     Raises: MalformedError, LimitExceededError.
@@ -32,11 +20,11 @@ def read_document_untrusted(raw: bytes, form: Form) -> Document:
     if len(raw) > DOCUMENT_SHOWN_BYTES_MAX:
         raise LimitExceededError("document bytes", DOCUMENT_SHOWN_BYTES_MAX, len(raw))
     match form:
-        case Form.ODF:
+        case SheetForm.ODF:
             return read_odf_untrusted(raw)
-        case Form.MARKDOWN:
+        case SheetForm.MARKDOWN:
             return read_markdown_untrusted(raw)
-        case Form.TEXT:
+        case SheetForm.TEXT:
             return read_text_untrusted(raw)
 
 

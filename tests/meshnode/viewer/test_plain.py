@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from meshnode.viewer.bounds import DOCUMENT_BLOCKS_MAX, DOCUMENT_CHARACTERS_MAX
 from meshnode.viewer.document import Heading, Item, Paragraph, Span, Table
 from meshnode.viewer.plain import read_markdown_untrusted, read_text_untrusted
-from meshnode.viewer.reading import Form, read_document_untrusted, words_of
+from meshnode.viewer.reading import read_document_untrusted, words_of
 from meshnode.viewer.shown import to_html, to_text
 from protocol.errors import LimitExceededError, MalformedError
+from protocol.sheets import SheetForm
 
 MARKDOWN = """# Homme à la mer
 
@@ -79,8 +80,8 @@ def test_bounds_of_text() -> None:
             read_text_untrusted(raw)
 
 
-@given(st.text(max_size=200), st.sampled_from([Form.TEXT, Form.MARKDOWN]))
-def test_nothing_that_is_written_runs_or_steers(text: str, form: Form) -> None:
+@given(st.text(max_size=200), st.sampled_from([SheetForm.TEXT, SheetForm.MARKDOWN]))
+def test_nothing_that_is_written_runs_or_steers(text: str, form: SheetForm) -> None:
     raw = text.encode("utf-8", "replace")
     found = read_document_untrusted(raw, form)
     shown, page = to_text(found), to_html(found, text)
