@@ -37,6 +37,7 @@ from meshnode.cli import (
     network,
     run,
     sensors,
+    sheets,
     shift,
     week,
 )
@@ -63,6 +64,7 @@ for each in (
     alarm,
     delivery,
     files,
+    sheets,
     shift,
     sensors,
     board,
