@@ -125,11 +125,7 @@ class Desk:
         self.attachments = Attachments(
             author, store, runtime, membership, relay, metrics, self.receipting.wake.set
         )
-        publishing = SheetPublishing(
-            author, carrier.zone, store, runtime, membership, relay, metrics
-        )
-        self.sheets = Sheets(carrier.zone, store, runtime, metrics, publishing)
-        self.sheet_search = SheetSearch(self.sheets, runtime)
+        self._lay_out_sheets(author, carrier)
         self.inbox = Inbox(
             InboxParts(
                 store=store,
@@ -164,6 +160,16 @@ class Desk:
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
         self._audit_heads = AuditHeads(author, store, runtime, carrier.zone)
+
+    def _lay_out_sheets(self, author: Author, carrier: Carrier) -> None:
+        """Make the rooms of reflex sheets."""
+        store, runtime, membership = carrier.store, carrier.runtime, carrier.membership
+        metrics, relay = membership.metrics, carrier.relay
+        publishing = SheetPublishing(
+            author, carrier.zone, store, runtime, membership, relay, metrics
+        )
+        self.sheets = Sheets(carrier.zone, store, runtime, metrics, publishing)
+        self.sheet_search = SheetSearch(self.sheets, runtime)
 
     def _watch_duty(self, author: Author, carrier: Carrier, keeper: ChainKeeper) -> None:
         """Make the rooms that tell of this device while a shift is open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshnode.viewer import odf, plain, reading
+from meshnode.viewer.odf_content import ContentReader, MetaReader
 from protocol import sheets
 from protocol.sheets import Catalogue, Sheet, SheetForm
 from tests.meshnode.viewer.odf_files import PROCEDURE, content, ods, odt
@@ -25,13 +26,13 @@ MARKDOWN = "# Mer\n\n1. **Bouée**\n- *GPS*\n\n| a | b |\n|---|---|\n".encode()
 
 
 def _parsed(xml: bytes) -> object:
-    reader = odf.ContentReader()
+    reader = ContentReader()
     odf._parse_untrusted(reader, xml)
     return reader.blocks
 
 
 def _told(xml: bytes) -> object:
-    reader = odf.MetaReader()
+    reader = MetaReader()
     odf._parse_untrusted(reader, xml)
     return reader.title, reader.language, reader.keywords
 

@@ -26,7 +26,7 @@ def read_catalogue(data: bytes) -> codec.Record:
     codec.demand(isinstance(retracted, tuple) and len(retracted) <= 1_024, "12.2 retracted")
     assert isinstance(sheets, tuple)
     assert isinstance(retracted, tuple)
-    gone = {}
+    gone: dict[bytes, int] = {}
     for item in retracted:
         codec.demand(isinstance(item, tuple) and len(item) == 2, "12.2 a retracted sheet")
         assert isinstance(item, tuple)
