@@ -131,6 +131,8 @@ class SheetPublishing:
         """Do one step; True if there may be another at once. Raises: StoreError, LockedError."""
         await self._tidy()
         await self.empty_log()
+        if not (await self._store.read(kept.pack)).is_publisher:
+            return False
         made = await self._store.write(self._renew)
         await self._relay.announce(made, None)
         return await self._make_some() > 0
@@ -159,7 +161,7 @@ class SheetPublishing:
     def _renew(self, tx: Transaction) -> list[Checked]:
         """Send the catalogue anew where the zone's key changed, or it is old."""
         pack, now_ms = kept.pack(tx.connection), self._runtime.now_ms()
-        if not pack.is_publisher or not self.is_operator(self._author.node):
+        if not self.is_operator(self._author.node):
             return []
         found = self._zone_key(tx.connection)
         is_old = now_ms - pack.renewed_ms >= SHEET_RENEW_MS
@@ -208,12 +210,14 @@ class SheetPublishing:
 
     def _make(self, tx: Transaction) -> list[Checked]:
         conn, now_ms = tx.connection, self._runtime.now_ms()
-        if not kept.pack(conn).is_publisher or not self.is_operator(self._author.node):
+        if not self.is_operator(self._author.node):
             return []
         made: list[Checked] = []
         for record in kept.records(conn):
+            if not record.is_own:
+                continue
             due = kept.chunks_due(conn, record.sheet, now_ms - SHEET_RENEW_MS)
-            if not record.is_own or not due:
+            if not due:
                 continue
             room = chunk_room(conn, self._author, self._store.bytes_max, now_ms)
             room = min(room, ATTACHMENT_PIECES_PER_WRITE - len(made))

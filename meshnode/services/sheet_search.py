@@ -14,7 +14,7 @@ from typing import Final
 
 from meshnode.errors import SendError
 from meshnode.runtime import Runtime
-from meshnode.services.french import fold, stem, terms, words
+from meshnode.services.french import stem, terms, words
 from meshnode.services.sheets import Sheets, SheetState
 from meshnode.viewer.reading import read_document_untrusted, words_of
 from protocol.errors import RemoteProtocolError
@@ -90,7 +90,7 @@ class SheetSearch:
         sheet, raw = state.record.sheet, b""
         if state.is_whole:
             try:
-                sheet, raw = await self._sheets.read(sheet.name)
+                raw = await self._sheets.content(sheet)
             except SendError:
                 # Retracted or damaged a moment ago: what is left of it is its title.
                 raw = b""
@@ -131,5 +131,5 @@ def _weight(weights: Mapping[str, float], word: str) -> float:
     exact = weights.get(stem(word), 0.0)
     if exact or len(word) < _PREFIX_MIN:
         return exact
-    begun = [weight for term, weight in weights.items() if term.startswith(fold(word))]
+    begun = [weight for term, weight in weights.items() if term.startswith(word)]
     return _BEGINNING * max(begun, default=0.0)

@@ -157,13 +157,17 @@ class Sheets:
         if found is None:
             raise await self._why_unknown(name)
         sheet = found.record.sheet
+        return sheet, await self.content(sheet)
+
+    async def content(self, sheet: Sheet) -> bytes:
+        """Return the file of a sheet that is known here. Raises: SendError (`not_whole`)."""
         pieces = await self._store.read(lambda conn: kept.pieces(conn, sheet.file_id))
         raw = _joined(sheet, pieces)
         if raw is None:
             if len(pieces) == sheet.chunk_count:
                 await self._store.write(lambda tx: self._fetch_again(tx, sheet))
             raise SendError("not_whole", f"sheet '{sheet.name}' has not come whole yet")
-        return sheet, raw
+        return raw
 
     async def _why_unknown(self, name: str) -> SendError:
         held = await self._store.read(kept.catalogue)
