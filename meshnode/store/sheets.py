@@ -71,7 +71,7 @@ class Pack:
     """This node published some of it, and keeps it on its way."""
     renewed_ms: int = 0
     """When this node's catalogue last went out, Unix milliseconds."""
-    key_id: bytes = b""
+    key_id: bytes = field(default=b"", repr=False)
     """Which zone key that was under."""
 
 

@@ -33,7 +33,7 @@ class Heading:
 
     level: int
     """1 to 6, 1 the highest."""
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = field(repr=False)
     """Its text."""
 
 
@@ -41,7 +41,7 @@ class Heading:
 class Paragraph:
     """A paragraph."""
 
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = field(repr=False)
     """Its text."""
 
 
@@ -53,7 +53,7 @@ class Item:
     """1 to 6: how many lists it is in."""
     number: int | None
     """Its number; None has a bullet, 0 goes on with the item before."""
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = field(repr=False)
     """Its text."""
 
 
@@ -61,7 +61,7 @@ class Item:
 class Table:
     """A table, or one sheet of a spreadsheet."""
 
-    name: str
+    name: str = field(repr=False)
     """Its name; may be empty."""
     rows: tuple[tuple[str, ...], ...] = field(repr=False)
     """Texts of the cells; a row ends with its last cell that holds something."""
@@ -74,11 +74,11 @@ Block: TypeAlias = Heading | Paragraph | Item | Table
 class Document:
     """What a file says."""
 
-    title: str
+    title: str = field(repr=False)
     """What it calls itself; may be empty."""
     language: str
     """Two letters, or empty where it does not tell."""
-    keywords: tuple[str, ...]
+    keywords: tuple[str, ...] = field(repr=False)
     """What it shall be found by."""
     blocks: tuple[Block, ...] = field(repr=False)
     """Its content, in order."""
