@@ -38,6 +38,7 @@ from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.readiness_calls import ReadinessCalls
 from meshnode.sensor_calls import SensorCalls
+from meshnode.sheet_calls import SheetCalls
 from meshnode.shift_calls import ShiftCalls
 from meshnode.stick import Stick
 from meshnode.store import keyring, messages, peers, reading
@@ -69,6 +70,7 @@ class Api(
     KeyCalls,
     ReadinessCalls,
     SensorCalls,
+    SheetCalls,
     ShiftCalls,
     UnloadingCalls,
 ):

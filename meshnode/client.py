@@ -134,6 +134,43 @@ class RemoteApi:
         """See `Api.file_remove`."""
         return bool(await self._call("file_remove", file=file))
 
+    async def file_view(self, file: str, path: str = "", language: str = "fr") -> Json:
+        """See `Api.file_view`; the path goes whole."""
+        whole = str(Path(path).absolute()) if path else ""
+        found: Json = await self._call("file_view", file=file, path=whole, language=language)
+        return found
+
+    async def sheets(self) -> Json:
+        """See `Api.sheets`."""
+        found: Json = await self._call("sheets")
+        return found
+
+    async def sheets_search(self, words: str) -> list[Json]:
+        """See `Api.sheets_search`."""
+        found: list[Json] = await self._call("sheets_search", words=words)
+        return found
+
+    async def sheet(self, name: str) -> Json:
+        """See `Api.sheet`."""
+        found: Json = await self._call("sheet", name=name)
+        return found
+
+    async def sheet_html(self, name: str, path: str, language: str = "fr") -> Json:
+        """See `Api.sheet_html`; the path goes whole."""
+        whole = str(Path(path).absolute())
+        found: Json = await self._call("sheet_html", name=name, path=whole, language=language)
+        return found
+
+    async def sheets_publish(self, folder: str) -> Json:
+        """See `Api.sheets_publish`; the path goes whole."""
+        found: Json = await self._call("sheets_publish", folder=str(Path(folder).absolute()))
+        return found
+
+    async def sheet_retract(self, name: str) -> Json:
+        """See `Api.sheet_retract`."""
+        found: Json = await self._call("sheet_retract", name=name)
+        return found
+
     async def shift_open(self, hours: int = 12) -> Json:
         """See `Api.shift_open`."""
         found: Json = await self._call("shift_open", hours=hours)

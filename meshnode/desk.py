@@ -37,6 +37,9 @@ from meshnode.services.board import Board
 from meshnode.services.reading import Reading, ReadingParts
 from meshnode.services.recalling import Recalling
 from meshnode.services.reporting import Duty, Reporting
+from meshnode.services.sheet_publishing import SheetPublishing
+from meshnode.services.sheet_search import SheetSearch
+from meshnode.services.sheets import Sheets
 from meshnode.services.tracks import Tracks
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store.engine import Store
@@ -122,6 +125,7 @@ class Desk:
         self.attachments = Attachments(
             author, store, runtime, membership, relay, metrics, self.receipting.wake.set
         )
+        self._lay_out_sheets(author, carrier)
         self.inbox = Inbox(
             InboxParts(
                 store=store,
@@ -139,8 +143,10 @@ class Desk:
                     Kind.TRACK: self.tracks.keep,
                     Kind.CANCEL: recalling.keep,
                     Kind.READ: self.reading.keep,
+                    Kind.SHEETS: self.sheets.keep,
                 },
                 attachments=self.attachments,
+                sheets=self.sheets,
                 ends=carrier.ends,
                 renewal=self.renewal,
                 requests=KeyRequests(author, store, runtime, membership, metrics),
@@ -149,11 +155,21 @@ class Desk:
                 metrics=metrics,
                 on_prekey=self._try_sealing,
                 on_received=self.receipting.wake.set,
-                on_kept=self.reading.tell_changed,
+                on_kept=self._tell_kept,
             )
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
         self._audit_heads = AuditHeads(author, store, runtime, carrier.zone)
+
+    def _lay_out_sheets(self, author: Author, carrier: Carrier) -> None:
+        """Make the rooms of reflex sheets."""
+        store, runtime, membership = carrier.store, carrier.runtime, carrier.membership
+        metrics, relay = membership.metrics, carrier.relay
+        publishing = SheetPublishing(
+            author, carrier.zone, store, runtime, membership, relay, metrics
+        )
+        self.sheets = Sheets(carrier.zone, store, runtime, metrics, publishing)
+        self.sheet_search = SheetSearch(self.sheets, runtime)
 
     def _watch_duty(self, author: Author, carrier: Carrier, keeper: ChainKeeper) -> None:
         """Make the rooms that tell of this device while a shift is open."""
@@ -200,6 +216,8 @@ class Desk:
         await self.alarms.repeat_due()
         while await self.attachments.work():
             pass
+        while await self.sheets.publishing.work():
+            pass
         while await self.receipting.write_due():
             pass
         while await self.reading.write_due():
@@ -212,6 +230,7 @@ class Desk:
             ("receipting", self.receipting.run),
             ("reading", self.reading.run),
             ("attachments", self.attachments.run),
+            ("sheets", self.sheets.publishing.run),
             ("prekeys", self._keep_looking),
             ("sealing", self._keep_sealing),
             ("reporting", self.reporting.run),
@@ -237,6 +256,11 @@ class Desk:
         """A key came that a message, or a read receipt, may wait for."""
         self.seal_waiting.set()
         self.reading.wake.set()
+
+    def _tell_kept(self) -> None:
+        """What the inbox kept is on the disk: keepers may have something to tell, or to do."""
+        self.reading.tell_changed()
+        self.sheets.publishing.tell_changed()
 
     async def _keep_looking(self) -> None:
         while True:

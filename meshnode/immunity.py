@@ -122,15 +122,15 @@ class Immunity:
             return True
         author, incarnation, seq = name
         page = self._pages.get((author, incarnation, page_of(seq)))
-        if not page or scope.kind is ScopeKind.ZONE or kind is Kind.SOS:
+        if not page or kind is Kind.SOS:
             return False
         bit = 1 << (seq % PAGE)
         holders = {node for node, bits in page.items() if bits & bit}
-        if not holders:
-            return False
         if kind is Kind.CHUNK and author in holders:
             # Withdrawn: only its author can receipt a bundle in its own name (wire-format 4.23).
             return True
+        if not holders or scope.kind is ScopeKind.ZONE:
+            return False
         recipients = directory.recipients(scope, author)
         is_outside = self._node not in recipients
         if self._node in recipients and self._node not in holders:

@@ -22,13 +22,14 @@ from meshnode.links.level import Level
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
 from meshnode.network_keys import KeyRenewal
-from meshnode.opening import Opened, Opener, Waits
+from meshnode.opening import DUE, Opened, Opener, Waits, due_keyref
 from meshnode.positions import Positions
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
 from meshnode.services.attachments import Attachments
+from meshnode.services.sheets import Sheets
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import bundles as rows
 from meshnode.store import delivery, keyring, messages, reading
@@ -36,7 +37,7 @@ from meshnode.store.engine import Store, Transaction
 from meshnode.store.records import IncomingReason, NewMessage, Unopened
 from protocol import bundle as bundles
 from protocol import hlc
-from protocol.bundle import Bundle, Header, Scope
+from protocol.bundle import Bundle, Header, Scope, ScopeKind
 from protocol.chains import AlreadyUsedError
 from protocol.envelope import check_prekey, decode_prekey_untrusted
 from protocol.errors import EnvelopeError, IdentityError, MalformedError, RemoteProtocolError
@@ -48,8 +49,6 @@ from protocol.shifts import split_subject
 
 __all__ = ["Inbox", "InboxParts", "Keep"]
 
-_DUE: Final = b"@"
-"""Keys of the queue that begin so name a time: the bundle is dated ahead and waits for it."""
 _DUE_BYTES: Final = 9
 _OPENED_ASTRAY: Final = frozenset({Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.POSITION, Kind.CHAIN_KEYS})
 """What people read, and see that its author was revoked, and the keys that it is under."""
@@ -84,6 +83,8 @@ class InboxParts:
     """Who keeps what is of another kind than those that the inbox knows itself."""
     attachments: Attachments
     """Keeps the files that go with messages."""
+    sheets: Sheets
+    """Keeps reflex sheets."""
     ends: ShiftEnds
     """Erases what hangs on shifts that are over."""
     renewal: KeyRenewal
@@ -220,7 +221,7 @@ class Inbox:
         ahead_ms = hlc.wall_ms(header.hlc) - now_ms
         if ahead_ms > CLOCK_DRIFT_MS_MAX:
             due_ms = now_ms + ahead_ms - CLOCK_DRIFT_MS_MAX
-            delivery.set_waiting(tx, short_id, header.author, _DUE + due_ms.to_bytes(8, "big"))
+            delivery.set_waiting(tx, short_id, header.author, due_keyref(due_ms))
             return
         if self._is_refused(header):
             # It may have come before the news of its author.
@@ -275,7 +276,10 @@ class Inbox:
                 raise MalformedError("this kind of bundle is never queued for the inbox")
 
     def _keep_chunk(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
-        if self._parts.attachments.keep(tx, bundle):
+        if bundle.header.scope.kind is ScopeKind.ZONE:
+            # Of a sheet: the whole zone has it, and nobody receipts it.
+            self._parts.sheets.keep_chunk(tx, bundle)
+        elif self._parts.attachments.keep(tx, bundle):
             self._note_received(tx, bundle, work)
             work.has_chunks = True
 
@@ -427,6 +431,6 @@ def _unshown(tx: Transaction, *names: BundleId) -> str:
 
 def _due_ms(keyref: bytes) -> int | None:
     """Return the time that a queue key names, None for the name of a real key."""
-    if len(keyref) != _DUE_BYTES or not keyref.startswith(_DUE):
+    if len(keyref) != _DUE_BYTES or not keyref.startswith(DUE):
         return None
     return int.from_bytes(keyref[1:], "big")

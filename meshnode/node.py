@@ -46,6 +46,8 @@ from meshnode.sensors.base import Sensor
 from meshnode.sensors.hub import SensorHub
 from meshnode.services.alarms import Alarms
 from meshnode.services.attachments import Attachments
+from meshnode.services.sheet_search import SheetSearch
+from meshnode.services.sheets import Sheets
 from meshnode.services.unloading import Unloading
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
@@ -245,6 +247,16 @@ class Node:
     def attachments(self) -> Attachments:
         """Files that go with messages. Raises: LockedError."""
         return self.require_desk().attachments
+
+    @property
+    def sheets(self) -> Sheets:
+        """Reflex sheets. Raises: LockedError."""
+        return self.require_desk().sheets
+
+    @property
+    def sheet_search(self) -> SheetSearch:
+        """Finds reflex sheets. Raises: LockedError."""
+        return self.require_desk().sheet_search
 
     @property
     def renewal(self) -> KeyRenewal:

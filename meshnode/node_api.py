@@ -77,6 +77,34 @@ class NodeApi(Protocol):
         """See `Api.file_remove`."""
         ...
 
+    async def file_view(self, file: str, path: str = "", language: str = "fr") -> Json:
+        """See `Api.file_view`."""
+        ...
+
+    async def sheets(self) -> Json:
+        """See `Api.sheets`."""
+        ...
+
+    async def sheets_search(self, words: str) -> list[Json]:
+        """See `Api.sheets_search`."""
+        ...
+
+    async def sheet(self, name: str) -> Json:
+        """See `Api.sheet`."""
+        ...
+
+    async def sheet_html(self, name: str, path: str, language: str = "fr") -> Json:
+        """See `Api.sheet_html`."""
+        ...
+
+    async def sheets_publish(self, folder: str) -> Json:
+        """See `Api.sheets_publish`."""
+        ...
+
+    async def sheet_retract(self, name: str) -> Json:
+        """See `Api.sheet_retract`."""
+        ...
+
     async def shift_open(self, hours: int = 12) -> Json:
         """See `Api.shift_open`."""
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from meshnode.directory import Directory
 from meshnode.store import keyring
@@ -35,7 +36,15 @@ from protocol.limits import CLOCK_DRIFT_MS_MAX, Kind
 from protocol.payloads import Payload
 from protocol.shifts import chain_opens, split_subject
 
-__all__ = ["Opened", "Opener", "Waits"]
+__all__ = ["DUE", "Opened", "Opener", "Waits", "due_keyref"]
+
+DUE: Final = b"@"
+"""Keys of the inbox's queue that begin so name a time: what waits there is tried again then."""
+
+
+def due_keyref(due_ms: int) -> bytes:
+    """Return what a bundle waits for that is tried again at a time, Unix milliseconds."""
+    return DUE + due_ms.to_bytes(8, "big")
 
 
 class Waits(EnvelopeError):

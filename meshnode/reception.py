@@ -55,6 +55,7 @@ _SUITES: Final = {
     Kind.AUDIT_HEAD: _CLEAR,
     Kind.CANCEL: _CLEAR,
     Kind.READ: frozenset({Suite.CHAIN, Suite.HYBRID}),
+    Kind.SHEETS: frozenset({Suite.ZONE}),
 }
 """How a kind may be sealed; the others as `_SEALED`. Nothing that people write goes in clear."""
 

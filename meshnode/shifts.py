@@ -50,7 +50,7 @@ _BOUND: Final = _DATED | {Kind.CHAIN_KEYS}
 """Kinds that may hang on a shift."""
 _OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
 """Kinds that the centre of the zone reads beside the squad; tracks it reads alone."""
-_LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHUNK, Kind.CANCEL, Kind.READ)
+_LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHUNK, Kind.CANCEL, Kind.READ, Kind.SHEETS)
 _TOLD: Final = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK)
 _KEYS: Final = (Kind.CHAIN_KEYS, Kind.KEY_REQUEST, Kind.NETWORK_KEYS)
 _FOR_PEOPLE: Final = frozenset((*_LETTERS, *_TOLD, *_KEYS))

@@ -52,6 +52,7 @@ class Kind(IntEnum):
     AUDIT_HEAD = 13
     NETWORK_KEYS = 14
     CANCEL = 15
+    SHEETS = 16
     READ = 30
 
 
@@ -95,6 +96,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.AUDIT_HEAD: KindRule(TrafficClass.MESSAGE, True, 90 * _DAY_S),
     Kind.NETWORK_KEYS: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
     Kind.CANCEL: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
+    Kind.SHEETS: KindRule(TrafficClass.BULK, True, 30 * _DAY_S),
     Kind.READ: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""

@@ -54,6 +54,7 @@ __all__ = [
     "seal_classical",
     "seal_info",
     "seal_message",
+    "sheets_message_key",
     "slot_info",
     "sos_message_key",
     "unpad_untrusted",
@@ -254,8 +255,16 @@ def _expand(key: bytes, info: bytes, length: int) -> bytes:
 
 def sos_message_key(zone_key: bytes, bundle: BundleId) -> bytes:
     """Return the key of one SOS: never used for another bundle. Source: wire-format 4.8."""
-    name = bundle.author + bundle.incarnation.to_bytes(4, "big") + bundle.seq.to_bytes(8, "big")
-    return _expand(zone_key, b"meshnode sos 1\0" + name, 32)
+    return _expand(zone_key, b"meshnode sos 1\0" + _name_of(bundle), 32)
+
+
+def sheets_message_key(zone_key: bytes, bundle: BundleId) -> bytes:
+    """Return the key of one catalogue of sheets, which is that of no SOS. Source: 12.1."""
+    return _expand(zone_key, b"meshnode sheets 1\0" + _name_of(bundle), 32)
+
+
+def _name_of(bundle: BundleId) -> bytes:
+    return bundle.author + bundle.incarnation.to_bytes(4, "big") + bundle.seq.to_bytes(8, "big")
 
 
 def pad(payload: bytes) -> bytes:

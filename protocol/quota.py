@@ -64,10 +64,12 @@ GROUPS: Final[dict[Kind, Group]] = {
     Kind.POSITION: Group.POSITION,
     Kind.CHUNK: Group.BULK,
     Kind.TRACK: Group.BULK,
+    Kind.SHEETS: Group.BULK,
     **{
         kind: Group.STATE
         for kind in Kind
-        if kind not in (Kind.SOS, Kind.TEXT, Kind.NOTE, Kind.POSITION, Kind.CHUNK, Kind.TRACK)
+        if kind not in (Kind.SOS, Kind.TEXT, Kind.NOTE, Kind.POSITION)
+        and kind not in (Kind.CHUNK, Kind.TRACK, Kind.SHEETS)
     },
 }
 """Which bound each kind is counted against."""

@@ -1,4 +1,4 @@
-"""What people do with messages that are there: read them, send them again, take them back."""
+"""What people do with messages that are there, and with reflex sheets: read, resend, retract."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Final
 import trio
 
 from meshnode.node import Node
+from meshnode.services.sheet_publishing import NewSheet
 from meshnode.store import messages
 from meshnode.store.records import MessageRecord
 from protocol.errors import MeshError
+from protocol.sheets import SheetForm, sheet_name
 from sims.place import Place
 from sims.runtime import PowerCutError
 from sims.scenario import Deed
@@ -18,6 +20,7 @@ from sims.steps import belongs_to
 __all__ = ["act"]
 
 _LIST_MAX: Final = 10_000
+_SHEET_BYTES: Final = 90_000
 
 
 async def act(place: Place, deed: Deed) -> None:
@@ -51,9 +54,22 @@ async def _act(place: Place, node: Node, deed: Deed) -> None:
             for each in (await _written(node, deed.text))[:1]:
                 sent = await node.outbox.resend(each.key)
                 place.machine.trace("resent", message=str(each.id), copy=str(sent.id))
+        case "publish":
+            done = await node.sheets.publishing.publish([_sheet(deed.text)])
+            place.machine.trace("published", version=done.version)
+        case "retract":
+            version = await node.sheets.publishing.retract(deed.text)
+            place.machine.trace("retracted", version=version)
     await trio.lowlevel.checkpoint()
 
 
 async def _written(node: Node, text: str) -> list[MessageRecord]:
     found = await node.store.read(lambda conn: messages.list_outgoing(conn, 0, _LIST_MAX))
     return [each for each in found if each.text == text]
+
+
+def _sheet(text: str) -> NewSheet:
+    """Return a sheet of several chunks that says a line again and again."""
+    title, _, line = text.partition(":")
+    raw = f"{line.strip()}\n".encode() * (_SHEET_BYTES // len(line.encode()))
+    return NewSheet(sheet_name(title), title, "fr", (), SheetForm.TEXT, raw)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from meshnode.store import alarms, bundles, messages, peers, reading
+from meshnode.store import alarms, bundles, messages, peers, reading, sheets
 from meshnode.store.alarms import AlarmName
 from meshnode.store.engine import Connection, Store
 from meshnode.store.records import LedgerEntry, MessageRecord, RecipientRecord
@@ -31,6 +31,7 @@ __all__ = [
     "Ending",
     "Held",
     "SentRecord",
+    "SheetsHeld",
     "Story",
     "WorldRecord",
     "collect",
@@ -108,6 +109,18 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class SheetsHeld:
+    """Reflex sheets of a device at the end."""
+
+    whole: Mapping[str, int]
+    """Version of each sheet that can be opened, by name."""
+    retracted: Mapping[bytes, int]
+    """Versions up to which nobody may open a sheet, by its id."""
+    stray_pieces: int
+    """Pieces of content that belong to no sheet that it may open."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceRecord:
     """One device at the end."""
 
@@ -133,6 +146,8 @@ class DeviceRecord:
     """Every byte of its database."""
     alarms: Mapping[AlarmName, tuple[Told, ...]] = field(default_factory=dict)
     """The steps of each alarm that were opened or made here."""
+    sheets: SheetsHeld = field(default_factory=lambda: SheetsHeld({}, {}, 0))
+    """Its reflex sheets."""
 
     @property
     def name(self) -> str:
@@ -217,6 +232,7 @@ async def collect(store: Store, ending: Ending) -> DeviceRecord:
             sizes=sizes(conn, store),
             image=_image(conn),
             alarms=_alarms(conn),
+            sheets=_sheets(conn),
         )
 
     return await store.read(read)
@@ -241,6 +257,16 @@ def _alarms(conn: Connection) -> dict[AlarmName, tuple[Told, ...]]:
             steps.append(Told(each.name, each.at_ms, sos))
         found[name] = tuple(steps)
     return found
+
+
+def _sheets(conn: Connection) -> SheetsHeld:
+    have, found = sheets.have(conn), [each.sheet for each in sheets.records(conn)]
+    stray = have.keys() - {each.file_id for each in found}
+    return SheetsHeld(
+        {e.name: e.version for e in found if have.get(e.file_id, 0) == e.chunk_count},
+        sheets.catalogue(conn).retracted,
+        sum(have[file_id] for file_id in stray),
+    )
 
 
 def _copies(conn: Connection) -> dict[BundleId, BundleId]:

@@ -139,20 +139,21 @@ class ShiftPlan:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Somebody does something with messages that are there."""
+    """Somebody does something with messages that are there, or with reflex sheets."""
 
     at_s: float
     """When, virtual seconds; a device that is off does it once it is on again."""
     device: str
     """Whose screen."""
     what: str
-    """`read` all that is shown, or `cancel` or `resend` what was written here."""
+    """`read` all that is shown, `cancel` or `resend` what was written here, or `publish` or
+    `retract` a reflex sheet."""
     text: str = ""
-    """Which one, word for word; empty for `read`."""
+    """Which message, word for word; empty for `read`; a sheet's title, to publish `title: text`."""
 
 
-DEEDS = ("read", "cancel", "resend")
-"""What can be done with messages."""
+DEEDS = ("read", "cancel", "resend", "publish", "retract")
+"""What people can do beside writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def _check_deed(what: str, deed: Deed, scenario: Scenario, names: set[str]) -> N
     _check_device(what, deed.device, names)
     _check_time(what, deed.at_s, scenario)
     if deed.what not in DEEDS or bool(deed.text) is (deed.what == "read"):
-        raise ScenarioError(what, "is read without a text, cancel or resend with it")
+        raise ScenarioError(what, "is read without a text, or one of the others with it")
 
 
 def _check_size(scenario: Scenario) -> None:

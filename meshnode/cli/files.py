@@ -154,6 +154,33 @@ def save(
         typer.echo(say("Saved: {path}", path=found["path"]))
 
 
+@_app.command("view")
+def view(
+    ctx: typer.Context,
+    which: Which,
+    html: Annotated[
+        str, typer.Option("--html", metavar="FILE", help="Write a page of HTML there instead.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show an ODT or ODS file that came whole, without any office program."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.language import current_language
+    from meshnode.cli.sheets import show_document, show_written
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.file_view(which, html, current_language())
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+    elif html:
+        show_written(found["path"])
+    else:
+        show_document(found, found["name"])
+
+
 @_app.command("cancel")
 def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     """Give up a file of yours; carriers drop its pieces when they hear of it."""

@@ -116,6 +116,7 @@ def _print(found: dict[str, Any]) -> None:
         "sos_key": say("SOS keys"),
         "position": say("positions"),
         "attachment": say("files"),
+        "sheet": say("reflex sheets"),
     }
 
     def when(at_ms: int) -> str:

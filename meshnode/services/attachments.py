@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -27,6 +28,7 @@ from meshnode.outside_files import write_new
 from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
+from meshnode.services.bulk_room import chunk_room
 from meshnode.services.intake import Intake
 from meshnode.store import attachments as kept
 from meshnode.store import bundles as rows
@@ -34,7 +36,7 @@ from meshnode.store import chunks, delivery
 from meshnode.store.attachments import AttachmentRecord, NewAttachment
 from meshnode.store.chunks import AttachmentState, MadeChunk
 from meshnode.store.engine import Connection, Store, Transaction
-from meshnode.store.quotas import holding_of, tally_of
+from meshnode.viewer.bounds import DOCUMENT_SHOWN_BYTES_MAX
 from protocol.attachments import (
     FILE_ID_BYTES,
     Manifest,
@@ -48,15 +50,8 @@ from protocol.errors import MalformedError, TamperedError
 from protocol.guards import (
     ATTACHMENT_PIECES_PER_WRITE,
     ATTACHMENTS_KEEP_BYTES_MAX,
-    CHUNK_BYTES,
 )
-from protocol.limits import (
-    CLASS_RULES,
-    STORE_ROW_BYTES,
-    Kind,
-    TrafficClass,
-)
-from protocol.quota import Group, hour_of
+from protocol.limits import Kind
 from protocol.reports import Reception
 
 __all__ = ["Attachments", "Progress"]
@@ -68,12 +63,8 @@ _LOOK_S: Final = 60.0
 """While files are under way it is looked this often whether more of them may go."""
 _VERIFY_PIECES: Final = 32
 _HEAD_BYTES: Final = 128
-_CONTAINER_BYTES: Final = CHUNK_BYTES + 256
-"""A chunk with header, seal and signature, at most."""
 _LIFE_S_MIN: Final = 60
 """A chunk that lives shorter is not made any more."""
-_OF_THE_HOUR: Final = (7, 8)
-"""Files take so much of the hour's quota for bulk; the rest is for tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,20 +234,8 @@ class Attachments:
         return checked
 
     def _room(self, conn: Connection) -> int:
-        """Return how many chunks may be made now: by the hour, by the share, by this store."""
-        allowance, node = self._author.allowance(), self._author.node
-        now_ms = self._runtime.now_ms()
-        tally = tally_of(conn, node, hour_of(now_ms << 16))
-        holding = holding_of(conn, node)
-        part, of = _OF_THE_HOUR
-        hour_bytes = allowance.hour_bulk_bytes * part // of - tally.bulk_bytes
-        hour_count = allowance.counts[Group.BULK] * part // of - tally.counts[Group.BULK]
-        class_share = CLASS_RULES[TrafficClass.BULK].store_share_pct
-        own_share = self._store.bytes_max * class_share // 200
-        held = max(holding.bulk_bytes, holding.bulk_arrived_in(now_ms // 3_600_000))
-        share_bytes = min(allowance.bulk_share_bytes - held, max(0, own_share - holding.bulk_bytes))
-        by_share = share_bytes // (_CONTAINER_BYTES + STORE_ROW_BYTES)
-        return max(0, min(hour_count, hour_bytes // _CONTAINER_BYTES, by_share))
+        """Return how many chunks may be made now."""
+        return chunk_room(conn, self._author, self._store.bytes_max, self._runtime.now_ms())
 
     # --- what comes in ----------------------------------------------------------------------
 
@@ -444,6 +423,20 @@ class Attachments:
         except OSError as error:
             raise SendError("file", f"cannot write {target}: {error.strerror}") from error
         return path
+
+    async def content(self, key: int) -> bytes:
+        """Return a file that is whole and small enough to be shown.
+
+        Raises: SendError (`not_whole`, `too_large`), StoreError.
+        """
+        record = await self._store.read(lambda conn: kept.get(conn, key))
+        if record is None or record.is_own or record.state is not AttachmentState.COMPLETE:
+            raise SendError("not_whole", "this file is not whole here: see meshnode files")
+        if record.manifest.size_bytes > DOCUMENT_SHOWN_BYTES_MAX:
+            raise SendError("too_large", "this file has more than is shown, 20 MB: save it")
+        made = BytesIO()
+        await self._write_out(record, made)
+        return made.getvalue()
 
     async def _write_out(self, record: AttachmentRecord, file: BinaryIO) -> None:
         for first in range(0, record.manifest.chunk_count, _VERIFY_PIECES):

@@ -101,6 +101,7 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
             POSITION_KEEP_MS, "kept until its shift ends, at the centre for two months"
         ),
         DataKind.ATTACHMENT: Rule(TEXT_KEEP_MS, "kept for one month after its lifetime ends"),
+        DataKind.SHEET: Rule(None, "kept until it is retracted or a newer one takes its place"),
     }
 )
 """The rule of every kind."""

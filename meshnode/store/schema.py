@@ -28,6 +28,13 @@ from meshnode.store.schema_conduct import (
 )
 from meshnode.store.schema_delivery import CancelledRow, ReadDueRow, ResentRow
 from meshnode.store.schema_files import AttachmentRow, ChunkReachRow, ChunkRow, PieceRow
+from meshnode.store.schema_sheets import (
+    SheetChunkRow,
+    SheetPackRow,
+    SheetPieceRow,
+    SheetRetractedRow,
+    SheetRow,
+)
 from meshnode.store.tables import METADATA, Base, bytes_column, key_column, table, whole_column
 
 __all__ = [
@@ -69,6 +76,11 @@ __all__ = [
     "ResentRow",
     "ResidenceRow",
     "SendingChainRow",
+    "SheetChunkRow",
+    "SheetPackRow",
+    "SheetPieceRow",
+    "SheetRetractedRow",
+    "SheetRow",
     "ShiftEndRow",
     "StateRow",
     "TimeFloorRow",

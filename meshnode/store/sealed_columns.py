@@ -29,6 +29,8 @@ from meshnode.store.sealing import (
     prekey_seat,
     receiving_seat,
     sending_seat,
+    sheet_piece_seat,
+    sheet_seat,
     state_seat,
     track_point_seat,
     track_seat,
@@ -241,6 +243,24 @@ SEALED: Final = (
         seat=piece_seat,
         named_by=("attachment", "number", "ends_ms"),
         kind_of=_all_of(DataKind.ATTACHMENT),
+    ),
+    SealedColumn(
+        table="sheet",
+        column="entry",
+        born="received_ms",
+        time="received_ms",
+        seat=sheet_seat,
+        named_by=("sheet_id", "file_id", "received_ms"),
+        kind_of=_all_of(DataKind.SHEET),
+    ),
+    SealedColumn(
+        table="sheet_piece",
+        column="body",
+        born="received_ms",
+        time="received_ms",
+        seat=sheet_piece_seat,
+        named_by=("file_id", "number", "received_ms"),
+        kind_of=_all_of(DataKind.SHEET),
     ),
 )
 """Every sealed column of the store."""

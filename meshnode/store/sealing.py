@@ -43,6 +43,8 @@ __all__ = [
     "prekey_seat",
     "receiving_seat",
     "sending_seat",
+    "sheet_piece_seat",
+    "sheet_seat",
     "state_seat",
     "track_point_seat",
     "track_seat",
@@ -279,3 +281,15 @@ def attachment_seat(author: bytes, file_id: bytes, ends_ms: int) -> Seat:
 def piece_seat(attachment: int, number: int, ends_ms: int) -> Seat:
     """Seat of one piece of an attached file."""
     return Seat(DataKind.ATTACHMENT, day_of(ends_ms), b"piece", encode([attachment, number]))
+
+
+def sheet_seat(sheet_id: bytes, file_id: bytes, received_ms: int) -> Seat:
+    """Seat of what is told of a reflex sheet, with the key of its chunks."""
+    place = encode([sheet_id, file_id])
+    return Seat(DataKind.SHEET, day_of(received_ms), b"sheet", place)
+
+
+def sheet_piece_seat(file_id: bytes, number: int, received_ms: int) -> Seat:
+    """Seat of one piece of a reflex sheet."""
+    place = encode([file_id, number])
+    return Seat(DataKind.SHEET, day_of(received_ms), b"sheet_piece", place)

@@ -55,6 +55,8 @@ class DataKind(IntEnum):
     """Where people are or were, and what else they tell in a shift."""
     ATTACHMENT = 25
     """Files that go with messages, and what is told of them."""
+    SHEET = 28
+    """Reflex sheets, and what is told of them."""
 
     @property
     def tier(self) -> Tier:

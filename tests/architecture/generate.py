@@ -27,7 +27,8 @@ from meshnode.cli.language import speak
 from meshnode.cli.main import program
 from meshnode.metrics import AUDITED, METRICS
 from meshnode.sensors import bounds as sensor_bounds
-from protocol import classes, guards, limits
+from meshnode.viewer import bounds as viewer_bounds
+from protocol import classes, guards, limits, sheet_bounds
 from protocol.errors import CloseCode, MeshError, ProtocolError
 from protocol.narrow import bounds as narrow_bounds
 from protocol.session.states import render
@@ -80,7 +81,7 @@ def _parsed(module: ModuleType) -> ast.Module:
 def write_limits() -> str:
     """Return the page of every bound with its value and its reason."""
     parts = []
-    for module in (limits, guards, narrow_bounds, sensor_bounds):
+    for module in (limits, guards, narrow_bounds, sheet_bounds, sensor_bounds, viewer_bounds):
         for heading, names in _headed(module).items():
             rows = [
                 (f"`{name}`", _value(getattr(module, name)), reason)
@@ -89,8 +90,8 @@ def write_limits() -> str:
             parts += [f"## {heading}", _table(["limit", "value", "reason"], rows)]
     return _page(
         "Limits",
-        "`protocol/limits.py`, `guards.py`, `classes.py`, `narrow/bounds.py` and "
-        "`meshnode/sensors/bounds.py`",
+        "`protocol/limits.py`, `guards.py`, `classes.py`, `narrow/bounds.py`, `sheet_bounds.py`, "
+        "`meshnode/sensors/bounds.py` and `meshnode/viewer/bounds.py`",
         "Nothing here is negotiable on the wire. The unit stands at the end of each name.",
         *parts,
         "## Lifetimes and classes",

@@ -56,6 +56,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "meshnode.links.tls.",
         "meshnode.explain.certificate_untrusted",
     ),
+    "sheets": ("sheets.", "meshnode.viewer."),
     "knocks and discovery": ("knock.", "meshnode.discovery."),
     OTHERS: ("",),
 }
@@ -71,6 +72,7 @@ _VECTORS: Mapping[str, tuple[str, ...]] = {
     ),
     "documents": ("document",),
     "papers": ("papers",),
+    "sheets": ("catalogue",),
     OTHERS: ("canonical", "names", "scope"),
 }
 """Files of vectors whose inputs a group starts from, beside the seeds of the table."""

@@ -40,6 +40,7 @@ from protocol.errors import (
 from protocol.limits import MDNS_LOOKUPS_MAX
 from protocol.narrow import frames, kiss
 from protocol.network_keys import epoch_at
+from tests.properties.documents_shown import SHEET_PARSERS
 from tests.properties.narrow_parsers import NARROW_PARSERS
 from tests.properties.parsers import (
     ANSWER,
@@ -348,5 +349,6 @@ ALL_PARSERS: tuple[Parser, ...] = (
     *UNIT_PARSERS,
     *NARROW_PARSERS,
     *SENSOR_PARSERS,
+    *SHEET_PARSERS,
 )
 """The whole table: every function of the product that reads bytes of a peer."""

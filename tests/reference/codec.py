@@ -152,11 +152,15 @@ CLASS_OF_KIND = {
     9: "bulk",
     10: "bulk",
     11: "bulk",
+    16: "bulk",
 } | dict.fromkeys((2, 3, 4, 5, 6, 12, 13, 14, 15, 30), "message")
 USUAL_LIFETIME_S = dict(
     zip(
-        (*range(1, 16), 30),
-        [days * DAY_S // 2 for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 180, 18, 18, 18)],
+        (*range(1, 17), 30),
+        [
+            days * DAY_S // 2
+            for days in (6, 14, 60, 18, 18, 6, 2, 1, 14, 6, 14, 4, 180, 18, 18, 60, 18)
+        ],
         strict=True,
     )
 )

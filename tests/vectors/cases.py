@@ -40,6 +40,7 @@ from tests.vectors.session_cases import (
     frame_payload_cases,
     paper_cases,
 )
+from tests.vectors.sheet_cases import catalogue_cases
 
 __all__ = ["CASES"]
 
@@ -431,6 +432,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "receipt": receipt_cases,
     "receipt_digest": receipt_digest_cases,
     "cancel": cancel_cases,
+    "catalogue": catalogue_cases,
     "key_request": key_request_cases,
     "shift": shift_cases,
     "audit_head": audit_head_cases,

@@ -29,6 +29,7 @@ from protocol import (
     knock,
     payloads,
     receipts,
+    sheets,
     shifts,
 )
 from protocol.armour import TextForm, unarmour_untrusted
@@ -40,6 +41,7 @@ from protocol.reconcile.symbols import set_hash_of
 from protocol.session import messages
 from protocol.session.frames import FrameReader, FrameType
 from tests.reference import codec, derivations, documents, ed25519, knocks
+from tests.reference.catalogues import read_catalogue
 from tests.reference.codec import RefusedError, demand
 from tests.vectors import narrow_readers
 
@@ -453,6 +455,10 @@ FILES: dict[str, Reader] = {
     "cancel": Reader(
         _both_ways(cancels.decode_cancel_untrusted, cancels.encode_cancel),
         _reference(codec.read_cancel),
+    ),
+    "catalogue": Reader(
+        _both_ways(sheets.decode_catalogue_untrusted, sheets.encode_catalogue),
+        _reference(read_catalogue),
     ),
     "shift": Reader(
         _both_ways(shifts.decode_shift_untrusted, shifts.encode_shift),

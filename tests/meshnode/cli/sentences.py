@@ -13,6 +13,7 @@ from meshnode.cli.documents import REASONS
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
+from meshnode.cli.sheets import LEFT_OUT
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
 from meshnode.store.purging import RULES
@@ -77,6 +78,7 @@ def every_sentence() -> set[str]:
     found |= (
         set(STATES.values())
         | set(FILE_STATES.values())
+        | set(LEFT_OUT.values())
         | set(STEPS.values())
         | {*_TYPER, *_PUT_TOGETHER}
     )

@@ -55,6 +55,7 @@ COMMANDS = frozenset(
         "run",
         "send",
         "sensors",
+        "sheets",
         "shift",
         "sos",
         "state",

@@ -19,6 +19,7 @@ from meshnode.store import (
     messages,
     peers,
     positions,
+    sheets,
 )
 from meshnode.store.alarms import StepRecord
 from meshnode.store.attachments import NewAttachment
@@ -33,11 +34,12 @@ from meshnode.store.records import (
     NewMessage,
 )
 from meshnode.vault.vault import Vault
-from protocol.attachments import Manifest, Media
+from protocol.attachments import Manifest, Media, file_id_of
 from protocol.chains import new_chain, receiving_chain
 from protocol.envelope import PrekeyRecord, PrekeySecret
 from protocol.ids import BundleId
 from protocol.limits import Kind
+from protocol.sheets import Catalogue, Sheet, SheetForm
 from tests.meshnode.store.parts import NOW_MS, inline_runtime, node, record
 
 RUNTIME = replace(inline_runtime(), entropy=system_runtime().entropy)
@@ -55,6 +57,7 @@ PLACE = b"44.9 north, 6.9 east, in the hut"
 STATE = b"the battery is at 61 percent, on the network of the valley"
 POINT, WAY = b"44.8 north, 6.6 east, on the way", b"from the hut to the col and back"
 STEP = b"I go there by the north side"
+SHEET_TITLE = "Whoever falls into the sea"
 FILE_NAME, PIECE = "the van at the hut.jpg", b"a piece of the photo of the van, at the hut"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
@@ -74,6 +77,7 @@ SECRETS = (
     WAY,
     STEP,
     FILE_NAME.encode(),
+    SHEET_TITLE.encode(),
     PIECE,
 )
 """What must stand nowhere in the files."""
@@ -122,6 +126,9 @@ def fill_agent(tx: Transaction) -> None:
     number = attachments.add_incoming(tx, new)
     if number is not None:
         attachments.add_pieces(tx, number, new.ends_ms, {0: PIECE})
+    sheet = Sheet("mer", 1, SHEET_TITLE, "fr", (), SheetForm.TEXT, len(PIECE), bytes(32), SEED)
+    sheets.apply(tx, Catalogue(1, (sheet,), {}), NOW_MS)
+    sheets.add_pieces(tx, sheet.file_id, NOW_MS, {0: PIECE})
 
 
 async def read_device(store: Store) -> list[object]:
@@ -159,6 +166,8 @@ async def read_agent(store: Store) -> list[object]:
             alarms.steps(conn, (node(9), b"alarm-id")),
             attachments.list_all(conn, 9),
             _pieces(conn),
+            sheets.records(conn),
+            [each for each in sheets.pieces(conn, file_id_of(SEED)).values() if each],
         ]
     )
 

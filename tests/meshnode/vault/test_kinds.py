@@ -6,7 +6,7 @@ import pytest
 
 from meshnode.vault.kinds import DAY_MS, DataKind, Tier, day_of
 
-_AGENT = {"MESSAGE", "ALARM", "PREKEY", "CHAIN", "SOS_KEY", "POSITION", "ATTACHMENT"}
+_AGENT = {"MESSAGE", "ALARM", "PREKEY", "CHAIN", "SOS_KEY", "POSITION", "ATTACHMENT", "SHEET"}
 
 
 @pytest.mark.parametrize("kind", DataKind)

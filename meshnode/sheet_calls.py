@@ -1,0 +1,168 @@
+"""The calls about reflex sheets and documents that are shown, in plain values, for `Api`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from meshnode.calls import Calls, Json
+from meshnode.errors import SendError
+from meshnode.outside_files import write_new
+from meshnode.services.sheet_folder import read_folder
+from meshnode.services.sheets import SheetState
+from meshnode.viewer.document import Document
+from meshnode.viewer.reading import read_document_untrusted
+from meshnode.viewer.shown import to_html, to_text
+from protocol.attachments import Media
+from protocol.errors import RemoteProtocolError
+from protocol.sheets import Sheet, SheetForm
+
+__all__ = ["SheetCalls"]
+
+_FOUND_MAX: Final = 50
+_NOTES: Final = {
+    "fr": {
+        "sheet": "Fiche {name}, version {version}.",
+        "macros": "Macros : ni exécutées ni affichées.",
+        "objects": "Objets et formulaires : non affichés.",
+        "pictures": "Images : non affichées.",
+    },
+    "en": {
+        "sheet": "Sheet {name}, version {version}.",
+        "macros": "Macros: neither run nor shown.",
+        "objects": "Objects and forms: not shown.",
+        "pictures": "Pictures: not shown.",
+    },
+}
+"""Sentences in a page of HTML, which is read without this program."""
+
+
+class SheetCalls(Calls):
+    """What people may ask of sheets."""
+
+    async def sheets(self) -> Json:
+        """Return the sheets that may be opened here, by name. Raises: StoreError, LockedError."""
+        found = await self._node.sheets.states()
+        return {
+            "version": await self._node.sheets.version(),
+            "sheets": [_told(each) for each in found],
+        }
+
+    async def sheets_search(self, words: str) -> list[Json]:
+        """Return the sheets that hold every word, the nearest first. Raises: StoreError."""
+        found = await self._node.sheet_search.search(words, _FOUND_MAX)
+        return [{**_told(each.state), "score": round(each.score, 2)} for each in found]
+
+    async def sheet(self, name: str) -> Json:
+        """Return a sheet with its text.
+
+        Raises: SendError (`unknown_sheet`, `retracted`, `not_whole`, `unreadable`), StoreError.
+        """
+        sheet, document = await self._sheet(name)
+        return {
+            "name": sheet.name,
+            "version": sheet.version,
+            "title": sheet.title,
+            "left_out": list(document.left_out),
+            "text": to_text(document),
+        }
+
+    async def sheet_html(self, name: str, path: str, language: str = "fr") -> Json:
+        """Write a sheet as one page of HTML to a new file, or into that folder.
+
+        The page lies open on the disk and does not go when the sheet is retracted; `language` is
+        that of its notes, `fr` or `en`. Raises: as `sheet`, and SendError (`file`).
+        """
+        sheet, document = await self._sheet(name)
+        said = _NOTES.get(language, _NOTES["fr"])
+        note = said["sheet"].format(name=sheet.name, version=sheet.version)
+        notes = [note, *(said[each] for each in document.left_out)]
+        page = to_html(document, sheet.title, notes)
+        return await self._write_page(Path(path), f"{sheet.name}.html", page)
+
+    async def sheets_publish(self, folder: str) -> Json:
+        """Add the documents of a folder to the pack of the zone, or replace those of their names.
+
+        Raises: SendError (`no_right`, `no_zone_key`, `sheets_folder`, `sheet_file`,
+        `sheets_full`), QuotaError, StoreError.
+        """
+        found = await self._node.runtime.run_blocking(read_folder, Path(folder))
+        done = await self._node.sheets.publishing.publish(found)
+        await self._node.settle()
+        return {
+            "version": done.version,
+            "added": list(done.added),
+            "replaced": list(done.replaced),
+            "unchanged": list(done.unchanged),
+        }
+
+    async def sheet_retract(self, name: str) -> Json:
+        """Retract a sheet everywhere, for good.
+
+        Raises: SendError (`no_right`, `unknown_sheet`), QuotaError, StoreError.
+        """
+        version = await self._node.sheets.publishing.retract(name)
+        await self._node.settle()
+        return {"name": name, "version": version}
+
+    async def file_view(self, file: str, path: str = "", language: str = "fr") -> Json:
+        """Return the text of a whole ODT or ODS file that came with a message.
+
+        With `path` it is written there as one page of HTML. Raises: SendError (`unknown_file`,
+        `not_whole`, `not_shown`, `unreadable`, `file`), StoreError.
+        """
+        attachments = self._node.attachments
+        record = await attachments.by_name(file)
+        if record.media not in (Media.ODT, Media.ODS):
+            raise SendError("not_shown", "only ODT and ODS files are shown: save this one")
+        raw = await attachments.content(record.key)
+        document = await self._read(raw, SheetForm.ODF)
+        name = record.manifest.name
+        told = {"name": name, "left_out": list(document.left_out)}
+        if not path:
+            return {**told, "text": to_text(document)}
+        said = _NOTES.get(language, _NOTES["fr"])
+        notes = [said[each] for each in document.left_out]
+        page = to_html(document, document.title or name, notes)
+        return {**told, **await self._write_page(Path(path), f"{name}.html", page)}
+
+    async def _sheet(self, name: str) -> tuple[Sheet, Document]:
+        sheet, raw = await self._node.sheets.read(name)
+        return sheet, await self._read(raw, sheet.form)
+
+    async def _read(self, raw: bytes, form: SheetForm) -> Document:
+        try:
+            return await self._node.runtime.run_blocking(read_document_untrusted, raw, form)
+        except RemoteProtocolError as error:
+            raise SendError("unreadable", f"this document cannot be shown: {error}") from error
+
+    async def _write_page(self, target: Path, name: str, page: str) -> Json:
+        try:
+            written = await self._node.runtime.run_blocking(_write_page, target, name, page)
+        except OSError as error:
+            raise SendError("file", f"cannot write {target}: {error.strerror}") from error
+        return {"path": str(written)}
+
+
+def _write_page(target: Path, name: str, page: str) -> Path:
+    path, file = write_new(target, name)
+    with file:
+        file.write(page.encode())
+    return path
+
+
+def _told(state: SheetState) -> Json:
+    sheet = state.record.sheet
+    have_bytes = sum(sheet.piece_bytes(n) for n in range(min(state.have, sheet.chunk_count)))
+    return {
+        "name": sheet.name,
+        "version": sheet.version,
+        "title": sheet.title,
+        "language": sheet.language,
+        "keywords": list(sheet.keywords),
+        "form": sheet.form.name.lower(),
+        "size_bytes": sheet.size_bytes,
+        "have_bytes": have_bytes,
+        "is_whole": state.is_whole,
+        "is_own": state.record.is_own,
+    }
