@@ -128,9 +128,14 @@ def _energy_words(found: dict[str, Any]) -> str:
         other=metrics["wakeups_other"],
     )
     radios = [
-        f"{say(kind)} {duration(metrics[name] // 1000)}"
-        for kind in ("lan", "cellular", "satellite", "serial")
-        if metrics[name := f"radio_ms_{kind}"]
+        f"{name} {duration(metrics[f'radio_ms_{kind}'] // 1000)}"
+        for kind, name in (
+            ("lan", say("Wi-Fi or cable")),
+            ("cellular", say("mobile network")),
+            ("satellite", say("satellite")),
+            ("serial", say("serial port")),
+        )
+        if metrics[f"radio_ms_{kind}"]
     ]
     return "; ".join(
         [words, say("radio awake: {radios}", radios=", ".join(radios))] if radios else [words]
