@@ -35,6 +35,7 @@ class AlarmCalls(Calls):
         writing = Writing(scope, text, Priority.SOS, None, place, tells_place)
         sent = await self._node.outbox.send(writing)
         self._node.housekeeping.wake.set()
+        self._node.require_desk().reporting.wake.set()
         found = await self._found(self._node.identity.node, sent.alarm_id)
         return {
             **self._alarm(found),

@@ -8,7 +8,8 @@ from typing import Final
 from meshnode.calls import Calls, Json
 from meshnode.errors import SendError
 from meshnode.services.matrix import Matrix, matrix_of
-from meshnode.store import messages, reading
+from meshnode.services.recalling import family
+from meshnode.store import attachments, messages, reading
 from meshnode.store.engine import Connection
 from meshnode.store.records import MessageRecord
 from protocol.bundle import Scope, ScopeKind
@@ -45,6 +46,11 @@ class DeliveryCalls(Calls):
                 raise SendError("device", "a message is sent again to one device: give its name")
             node = scope.target
         sent = await self._node.outbox.resend(record.key, node)
+        group = await self._node.store.read(lambda conn: family(conn, record.key))
+        first = group[0].key
+        has_file = await self._node.store.read(
+            lambda conn: attachments.of_message(conn, first) is not None
+        )
         self._node.housekeeping.wake.set()
         return {
             "message": print_bundle_id(sent.id),
@@ -52,6 +58,7 @@ class DeliveryCalls(Calls):
             "resends": print_bundle_id(record.id),
             "state": sent.state.value,
             "recipients": sent.recipients,
+            "leaves_file_out": has_file,
         }
 
     async def matrix(self, to: str, last: int = 5) -> Json:

@@ -44,8 +44,10 @@ from meshnode.relay import Relay, RelayParts
 from meshnode.runtime import Runtime
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.hub import SensorHub
+from meshnode.sensors.readings import BatteryReading
 from meshnode.services.alarms import Alarms
 from meshnode.services.attachments import Attachments
+from meshnode.services.intervals import stretch_of
 from meshnode.services.sheet_search import SheetSearch
 from meshnode.services.sheets import Sheets
 from meshnode.services.unloading import Unloading
@@ -133,6 +135,7 @@ class Node:
         self.metrics = membership.metrics
         self.clock = clock
         self.sensors = SensorHub(parts.sensors, runtime, self.metrics)
+        self.sensors.saving = _saving
         self.audit = Audit(store, runtime)
         self.metrics.listeners.append(self.audit.heard)
         self.auditing = Auditing(identity.node, store, runtime, self.audit)
@@ -435,6 +438,12 @@ class Node:
 
 def _wiped() -> WipedError:
     return WipedError("the agent's keys of this device were destroyed: enrol it anew")
+
+
+def _saving(battery: BatteryReading | None) -> float:
+    if battery is None:
+        return 1.0
+    return stretch_of(battery.level_pct, is_charging=battery.is_charging)
 
 
 async def _serve(

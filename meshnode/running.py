@@ -44,6 +44,7 @@ from meshnode.supervisor import keep_running
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import DataKind
 from meshnode.vault.vault import Vault
+from meshnode.wakes import counting
 from meshnode.wiping import Ways, WipeParts, Wiping
 from protocol import authority
 from protocol.authority import DocumentClass
@@ -362,6 +363,7 @@ async def run_home(
     try:
         async with (
             _open_free(home, settings, runtime, access) as (guard, wiping),
+            AsyncExitStack() as stack,
             trio.open_nursery() as nursery,
         ):
             has_run, node = True, guard.node
@@ -370,6 +372,7 @@ async def run_home(
             nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
             nursery.start_soon(_obey, wiping, node, nursery.cancel_scope)
             surroundings = _surroundings(settings, runtime, node)
+            stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
             api = Api(node, guard)
             await nursery.start(serve_control, Home(home).control_socket, api, runtime)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "register"]
 
-Which = Annotated[str, typer.Argument(metavar="ID", help="Its id or its local number.")]
+Which = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, the start of it, or its local number.")
+]
 _BAR: Final = 10
 """Characters of a progress bar in a table."""
 

@@ -122,6 +122,34 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
         _print_status(found)
 
 
+def _energy_words(found: dict[str, Any]) -> str:
+    """Return how often a running node woke and how long its radios were awake, since its start."""
+    from meshnode.cli.show import duration
+
+    metrics = found["metrics"]
+    if "wakeups_timer" not in metrics:
+        # An older node runs.
+        return ""
+    words = say(
+        "woken {timers} times by timers, {other} by traffic, commands or the disk",
+        timers=metrics["wakeups_timer"],
+        other=metrics["wakeups_other"],
+    )
+    radios = [
+        f"{name} {duration(metrics[f'radio_ms_{kind}'] // 1000)}"
+        for kind, name in (
+            ("lan", say("Wi-Fi or cable")),
+            ("cellular", say("mobile network")),
+            ("satellite", say("satellite")),
+            ("serial", say("serial port")),
+        )
+        if metrics[f"radio_ms_{kind}"]
+    ]
+    return "; ".join(
+        [words, say("radio awake: {radios}", radios=", ".join(radios))] if radios else [words]
+    )
+
+
 def _print_status(found: dict[str, Any]) -> None:
     from meshnode.cli.locking import lease_words, lock_words
     from meshnode.cli.show import print_facts, size, state_words
@@ -150,6 +178,7 @@ def _print_status(found: dict[str, Any]) -> None:
         say("messages"): messages,
         say("documents"): str(found["documents"]),
         say("not opened yet"): str(found["unopened"]),
+        say("energy"): _energy_words(found) if found["is_running"] else "",
         say("clock"): say("it jumped: nothing is destroyed until it is confirmed")
         if found["is_clock_doubted"]
         else "",

@@ -18,6 +18,7 @@ PAGE: Final = 500
 _WHOLE: Final = re.compile(r"[0-9a-f]{32}\.\d+\.\d+")
 _NEEDED: Final = 3
 """Characters below which a part of an id would be a guess."""
+_LISTED_MAX: Final = 5
 
 Lister: TypeAlias = Callable[[int, int], Awaitable[list[dict[str, Any]]]]
 """`Api.inbox` or `Api.outgoing`: messages behind a local number, at most so many."""
@@ -44,7 +45,10 @@ async def find_message(api: NodeApi, text: str) -> str:
             if _fits(each["message"], start, end):
                 found.add(each["message"])
     if len(found) > 1:
-        raise TextError(f"'{text}' fits {len(found)} messages: give more of the id")
+        listed = ", ".join(sorted(found)[:_LISTED_MAX]) + (
+            ", …" if len(found) > _LISTED_MAX else ""
+        )
+        raise TextError(f"'{text}' fits {len(found)} messages: give more of the id ({listed})")
     if not found:
         raise _unknown(text)
     return str(found.pop())

@@ -13,6 +13,7 @@ from typing import Final
 
 from meshnode.client import NodeApi, open_api
 from meshnode.config import Settings, load_settings
+from meshnode.doctor.battery import check_battery, with_battery
 from meshnode.doctor.departure import (
     check_badge_lasts,
     check_bearers,
@@ -91,6 +92,7 @@ DEPARTURE_CHECKS: Final[tuple[Check, ...]] = (
     check_sos_key,
     check_duty,
     check_messages,
+    check_battery,
     check_disk,
     check_bearers,
     check_port,
@@ -173,12 +175,12 @@ async def gather(
         return facts
     try:
         async with open_api(home, runtime, secret=ask) as api:
-            return await _asked(api, facts)
+            return await _asked(api, facts, runtime)
     except MeshError as error:
         return replace(facts, status=error)
 
 
-async def _asked(api: NodeApi, facts: Facts) -> Facts:
+async def _asked(api: NodeApi, facts: Facts, runtime: Runtime) -> Facts:
     """Return the facts with what the node knows. Raises: MeshError."""
     facts = replace(
         facts,
@@ -188,6 +190,7 @@ async def _asked(api: NodeApi, facts: Facts) -> Facts:
     )
     if facts.plan is None:
         return facts
+    facts = await with_battery(api, facts, runtime)
     try:
         readiness, shift = await api.readiness(), await api.shift()
     except MeshError:

@@ -73,6 +73,8 @@ class Facts:
     """As `Api.peers`."""
     readiness: dict[str, Any] | None = None
     """As `Api.readiness`; None while the device is locked, or where nobody leaves."""
+    battery: tuple[dict[str, Any], ...] | None = None
+    """Its sources as in `Api.sensors`; None where nobody leaves, or nothing could be asked."""
     is_on_shift: bool = False
     """The agent's shift is open."""
     plan: Plan | None = None

@@ -157,7 +157,7 @@ class Answers:
             case PeerLacks(interest, ids):
                 rank = int(interest.traffic_class)
                 self.to_plan += len(ids)
-                self._planner.put(rank, partial(self._offer, rank, ids, 0))
+                self._planner.put(rank, partial(self._offer, rank, ids, 0, ask_first=True))
             case StreamWanted(interest):
                 self.streams[interest] = 0
                 self._planner.put(interest.traffic_class, partial(self._stream, interest, None))
@@ -165,7 +165,7 @@ class Answers:
                 self._planner.put(_ASKING, partial(self._want, ids, 0))
             case Wanted(ids):
                 self.to_plan += len(ids)
-                self._planner.put(_ASKING, partial(self._offer, _ASKING, ids, 0))
+                self._planner.put(_ASKING, partial(self._offer, _ASKING, ids, 0, ask_first=False))
 
     async def run(self) -> None:
         """Answer until cancelled; a failure of the host ends the session."""
@@ -243,16 +243,19 @@ class Answers:
             self._session.supply_ids(interest, ids)
             self._control.step()
 
-    async def _offer(self, rank: int, ids: Sequence[ShortId], start: int) -> None:
+    async def _offer(
+        self, rank: int, ids: Sequence[ShortId], start: int, *, ask_first: bool
+    ) -> None:
         end = start + PLAN_IDS_MAX
-        self._queue(await self._host.plan(self._known_peer, ids[start:end]))
+        items = await self._host.plan(self._known_peer, ids[start:end])
+        self._queue(items, ask_first=ask_first)
         self.to_plan -= len(ids[start:end])
         if end < len(ids):
-            self._go_on(rank, partial(self._offer, rank, ids, end))
+            self._go_on(rank, partial(self._offer, rank, ids, end, ask_first=ask_first))
 
     async def _stream(self, interest: Interest, after: int | None) -> None:
         items, cursor = await self._host.plan_all(self._known_peer, interest, after)
-        self._queue(items)
+        self._queue(items, ask_first=True)
         self.streams[interest] = self.streams.get(interest, 0) + len(items)
         if cursor is None:
             self.streams.pop(interest, None)
@@ -271,11 +274,11 @@ class Answers:
             self._planner.put(_ASKING, partial(self._want, ids, end))
 
     async def _confirm(self) -> None:
-        self._queue(await self._host.unconfirmed(self._known_peer))
+        self._queue(await self._host.unconfirmed(self._known_peer), ask_first=True)
 
-    def _queue(self, items: Sequence[Item]) -> None:
+    def _queue(self, items: Sequence[Item], *, ask_first: bool) -> None:
         if items and not self._control.is_over:
-            self._session.offer(items)
+            self._session.offer(items, ask_first=ask_first)
             self._control.step()
 
     def _go_on(self, rank: int, job: Job) -> None:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import trio
 
 from meshnode.errors import LinkError
+from meshnode.links.airtime import AirTime
 from meshnode.links.base import Address, Bearer, Link
 from meshnode.links.contacts import Contact, Contacts, Hint, Known
 from meshnode.links.once import Progress, SyncSummary, until_synced
@@ -87,6 +88,7 @@ class LinkManager:
         self._static = tuple(static)
         self._hints = hints
         self._metrics = metrics or Metrics()
+        self._air = AirTime(self._metrics)
         self._contained = contained or _uncontained
         self._contacts = Contacts()
         self._known = Known()
@@ -193,7 +195,10 @@ class LinkManager:
             self._runtime.trace("session_refused", remote=link.remote, sessions=len(self._runners))
             await link.aclose()
             return
-        await self._session(SessionRunner(link, self._host, self._runtime, self))
+        await self._session(self._runner(link))
+
+    def _runner(self, link: Link) -> SessionRunner:
+        return SessionRunner(link, self._host, self._runtime, self, self._air)
 
     async def _session(
         self, runner: SessionRunner, dialled: Address | None = None
@@ -302,7 +307,7 @@ class LinkManager:
                 return True
             contact.is_in_session = True
             try:
-                runner = SessionRunner(link, self._host, self._runtime, self)
+                runner = self._runner(link)
                 report = await self._session(runner, address)
             finally:
                 contact.is_in_session = False
@@ -335,7 +340,7 @@ class LinkManager:
         if node is not None and self._keeps_other(node, link):
             await link.aclose()
             return await self._sync_over(node, on_progress)
-        runner = SessionRunner(link, self._host, self._runtime, self)
+        runner = self._runner(link)
         watched = await self._watched(runner, address, on_progress)
         if watched.report.peer is not None:
             self._known.note_address(watched.report.peer, address)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import trio
 
 from meshnode.errors import LinkError
+from meshnode.links.airtime import AirTime
 from meshnode.links.answers import Answers
 from meshnode.links.base import Link
 from meshnode.links.inbound import Inbound, Settled
@@ -25,6 +26,7 @@ from meshnode.links.session_handle import (
     SessionStats,
 )
 from meshnode.links.session_host import SessionHost
+from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.errors import CloseCode, MeshError
 from protocol.ids import NodeId, ShortId
@@ -53,13 +55,19 @@ class SessionRunner:
     """Runs one session over one link, from HELLO to the end of both."""
 
     def __init__(
-        self, link: Link, host: SessionHost, runtime: Runtime, gate: SessionGate | None = None
+        self,
+        link: Link,
+        host: SessionHost,
+        runtime: Runtime,
+        gate: SessionGate | None = None,
+        air: AirTime | None = None,
     ) -> None:
         role = SessionRole.INITIATOR if link.is_initiator else SessionRole.RESPONDER
         self._link = link
         self._host = host
         self._runtime = runtime
         self._gate = gate
+        self._air = air or AirTime(Metrics())
         self._session = SyncSession(role, host.hello(link), _now_ms())
         self._answers = Answers(self._session, host, link, self)
         self._inbound: Inbound | None = None
@@ -256,7 +264,8 @@ class SessionRunner:
         """Send what is left, then read until the peer ends the link, so that a reset eats none."""
         try:
             while data := self._session.data_to_send(LINK_READ_BYTES, _now_ms()):
-                await self._link.send(data)
+                with self._air.sending(self._link):
+                    await self._link.send(data)
             while await self._link.receive(LINK_READ_BYTES):
                 pass
         except LinkError:
@@ -304,6 +313,7 @@ class SessionRunner:
             if not data:
                 self._end_of_link()
                 return
+            self._air.received(self._link)
             self._session.receive_data(data, _now_ms())
             self.step()
 
@@ -318,7 +328,7 @@ class SessionRunner:
                     await self._writable.wait()
                     continue
                 await trio.lowlevel.checkpoint_if_cancelled()
-                with trio.CancelScope(shield=True) as self._sending:
+                with trio.CancelScope(shield=True) as self._sending, self._air.sending(self._link):
                     await self._link.send(data)
                 if self._sending.cancelled_caught:
                     self._is_cut = True

@@ -41,6 +41,8 @@ class SensorSink:
         """Readings and sentences that did not."""
         self.trouble: SensorError | None = None
         """Why nothing comes, or what was wrong with the newest thing that came; None if nothing."""
+        self.stretch: Callable[[], float] = lambda: 1.0
+        """How much longer than set this source is left in peace, at least 1."""
         self._metrics = metrics
         self._deliver = deliver
         self._motion = MotionGuard()
@@ -83,6 +85,14 @@ class SensorSink:
         if self.trouble is None or self.trouble.reason != error.reason:
             self.runtime.trace("sensor_trouble", sensor=self.name, reason=error.reason)
         self.trouble = error
+
+    def rest_s(self, interval_s: float) -> float:
+        """Return how long until the next look at a source that has to be asked.
+
+        All sources wait for the same moments, so that they wake the device together.
+        """
+        step_s, now_s = interval_s * self.stretch(), trio.current_time()
+        return (now_s // step_s + 1) * step_s - now_s
 
     async def pace(self, count_bytes: int) -> None:
         """Wait as long as that many bytes may take: a flood must not take the whole processor."""

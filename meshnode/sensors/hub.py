@@ -6,9 +6,10 @@ are kept in memory alone: a restart forgets where the device was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import trio
 
@@ -27,6 +28,9 @@ from meshnode.sensors.readings import (
 from meshnode.supervisor import keep_running
 
 __all__ = ["SensorHub", "SourceReport"]
+
+
+Saving: TypeAlias = Callable[[BatteryReading | None], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,9 @@ class SensorHub:
 
     def __init__(self, sensors: Sequence[Sensor], runtime: Runtime, metrics: Metrics) -> None:
         """`sensors` stand in the order in which they are preferred, for every kind."""
+        self.saving: Saving = lambda _battery: 1.0
+        """How much longer than set sources are left in peace, by the battery."""
+        self._stretch = 1.0
         self._runtime = runtime
         self._metrics = metrics
         self._generations = dict.fromkeys(SensorKind, 0)
@@ -84,6 +91,9 @@ class SensorHub:
         for sensor in sensors:
             deliver = partial(self._deliver, len(self._sources))
             sink = SensorSink(sensor.name, runtime, metrics, deliver)
+            if SensorKind.POSITION not in sensor.kinds:
+                # A place is told often in an SOS, whatever the battery.
+                sink.stretch = lambda: self._stretch
             self._sources.append(_Source(sensor, sink))
 
     # --- reading ----------------------------------------------------------------------------
@@ -162,6 +172,8 @@ class SensorHub:
         source, kind = self._sources[index], kind_of(reading)
         before = source.held.get(kind)
         source.held[kind] = _Held(reading, trio.current_time())
+        if kind is SensorKind.BATTERY:
+            self._stretch = self.saving(self.battery)
         # What says the same again is younger, and wakes nobody.
         if before is None or replace(before.reading, taken_ms=reading.taken_ms) != reading:
             self._generations[kind] += 1
@@ -191,4 +203,4 @@ class SensorHub:
 
 
 def _is_fresh(source: _Source, held: _Held) -> bool:
-    return trio.current_time() - held.at_s <= source.sensor.fresh_s
+    return trio.current_time() - held.at_s <= source.sensor.fresh_s * source.sink.stretch()

@@ -63,7 +63,7 @@ class ModemManagerCoverage(Sensor):
             await bus.watch(_SERVICE, _PATH)
             while True:
                 self._tell(await bus.objects(_SERVICE, _PATH), sink)
-                await bus.changed(self._interval_s)
+                await bus.changed(sink.rest_s(self._interval_s))
 
         await on_bus(self._address, follow)
 

@@ -58,7 +58,7 @@ class SysfsBattery(Sensor):
                 else:
                     sink.explain(SensorError("missing", "this device has no battery"))
                     await trio.sleep(max(0.0, BATTERY_MISSING_S - self._interval_s))
-            await trio.sleep(self._interval_s)
+            await trio.sleep(sink.rest_s(self._interval_s))
 
     def _reading(self, cells: list[_Cell], sink: SensorSink) -> BatteryReading:
         powers = [each.power_w for each in cells if each.power_w is not None]

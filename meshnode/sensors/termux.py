@@ -88,7 +88,7 @@ class _Termux(Sensor):
                 sink.refuse(error)
             else:
                 self._hear(printed, sink)
-            await trio.sleep(self._interval_s)
+            await trio.sleep(sink.rest_s(self._interval_s))
 
     def _hear(self, printed: bytes, sink: SensorSink) -> None:
         sink.take(lambda: self._read(read_json_untrusted(printed, self.argv[0]), sink))

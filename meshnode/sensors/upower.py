@@ -44,7 +44,7 @@ class UPowerBattery(Sensor):
                     sink.take(lambda found=found: self._reading(found, sink))  # type: ignore[misc]
                 else:
                     sink.explain(SensorError("missing", "this device has no battery"))
-                await bus.changed(self._interval_s)
+                await bus.changed(sink.rest_s(self._interval_s))
 
         await on_bus(self._address, follow)
 

@@ -57,6 +57,8 @@ from protocol.reports import Reception
 __all__ = ["Attachments", "Progress"]
 
 _LIST_MAX: Final = 1_000
+_ID_START_MIN: Final = 4
+"""Characters of an id below which a part of it would be a guess."""
 _QUEUED_MAX: Final = 100
 """Own files looked at together."""
 _LOOK_S: Final = 60.0
@@ -389,15 +391,25 @@ class Attachments:
         )
 
     async def by_name(self, name: str) -> AttachmentRecord:
-        """Return the file of an id or a local number. Raises: SendError (`unknown_file`)."""
+        """Return the file of a local number, an id, or the start of one, four characters at least.
+
+        Raises: SendError (`unknown_file`, `ambiguous_file`).
+        """
+        start, digits = name.strip().lower(), 2 * FILE_ID_BYTES
 
         def find(conn: Connection) -> list[AttachmentRecord]:
-            if len(name) == 2 * FILE_ID_BYTES and _is_hex(name):
-                return kept.find(conn, bytes.fromhex(name))
-            record = kept.get(conn, int(name)) if name.isdecimal() and len(name) < 16 else None
-            return [] if record is None else [record]
+            record = kept.get(conn, int(start)) if start.isdecimal() and len(start) < 16 else None
+            if record is not None:
+                return [record]
+            if not _ID_START_MIN <= len(start) <= digits or not _is_hex(start):
+                return []
+            ends = (bytes.fromhex(start.ljust(digits, filling)) for filling in "0f")
+            return kept.find(conn, *ends)
 
         found = await self._store.read(find)
+        if len({each.file_id for each in found}) > 1:
+            listed = ", ".join(sorted({each.file_id.hex() for each in found}))
+            raise SendError("ambiguous_file", f"'{name[:80]}' fits several files: {listed}")
         if len(found) != 1:
             raise SendError("unknown_file", f"no file '{name[:80]}' is known: see meshnode files")
         return found[0]

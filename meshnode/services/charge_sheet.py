@@ -44,6 +44,8 @@ USUAL: Final[Mapping[DeviceClass, Usual]] = MappingProxyType(
 """A phone of 4400 mAh, a rugged tablet, a box on a lead battery, a notebook, a rack server."""
 _RANKS: Final = {"leader": 0, "gateway": 1, "relay": 1}
 """Whose device is helped first at equal need: who leads, then who reaches the network for all."""
+_TOLD: Final = frozenset({"name", "node", "role", "device", "is_revoked", "battery"})
+"""What a board tells of each mate since there are plans for charging."""
 _RANK_OF_OTHERS: Final = 2
 _MINUTE_MS: Final = 60_000
 
@@ -67,6 +69,8 @@ def charge_sheet(board: Json, supply: Supply, capacities_wh: Mapping[str, float]
     Times are Unix milliseconds, 0 for not within two days. Raises: ChargeError for a name that the
     board lacks, and for numbers that cannot be.
     """
+    if any(not each.keys() >= _TOLD for each in board["mates"]):
+        raise ChargeError("the running node is of an older version: stop it and start it again")
     now_ms = board["now_ms"]
     mates = _newest(board["mates"])
     known = {name.casefold(): _thousandths(each) for name, each in capacities_wh.items()}

@@ -26,6 +26,7 @@ __all__ = [
     "band_of",
     "crew_of",
     "interval_of",
+    "stretch_of",
 ]
 
 SHORTEST_S: Final = 30.0
@@ -98,11 +99,22 @@ for most. A box or gateway carries for all, so it saves first. A battery is told
 calls its value stale, 15 minutes; a place at rest with little battery is not."""
 
 
+_STRETCH: Final[Mapping[Band, float]] = MappingProxyType(
+    {Band.GOOD: 1.0, Band.LOW: 2.0, Band.RESERVE: 4.0}
+)
+"""Times the set interval. Asking for battery and coverage costs a process or a thread each."""
+
+
 def band_of(level_pct: float | None, *, is_charging: bool) -> Band:
     """Return the band of a battery; what charges, or tells none, need not save."""
     if level_pct is None or is_charging or level_pct >= LOW_PCT:
         return Band.GOOD
     return Band.LOW if level_pct >= RESERVE_PCT else Band.RESERVE
+
+
+def stretch_of(level_pct: float | None, *, is_charging: bool) -> float:
+    """Return how much longer than set a source that tells no place is left in peace."""
+    return _STRETCH[band_of(level_pct, is_charging=is_charging)]
 
 
 def crew_of(role: Role | None) -> Crew:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import trio
@@ -26,10 +26,9 @@ from protocol.identity import Role
 
 __all__ = ["Duty", "Pace", "Reporting", "Situation", "usual_pace"]
 
-LOOK_S: Final = 30.0
-"""Readings are looked at this often while a shift is open, to see whether something changed."""
 _SOON_S: Final = 2.0
 """A receiver that told of the time before the shift tells of now within so much, mostly."""
+_LOOK_S_MIN: Final = 1.0
 _FRESH_MS: Final = 120_000
 """A place that was read longer ago is not told: it is of before, and nobody would know."""
 _MOVED_M: Final = 25.0
@@ -146,16 +145,20 @@ class Reporting:
         now_ms, told = self._runtime.now_ms(), self._told
         place = self._fresh_place(readings.position, now_ms, shift.shift.opened_ms)
         seen = (place, readings.battery, readings.coverage)
-        pace = self.pace(self._situation(*seen, len(shift.scopes), await self._duty()))
+        situation = self._situation(*seen, len(shift.scopes), await self._duty())
+        pace = self.pace(situation)
+        # Whether something changed is looked at as often as it would be told, and no oftener.
+        moving = self.pace(replace(situation, is_moving=True))
+        look_s = min(moving.position_s, moving.state_s)
         place_s = _wait_s(pace.position_s, told.place_ms, now_ms)
         state_s = _wait_s(pace.state_s, told.state_ms, now_ms)
         if any(seen) and (not state_s or (place is not None and not place_s)):
             await self._report(*seen, tells_place=not place_s, tells_state=not state_s)
-            return _SOON_S if self._awaits_place(readings.position, now_ms) else LOOK_S
+            return _SOON_S if self._awaits_place(readings.position, now_ms) else look_s
         if self._awaits_place(readings.position, now_ms):
             return _SOON_S
         waits = [each for each in (place_s, state_s) if each]
-        return min(LOOK_S, max(1.0, min(waits, default=LOOK_S)))
+        return min(look_s, max(_LOOK_S_MIN, min(waits, default=look_s)))
 
     def _fresh_place(
         self, place: PlaceSeen | None, now_ms: int, opened_ms: int

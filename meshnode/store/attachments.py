@@ -196,9 +196,14 @@ def of_message(conn: Connection, message: int) -> AttachmentRecord | None:
     return next(iter(_records(conn, select(_ATTACHMENT).where(here))), None)
 
 
-def find(conn: Connection, file_id: bytes) -> list[AttachmentRecord]:
-    """Return the files of a name that relays see too; mostly one. Raises: LockedError."""
-    return _records(conn, select(_ATTACHMENT).where(_ATTACHMENT.c.file_id == file_id).limit(9))
+def find(conn: Connection, first: bytes, last: bytes) -> list[AttachmentRecord]:
+    """Return up to nine files whose ids lie in a range, ends included; relays see these ids too.
+
+    Raises: LockedError.
+    """
+    here = _ATTACHMENT.c.file_id.between(first, last)
+    query = select(_ATTACHMENT).where(here).order_by(_ATTACHMENT.c.file_id)
+    return _records(conn, query.limit(9))
 
 
 def list_all(conn: Connection, limit: int) -> list[AttachmentRecord]:

@@ -1,18 +1,24 @@
 """What a session puts on the wire next: control frames, then bundles class by class.
 
-A list of ids goes just before the bundles of its class, and wants before ordinary bundles, so
-that neither holds up what is more urgent. Everything waits as whole frames or as ids: a session
-that closes leaves no half frame before its BYE. Source: wire-format 6.8, 6.10.
+A list of ids goes just before the bundles of its class, wants before ordinary bundles, and ids of
+large bulk before bulk, so that none holds up what is more urgent. Everything waits as whole frames
+or as ids: a session that closes leaves no half frame before its BYE. Source: wire-format 6.7-6.10.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from protocol.ids import ShortId
-from protocol.limits import IDS_PER_FRAME_MAX, IDS_PER_LIST_MAX, TrafficClass
+from protocol.limits import (
+    IDS_PER_FRAME_MAX,
+    IDS_PER_LIST_MAX,
+    PUSH_BYTES_MAX,
+    TrafficClass,
+)
+from protocol.session.events import Item
 from protocol.session.frames import FrameType, encode_frame
 from protocol.session.messages import encode_ids
 from protocol.session.transfer import Outflow
@@ -22,6 +28,7 @@ __all__ = ["Egress", "is_reconciliation"]
 _HEAD_BYTES = 3
 _PAGE_BYTES_MAX = IDS_PER_FRAME_MAX * 8 + 64
 _WANTS_BEFORE = TrafficClass.MESSAGE
+_BULK = TrafficClass.BULK
 _OF_DOCUMENTS = (
     FrameType.HELLO,
     FrameType.DOCUMENT_DIGESTS,
@@ -45,6 +52,7 @@ class Egress:
         self.outflow = Outflow()
         self._control: deque[bytes] = deque()
         self._wants = array("Q")
+        self._offers = array("Q")
         self._lists: list[tuple[TrafficClass, Iterator[bytes]]] = []
         self._exempt_bytes = 0
         self._control_bytes = 0
@@ -59,7 +67,12 @@ class Egress:
     @property
     def has_waiting(self) -> bool:
         """True if anything but bundles waits."""
-        return bool(self._control or self._wants or self._lists)
+        return bool(self._control or self._wants or self._offers or self._lists)
+
+    @property
+    def offers_waiting(self) -> int:
+        """Ids of large bulk that the peer is still to be asked about."""
+        return len(self._offers)
 
     def put(self, frame_type: FrameType, payload: bytes) -> None:
         """Queue a control frame."""
@@ -79,6 +92,25 @@ class Egress:
         self._wants.extend(ids)
         return True
 
+    def offer(self, items: Iterable[Item], *, ask_first: bool) -> None:
+        """Queue bundles for the peer; if so told, only the ids of large bulk.
+
+        What reconciliation calls lacking may be on the peer's disk all the same: its reader took
+        it, and the answer was lost when the last contact broke. Ids beyond the bound wait for the
+        next round.
+        """
+        if not ask_first:
+            self.outflow.offer(items)
+            return
+        by_id: list[Item] = []
+        for item in items:
+            if item.traffic_class is _BULK and item.size_bytes > PUSH_BYTES_MAX:
+                by_id.append(item)
+            else:
+                self.outflow.offer((item,))
+        room = IDS_PER_LIST_MAX - len(self._offers)
+        self._offers.extend(self.outflow.announce(by_id)[:room])
+
     def put_list(self, traffic_class: TrafficClass, pages: Iterator[bytes]) -> None:
         """Queue a list of ids; its pages are made when there is room for them."""
         self._lists.append((traffic_class, pages))
@@ -88,7 +120,7 @@ class Egress:
         """Drop everything but `last`."""
         self._control.clear()
         self._control_bytes = self._exempt_bytes = 0
-        self._wants = array("Q")
+        self._wants, self._offers = array("Q"), array("Q")
         self._lists.clear()
         self.outflow = Outflow()
         for frame_type, payload in last:
@@ -133,7 +165,13 @@ class Egress:
         for traffic_class in TrafficClass:
             is_through = True
             if traffic_class is _WANTS_BEFORE and self._wants:
-                size_bytes, is_through = self._take_wants(parts, size_bytes, max_bytes)
+                size_bytes, is_through = _take_ids(
+                    FrameType.WANT, self._wants, parts, size_bytes, max_bytes
+                )
+            if is_through and traffic_class is _BULK and self._offers:
+                size_bytes, is_through = _take_ids(
+                    FrameType.OFFER, self._offers, parts, size_bytes, max_bytes
+                )
             if is_through and self._lists and self._lists[0][0] is traffic_class:
                 size_bytes, is_through = self._take_pages(
                     traffic_class, parts, size_bytes, max_bytes
@@ -145,17 +183,6 @@ class Egress:
             if not is_through:
                 break
         self.is_fruitful = self.is_fruitful or len(parts) > taken
-
-    def _take_wants(self, parts: list[bytes], size_bytes: int, max_bytes: int) -> tuple[int, bool]:
-        while self._wants:
-            if parts and size_bytes + _PAGE_BYTES_MAX > max_bytes:
-                return size_bytes, False
-            ids = self._wants[:IDS_PER_FRAME_MAX]
-            del self._wants[:IDS_PER_FRAME_MAX]
-            frame = encode_frame(FrameType.WANT, encode_ids(ids))
-            size_bytes += len(frame)
-            parts.append(frame)
-        return size_bytes, True
 
     def _take_pages(
         self, traffic_class: TrafficClass, parts: list[bytes], size_bytes: int, max_bytes: int
@@ -172,3 +199,17 @@ class Egress:
             size_bytes += len(frame)
             parts.append(frame)
         return size_bytes, True
+
+
+def _take_ids(
+    frame_type: FrameType, ids: array[int], parts: list[bytes], size_bytes: int, max_bytes: int
+) -> tuple[int, bool]:
+    """Move ids to `parts`, a frame at a time; False if not all of them fitted."""
+    while ids:
+        if parts and size_bytes + _PAGE_BYTES_MAX > max_bytes:
+            return size_bytes, False
+        frame = encode_frame(frame_type, encode_ids(ids[:IDS_PER_FRAME_MAX]))
+        del ids[:IDS_PER_FRAME_MAX]
+        size_bytes += len(frame)
+        parts.append(frame)
+    return size_bytes, True

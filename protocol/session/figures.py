@@ -35,7 +35,7 @@ class SessionFigures:
     @property
     def bundles_waiting(self) -> int:
         """Bundles offered to the session and not yet on the wire."""
-        return self._outflow.waiting
+        return self._outflow.waiting + self._egress.offers_waiting
 
     @property
     def bytes_unsettled(self) -> int:

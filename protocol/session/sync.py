@@ -294,10 +294,10 @@ class SyncSession(SessionFigures):
         if self._state not in _OVER:
             self._put_out(self._rounds.supply_ids(interest, ids))
 
-    def offer(self, items: Iterable[Item]) -> None:
-        """Queue bundles that the peer lacks, in the order given within each class."""
+    def offer(self, items: Iterable[Item], *, ask_first: bool = False) -> None:
+        """Queue what the peer lacks, in order within each class; ask first about large bulk."""
         if self._state not in _OVER:
-            self._outflow.offer(items)
+            self._egress.offer(items, ask_first=ask_first)
 
     def want(self, ids: Sequence[ShortId]) -> None:
         """Ask the peer for bundles that it holds."""

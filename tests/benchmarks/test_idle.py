@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import trio
 
+from meshnode.api import Api
 from meshnode.links.memory import MemoryNetwork
 from meshnode.node import NodeParts, Surroundings, open_node
+from meshnode.sensors.base import Sensor, SensorSink
+from meshnode.sensors.readings import PositionReading, SensorKind
+from meshnode.sensors.sysfs import SysfsBattery
 from meshnode.store.engine import open_store
+from meshnode.wakes import counting
 from protocol.identity import Role
 from protocol.routing.gain import Gain
 from sims.fleet import DevicePlan, make_fleet
@@ -50,9 +56,48 @@ class _Wakes(trio.abc.Instrument):
         return function(*args)
 
 
+class _Still(Sensor):
+    """A receiver at rest that is asked like the others."""
+
+    name = "still"
+    kinds = frozenset({SensorKind.POSITION})
+    fresh_s = 180.0
+
+    async def run(self, sink: SensorSink) -> None:
+        while True:
+            now_ms = sink.runtime.now_ms()
+            sink.take(lambda at=now_ms: PositionReading(44.89, 6.64, 5.0, at, self.name))  # type: ignore[misc]
+            await trio.sleep(sink.rest_s(60))
+
+
+async def test_a_phone_in_its_shift_with_little_battery_wakes_seldom(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    level = tmp_path / "BAT0"
+    level.mkdir()
+    for name, text in (("type", "Battery"), ("status", "Discharging"), ("capacity", "12")):
+        (level / name).write_text(text)
+    found = await _hour([SysfsBattery("sysfs", 60, tmp_path), _Still()], in_shift=True)
+    print(f"in a shift with 12 % battery, two sensors, nobody around: {found}")
+    assert found["states_made"] >= 4
+    assert found["moments"] <= _WAKEUPS_PER_HOUR_MAX
+    counted = found["wakeups_timer"] + found["wakeups_other"]
+    assert abs(counted - found["moments"]) <= 1
+
+
 async def test_an_idle_node_wakes_seldom_in_an_hour(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
+    found = await _hour([], in_shift=False)
+    count = found["moments"] + _PER_CALL * found["calls"]
+    print(f"{found['moments']} moments, {found['calls']} calls: {count} wake-ups in an hour")
+    assert found["calls"] > 0
+    assert count + _MULTICAST <= _WAKEUPS_PER_HOUR_MAX
+    assert abs(found["wakeups_timer"] - found["moments"]) <= 1
+
+
+async def _hour(sensors: Sequence[Sensor], *, in_shift: bool) -> dict[str, int]:
+    """Return what a node alone does in a virtual hour, after its first minutes."""
     plan = DevicePlan("alone", Role.AGENT, ("Queyras",))
     fleet = make_fleet([plan], seeded_entropy(1, "authority"), START_MS)
     wakes = _Wakes()
@@ -64,19 +109,33 @@ async def test_an_idle_node_wakes_seldom_in_an_hour(
         (device,) = fleet.devices
         await fleet.furnish(device, store, runtime, sealer)
         bearer = MemoryNetwork().bearer(address_of("alone"), b"alone")
-        parts = NodeParts(device.identity, store, runtime, Gain(), bearer, device.desk(sealer))
+        parts = NodeParts(
+            device.identity,
+            store,
+            runtime,
+            Gain(),
+            bearer,
+            device.desk(sealer),
+            sensors=sensors,
+        )
         async with open_node(parts) as node, trio.open_nursery() as nursery:
-            await nursery.start(node.run, Surroundings())
-            await trio.sleep(60)
-            wakes.calls = 0
+            await nursery.start(node.run, Surroundings(watches=(node.sensors.run,)))
+            if in_shift:
+                await Api(node).shift_open()
+            await trio.sleep(600)
+            wakes.calls, made = 0, node.metrics.value("states_made")
             trio.lowlevel.add_instrument(wakes)
-            await trio.sleep(3_600)
+            with counting(node.metrics):
+                await trio.sleep(3_600)
             trio.lowlevel.remove_instrument(wakes)
             nursery.cancel_scope.cancel()
-    count = len(wakes.moments) + _PER_CALL * wakes.calls
-    print(f"{len(wakes.moments)} moments, {wakes.calls} calls: {count} wake-ups in an hour")
-    assert wakes.calls > 0
-    assert count + _MULTICAST <= _WAKEUPS_PER_HOUR_MAX
+    return {
+        "moments": len(wakes.moments),
+        "calls": wakes.calls,
+        "states_made": node.metrics.value("states_made") - made,
+        "wakeups_timer": node.metrics.value("wakeups_timer"),
+        "wakeups_other": node.metrics.value("wakeups_other"),
+    }
 
 
 @pytest.mark.slow

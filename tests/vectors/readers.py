@@ -1,7 +1,6 @@
 """How each file of vectors is read: by the node, and by the reference written from the page.
 
-A reader takes the `input` of a vector and gives its `output`, or refuses by an error. Bytes stand
-in JSON as hexadecimal text, arrays as lists.
+A reader takes the `input` of a vector and gives its `output`, or refuses by an error. Bytes are hex.
 """
 
 from __future__ import annotations

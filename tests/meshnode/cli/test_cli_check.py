@@ -41,6 +41,16 @@ def pmtiles(west: float, south: float, east: float, north: float, zoom_max: int 
     return b"PMTiles\x03" + bytes(92) + struct.pack("<BB4i", 0, zoom_max, *bounds) + bytes(9)
 
 
+SENSORS = '[sensors]\nbattery = ["replay:battery.jsonl"]\n'
+
+
+def tell_battery(home: Path, level_pct: object, *, is_charging: bool = False) -> None:
+    """Give a home a battery that says so."""
+    (home / "meshnode.toml").write_text(SENSORS)
+    reading = {"at_s": 0, "kind": "battery", "level_pct": level_pct, "is_charging": is_charging}
+    (home / "battery.jsonl").write_text(json.dumps(reading) + "\n")
+
+
 @pytest.fixture(scope="module")
 def ready(squad_homes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
     """Alice, who met Bob, opened her shift and has a map; homes to be copied."""
@@ -55,6 +65,7 @@ def ready(squad_homes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
         trio.run(meet)
         people.reads("alice", "shift", "open")
+        tell_battery(people.home("alice"), 90)
         maps = people.home("alice") / "maps"
         maps.mkdir()
         (maps / "queyras.pmtiles").write_bytes(pmtiles(6.5, 44.5, 7.2, 45.0))
@@ -121,6 +132,7 @@ def _locked(leaving: Leaving) -> None:
 def _late_badge(leaving: Leaving) -> None:
     # Everything else that ends by itself is made to last.
     leaving.plan = Plan(90 * 24, QUEYRAS)
+    tell_battery(leaving.home, 90, is_charging=True)
     far_ms = 10**15
     leaving.change = lambda facts: _known(_lock(facts, lease_left_ms=far_ms), sos_until_ms=far_ms)
 
@@ -150,12 +162,30 @@ def _full_disk(leaving: Leaving) -> None:
     leaving.machine["free_bytes"] = lambda _path: 1_000_000
 
 
+def _low_battery(leaving: Leaving) -> None:
+    tell_battery(leaving.home, 20)
+
+
+def _half_battery(leaving: Leaving) -> None:
+    tell_battery(leaving.home, 50)
+
+
+def _unknown_battery(leaving: Leaving) -> None:
+    (leaving.home / "battery.jsonl").write_text("")
+
+
+def _lying_battery(leaving: Leaving) -> None:
+    tell_battery(leaving.home, 2_000)
+
+
 def _no_bearer(leaving: Leaving) -> None:
     leaving.machine["hosts"] = tuple
 
 
 def _taken_port(leaving: Leaving) -> None:
-    settings = '[links]\nlisten = ["127.0.0.1:7625"]\n[discovery]\nmdns = false\nprobe = false\n'
+    settings = (
+        '[links]\nlisten = ["127.0.0.1:7625"]\n[discovery]\nmdns = false\nprobe = false\n' + SENSORS
+    )
     (leaving.home / "meshnode.toml").write_text(settings)
     leaving.machine["listen"] = _taken
 
@@ -212,6 +242,10 @@ FAULTS: tuple[tuple[Callable[[Leaving], None], str, str, str], ...] = (
     (_ended_lease, "lease", "fail", "met the centre lately"),
     (_clock_set_back, "clock", "fail", "Set the clock"),
     (_doubted_clock, "clock", "fail", "Set the clock"),
+    (_low_battery, "battery", "fail", "Charge it before you leave"),
+    (_half_battery, "battery", "warn", "Charge it before you leave"),
+    (_unknown_battery, "battery", "warn", "meshnode sensors"),
+    (_lying_battery, "battery", "warn", "meshnode sensors"),
     (_full_disk, "disk", "fail", "Free some space"),
     (_no_bearer, "bearers", "fail", "Switch Wi-Fi on"),
     (_taken_port, "port", "fail", "meshnode.toml"),
@@ -246,6 +280,13 @@ def test_each_fault_alone_is_named_with_its_cure(
     assert {each: found[each].level.value for each in found} == {name: level}
     assert cure in found[name].fix
     assert examined.faults == (level == "fail")
+
+
+def test_a_battery_that_charges_is_enough(leaving: Leaving) -> None:
+    tell_battery(leaving.home, 20, is_charging=True)
+    found = {each.name: each for each in leaving.examined().findings}
+    assert found["battery"].level is Level.OK
+    assert "charging" in found["battery"].sentence
 
 
 def test_broken_settings_hide_nothing_else_than_the_node(leaving: Leaving) -> None:

@@ -23,6 +23,7 @@ def test_a_photo_goes_with_a_message_and_is_saved_by_its_reader(
     (sent,) = squad.json("alice", "files")["files"]
     assert (sent["name"], sent["media"], sent["state"]) == ("IMG_0001.jpg", "jpeg", "queued")
     assert sent["has_thumbnail"]
+    assert "files send" in squad.reads("alice", "resend", "last")
     table = squad.reads("alice", "files")
     assert "IMG_0001.jpg" in table
     assert "queued here" in table
@@ -34,7 +35,9 @@ def test_a_photo_goes_with_a_message_and_is_saved_by_its_reader(
     assert (got["state"], got["have_bytes"]) == ("complete", got["size_bytes"])
     assert "100 %" in squad.reads("bob", "files")
     target = tmp_path / "saved.jpg"
-    saved = squad.json("bob", "files", "save", got["file"], "--to", str(target))
+    short = got["file"][:5].upper()
+    assert "no file" in squad.fails(7, "bob", "files", "save", got["file"][:3], "--to", "x")
+    saved = squad.json("bob", "files", "save", short, "--to", str(target))
     assert saved["path"] == str(target)
     assert PLACE not in target.read_bytes()
     assert "File exists" in squad.fails(7, "bob", "files", "save", got["file"], "--to", str(target))

@@ -475,3 +475,25 @@ async def test_a_link_that_costs_gets_a_file_up_to_its_budget(
     anna.node.attachments._is_loaded = False
     await anna.node.settle()
     assert (await only(anna)).over == {peer}
+
+
+async def test_the_start_of_an_id_names_a_file_where_it_fits_one_alone(
+    autojump_clock: MockClock, met: Rig, pdf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = met["anna"]
+    for _each in range(2):
+        await send_file(anna, pdf)
+    service = anna.node.attachments
+    ids = [each.record.file_id.hex() for each in await service.progress()]
+    for each in ids:
+        assert (await service.by_name(each[:9].upper())).file_id.hex() == each
+        assert (await service.by_name(each)).file_id.hex() == each
+    monkeypatch.setattr("meshnode.services.attachments._ID_START_MIN", 0)
+    with pytest.raises(SendError) as caught:
+        await service.by_name("")
+    assert caught.value.reason == "ambiguous_file"
+    assert all(each in str(caught.value) for each in ids)
+    monkeypatch.undo()
+    for wrong in ("", ids[0][:3] + "g", ids[0] + "0", "f" * 33):
+        with pytest.raises(SendError, match="no file"):
+            await service.by_name(wrong)

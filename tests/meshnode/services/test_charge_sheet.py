@@ -57,6 +57,13 @@ def test_a_fresh_board_gives_the_forecast_of_the_board() -> None:
     assert (anna["drain_w"], anna["is_drain_assumed"]) == (1.7, False)
 
 
+def test_the_board_of_an_older_node_is_refused_with_what_to_do() -> None:
+    old = mate("anna")
+    del old["device"]
+    with pytest.raises(ChargeError, match="older version: stop it and start it again"):
+        sheet(mate("ben"), old)
+
+
 def test_what_is_old_is_estimated_and_marked() -> None:
     (found,) = sheet(mate("anna", 50, 10.0, age_s=7_200))["devices"]
     assert (found["told_pct"], found["level_pct"], found["is_stale"]) == (50, 30, True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.limits import IDS_PER_FRAME_MAX, TrafficClass
+from protocol.limits import IDS_PER_FRAME_MAX, PUSH_BYTES_MAX, TrafficClass
 from protocol.session.egress import Egress, is_reconciliation
 from protocol.session.events import Item
 from protocol.session.frames import FrameType
@@ -59,6 +59,37 @@ def test_the_order_of_everything_that_waits() -> None:
     assert (waited, egress.has_waiting) == (True, False)
     assert egress.take(KB64, 0) == b""
     assert not egress.is_fruitful
+
+
+def test_the_peer_is_asked_about_large_bulk_before_it_gets_any() -> None:
+    egress = Egress()
+    known, large = Item(1, TrafficClass.BULK, KB64), Item(2, TrafficClass.BULK, PUSH_BYTES_MAX + 1)
+    small, text = Item(3, TrafficClass.BULK, PUSH_BYTES_MAX), Item(4, TrafficClass.MESSAGE, KB64)
+    egress.outflow.note_known(known.short_id)
+    egress.offer([known, large, small, text], ask_first=True)
+    carry(egress, 5, TrafficClass.STATE)
+    assert (egress.offers_waiting, egress.has_waiting) == (1, True)
+    frames = frames_of(egress.take(KB64, 0))
+    # Of text, state and bulk, in this order; the harness supplied the text and the small one, too.
+    sent = [FrameType.BUNDLE, FrameType.BUNDLE, FrameType.OFFER, FrameType.BUNDLE]
+    assert [frame_type for frame_type, _ in frames] == sent
+    assert list(decode_ids_untrusted(frames[2][1])) == [large.short_id]
+    assert (egress.offers_waiting, egress.has_waiting) == (0, False)
+    egress.offer([large], ask_first=False)
+    assert egress.outflow.next_to_supply(10**6) == [large.short_id]
+
+
+def test_no_more_ids_wait_than_a_list_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocol.session.egress.IDS_PER_LIST_MAX", 3)
+    egress = Egress()
+    for start in (0, 2):
+        items = [Item(start + n, TrafficClass.BULK, KB64) for n in range(2)]
+        egress.offer(items, ask_first=True)
+    (frame,) = frames_of(egress.take(KB64, 0))
+    assert list(decode_ids_untrusted(frame[1])) == [0, 1, 2]
+    egress.offer([Item(9, TrafficClass.BULK, KB64)], ask_first=True)
+    egress.keep_documents()
+    assert egress.offers_waiting == 0
 
 
 @given(
