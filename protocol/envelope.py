@@ -259,7 +259,7 @@ def sos_message_key(zone_key: bytes, bundle: BundleId) -> bytes:
 
 
 def sheets_message_key(zone_key: bytes, bundle: BundleId) -> bytes:
-    """Return the key of one catalogue of sheets, which is that of no SOS. Source: 12.1."""
+    """Return the key of one catalogue of sheets, which is that of no SOS. Source: 13.1."""
     return _expand(zone_key, b"meshnode sheets 1\0" + _name_of(bundle), 32)
 
 

@@ -1,7 +1,4 @@
-"""How each file of vectors is read: by the node, and by the reference written from the page.
-
-A reader takes the `input` of a vector and gives its `output`, or refuses by an error. Bytes are hex.
-"""
+"""How each file of vectors is read, by node and reference: JSON, with bytes as hexadecimal."""
 
 from __future__ import annotations
 
