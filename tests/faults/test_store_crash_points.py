@@ -290,7 +290,7 @@ def _set_pages(pages: int) -> Callable[[Transaction], None]:
 async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     async with open_store(path, runtime()) as store:
-        await store.write(_set_pages(150))
+        await store.write(_set_pages(180))
         stored: set[ShortId] = set()
         for seq in range(1, 100):
             made = record(seq, size_bytes=20_000)

@@ -19,7 +19,7 @@ from meshnode.erasing import is_agent_destroyed
 from meshnode.outbox import Priority
 from meshnode.positions import Place
 from meshnode.purging import purge
-from meshnode.store import alarms, attachments, board, peers
+from meshnode.store import alarms, attachments, board, peers, sheets
 from meshnode.store import bundles as rows
 from meshnode.store.alarms import StepRecord
 from meshnode.store.attachments import NewAttachment
@@ -36,6 +36,7 @@ from protocol.limits import Kind
 from protocol.orders import WipeLevel
 from protocol.payloads import Sos, State, Track
 from protocol.reports import Reception
+from protocol.sheets import Catalogue, Sheet, SheetForm
 from protocol.tracks import TrackPoint
 from sims.fleet import DevicePlan
 from tests.meshnode.rig import SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
@@ -93,6 +94,10 @@ def _keep_of_a_mate(tx: Transaction, now_ms: int) -> None:
     file = attachments.add_incoming(tx, NewAttachment(whose, 2, scope, now_ms, ends_ms, manifest))
     assert file is not None
     attachments.add_pieces(tx, file, ends_ms, {0: b"piece"})
+    content = hashlib.sha256(b"sheet").digest()
+    sheet = Sheet("mer", 1, "Mer", "fr", (), SheetForm.TEXT, 5, content, KEY)
+    sheets.apply(tx, Catalogue(1, (sheet,), {}), now_ms)
+    sheets.add_pieces(tx, sheet.file_id, now_ms, {0: b"sheet"})
     track = payloads.encode(Track(whose, scope, (TrackPoint(now_ms // 1000, 1, 1),)))
     board.put_track(tx, TrackRecord(whose, scope, bytes(8), now_ms, ends_ms, 1, 1, track))
 
@@ -135,6 +140,8 @@ async def show_all(member: Member) -> None:
     await api.board()
     await api.alarms()
     await api.files()
+    await api.sheets()
+    await api.sheets_search("mer")
     await member.store.read(_pieces)
     await member.store.read(lambda c: board.tracks_of(c, b"p" * 16, 0, 0, 9))
     if (current := await member.node.positions.current()) is not None:
