@@ -154,8 +154,9 @@ class Reporting:
         state_s = _wait_s(pace.state_s, told.state_ms, now_ms)
         if any(seen) and (not state_s or (place is not None and not place_s)):
             await self._report(*seen, tells_place=not place_s, tells_state=not state_s)
-            return _SOON_S if self._awaits_place(readings.position, now_ms) else look_s
-        if self._awaits_place(readings.position, now_ms):
+            # Told just now: nothing is due before the next look.
+            place_s = state_s = 0.0
+        if self._awaits_place(readings.position):
             return _SOON_S
         waits = [each for each in (place_s, state_s) if each]
         return min(look_s, max(_LOOK_S_MIN, min(waits, default=look_s)))
@@ -167,13 +168,12 @@ class Reporting:
             return None
         return place if now_ms - place.taken_ms <= _FRESH_MS else None
 
-    def _awaits_place(self, place: PlaceSeen | None, now_ms: int) -> bool:
-        """True if a shift has told no place yet, and the receiver told one just before it."""
-        return (
-            self._told.place is None
-            and place is not None
-            and 0 <= now_ms - place.taken_ms <= _FRESH_MS
-        )
+    def _awaits_place(self, place: PlaceSeen | None) -> bool:
+        """True if a shift has told no place yet, and the receiver tells one of these minutes."""
+        if self._told.place is not None or place is None:
+            return False
+        # Of this moment: telling the rest takes a while, in which the receiver goes on.
+        return 0 <= self._runtime.now_ms() - place.taken_ms <= _FRESH_MS
 
     def _situation(
         self,

@@ -91,6 +91,36 @@ async def test_a_place_of_before_the_shift_is_never_told(
     assert counts(anna)[0] == 1, "and the squad need not wait for the next report"
 
 
+class Arriving:
+    """Readings whose receiver tells a place while the device is busy telling the rest."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._places = [place(member, old_ms=1_000)]
+        self.battery = BatteryRead(50.0, False, member.machine.now_ms())
+        self.coverage = None
+
+    @property
+    def position(self) -> PlaceRead:
+        """The newest place; each look after the first finds one of a moment ago."""
+        newest = self._places[-1]
+        later(self._member, 0.1)
+        self._places.append(place(self._member))
+        return newest
+
+
+async def test_a_place_that_comes_while_the_rest_is_told_is_not_missed(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    await begin(anna)
+    anna.node.require_desk().reporting.plug(Arriving(anna))
+    assert await look(anna) == 2.0
+    assert counts(anna) == (0, 1)
+    await look(anna, 2.0)
+    assert counts(anna)[0] == 1
+
+
 async def test_every_half_minute_while_moving_and_five_minutes_at_rest(
     autojump_clock: MockClock, met: Rig
 ) -> None:
