@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from meshnode.client import NodeApi, open_api
-from meshnode.runtime import Runtime
+from meshnode.client import NodeApi
 
 __all__ = ["Day", "DaySheet", "Received", "day_of", "read_day"]
 
@@ -46,8 +45,6 @@ class DaySheet:
     """Files of others."""
     positions: int
     """Positions that it still holds, of anybody."""
-    sent_bytes: tuple[tuple[str, int], ...]
-    """How much it sent to each device it met, all frames of all contacts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +87,17 @@ class Day:
         }
 
 
-async def read_day(
-    name: str, home: Path, folder: Path, runtime: Runtime, secret: str | None = None
-) -> DaySheet:
-    """Read the store of a stopped node, which `secret` opens; files are written below `folder`.
+async def read_day(name: str, api: NodeApi, folder: Path) -> DaySheet:
+    """Read the store of a stopped, unlocked node; files are written below `folder` for a moment.
 
-    Raises: HomeError, StoreError, EnrolmentError, KeystoreError.
+    Raises: StoreError, LockedError.
     """
-    async with open_api(home, runtime, secret=lambda: secret) as api:
-        return DaySheet(
-            name,
-            tuple(sorted((each["alarm"], each["state"]) for each in await api.alarms())),
-            tuple([await _received(api, each, folder / name) for each in await _others(api)]),
-            len(await api.positions()),
-            tuple((each["name"], each["sent_bytes"]) for each in await api.peers()),
-        )
+    return DaySheet(
+        name,
+        tuple(sorted((each["alarm"], each["state"]) for each in await api.alarms())),
+        tuple([await _received(api, each, folder / name) for each in await _others(api)]),
+        len(await api.positions()),
+    )
 
 
 async def _others(api: NodeApi) -> list[dict[str, Any]]:

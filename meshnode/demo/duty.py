@@ -16,6 +16,7 @@ from meshnode.demo.cast import CAR, CENTRE, COL
 from meshnode.demo.network import Network
 from meshnode.demo.report import Report, short
 from meshnode.demo.stage import Stage
+from meshnode.demo.waiting import come_about
 from meshnode.runtime import Runtime
 
 __all__ = ["DOCUMENT", "FILE_BYTES", "SQUAD_DEVICES", "Duty", "board_rows", "step_rows"]
@@ -28,7 +29,6 @@ FILE_BYTES: Final = 12_000_000
 """Its size."""
 _BREAKS: Final = (20, 60)
 """The contact is cut once so much of the file is there, per cent."""
-_ASK_EVERY_S: Final = 0.05
 _WAIT_S_MAX: Final = 20.0
 _FILE_S_MAX: Final = 40.0
 _SOS: Final = "Chute dans l'éboulis, cheville cassée"
@@ -265,8 +265,5 @@ class Duty:
 
     async def _until(self, words: str, told: _Told, seconds: float = _WAIT_S_MAX) -> None:
         """Wait until the devices say so; after the bound the story goes on and says so too."""
-        with trio.move_on_after(seconds) as waiting:
-            while not await told():  # noqa: ASYNC110 - asked of other processes
-                await trio.sleep(_ASK_EVERY_S)
-        if waiting.cancelled_caught:
+        if not await come_about(told, seconds):
             self._report.scene(f"not within {seconds:.0f} s: {words}")

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from meshnode.client import NodeApi, open_api
-from meshnode.runtime import Runtime
+from meshnode.client import NodeApi
 
 __all__ = [
     "Account",
@@ -135,15 +133,11 @@ class Account:
         }
 
 
-async def read_sheet(name: str, home: Path, runtime: Runtime, secret: str | None = None) -> Sheet:
-    """Read the store of a stopped node, which `secret` opens.
-
-    Raises: HomeError, StoreError, EnrolmentError, KeystoreError.
-    """
-    async with open_api(home, runtime, secret=lambda: secret) as api:
-        written = [_written(await api.message(each["message"])) for each in await _outgoing(api)]
-        met = [Met(p["name"], p["first_ms"], p["sent_bytes"]) for p in await api.peers()]
-        return Sheet(name, tuple(written), tuple(await _inbox(api)), tuple(met))
+async def read_sheet(name: str, api: NodeApi) -> Sheet:
+    """Read the store of a stopped, unlocked node. Raises: StoreError, LockedError."""
+    written = [_written(await api.message(each["message"])) for each in await _outgoing(api)]
+    met = [Met(p["name"], p["first_ms"], p["sent_bytes"]) for p in await api.peers()]
+    return Sheet(name, tuple(written), tuple(await _inbox(api)), tuple(met))
 
 
 async def _outgoing(api: NodeApi) -> list[dict[str, Any]]:

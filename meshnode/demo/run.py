@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import trio
 
+from meshnode.client import open_api
 from meshnode.demo.cast import BOAT, CAST, CENTRE, PLACES
 from meshnode.demo.day import Day, DaySheet, day_of, read_day
 from meshnode.demo.duty import DOCUMENT, SQUAD_DEVICES, Duty
@@ -201,21 +202,23 @@ async def _played(stage: Stage, report: Report, runtime: Runtime) -> Outcome:
             await story.play()
             await Duty(stage, report, runtime).play()
     report.act("What the stores say, now that every node is stopped")
-    sheets = [
-        await read_sheet(name, node.home, runtime, stage.secret)
-        for name, node in stage.nodes.items()
-    ]
+    sheets, days = await _read_all(stage, runtime)
     trials = [*story.trials, *await _try_all(stage, sheets, runtime)]
-    return outcome_of(sheets, trials, await _read_day(stage, runtime))
-
-
-async def _read_day(stage: Stage, runtime: Runtime) -> Day:
-    sheets: list[DaySheet] = []
-    for name in (*SQUAD_DEVICES, CENTRE):
-        home = stage.nodes[name].home
-        sheets.append(await read_day(name, home, stage.folder, runtime, stage.secret))
     sent = await trio.Path(stage.folder / DOCUMENT).read_bytes()
-    return day_of(SQUAD_DEVICES, sheets, {hashlib.sha256(sent).hexdigest()})
+    day = day_of(SQUAD_DEVICES, days, {hashlib.sha256(sent).hexdigest()})
+    return outcome_of(sheets, trials, day)
+
+
+async def _read_all(stage: Stage, runtime: Runtime) -> tuple[list[Sheet], list[DaySheet]]:
+    """Return what each store says of messages, and those of the squad and its centre of the day."""
+    sheets: list[Sheet] = []
+    days: list[DaySheet] = []
+    for name, node in stage.nodes.items():
+        async with open_api(node.home, runtime, secret=lambda: stage.secret) as api:
+            sheets.append(await read_sheet(name, api))
+            if name in (*SQUAD_DEVICES, CENTRE):
+                days.append(await read_day(name, api, stage.folder))
+    return sheets, days
 
 
 async def _try_all(stage: Stage, sheets: list[Sheet], runtime: Runtime) -> list[Trial]:

@@ -17,6 +17,7 @@ from meshnode.demo.network import Network
 from meshnode.demo.report import Report, short
 from meshnode.demo.secrecy import Trial, try_to_read
 from meshnode.demo.stage import Stage
+from meshnode.demo.waiting import come_about
 from meshnode.demo.witness import Change, Witness, summary
 from meshnode.runtime import Runtime
 
@@ -26,7 +27,6 @@ BACKLOG: Final = 80
 """Notes that the crew writes at sea."""
 _WRITERS: Final = 4
 """Connections that write the backlog at the same time."""
-_ASK_EVERY_S: Final = 0.1
 _WAIT_S_MAX: Final = 12.0
 """An act that did not come to its end by then is over all the same; the ledger will tell."""
 
@@ -311,17 +311,19 @@ class Story:
 
     async def _until_alike(self, one: str, other: str) -> None:
         """Wait until two nodes in contact hold equally many bundles."""
-        held = -1
-        with trio.move_on_after(_WAIT_S_MAX):
-            while held != await self._held(other):
-                held = await self._held(one)
-                await trio.sleep(_ASK_EVERY_S)
+
+        async def told() -> bool:
+            return await self._held(one) == await self._held(other)
+
+        await come_about(told, _WAIT_S_MAX)
 
     async def _until_told(self, name: str, condition: Callable[[dict[str, Any]], bool]) -> None:
         """Wait until the status of a node is so; nodes tell no event of a receipt they wrote."""
-        with trio.move_on_after(_WAIT_S_MAX):
-            while not condition(await self._status(name)):  # noqa: ASYNC110 - asked, not told
-                await trio.sleep(_ASK_EVERY_S)
+
+        async def told() -> bool:
+            return condition(await self._status(name))
+
+        await come_about(told, _WAIT_S_MAX)
 
     async def _held(self, name: str) -> int:
         return int((await self._status(name))["store"]["bundles"])
