@@ -17,7 +17,7 @@ from meshnode.links.level import Level
 from meshnode.membership import Membership
 from meshnode.reception import Checked
 from meshnode.relay import Relay
-from meshnode.runtime import Runtime
+from meshnode.runtime import Runtime, steady_ms
 from meshnode.store import bundles as rows
 from meshnode.store.backgrounds import backgrounds
 from meshnode.store.engine import Connection, Store
@@ -82,7 +82,7 @@ class Airing:
         self._relay.on_kept.append(self.heed)
         try:
             for short_id in await self._store.read(self._raised_lately):
-                self._plan.add_alarm(short_id, _now_ms())
+                self._plan.add_alarm(short_id, steady_ms())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen)
                 nursery.start_soon(self._send)
@@ -111,18 +111,18 @@ class Airing:
                 continue
             if header.kind is Kind.SOS:
                 chance = self._runtime.entropy(_CHANCE_BYTES) if is_heard else None
-                self._plan.add_alarm(each.short_id, _now_ms(), chance)
+                self._plan.add_alarm(each.short_id, steady_ms(), chance)
             elif is_heard:
                 continue
             elif header.kind is Kind.SHIFT:
-                self._plan.add_shift(each.short_id, _now_ms())
+                self._plan.add_shift(each.short_id, steady_ms())
             elif header.kind is Kind.POSITION:
                 self._plan.add_position(each.short_id, header.author + header.scope.encode())
         self._wake.set()
 
     async def _send(self) -> None:
         while True:
-            turn = self._plan.next(_now_ms())
+            turn = self._plan.next(steady_ms())
             if turn is not None:
                 await self._say(turn)
                 continue
@@ -143,7 +143,7 @@ class Airing:
                 continue
             size_bytes = self._radio.air(form, is_alarm=turn.is_alarm)
             if not turn.is_alarm:
-                self._plan.sent(size_bytes, _now_ms())
+                self._plan.sent(size_bytes, steady_ms())
 
     def _to_say(self, conn: Connection, turn: Turn) -> list[Bundle]:
         """Return the bundle of a turn, where it goes whole after the shift that it is in."""
@@ -222,7 +222,3 @@ def _scopes(form: Form, member: DirectoryEntry) -> tuple[Scope, ...]:
     if form is Form.POSITION:
         return squads
     return (Scope.for_zone(member.zone), Scope.for_codt(member.zone), *squads)
-
-
-def _now_ms() -> int:
-    return round(trio.current_time() * 1000)

@@ -20,7 +20,7 @@ from meshnode.links.contacts import Backoff, Hint
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
 from meshnode.remnant import Remnant
-from meshnode.runtime import Runtime
+from meshnode.runtime import Runtime, steady_ms
 from meshnode.supervisor import contain
 from protocol import authority
 from protocol.authority import DocumentClass, SignedDocument
@@ -208,10 +208,10 @@ class _Talk:
     async def run(self) -> None:
         """Talk until the peer has everything, or breaks off."""
         role = SessionRole.INITIATOR if self.link.is_initiator else SessionRole.RESPONDER
-        session = SyncSession(role, self.hello, _now_ms())
+        session = SyncSession(role, self.hello, steady_ms())
         try:
             while True:
-                while data := session.data_to_send(LINK_READ_BYTES, _now_ms()):
+                while data := session.data_to_send(LINK_READ_BYTES, steady_ms()):
                     await self.link.send(data)
                 await self._take_events(session)
                 if self.is_over:
@@ -219,7 +219,7 @@ class _Talk:
                 data = await self.link.receive(LINK_READ_BYTES)
                 if not data:
                     break
-                session.receive_data(data, _now_ms())
+                session.receive_data(data, steady_ms())
                 await self._take_events(session)
             await self._say_bye(session)
         except LinkError:
@@ -227,7 +227,7 @@ class _Talk:
 
     async def _say_bye(self, session: SyncSession) -> None:
         """Send what is left, then wait for the peer to end the link: a reset would eat the rest."""
-        while data := session.data_to_send(LINK_READ_BYTES, _now_ms()):
+        while data := session.data_to_send(LINK_READ_BYTES, steady_ms()):
             await self.link.send(data)
         while await self.link.receive(LINK_READ_BYTES):
             pass
@@ -259,7 +259,3 @@ class _Talk:
 
 def _key(document: SignedDocument) -> DocumentKey:
     return int(document.cls), document.scope
-
-
-def _now_ms() -> int:
-    return round(trio.current_time() * 1000)

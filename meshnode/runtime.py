@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
-__all__ = ["RunBlocking", "Runtime", "Trace", "silent", "system_runtime"]
+__all__ = ["RunBlocking", "Runtime", "Trace", "silent", "steady_ms", "system_runtime"]
 
 T = TypeVar("T")
 
@@ -65,6 +65,15 @@ async def _in_thread(
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """Return trio's clock in the whole milliseconds that sessions and plans count in.
+
+    Rounded: 260.001 s must not become 260,000 ms, or a task would wake at a deadline, find that
+    it has not come, and turn in circles.
+    """
+    return round(trio.current_time() * 1000)
 
 
 def system_runtime(trace: Trace = silent) -> Runtime:

@@ -17,7 +17,7 @@ import trio
 from meshnode.errors import LinkError, LinkTimeoutError
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
-from meshnode.runtime import Runtime
+from meshnode.runtime import Runtime, steady_ms
 from protocol.errors import RemoteProtocolError
 from protocol.narrow.arq import Arq
 from protocol.narrow.bounds import OPEN_TRIES_MAX, RETRY_FIRST_MS, STATION_BEACON_MS
@@ -71,7 +71,7 @@ class SerialStream(trio.abc.Stream):
 
     def __init__(self, station: Station, link: int, peer: int) -> None:
         self._station = station
-        self._arq = Arq(link, station.now_ms())
+        self._arq = Arq(link, steady_ms())
         self.link = link
         """Its name on the line."""
         self.peer = peer
@@ -105,7 +105,7 @@ class SerialStream(trio.abc.Stream):
         while not self._arq.is_readable or self._is_closed:
             self._check()
             await self._changed.wait()
-        found = self._arq.read(max_bytes or _READ_BYTES, self._station.now_ms())
+        found = self._arq.read(max_bytes or _READ_BYTES, steady_ms())
         self._station.wake.set()
         return found
 
@@ -132,10 +132,10 @@ class SerialStream(trio.abc.Stream):
 
     def receive(self, piece: Piece) -> None:
         """Take in a frame of this link."""
-        self._arq.receive(piece, self._station.now_ms())
+        self._arq.receive(piece, steady_ms())
         if self._is_closed:
             # Acknowledged for the sake of what we still have to say, and read by nobody.
-            self._arq.read(len(piece.data), self._station.now_ms())
+            self._arq.read(len(piece.data), steady_ms())
         self._notify()
 
     @property
@@ -151,7 +151,7 @@ class SerialStream(trio.abc.Stream):
     def next_frame(self) -> Piece | None:
         """Return what to send now."""
         was_broken = self._arq.is_broken
-        frame = self._arq.next_frame(self._station.now_ms())
+        frame = self._arq.next_frame(steady_ms())
         if frame is not None or self._arq.is_broken is not was_broken:
             self._notify()
         return frame
@@ -195,11 +195,6 @@ class Station:
 
     def _draw(self) -> int:
         return int.from_bytes(self._runtime.entropy(2), "big") or 1
-
-    @staticmethod
-    def now_ms() -> int:
-        """Return trio's clock in whole milliseconds."""
-        return round(trio.current_time() * 1000)
 
     # --- links ------------------------------------------------------------------------------
 

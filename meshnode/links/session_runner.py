@@ -27,7 +27,7 @@ from meshnode.links.session_handle import (
 )
 from meshnode.links.session_host import SessionHost
 from meshnode.metrics import Metrics
-from meshnode.runtime import Runtime
+from meshnode.runtime import Runtime, steady_ms
 from protocol.errors import CloseCode, MeshError
 from protocol.ids import NodeId, ShortId
 from protocol.limits import (
@@ -68,7 +68,7 @@ class SessionRunner:
         self._runtime = runtime
         self._gate = gate
         self._air = air or AirTime(Metrics())
-        self._session = SyncSession(role, host.hello(link), _now_ms())
+        self._session = SyncSession(role, host.hello(link), steady_ms())
         self._answers = Answers(self._session, host, link, self)
         self._inbound: Inbound | None = None
         self._sending: trio.CancelScope | None = None
@@ -263,7 +263,7 @@ class SessionRunner:
     async def _say_bye(self) -> None:
         """Send what is left, then read until the peer ends the link, so that a reset eats none."""
         try:
-            while data := self._session.data_to_send(LINK_READ_BYTES, _now_ms()):
+            while data := self._session.data_to_send(LINK_READ_BYTES, steady_ms()):
                 with self._air.sending(self._link):
                     await self._link.send(data)
             while await self._link.receive(LINK_READ_BYTES):
@@ -314,13 +314,13 @@ class SessionRunner:
                 self._end_of_link()
                 return
             self._air.received(self._link)
-            self._session.receive_data(data, _now_ms())
+            self._session.receive_data(data, steady_ms())
             self.step()
 
     async def _write(self) -> None:
         try:
             while not self.is_over:
-                data = self._session.data_to_send(LINK_READ_BYTES, _now_ms())
+                data = self._session.data_to_send(LINK_READ_BYTES, steady_ms())
                 if not data:
                     if self._session.has_ended:
                         # It parted with what it had to send; the BYE goes at the end.
@@ -369,8 +369,8 @@ class SessionRunner:
             with trio.move_on_at(at_s):
                 await self._retimed.wait()
             deadline_ms = self._session.next_deadline_ms()
-            if deadline_ms is not None and deadline_ms <= _now_ms():
-                self._session.handle_timeout(_now_ms())
+            if deadline_ms is not None and deadline_ms <= steady_ms():
+                self._session.handle_timeout(steady_ms())
                 self.step()
 
     def _tell_changed(self) -> None:
@@ -461,15 +461,6 @@ class SessionRunner:
         """Our side cannot go on: the store is full or broken."""
         self._runtime.trace("session_failed", remote=self._link.remote, reason=str(error))
         self.close(CloseCode.INTERNAL)
-
-
-def _now_ms() -> int:
-    """Return trio's clock in the milliseconds that sessions count in.
-
-    Rounded: 260.001 s must not become 260,000 ms, or a task would wake at a deadline, find that
-    it has not come, and turn in circles.
-    """
-    return round(trio.current_time() * 1000)
 
 
 def _deadline_s(within_ms: int) -> float:
