@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from meshnode.cli.language import say
-from meshnode.cli.options import AsJson
+from meshnode.cli.options import AsJson, ToHtml
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -75,14 +75,15 @@ def files(ctx: typer.Context, as_json: AsJson = False) -> None:
 def _line(found: dict[str, Any]) -> tuple[str, ...]:
     other = found["to"] if found["is_own"] else found["from_name"]
     state = say(STATES[found["state"]], pct=found.get("carried_pct", 0))
-    from meshnode.cli.show import size
+    from meshnode.cli.show import bar, size
 
+    pct = _share(found)
     return (
         found["file"],
         found["name"],
         size(found["size_bytes"]),
         other,
-        _bar(_share(found)),
+        f"{bar(pct, _BAR)} {pct:3d} %",
         state,
     )
 
@@ -94,11 +95,6 @@ def _share(found: dict[str, Any]) -> int:
     if found["state"] == "complete":
         return 100
     return max((int(each["pct"]) for each in found["recipients"]), default=0)
-
-
-def _bar(pct: int) -> str:
-    full = _BAR * pct // 100
-    return f"{'█' * full}{'░' * (_BAR - full)} {pct:3d} %"
 
 
 @_app.command("send")
@@ -160,9 +156,7 @@ def save(
 def view(
     ctx: typer.Context,
     which: Which,
-    html: Annotated[
-        str, typer.Option("--html", metavar="FILE", help="Write a page of HTML there instead.")
-    ] = "",
+    html: ToHtml = "",
     as_json: AsJson = False,
 ) -> None:
     """Show an ODT or ODS file that came whole, without any office program."""

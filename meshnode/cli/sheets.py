@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshnode.cli.language import say
-from meshnode.cli.options import AsJson
+from meshnode.cli.options import AsJson, ToHtml
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -114,9 +114,7 @@ def _share(found: dict[str, Any]) -> str:
 def show(
     ctx: typer.Context,
     name: Name,
-    html: Annotated[
-        str, typer.Option("--html", metavar="FILE", help="Write a page of HTML there instead.")
-    ] = "",
+    html: ToHtml = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a sheet as text, or write it as one page of HTML that loads and runs nothing."""

@@ -21,6 +21,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "STATES",
     "ago",
+    "bar",
     "duration",
     "local_time",
     "print_facts",
@@ -148,6 +149,12 @@ def size(size_bytes: int) -> str:
             break
         number /= 1000
     return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def bar(pct: int, cells: int) -> str:
+    """Return a bar of progress, `cells` characters wide, for 0-100 percent."""
+    full = cells * pct // 100
+    return f"{'█' * full}{'░' * (cells - full)}"
 
 
 def state_words(state: str, carriers: int | None = None, reason: str = "") -> str:

@@ -169,9 +169,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _bar(port: dict[str, Any]) -> str:
-    total = port["done"] + port["left"]
+    from meshnode.cli.show import bar
+
     if not port["is_counted"]:
         return ""
-    parts = 100 if not total else 100 * port["done"] // total
-    full = _CELLS * parts // 100
-    return f"{'█' * full}{'░' * (_CELLS - full)} {parts} %"
+    total = port["done"] + port["left"]
+    pct = 100 if not total else 100 * port["done"] // total
+    return f"{bar(pct, _CELLS)} {pct} %"
