@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +107,9 @@ async def _receive(home: Path, expected: int, is_urgent: bool) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _unload(home: Path, port: int, rows: Path) -> None:
+@asynccontextmanager
+async def _handing_over(home: Path, port: int, rows: Path) -> AsyncIterator[tuple[_End, int]]:
+    """Give an end that begins to hand over so many bundles, to whom it has met before."""
     raws = items_of(bytearray(rows.read_bytes()))
     async with open_home(home, Settings(), system_runtime()) as node:
         end = _End(node, home, ())
@@ -114,16 +118,22 @@ async def _unload(home: Path, port: int, rows: Path) -> None:
             await end.until_acknowledged(WARM_UP)
             await first.stop()
             await take_in(node, raws)
+            # The other end has noticed meanwhile that the first contact is over.
             end.is_armed = True
             await _dialling(nursery, end, port)
-            await end.started.wait()
-            async with trio.open_nursery() as looking:
-                looking.start_soon(_tell, node)
-                await end.until_acknowledged(len(raws))
-                figures = end.meter.stop()
-                looking.cancel_scope.cancel()
-            _print(**figures)
+            yield end, len(raws)
             await trio.sleep(_LINGER_S)
+
+
+async def _unload(home: Path, port: int, rows: Path) -> None:
+    async with _handing_over(home, port, rows) as (end, count):
+        await end.started.wait()
+        async with trio.open_nursery() as looking:
+            looking.start_soon(_tell, end.node)
+            await end.until_acknowledged(count)
+            figures = end.meter.stop()
+            looking.cancel_scope.cancel()
+        _print(**figures)
 
 
 async def _tell(node: Node) -> None:
@@ -138,26 +148,15 @@ async def _tell(node: Node) -> None:
 
 
 async def _send(home: Path, port: int, rows: Path, is_urgent: bool) -> None:
-    raws = items_of(bytearray(rows.read_bytes()))
-    async with open_home(home, Settings(), system_runtime()) as node:
-        end = _End(node, home, ())
-        async with node.working() as nursery:
-            first = await _dialling(nursery, end, port)
-            await end.until_acknowledged(WARM_UP)
-            await first.stop()
-            await take_in(node, raws)
-            # The other end has noticed meanwhile that the first contact is over.
-            end.is_armed = True
-            await _dialling(nursery, end, port)
-            await end.until_acknowledged(len(raws))
-            figures = end.meter.stop()
-            if is_urgent:
-                await trio.sleep(_LINGER_S)
-                figures["urgent_from"] = time.monotonic()
-                scope = Scope.for_zone(node.identity.zone)
-                await node.outbox.send(Writing(scope, "SOS", Priority.SOS))
-            _print(**figures)
+    async with _handing_over(home, port, rows) as (end, count):
+        await end.until_acknowledged(count)
+        figures = end.meter.stop()
+        if is_urgent:
             await trio.sleep(_LINGER_S)
+            figures["urgent_from"] = time.monotonic()
+            scope = Scope.for_zone(end.node.identity.zone)
+            await end.node.outbox.send(Writing(scope, "SOS", Priority.SOS))
+        _print(**figures)
 
 
 async def _dialling(nursery: trio.Nursery, end: _End, port: int) -> LinkManager:
