@@ -296,6 +296,7 @@ class Inbox:
     ) -> None:
         header, now_ms = bundle.header, self._runtime.now_ms()
         if messages.is_known(tx.connection, header.id):
+            self._keep_file_left_out(tx, bundle)
             self._note_received(tx, bundle, work)
             return
         opened = self._parts.opener.open_message(tx.connection, bundle)
@@ -337,6 +338,16 @@ class Inbox:
         self._note_received(tx, bundle, work)
         work.count("messages_opened")
         work.arrived.append((key, message))
+
+    def _keep_file_left_out(self, tx: Transaction, bundle: Bundle) -> None:
+        """Expect the file of a message that is known by a copy, which tells of none."""
+        key = messages.kept_of_copy(tx.connection, bundle.header.id, bundle.digest)
+        if key is None or reading.is_cancelled(tx.connection, bundle.header.id):
+            return
+        opened = self._parts.opener.open_message(tx.connection, bundle)
+        if isinstance(opened.payload, Attached):
+            self._parts.attachments.expect(tx, bundle.header, key, opened.payload.manifest)
+        self._keep_state(tx, bundle.header, opened)
 
     def _named(self, header: Header, payload: Text | Attached | Sos) -> tuple[BundleId, bytes, int]:
         """Return whose message a bundle carries: its own, or the one that it repeats.

@@ -45,6 +45,7 @@ __all__ = [
     "find",
     "get",
     "is_known",
+    "kept_of_copy",
     "ledger",
     "list_inbox",
     "list_outgoing",
@@ -283,6 +284,16 @@ def find(conn: Connection, message: BundleId) -> MessageRecord | None:
 def is_known(conn: Connection, message: BundleId) -> bool:
     """True if the message of a bundle was kept, be its text whole or damaged."""
     return conn.execute(select(_MESSAGE.c.key).where(_has_id(message))).first() is not None
+
+
+def kept_of_copy(conn: Connection, message: BundleId, digest: bytes) -> MessageKey | None:
+    """Return another's message that was kept of a copy and not of the bundle with this digest."""
+    query = select(_MESSAGE.c.key).where(
+        _has_id(message),
+        _MESSAGE.c.direction == Direction.INCOMING.value,
+        _MESSAGE.c.digest != digest,
+    )
+    return conn.execute(query).scalar()
 
 
 def _has_id(message: BundleId) -> ColumnElement[bool]:
