@@ -43,6 +43,7 @@ from meshnode.stick import Stick
 from meshnode.store import keyring, messages, peers, reading
 from meshnode.store.evidence import evidence_count
 from meshnode.store.records import Direction, IncomingReason, MessageRecord
+from meshnode.uplink_calls import UplinkCalls
 from protocol.errors import EnvelopeError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import print_bundle_id, print_node_id
@@ -69,6 +70,7 @@ class Api(
     ReadinessCalls,
     SensorCalls,
     ShiftCalls,
+    UplinkCalls,
 ):
     """The calls, over an open node that runs or not."""
 

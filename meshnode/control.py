@@ -40,6 +40,7 @@ _METHODS: Final = frozenset(
         "audit_export",
         "audit_verify",
         "board",
+        "budget",
         "cancel",
         "export_documents",
         "export_file",
@@ -79,7 +80,18 @@ _METHODS: Final = frozenset(
     }
 )
 _UNATTENDED: Final = frozenset(
-    {"board", "files", "follow", "inbox", "keys", "mark_read", "orders", "peers", "status"}
+    {
+        "board",
+        "budget",
+        "files",
+        "follow",
+        "inbox",
+        "keys",
+        "mark_read",
+        "orders",
+        "peers",
+        "status",
+    }
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144

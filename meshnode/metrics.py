@@ -95,6 +95,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "network_keys_refused": "weekly keys refused: not from an operator, or of another zone",
         "line_bytes_sent": "bytes sent over serial ports, framing included",
         "line_frames_damaged": "frames of serial ports that came damaged",
+        "budget_refusals": "links not made, or cut, because the budget of their bearer is used up",
         "ports_failed": "times that a serial port could not be opened, or was unplugged",
         "sensor_readings": "readings of position, battery or coverage that passed every check",
         "sensor_refusals": "readings and sentences of sensors refused: garbled, or impossible",

@@ -18,6 +18,7 @@ import trio
 
 from meshnode.audit import Audit
 from meshnode.auditing import Auditing
+from meshnode.budgets import Budgets
 from meshnode.clock import TrustedClock
 from meshnode.contact_log import ContactLog
 from meshnode.desk import Carrier, Desk, DeskParts
@@ -130,6 +131,8 @@ class Node:
         self.metrics = membership.metrics
         self.clock = clock
         self.sensors = SensorHub(parts.sensors, runtime, self.metrics)
+        self.budgets = Budgets((), store, runtime)
+        """What bearers may cost; nothing is bounded until settings name some."""
         self.audit = Audit(store, runtime)
         self.metrics.listeners.append(self.audit.heard)
         self.auditing = Auditing(identity.node, store, runtime, self.audit)

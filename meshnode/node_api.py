@@ -97,6 +97,10 @@ class NodeApi(Protocol):
         """See `Api.positions`."""
         ...
 
+    async def budget(self) -> list[Json]:
+        """See `Api.budget`."""
+        ...
+
     async def sensors(self, *, show_position: bool = False) -> list[Json]:
         """See `Api.sensors`."""
         ...

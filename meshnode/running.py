@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from meshnode.api import Api
 from meshnode.bearers import NodeBearers, parse_port
+from meshnode.budgets import Budgets
 from meshnode.config import Settings
 from meshnode.control import connect, serve_control
-from meshnode.discovery.addresses import AddressWatch
+from meshnode.discovery.addresses import AddressWatch, interface_of
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.discovery.stations import StationsHeard
@@ -196,6 +198,11 @@ async def _opened(
         )
         async with open_node(parts) as node:
             bearer.count_in(node.metrics)
+            node.budgets = Budgets(settings.budgets.tariffs(), store, node.runtime)
+            node.budgets.metrics = node.metrics
+            node.budgets.on_sos.append(bearer.serial.call_out)
+            if node.budgets.tariffs:
+                bearer.pay_from(node.budgets.meter_of, partial(runtime.run_blocking, interface_of))
             vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
             node.metrics.count("seals_broken", len(broken))
             node.membership.on_change.append(

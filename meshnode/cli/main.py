@@ -38,6 +38,7 @@ from meshnode.cli import (
     run,
     sensors,
     shift,
+    uplink,
     week,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
@@ -68,6 +69,7 @@ for each in (
     board,
     charge,
     network,
+    uplink,
     held,
     carry,
     documents,

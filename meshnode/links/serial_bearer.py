@@ -12,16 +12,18 @@ from typing import Final
 
 import trio
 
-from meshnode.errors import HandshakeError, LinkError
+from meshnode.errors import BudgetError, HandshakeError, LinkError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.knocking import Knocks
+from meshnode.links.level import Level
+from meshnode.links.meter import Fare, Frames, Meter, MeteredStream
 from meshnode.links.secured_link import SecuredLink
 from meshnode.links.serial import Line, SerialStream, Station, StationPolicy
 from meshnode.links.serial_port import open_port
 from meshnode.links.tls import TLSContexts, secure
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
-from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
+from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX, STATION_BEACON_MS
 
 __all__ = ["PortSettings", "SerialBearer", "SerialLink"]
 
@@ -29,6 +31,10 @@ _HANDSHAKE_MS_MAX: Final = 45_000
 """TLS moves about 5 kB: 5 s at 9.6 kbit/s on a clear line, eight times that on a bad one."""
 _REOPEN_S: Final = 10.0
 """A port that failed is tried again after this."""
+_UNPAID_S: Final = 300.0
+"""A port whose budget is used up is looked at again after this; an SOS opens it at once."""
+_METERED_BEACON_MS: Final = 3_600_000
+"""Where each frame is billed, a station tells once an hour that it is there."""
 _HEARD_MAX: Final = 16
 """Stations waiting to be called; more are forgotten until they are heard again."""
 
@@ -69,12 +75,18 @@ class SerialBearer(Bearer):
         *,
         knocks: Knocks | None = None,
         opener: Callable[[str, int], Line] = open_port,
+        meters: Callable[[str], Meter | None] = lambda _path: None,
     ) -> None:
+        """`meters` gives the meter of a port whose bytes cost money."""
         self._ports = {port.name: port for port in ports}
         self._contexts = contexts
         self._runtime = runtime
         self._knocks = knocks or Knocks(runtime)
         self._opener = opener
+        self.meters = meters
+        """Gives the meter of a port; put in once there is a store to book in."""
+        self._fares: dict[str, Fare] = {}
+        self._calls_out = {name: Level() for name in self._ports}
         self._stations: dict[str, Station] = {}
         self.metrics = Metrics()
         """Counters; those of the node once it is open."""
@@ -107,7 +119,18 @@ class SerialBearer(Bearer):
             now_ms=self._runtime.now_ms(),
             within_ms=_HANDSHAKE_MS_MAX,
         )
-        return SerialLink(secured, contexts.certificate, str(address), is_initiator=not server_side)
+        link = SerialLink(secured, contexts.certificate, str(address), is_initiator=not server_side)
+        fare = self._fares.get(address.host)
+        if fare is not None:
+            link.cost, link.is_sos_only = LinkCost.COSTLY, fare.is_sos
+        return link
+
+    def call_out(self) -> None:
+        """Tell on every port now that we are there, and open those that are shut: an SOS waits."""
+        for wanted in self._calls_out.values():
+            wanted.set()
+        for station in self._stations.values():
+            station.tell()
 
     async def serve(
         self,
@@ -139,20 +162,45 @@ class SerialBearer(Bearer):
 
     async def _keep_open(self, port: PortSettings, called: Callable[[SerialStream], None]) -> None:
         while True:
+            wait_s = _REOPEN_S
             try:
-                async with self._opener(port.path, port.rate_bps) as line:
-                    policy = self._policy(port, called)
-                    station = Station(line, port.rate_bps, self._runtime, self.metrics, policy)
-                    self._stations[port.name] = station
-                    await station.run()
+                await self._work_at(port, called)
             except LinkError as error:
-                self.metrics.count("ports_failed")
+                wait_s = _UNPAID_S if isinstance(error, BudgetError) else _REOPEN_S
+                if wait_s == _REOPEN_S:
+                    self.metrics.count("ports_failed")
                 self._runtime.trace("port_failed", port=port.name, reason=str(error))
-            finally:
-                self._stations.pop(port.name, None)
-            await trio.sleep(_REOPEN_S)
+            with trio.move_on_after(wait_s):
+                await self._calls_out[port.name].wait()
 
-    def _policy(self, port: PortSettings, called: Callable[[SerialStream], None]) -> StationPolicy:
+    async def _work_at(self, port: PortSettings, called: Callable[[SerialStream], None]) -> None:
+        """Serve a port until it fails. Raises: LinkError; BudgetError where it may cost no more."""
+        meter = self.meters(port.path)
+        fare = None if meter is None else await _opened(meter)
+        try:
+            async with self._opener(port.path, port.rate_bps) as bare:
+                line: Line = bare if fare is None else MeteredStream(bare, fare, Frames())
+                if fare is not None:
+                    self._fares[port.name] = fare
+                policy = self._policy(port, called, is_metered=fare is not None)
+                station = Station(line, port.rate_bps, self._runtime, self.metrics, policy)
+                self._stations[port.name] = station
+                await station.run()
+        except LinkError as error:
+            if fare is not None and fare.is_spent:
+                if fare.may_go_on:
+                    self._calls_out[port.name].set()
+                raise BudgetError(fare.tariff.name) from error
+            raise
+        finally:
+            self._stations.pop(port.name, None)
+            self._fares.pop(port.name, None)
+            if fare is not None:
+                await fare.close(keeps_ahead=False)
+
+    def _policy(
+        self, port: PortSettings, called: Callable[[SerialStream], None], *, is_metered: bool
+    ) -> StationPolicy:
         def heard(station: int) -> None:
             try:
                 self._heard_in.send_nowait(Address(port.name, station))
@@ -164,6 +212,7 @@ class SerialBearer(Bearer):
             judge=lambda own, knock: self._knocks.judge_call(knock, [_name_of(own)]),
             heard=heard,
             called=called,
+            beacon_ms=_METERED_BEACON_MS if is_metered else STATION_BEACON_MS,
         )
 
 
@@ -173,6 +222,12 @@ def _start(
     stream: SerialStream,
 ) -> None:
     nursery.start_soon(answer, stream)
+
+
+async def _opened(meter: Meter) -> Fare:
+    """Pay for opening a port. Raises: BudgetError."""
+    frames, tariff = Frames(), meter.tariff
+    return await meter.open(frames.opening(tariff), frames.worth(tariff))
 
 
 def _name_of(station: int) -> bytes:

@@ -45,6 +45,8 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     battery = ["upower"]
     coverage = ["modemmanager"]
     interval_s = 5
+    [budgets]
+    bearers = ["wwan0 per=day bytes=10"]
     [security]
     auto_lock_s = 60
     [trace]

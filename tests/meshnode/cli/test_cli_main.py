@@ -29,6 +29,7 @@ COMMANDS = frozenset(
         "authority",
         "bench",
         "board",
+        "budget",
         "cancel",
         "charge",
         "check",
