@@ -86,6 +86,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "tracks_kept": "segments of others that were kept at the centre",
         "tracks_refused": "opened segments refused: outside their shift, or by no member",
         "reports_held_back": "reports that were not made: no room, quota, or the shift just ended",
+        "uplink_claims_made": "claims told to the squad: through whom this device sends",
         "alarm_steps_made": "steps of alarms that this device's people signed",
         "alarm_steps_kept": "steps of alarms of others that were kept",
         "alarm_steps_ignored": "kept steps that count for nothing: forged, foreign, out of turn",

@@ -47,6 +47,7 @@ from meshnode.sensors.base import Sensor
 from meshnode.sensors.hub import SensorHub
 from meshnode.services.alarms import Alarms
 from meshnode.services.attachments import Attachments
+from meshnode.services.uplink import Uplink, UplinkParts
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -177,6 +178,19 @@ class Node:
             runtime,
             metrics=self.metrics,
             contained=self._contained,
+        )
+        self.uplink = Uplink(
+            UplinkParts(
+                node=identity.node,
+                store=store,
+                runtime=runtime,
+                membership=membership,
+                relay=self.relay,
+                sensors=self.sensors,
+                budgets=lambda: self.budgets,
+                manager=lambda: self.manager,
+                author=lambda: None if self._desk is None else self._desk.author,
+            )
         )
         membership.on_change.append(self._on_documents)
 
@@ -396,6 +410,7 @@ class Node:
             metrics=self.metrics,
             contained=self._contained,
         )
+        manager.holds_back = self.uplink.holds_back
         self.manager = manager
         async with self.working() as nursery:
             try:
@@ -409,7 +424,7 @@ class Node:
                     await self.contact_log.flush()
 
     def _find_others(self, nursery: trio.Nursery, surroundings: Surroundings) -> None:
-        for watch in surroundings.watches:
+        for watch in (self.uplink.run, *surroundings.watches):
             nursery.start_soon(keep_running, "watch", watch, self.runtime, self.metrics)
         for discovery in surroundings.discoveries(self.manager.listening):
             room = partial(discovery.run, self.hints_in)

@@ -52,6 +52,7 @@ class Kind(IntEnum):
     AUDIT_HEAD = 13
     NETWORK_KEYS = 14
     CANCEL = 15
+    UPLINK = 18
     READ = 30
 
 
@@ -95,6 +96,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.AUDIT_HEAD: KindRule(TrafficClass.MESSAGE, True, 90 * _DAY_S),
     Kind.NETWORK_KEYS: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
     Kind.CANCEL: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
+    Kind.UPLINK: KindRule(TrafficClass.STATE, True, 600),
     Kind.READ: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""

@@ -413,6 +413,22 @@ def read_key_request(data: bytes) -> Record:
     return record
 
 
+def read_uplink(data: bytes) -> Record:
+    """Read the body of a claim. Source: wire-format 4.20."""
+    demand(len(data) <= 64, "4.20 size")
+    record = _fields(read_record(data), 5, "4.20 fields")
+    demand(record[0] == 1, "1.2 version")
+    uplink = _bin(record[1], 0, 16, "4.20 uplink")
+    demand(len(uplink) in (0, 16), "4.20 uplink")
+    hops = _uint(record[2], 0, 3, "4.20 hops")
+    since_ms = _uint(record[3], 0, 2**48 - 1, "4.20 since_ms")
+    points = _uint(record[4], 0, 1_000, "4.20 score")
+    demand(bool(uplink) is bool(since_ms), "4.20 since_ms of nobody")
+    demand(bool(uplink) or hops == 0, "4.20 hops to nobody")
+    demand(not uplink or hops > 0 or points > 0, "4.20 an office reaches a gateway")
+    return record
+
+
 def read_audit_head(data: bytes) -> Record:
     """Read the body of an audit head. Source: wire-format 4.17."""
     demand(len(data) <= 64, "4.17 size")

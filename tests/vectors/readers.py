@@ -30,6 +30,7 @@ from protocol import (
     payloads,
     receipts,
     shifts,
+    uplinks,
 )
 from protocol.armour import TextForm, unarmour_untrusted
 from protocol.errors import AuthenticationError
@@ -460,6 +461,10 @@ FILES: dict[str, Reader] = {
     "key_request": Reader(
         _both_ways(receipts.decode_key_request_untrusted, receipts.encode_key_request),
         _reference(codec.read_key_request),
+    ),
+    "uplink": Reader(
+        _both_ways(uplinks.decode_claim_untrusted, uplinks.encode_claim),
+        _reference(codec.read_uplink),
     ),
     "audit_head": Reader(
         _both_ways(audit.decode_head_untrusted, audit.encode_head),
