@@ -161,6 +161,11 @@ class RemoteApi:
         found: list[Json] = await self._call("positions")
         return found
 
+    async def uplink(self) -> Json:
+        """See `Api.uplink`."""
+        found: Json = await self._call("uplink")
+        return found
+
     async def budget(self) -> list[Json]:
         """See `Api.budget`."""
         found: list[Json] = await self._call("budget")

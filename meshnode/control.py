@@ -76,6 +76,7 @@ _METHODS: Final = frozenset(
         "sync",
         "track",
         "unlock",
+        "uplink",
         "wipe",
     }
 )
@@ -91,6 +92,7 @@ _UNATTENDED: Final = frozenset(
         "orders",
         "peers",
         "status",
+        "uplink",
     }
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""

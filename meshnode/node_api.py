@@ -97,6 +97,10 @@ class NodeApi(Protocol):
         """See `Api.positions`."""
         ...
 
+    async def uplink(self) -> Json:
+        """See `Api.uplink`."""
+        ...
+
     async def budget(self) -> list[Json]:
         """See `Api.budget`."""
         ...

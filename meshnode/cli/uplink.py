@@ -6,7 +6,7 @@ once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -18,10 +18,86 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_LAN: Final = 6
+"""What a local network counts as among the generations of mobile ones."""
+
 
 def register(parent: typer.Typer) -> None:
     """Put these commands into the program."""
+    parent.command()(uplink)
     parent.command()(budget)
+
+
+def uplink(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show who speaks to the gateway for the squad, and why."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.uplink()
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(**found)
+    else:
+        _show_uplink(found)
+
+
+def _show_uplink(found: dict[str, Any]) -> None:
+    from meshnode.cli.show import local_time, print_table, safe
+
+    name = safe(found["uplink"]["name"]) if found["uplink"] else ""
+    since = local_time(found["since_ms"]) if found["since_ms"] else ""
+    if found["role"] == "own":
+        typer.echo(
+            say("This device speaks to the gateway for the squad, since {time}.", time=since)
+        )
+    elif found["role"] == "mate":
+        typer.echo(say("{name} speaks to the gateway for us, since {time}.", name=name, time=since))
+    elif found["role"] == "vacant":
+        typer.echo(say("The squad is choosing who speaks to the gateway."))
+    else:
+        typer.echo(say("No mate is in reach who could: this device speaks to the gateway itself."))
+    if found["is_sos_pressing"]:
+        typer.echo(say("An SOS waits for a gateway: this device dials by itself."))
+    typer.echo(_why(found))
+    rows = [
+        (
+            safe(each["name"]),
+            str(each["score"]),
+            say("yes") if each["is_near"] else say("no"),
+            safe(each["uplink"]["name"]) if each["uplink"] else "",
+        )
+        for each in found["mates"]
+    ]
+    if rows:
+        columns = (say("name"), say("fitness"), say("in reach"), say("sends through"))
+        print_table(columns, rows, say("Squad"))
+
+
+def _net(generation: int) -> str:
+    if not generation:
+        return say("no network")
+    return "LAN" if generation == _LAN else f"{generation}G"
+
+
+def _why(found: dict[str, Any]) -> str:
+    """Return what this device's own fitness is made of."""
+    parts = []
+    if found["is_charging"]:
+        parts.append(say("charging"))
+    elif found["battery_pct"] is not None:
+        parts.append(say("battery {percent} %", percent=round(found["battery_pct"])))
+    if found["generation"] is not None:
+        parts.append(_net(found["generation"]))
+    costs = {
+        "free": say("free way"),
+        "metered": say("metered way"),
+        "costly": say("costly way"),
+    }
+    parts.append(costs[found["cost"]])
+    parts.append(say("gateway reached") if found["has_gateway"] else say("no gateway reached"))
+    return say("Fitness here: {score} ({why}).", score=found["score"], why=", ".join(parts))
 
 
 def budget(ctx: typer.Context, as_json: AsJson = False) -> None:

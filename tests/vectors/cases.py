@@ -376,13 +376,14 @@ def shift_cases() -> Iterator[Case]:
 def uplink_cases() -> Iterator[Case]:
     """An office, a way through mates, nobody, and claims that make no sense."""
     author, most_ms = bytes(range(16)), 2**48 - 1
-    for what, value in {
+    good: dict[str, Value] = {
         "an office": [1, author, 0, most_ms, 1_000],
         "through three sessions": [1, author, 3, 1, 0],
         "nobody": [1, b"", 0, 0, 0],
-    }.items():
+    }
+    for what, value in good.items():
         yield accepted("4.20", what, encode(value).hex())
-    for what, value in {
+    odd: dict[str, Value] = {
         "nobody, a session away": [1, b"", 1, 0, 5],
         "nobody since a time": [1, b"", 0, 1, 5],
         "an office since never": [1, author, 0, 0, 5],
@@ -391,7 +392,8 @@ def uplink_cases() -> Iterator[Case]:
         "a score too high": [1, author, 0, 1, 1_001],
         "a time beyond 48 bits": [1, author, 0, 2**48, 5],
         "a short name": [1, author[:15], 1, 1, 5],
-    }.items():
+    }
+    for what, value in odd.items():
         yield refused("4.20", what, encode(value).hex())
     yield refused("1.2", "version 2", encode([2, b"", 0, 0, 0]).hex())
 

@@ -63,6 +63,7 @@ COMMANDS = frozenset(
         "sync",
         "track",
         "unlock",
+        "uplink",
         "wipe",
     ]
 )

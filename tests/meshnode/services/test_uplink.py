@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
@@ -13,6 +14,10 @@ from meshnode.links.base import Address
 from meshnode.links.memory import MemoryLink
 from meshnode.node import Surroundings
 from meshnode.outbox import Priority
+from meshnode.sensors.base import Sensor, SensorSink
+from meshnode.sensors.hub import SensorHub
+from meshnode.sensors.readings import CoverageBearer, CoverageReading, SensorKind
+from meshnode.services.uplink import Uplink
 from protocol.identity import Role
 from protocol.limits import Kind
 from sims.fleet import DevicePlan
@@ -158,3 +163,43 @@ async def test_off_duty_a_device_tells_nothing_and_is_its_own_uplink(
         await trio.sleep(700)
         held = await rig["chloe"].held(Kind.UPLINK)
         assert {each.header.author for each in held} == {rig["anna"].id, rig["bruno"].id}
+
+
+class Modem(Sensor):
+    """Coverage that the test gives."""
+
+    name = "modem"
+    kinds = frozenset({SensorKind.COVERAGE})
+    fresh_s = 600.0
+
+    def __init__(self) -> None:
+        self.gives, self._given = trio.open_memory_channel[CoverageReading](10)
+
+    async def run(self, sink: SensorSink) -> None:
+        """See `Sensor.run`."""
+        async for reading in self._given:
+            sink.take(lambda reading=reading: reading)
+
+
+async def test_coverage_that_returns_is_tried_at_once(autojump_clock: MockClock) -> None:
+    """As ModemManager tells it; where the kernel tells of a network, tests/real looks."""
+    async with open_rig(PLANS) as rig, trio.open_nursery() as nursery:
+        anna, modem = rig["anna"], Modem()
+        hub = SensorHub([modem], anna.node.runtime, anna.node.metrics)
+        anna.node.uplink = Uplink(replace(anna.node.uplink._parts, sensors=hub))
+        nursery.start_soon(hub.run)
+        await nursery.start(anna.node.run, Surroundings((Address("gateway", 1),)))
+
+        async def covered(bearer: CoverageBearer) -> None:
+            is_on, now_ms = bearer is not CoverageBearer.NONE, anna.machine.now_ms()
+            await modem.gives.send(CoverageReading(bearer, None, "", is_on, now_ms, "modem"))
+
+        await covered(CoverageBearer.NONE)
+        await trio.sleep(200)
+        await nursery.start(rig["gateway"].node.run, Surroundings())
+        assert at_gateway(rig) == set(), "the next try is minutes away"
+        await covered(CoverageBearer.FOUR_G)
+        assert await until(lambda: "anna" in at_gateway(rig), 30) < 5
+        await trio.sleep(1)
+        assert anna.node.uplink.fitness.generation == 4
+        nursery.cancel_scope.cancel()
