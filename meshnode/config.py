@@ -182,8 +182,8 @@ class BudgetSettings:
 
     bearers: tuple[str, ...] = _setting(
         (),
-        "What ports and interfaces may cost: NAME per=day|week|month bytes=N euros=N, and step=N "
-        "price=N for billing in steps, sos=N for bytes kept for SOS; price is euros per step.",
+        "What ports and interfaces may cost: NAME per=month (or week, day) bytes=N euros=N, and "
+        "step=N price=N for billing in steps, sos=N for bytes kept for SOS; price is euros a step.",
     )
     """One line each; a name may end in a star."""
 

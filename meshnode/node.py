@@ -179,19 +179,7 @@ class Node:
             metrics=self.metrics,
             contained=self._contained,
         )
-        self.uplink = Uplink(
-            UplinkParts(
-                node=identity.node,
-                store=store,
-                runtime=runtime,
-                membership=membership,
-                relay=self.relay,
-                sensors=self.sensors,
-                budgets=lambda: self.budgets,
-                manager=lambda: self.manager,
-                author=lambda: None if self._desk is None else self._desk.author,
-            )
-        )
+        self.uplink = self._make_uplink()
         membership.on_change.append(self._on_documents)
 
     def _make_relay(self, parts: NodeParts, network_key: bytes) -> Relay:
@@ -213,6 +201,21 @@ class Node:
                 local_hello=self._local_hello,
                 contact_log=self.contact_log,
                 on_unopened=self._on_unopened,
+            )
+        )
+
+    def _make_uplink(self) -> Uplink:
+        return Uplink(
+            UplinkParts(
+                node=self.identity.node,
+                store=self.store,
+                runtime=self.runtime,
+                membership=self.membership,
+                relay=self.relay,
+                sensors=self.sensors,
+                budgets=lambda: self.budgets,
+                manager=lambda: self.manager,
+                author=lambda: None if self._desk is None else self._desk.author,
             )
         )
 

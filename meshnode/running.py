@@ -198,11 +198,7 @@ async def _opened(
         )
         async with open_node(parts) as node:
             bearer.count_in(node.metrics)
-            node.budgets = Budgets(settings.budgets.tariffs(), store, node.runtime)
-            node.budgets.metrics = node.metrics
-            node.budgets.on_sos.append(bearer.serial.call_out)
-            if node.budgets.tariffs:
-                bearer.pay_from(node.budgets.meter_of, partial(runtime.run_blocking, interface_of))
+            _bound(node, bearer, settings, runtime)
             vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
             node.metrics.count("seals_broken", len(broken))
             node.membership.on_change.append(
@@ -228,6 +224,16 @@ async def _opened(
             await guard.start(secret, is_held=is_held or node.is_wiped)
             del secret
             yield guard, wiping
+
+
+def _bound(node: Node, bearer: NodeBearers, settings: Settings, runtime: Runtime) -> None:
+    """Let the bearers that have a budget pay out of it."""
+    budgets = Budgets(settings.budgets.tariffs(), node.store, node.runtime)
+    budgets.metrics = node.metrics
+    budgets.on_sos.append(bearer.serial.call_out)
+    node.budgets = budgets
+    if budgets.tariffs:
+        bearer.pay_from(budgets.meter_of, partial(runtime.run_blocking, interface_of))
 
 
 def _wiping(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -165,6 +166,10 @@ async def test_off_duty_a_device_tells_nothing_and_is_its_own_uplink(
         assert {each.header.author for each in held} == {rig["anna"].id, rig["bruno"].id}
 
 
+def _given(reading: CoverageReading) -> CoverageReading:
+    return reading
+
+
 class Modem(Sensor):
     """Coverage that the test gives."""
 
@@ -178,7 +183,7 @@ class Modem(Sensor):
     async def run(self, sink: SensorSink) -> None:
         """See `Sensor.run`."""
         async for reading in self._given:
-            sink.take(lambda reading=reading: reading)
+            sink.take(partial(_given, reading))
 
 
 async def test_coverage_that_returns_is_tried_at_once(autojump_clock: MockClock) -> None:
