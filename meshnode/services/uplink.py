@@ -314,7 +314,10 @@ class Uplink:
                 self._handed |= self._alarms
         self._alarms = alarms
         self._handed &= alarms
-        self.is_sos_pressing = bool(alarms - self._handed)
+        was_pressing, self.is_sos_pressing = self.is_sos_pressing, bool(alarms - self._handed)
+        if self.is_sos_pressing and not was_pressing:
+            # Also where a gateway did not answer a while ago: the next try is now.
+            self._parts.manager().look_again()
         self._parts.budgets().press(is_pressing=self.is_sos_pressing)
 
     def _generation(self) -> int | None:
