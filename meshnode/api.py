@@ -45,6 +45,7 @@ from meshnode.store import keyring, messages, peers, reading
 from meshnode.store.evidence import evidence_count
 from meshnode.store.records import Direction, IncomingReason, MessageRecord
 from meshnode.unloading_calls import UnloadingCalls
+from meshnode.uplink_calls import UplinkCalls
 from protocol.errors import EnvelopeError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import print_bundle_id, print_node_id
@@ -73,6 +74,7 @@ class Api(
     SheetCalls,
     ShiftCalls,
     UnloadingCalls,
+    UplinkCalls,
 ):
     """The calls, over an open node that runs or not."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from meshnode.errors import LinkError
 from meshnode.links.base import Address
 from meshnode.links.joined import JoinedBearer, Way
+from meshnode.links.meter import Meter
 from meshnode.links.serial_bearer import PortSettings, SerialBearer
 from meshnode.links.tcp import TCPBearer
+from meshnode.links.tolls import Tolls
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.serial_line import RATES_BPS
@@ -29,6 +31,13 @@ class NodeBearers(JoinedBearer):
     def count_in(self, metrics: Metrics) -> None:
         """Count in the counters of the node from now on."""
         self.tcp.metrics = self.serial.metrics = metrics
+
+    def pay_from(
+        self, meter_of: Callable[[str], Meter | None], interface_of: Callable[[str], Awaitable[str]]
+    ) -> None:
+        """Pay for what crosses ports and interfaces that `meter_of` has a meter for."""
+        self.serial.meters = meter_of
+        self.tcp.tolls = Tolls(meter_of, interface_of)
 
 
 def _is_any(_address: Address) -> bool:

@@ -198,6 +198,16 @@ class RemoteApi:
         found: list[Json] = await self._call("positions")
         return found
 
+    async def uplink(self) -> Json:
+        """See `Api.uplink`."""
+        found: Json = await self._call("uplink")
+        return found
+
+    async def budget(self) -> list[Json]:
+        """See `Api.budget`."""
+        found: list[Json] = await self._call("budget")
+        return found
+
     async def sensors(self, *, show_position: bool = False) -> list[Json]:
         """See `Api.sensors`."""
         found: list[Json] = await self._call("sensors", show_position=show_position)

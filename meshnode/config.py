@@ -19,9 +19,11 @@ from meshnode.links.base import Address, parse_address
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.catalogue import make_sensors
 from meshnode.sensors.readings import SensorKind
+from protocol.budgets import Tariff, read_tariff
 from protocol.routing import ROUTERS
 
 __all__ = [
+    "BudgetSettings",
     "DiscoverySettings",
     "LinkSettings",
     "PlotterSettings",
@@ -215,6 +217,28 @@ class PlotterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """Section `[budgets]`. Raises: ConfigError for a budget that is written wrong."""
+
+    bearers: tuple[str, ...] = _setting(
+        (),
+        "What ports and interfaces may cost: NAME per=month (or week, day) bytes=N euros=N, and "
+        "step=N price=N for billing in steps, sos=N for bytes kept for SOS; price is euros a step.",
+    )
+    """One line each; a name may end in a star."""
+
+    def __post_init__(self) -> None:
+        self.tariffs()
+
+    def tariffs(self) -> list[Tariff]:
+        """Return the budgets."""
+        try:
+            return [read_tariff(each) for each in self.bearers]
+        except ValueError as error:
+            raise ConfigError("budgets.bearers", str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -230,6 +254,8 @@ class Settings:
     """What this device knows of itself."""
     plotter: PlotterSettings = field(default_factory=PlotterSettings)
     """What a boat's plotter is told."""
+    budgets: BudgetSettings = field(default_factory=BudgetSettings)
+    """What bearers may cost."""
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """When the agent's keys lock."""
     trace: TraceSettings = field(default_factory=TraceSettings)

@@ -40,6 +40,7 @@ _METHODS: Final = frozenset(
         "audit_export",
         "audit_verify",
         "board",
+        "budget",
         "cancel",
         "export_documents",
         "export_file",
@@ -84,12 +85,14 @@ _METHODS: Final = frozenset(
         "unloading",
         "unlock",
         "verify_holdings",
+        "uplink",
         "wipe",
     }
 )
 _UNATTENDED: Final = frozenset(
     {
         "board",
+        "budget",
         "files",
         "follow",
         "inbox",
@@ -100,6 +103,7 @@ _UNATTENDED: Final = frozenset(
         "sheets",
         "status",
         "unloading",
+        "uplink",
     }
 )
 """What a screen that follows does by itself: it says nothing of somebody being there."""

@@ -106,6 +106,8 @@ class Desk:
         author = Author(
             carrier.node, self._pen, runtime, carrier.network_key, partial(_allowance, carrier)
         )
+        self.author = author
+        """Signs bundles."""
         keeper = ChainKeeper(author, runtime, membership, parts.sealer, metrics)
         self.alarms = Alarms(author, carrier.zone, store, runtime, membership, relay)
         self.reading = Reading(

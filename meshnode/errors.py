@@ -3,7 +3,7 @@
 MeshError
 ├── StoreError       StoreFullError (QuotaError), SchemaTooNewError,
 │                    StoreCorruptError (SealBrokenError)
-├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError
+├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError, BudgetError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
 ├── SendError        a message cannot be taken; nothing was stored
@@ -21,6 +21,7 @@ from __future__ import annotations
 from protocol.errors import MeshError
 
 __all__ = [
+    "BudgetError",
     "ChargeError",
     "ConfigError",
     "ControlError",
@@ -85,6 +86,14 @@ class LinkTimeoutError(LinkError):
 
 class HandshakeError(LinkError):
     """The two ends could not prove to each other who they are."""
+
+
+class BudgetError(LinkError):
+    """The budget of a bearer is used up; `bearer` is its name in the settings."""
+
+    def __init__(self, bearer: str) -> None:
+        super().__init__(f"the budget of {bearer} is used up: see 'meshnode budget'")
+        self.bearer = bearer
 
 
 class ConfigError(MeshError):

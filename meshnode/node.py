@@ -18,6 +18,7 @@ import trio
 
 from meshnode.audit import Audit
 from meshnode.auditing import Auditing
+from meshnode.budgets import Budgets
 from meshnode.clock import TrustedClock
 from meshnode.contact_log import ContactLog
 from meshnode.desk import Carrier, Desk, DeskParts
@@ -51,6 +52,7 @@ from meshnode.services.intervals import stretch_of
 from meshnode.services.sheet_search import SheetSearch
 from meshnode.services.sheets import Sheets
 from meshnode.services.unloading import Unloading
+from meshnode.services.uplink import Uplink, UplinkParts
 from meshnode.shift_ends import ShiftEnds
 from meshnode.store import keyring
 from meshnode.store.engine import Store
@@ -136,6 +138,8 @@ class Node:
         self.clock = clock
         self.sensors = SensorHub(parts.sensors, runtime, self.metrics)
         self.sensors.saving = _saving
+        self.budgets = Budgets((), store, runtime)
+        """What bearers may cost; nothing is bounded until settings name some."""
         self.audit = Audit(store, runtime)
         self.metrics.listeners.append(self.audit.heard)
         self.auditing = Auditing(identity.node, store, runtime, self.audit)
@@ -182,6 +186,7 @@ class Node:
             metrics=self.metrics,
             contained=self._contained,
         )
+        self.uplink = self._make_uplink()
         membership.on_change.append(self._on_documents)
 
     def _make_relay(self, parts: NodeParts, network_key: bytes) -> Relay:
@@ -203,6 +208,21 @@ class Node:
                 local_hello=self._local_hello,
                 contact_log=self.contact_log,
                 on_unopened=self._on_unopened,
+            )
+        )
+
+    def _make_uplink(self) -> Uplink:
+        return Uplink(
+            UplinkParts(
+                node=self.identity.node,
+                store=self.store,
+                runtime=self.runtime,
+                membership=self.membership,
+                relay=self.relay,
+                sensors=self.sensors,
+                budgets=lambda: self.budgets,
+                manager=lambda: self.manager,
+                author=lambda: None if self._desk is None else self._desk.author,
             )
         )
 
@@ -410,6 +430,7 @@ class Node:
             metrics=self.metrics,
             contained=self._contained,
         )
+        manager.holds_back = self.uplink.holds_back
         self.manager = manager
         async with self.working() as nursery:
             try:
@@ -423,7 +444,7 @@ class Node:
                     await self.contact_log.flush()
 
     def _find_others(self, nursery: trio.Nursery, surroundings: Surroundings) -> None:
-        for watch in surroundings.watches:
+        for watch in (self.uplink.run, *surroundings.watches):
             nursery.start_soon(keep_running, "watch", watch, self.runtime, self.metrics)
         for discovery in surroundings.discoveries(self.manager.listening):
             room = partial(discovery.run, self.hints_in)

@@ -125,6 +125,14 @@ class NodeApi(Protocol):
         """See `Api.positions`."""
         ...
 
+    async def uplink(self) -> Json:
+        """See `Api.uplink`."""
+        ...
+
+    async def budget(self) -> list[Json]:
+        """See `Api.budget`."""
+        ...
+
     async def sensors(self, *, show_position: bool = False) -> list[Json]:
         """See `Api.sensors`."""
         ...

@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from meshnode.links.base import Link, LinkCost
 from meshnode.runtime import Runtime
 from meshnode.spending import Spending
 from meshnode.store import bundles as rows
@@ -20,7 +21,7 @@ from meshnode.store.engine import Store
 from meshnode.store.records import Cursor
 from meshnode.store.statements import signed64, unsigned64
 from protocol.ids import NodeId, ShortId
-from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX, PUSH_BYTES_MAX, Kind
+from protocol.limits import ASKED_MAX, ASKED_MS, PLAN_IDS_MAX, PUSH_BYTES_MAX, Kind, TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.routing.base import Candidate, Router
 from protocol.session import Item
@@ -40,11 +41,11 @@ class Planning:
         store: Store,
         runtime: Runtime,
         router: Router,
-        is_paid: Callable[[NodeId], bool] = lambda _peer: False,
+        link_to: Callable[[NodeId], Link | None] = lambda _peer: None,
     ) -> None:
-        """`is_paid` says whether bytes to a peer cost money now."""
+        """`link_to` gives the link to a peer, which knows what bytes cost there."""
         self.spending = Spending()
-        self._is_paid = is_paid
+        self._link_to = link_to
         self._store = store
         self._runtime = runtime
         self._router = router
@@ -72,11 +73,18 @@ class Planning:
         live = [each for each in found if each.expires_ms > now_ms]
         ordered = await self._rarest_first(self._router.order(live, peer, now_ms))
         is_paid, allows = self._is_paid(peer), self.spending.allows
+        link = self._link_to(peer)
+        last = TrafficClass.SOS if link is not None and link.is_sos_only else TrafficClass.BULK
         return [
             Item(each.short_id, each.traffic_class, each.size_bytes)
             for each in ordered
-            if not is_paid or allows(peer, each.short_id)
+            if each.traffic_class <= last and (not is_paid or allows(peer, each.short_id))
         ]
+
+    def _is_paid(self, peer: NodeId) -> bool:
+        """Return whether bytes to a peer cost money now."""
+        link = self._link_to(peer)
+        return link is not None and link.cost > LinkCost.FREE
 
     async def _rarest_first(self, ordered: Sequence[Candidate]) -> Sequence[Candidate]:
         """Let chunks that nobody is known to carry go before those that somebody does.

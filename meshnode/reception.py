@@ -54,6 +54,7 @@ _SUITES: Final = {
     Kind.NETWORK_KEYS: frozenset({Suite.CHAIN, Suite.HYBRID}),
     Kind.AUDIT_HEAD: _CLEAR,
     Kind.CANCEL: _CLEAR,
+    Kind.UPLINK: _CLEAR,
     Kind.READ: frozenset({Suite.CHAIN, Suite.HYBRID}),
     Kind.SHEETS: frozenset({Suite.ZONE}),
 }

@@ -23,7 +23,7 @@ from meshnode.errors import StoreError, StoreFullError
 from meshnode.events import BundlesStored, Equivocated, Events, PeerDown, PeerUp
 from meshnode.immunity import SETTLING, Covered, Immunity
 from meshnode.ledger import Ledger, Noted, has_effect
-from meshnode.links.base import Link, LinkCost
+from meshnode.links.base import Link
 from meshnode.links.session_handle import SessionHandle
 from meshnode.links.session_host import Admitted
 from meshnode.membership import Membership
@@ -110,7 +110,7 @@ class Relay:
         self._contact_log = parts.contact_log
         self._admission = Admission(parts.runtime, parts.metrics, parts.membership.standing)
         self._badges: WeakKeyDictionary[Link, Badge] = WeakKeyDictionary()
-        self._planning = Planning(parts.store, parts.runtime, parts.router, self._is_paid)
+        self._planning = Planning(parts.store, parts.runtime, parts.router, self._link_to)
         self.spending = self._planning.spending
         """What own files have cost."""
         self._immunity = Immunity(parts.node)
@@ -220,8 +220,8 @@ class Relay:
             self._planning.spend(peer, found)
         return found
 
-    def _is_paid(self, peer: NodeId) -> bool:
-        return peer in self._sessions and self._sessions[peer].link.cost > LinkCost.FREE
+    def _link_to(self, peer: NodeId) -> Link | None:
+        return self._sessions[peer].link if peer in self._sessions else None
 
     # --- sessions ---------------------------------------------------------------------------
 

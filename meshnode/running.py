@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -17,9 +18,10 @@ import trio
 from meshnode.airing import Airing
 from meshnode.api import Api
 from meshnode.bearers import NodeBearers, parse_port
+from meshnode.budgets import Budgets
 from meshnode.config import Settings
 from meshnode.control import connect, serve_control
-from meshnode.discovery.addresses import AddressWatch
+from meshnode.discovery.addresses import AddressWatch, interface_of
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.discovery.stations import StationsHeard
@@ -198,6 +200,7 @@ async def _opened(
         )
         async with open_node(parts) as node:
             bearer.count_in(node.metrics)
+            _bound(node, bearer, settings, runtime)
             vault.on_broken = lambda _kind: node.metrics.count("seals_broken")
             node.metrics.count("seals_broken", len(broken))
             node.membership.on_change.append(
@@ -223,6 +226,16 @@ async def _opened(
             await guard.start(secret, is_held=is_held or node.is_wiped)
             del secret
             yield guard, wiping
+
+
+def _bound(node: Node, bearer: NodeBearers, settings: Settings, runtime: Runtime) -> None:
+    """Let the bearers that have a budget pay out of it."""
+    budgets = Budgets(settings.budgets.tariffs(), node.store, node.runtime)
+    budgets.metrics = node.metrics
+    budgets.on_sos.append(bearer.serial.call_out)
+    node.budgets = budgets
+    if budgets.tariffs:
+        bearer.pay_from(budgets.meter_of, partial(runtime.run_blocking, interface_of))
 
 
 def _wiping(

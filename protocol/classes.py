@@ -53,6 +53,7 @@ class Kind(IntEnum):
     NETWORK_KEYS = 14
     CANCEL = 15
     SHEETS = 16
+    UPLINK = 18
     READ = 30
 
 
@@ -97,6 +98,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.NETWORK_KEYS: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
     Kind.CANCEL: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
     Kind.SHEETS: KindRule(TrafficClass.BULK, True, 30 * _DAY_S),
+    Kind.UPLINK: KindRule(TrafficClass.STATE, True, 600),
     Kind.READ: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""

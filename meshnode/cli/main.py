@@ -40,6 +40,7 @@ from meshnode.cli import (
     sheets,
     shift,
     unload,
+    uplink,
     week,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
@@ -72,6 +73,7 @@ for each in (
     charge,
     network,
     unload,
+    uplink,
     held,
     carry,
     documents,

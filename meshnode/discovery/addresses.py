@@ -27,7 +27,7 @@ from protocol.limits import (
     LOCAL_ADDRESSES_MAX,
 )
 
-__all__ = ["AddressWatch", "LocalAddress", "Surroundings", "look_around"]
+__all__ = ["AddressWatch", "LocalAddress", "Surroundings", "interface_of", "look_around"]
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -108,6 +108,18 @@ def look_around(proc: Path = Path("/proc"), system: Path = Path("/sys")) -> Surr
     """
     addresses = tuple(sorted(_local_addresses())[:LOCAL_ADDRESSES_MAX])
     return Surroundings(addresses, _gateways(proc, addresses), _marks(proc, system))
+
+
+def interface_of(host: str) -> str:
+    """Return the name of the interface that has this IP address; empty where none has it now.
+
+    Blocks for some milliseconds.
+    """
+    for each in _local_addresses():
+        if each.ip == host and each.interface:
+            with suppress(OSError):
+                return socket.if_indextoname(each.interface)
+    return ""
 
 
 def _local_addresses() -> Iterator[LocalAddress]:

@@ -71,6 +71,8 @@ class Link(ABC):
     """Our link certificate, DER."""
     peer_certificate: bytes
     """The peer's link certificate, DER, as the bearer authenticated it."""
+    is_sos_only: bool = False
+    """True where the budget of the bearer has nothing left but what is kept for SOS."""
     peer_not_after_ms: int | None = None
     """Until when it is valid, Unix milliseconds; None where the bearer knows no dates."""
 

@@ -66,6 +66,11 @@ async def _uncontained(run: SessionRun) -> SessionReport:
     return await run()
 
 
+def _nobody(_peer: NodeId) -> bool:
+    """Hold nobody back."""
+    return False
+
+
 class LinkManager:
     """Keeps the node in contact with whoever is in reach, over one bearer."""
 
@@ -90,6 +95,9 @@ class LinkManager:
         self._metrics = metrics or Metrics()
         self._air = AirTime(self._metrics)
         self._contained = contained or _uncontained
+        self.holds_back: Callable[[NodeId], bool] = _nobody
+        """Says whether a peer is not to be dialled now: another does that for us."""
+        self._held: set[Contact] = set()
         self._contacts = Contacts()
         self._known = Known()
         self._own: set[Address] = set()
@@ -260,6 +268,16 @@ class LinkManager:
                 runner.close(CloseCode.GOING_AWAY)
         self._contacts.retry()
 
+    def look_again(self) -> None:
+        """Try every place again now: a network is back."""
+        self._contacts.retry()
+
+    def look_again_where_held(self) -> None:
+        """Try those places again that were held back, and are no longer."""
+        for contact in self._held:
+            if contact.node is not None and not self.holds_back(contact.node):
+                contact.retry()
+
     def _watch(self, name: str, contact: Contact) -> None:
         assert self._nursery is not None, "only a running manager dials by itself"
         self._contacts.add(name, contact)
@@ -269,6 +287,7 @@ class LinkManager:
         with contact.scope:
             while not contact.is_hopeless:
                 await self._until_out_of_touch(contact)
+                await self._until_let_go(contact)
                 if await self._try(contact):
                     contact.backoff.reset()
                 with trio.move_on_after(contact.backoff.next_s()):
@@ -283,6 +302,14 @@ class LinkManager:
             if not near:
                 return
             await near[0].wait_ended()
+
+    async def _until_let_go(self, contact: Contact) -> None:
+        self._held.add(contact)
+        try:
+            while contact.node is not None and self.holds_back(contact.node):
+                await contact.changed.wait()
+        finally:
+            self._held.discard(contact)
 
     async def _try(self, contact: Contact) -> bool:
         """Dial the addresses in turn and run the session; True if it did some good."""
@@ -302,7 +329,7 @@ class LinkManager:
                 await link.aclose()
                 continue
             contact.node = node or contact.node
-            if node is not None and self._keeps_other(node, link):
+            if node is not None and (self._keeps_other(node, link) or self.holds_back(node)):
                 await link.aclose()
                 return True
             contact.is_in_session = True

@@ -64,6 +64,8 @@ class StationPolicy:
     """Takes a link that somebody made to us, and returns at once: it may outlive the port."""
     aired: Callable[[bytes], bool] = lambda _raw: False
     """Takes what is no frame of a link; False where nobody of ours sent it."""
+    beacon_ms: int = STATION_BEACON_MS
+    """How long from one beacon to the next, about, milliseconds."""
 
 
 class SerialStream(trio.abc.Stream):
@@ -222,6 +224,11 @@ class Station:
         self._links.pop(link, None)
         raise LinkTimeoutError(f"station {station} does not answer")
 
+    def tell(self) -> None:
+        """Tell now that we are there."""
+        self._beacon_s = 0.0
+        self.wake.set()
+
     def leave(self, stream: SerialStream) -> None:
         """The node is done with this link."""
         self._left.setdefault(stream.link, trio.current_time() + _LINGER_S)
@@ -362,7 +369,7 @@ class Station:
         if self._urgent:
             return self._urgent.pop(0)
         if now_s >= self._beacon_s:
-            self._beacon_s = now_s + STATION_BEACON_MS / 1000 * (0.75 + self._unit() / 2)
+            self._beacon_s = now_s + self._policy.beacon_ms / 1000 * (0.75 + self._unit() / 2)
             return Beacon(self.number)
         for link, stream in list(self._links.items()):
             if stream.is_over or now_s >= self._left.get(link, now_s + 1):

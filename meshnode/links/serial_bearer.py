@@ -13,9 +13,11 @@ from typing import Final
 
 import trio
 
-from meshnode.errors import HandshakeError, LinkError
+from meshnode.errors import BudgetError, HandshakeError, LinkError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.knocking import Knocks
+from meshnode.links.level import Level
+from meshnode.links.meter import Fare, Frames, Meter, MeteredStream
 from meshnode.links.secured_link import SecuredLink
 from meshnode.links.serial import BITS_PER_BYTE, Line, SerialStream, Station, StationPolicy
 from meshnode.links.serial_port import open_port
@@ -24,7 +26,7 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.errors import RemoteProtocolError
 from protocol.knock import keys_to_dial
-from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
+from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX, STATION_BEACON_MS
 from protocol.narrow.kiss import encode_kiss
 from protocol.narrow.radio import SEAL_BYTES, keys_to_hear, radio_key, unwrap_untrusted, wrap
 
@@ -40,6 +42,10 @@ _FORMS_MAX: Final = 32
 """Narrow forms that were heard and wait for the store; the next ones are lost, as on the air."""
 _RECENT_MAX: Final = 256
 """Frames that are known again: half a minute of a line of 9.6 kbit/s that carries nothing else."""
+_UNPAID_S: Final = 300.0
+"""A port whose budget is used up is looked at again after this; an SOS opens it at once."""
+_METERED_BEACON_MS: Final = 3_600_000
+"""Where each frame is billed, a station tells once an hour that it is there."""
 _HEARD_MAX: Final = 16
 """Stations waiting to be called; more are forgotten until they are heard again."""
 
@@ -80,12 +86,18 @@ class SerialBearer(Bearer):
         *,
         knocks: Knocks | None = None,
         opener: Callable[[str, int], Line] = open_port,
+        meters: Callable[[str], Meter | None] = lambda _path: None,
     ) -> None:
+        """`meters` gives the meter of a port whose bytes cost money."""
         self._ports = {port.name: port for port in ports}
         self._contexts = contexts
         self._runtime = runtime
         self._knocks = knocks or Knocks(runtime)
         self._opener = opener
+        self.meters = meters
+        """Gives the meter of a port; put in once there is a store to book in."""
+        self._fares: dict[str, Fare] = {}
+        self._calls_out = {name: Level() for name in self._ports}
         self._stations: dict[str, Station] = {}
         self.metrics = Metrics()
         """Counters; those of the node once it is open."""
@@ -166,7 +178,18 @@ class SerialBearer(Bearer):
             now_ms=self._runtime.now_ms(),
             within_ms=_HANDSHAKE_MS_MAX,
         )
-        return SerialLink(secured, contexts.certificate, str(address), is_initiator=not server_side)
+        link = SerialLink(secured, contexts.certificate, str(address), is_initiator=not server_side)
+        fare = self._fares.get(address.host)
+        if fare is not None:
+            link.cost, link.is_sos_only = LinkCost.COSTLY, fare.is_sos
+        return link
+
+    def call_out(self) -> None:
+        """Tell on every port now that we are there, and open those that are shut: an SOS waits."""
+        for wanted in self._calls_out.values():
+            wanted.set()
+        for station in self._stations.values():
+            station.tell()
 
     async def serve(
         self,
@@ -198,20 +221,45 @@ class SerialBearer(Bearer):
 
     async def _keep_open(self, port: PortSettings, called: Callable[[SerialStream], None]) -> None:
         while True:
+            wait_s = _REOPEN_S
             try:
-                async with self._opener(port.path, port.rate_bps) as line:
-                    policy = self._policy(port, called)
-                    station = Station(line, port.rate_bps, self._runtime, self.metrics, policy)
-                    self._stations[port.name] = station
-                    await station.run()
+                await self._work_at(port, called)
             except LinkError as error:
-                self.metrics.count("ports_failed")
+                wait_s = _UNPAID_S if isinstance(error, BudgetError) else _REOPEN_S
+                if wait_s == _REOPEN_S:
+                    self.metrics.count("ports_failed")
                 self._runtime.trace("port_failed", port=port.name, reason=str(error))
-            finally:
-                self._stations.pop(port.name, None)
-            await trio.sleep(_REOPEN_S)
+            with trio.move_on_after(wait_s):
+                await self._calls_out[port.name].wait()
 
-    def _policy(self, port: PortSettings, called: Callable[[SerialStream], None]) -> StationPolicy:
+    async def _work_at(self, port: PortSettings, called: Callable[[SerialStream], None]) -> None:
+        """Serve a port until it fails. Raises: LinkError; BudgetError where it may cost no more."""
+        meter = self.meters(port.path)
+        fare = None if meter is None else await _opened(meter)
+        try:
+            async with self._opener(port.path, port.rate_bps) as bare:
+                line: Line = bare if fare is None else MeteredStream(bare, fare, Frames())
+                if fare is not None:
+                    self._fares[port.name] = fare
+                policy = self._policy(port, called, is_metered=fare is not None)
+                station = Station(line, port.rate_bps, self._runtime, self.metrics, policy)
+                self._stations[port.name] = station
+                await station.run()
+        except LinkError as error:
+            if fare is not None and fare.is_spent:
+                if fare.may_go_on:
+                    self._calls_out[port.name].set()
+                raise BudgetError(fare.tariff.name) from error
+            raise
+        finally:
+            self._stations.pop(port.name, None)
+            self._fares.pop(port.name, None)
+            if fare is not None:
+                await fare.close(keeps_ahead=False)
+
+    def _policy(
+        self, port: PortSettings, called: Callable[[SerialStream], None], *, is_metered: bool
+    ) -> StationPolicy:
         def heard(station: int) -> None:
             if port.rate_bps < _SESSION_BPS_MIN:
                 return
@@ -226,6 +274,7 @@ class SerialBearer(Bearer):
             heard=heard,
             called=called,
             aired=self._aired,
+            beacon_ms=_METERED_BEACON_MS if is_metered else STATION_BEACON_MS,
         )
 
 
@@ -235,6 +284,12 @@ def _start(
     stream: SerialStream,
 ) -> None:
     nursery.start_soon(answer, stream)
+
+
+async def _opened(meter: Meter) -> Fare:
+    """Pay for opening a port. Raises: BudgetError."""
+    frames, tariff = Frames(), meter.tariff
+    return await meter.open(frames.opening(tariff), frames.worth(tariff))
 
 
 def _name_of(station: int) -> bytes:

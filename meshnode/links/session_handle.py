@@ -11,6 +11,7 @@ import trio
 from meshnode.links.base import Link
 from protocol.errors import CloseCode
 from protocol.ids import NodeId, ShortId
+from protocol.limits import TrafficClass
 from protocol.reconcile.interest import Interest
 from protocol.session import Item
 
@@ -130,8 +131,12 @@ class SessionHandle:
         await self._runner.ended.wait()
 
     def announce(self, items: Iterable[Item]) -> None:
-        """Push new bundles to the peer; nothing if it holds them or the session is over."""
-        self._runner.announce(tuple(items))
+        """Push new bundles to the peer; nothing if it holds them or the session is over.
+
+        Over a link that is there for SOS alone nothing of a lower class is pushed.
+        """
+        last = TrafficClass.SOS if self.link.is_sos_only else TrafficClass.BULK
+        self._runner.announce(tuple(each for each in items if each.traffic_class <= last))
 
     def tell_documents(self, raws: Sequence[bytes]) -> None:
         """Send authority documents that came into force here; nothing if the session is over."""

@@ -14,12 +14,14 @@ from contextlib import suppress
 
 import trio
 
-from meshnode.errors import HandshakeError, LinkError, LinkTimeoutError
+from meshnode.errors import BudgetError, HandshakeError, LinkError, LinkTimeoutError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
 from meshnode.links.gate import HandshakeGate
 from meshnode.links.knocking import Knocks
+from meshnode.links.meter import Fare, MeteredStream, Packets
 from meshnode.links.secured_link import SecuredLink
 from meshnode.links.tls import Secured, TLSContexts, secure
+from meshnode.links.tolls import Tolls
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.limits import DIAL_MS_MAX, HANDSHAKE_MS_MAX, LINK_BUFFER_BYTES
@@ -60,26 +62,41 @@ class TCPBearer(Bearer):
         """How this node knocks, and whom it lets pass."""
         self._wrap = wrap
         self.gate = HandshakeGate()
+        self.tolls = Tolls()
+        """Whose bytes cost money; put in once there is a store to book in."""
         self._runtime = runtime
         self._listen = tuple(listen)
 
     async def dial(self, address: Address) -> Link:
         """See `Bearer.dial`."""
-        contexts = self.contexts
+        contexts, fare = self.contexts, await self.tolls.towards(address)
+        is_made = False
         try:
             with trio.fail_after(DIAL_MS_MAX / 1000):
                 stream = await trio.open_tcp_stream(address.host, address.port)
                 local = _own_host(stream)
                 _tune(stream)
-                secured = await self._knock_and_secure(stream, address, contexts)
+                if not await self.tolls.is_right(fare, local):
+                    await trio.aclose_forcefully(stream)
+                    raise LinkError(f"the way to {address} has just changed")
+                secured = await self._knock_and_secure(stream, address, contexts, fare)
+            is_made = True
         except trio.TooSlowError as error:
             raise LinkTimeoutError(f"{address} does not answer") from error
         except (OSError, ValueError) as error:
             raise LinkError(f"{address} cannot be reached: {error}") from error
-        return TCPLink(secured, contexts.certificate, str(address), local=local, is_initiator=True)
+        finally:
+            if fare is not None and not is_made:
+                await fare.close(keeps_ahead=True)
+        link = TCPLink(secured, contexts.certificate, str(address), local=local, is_initiator=True)
+        return _with_fare(link, fare)
 
     async def _knock_and_secure(
-        self, stream: trio.SocketStream, address: Address, contexts: TLSContexts
+        self,
+        stream: trio.SocketStream,
+        address: Address,
+        contexts: TLSContexts,
+        fare: Fare | None,
     ) -> Secured:
         try:
             name = await self.knocks.knock(stream, address)
@@ -91,12 +108,19 @@ class TCPBearer(Bearer):
             raise
         try:
             return await secure(
-                self._wrap(stream), contexts, server_side=False, now_ms=self._runtime.now_ms()
+                self._wrapped(stream, fare),
+                contexts,
+                server_side=False,
+                now_ms=self._runtime.now_ms(),
             )
         except HandshakeError:
             # A listener that does not know our knock says nothing else.
             self.knocks.missed(name)
             raise
+
+    def _wrapped(self, stream: trio.SocketStream, fare: Fare | None) -> trio.abc.Stream:
+        wrapped = self._wrap(stream)
+        return wrapped if fare is None else MeteredStream(wrapped, fare, Packets())
 
     async def serve(
         self,
@@ -125,43 +149,54 @@ class TCPBearer(Bearer):
             await trio.aclose_forcefully(stream)
             return None
         contexts = self.contexts
+        secured = None
         with self.gate.enter(host) as place:
             if place is None:
                 self._refuse("links_refused", host, "too many unfinished handshakes")
-                secured = None
             else:
-                secured = await self._shake(stream, host, place, contexts)
+                secured, fare = await self._shake(stream, host, place, contexts)
         if secured is None:
             await trio.aclose_forcefully(stream)
             return None
         remote = str(Address(host, port))
-        return TCPLink(secured, contexts.certificate, remote, local=local, is_initiator=False)
+        link = TCPLink(secured, contexts.certificate, remote, local=local, is_initiator=False)
+        return _with_fare(link, fare)
 
     async def _shake(
         self, stream: trio.SocketStream, host: str, place: trio.CancelScope, contexts: TLSContexts
-    ) -> Secured | None:
+    ) -> tuple[Secured | None, Fare | None]:
         """Return the stream under TLS; None, counted, for a stranger or one who took too long."""
         counter, reason = "links_refused", "no handshake within 5 s, or its place was needed"
         place.deadline = trio.current_time() + HANDSHAKE_MS_MAX / 1000
-        with place:
-            if refusal := await self.knocks.judge(stream):
-                counter, reason = "knocks_refused", refusal
-            else:
-                try:
-                    return await secure(
-                        self._wrap(stream),
-                        contexts,
-                        server_side=True,
-                        now_ms=self._runtime.now_ms(),
-                    )
-                except HandshakeError as error:
-                    reason = str(error)
+        fare: Fare | None = None
+        is_made = False
+        try:
+            with place:
+                if refusal := await self.knocks.judge(stream):
+                    counter, reason = "knocks_refused", refusal
+                else:
+                    fare = await self.tolls.at(_own_host(stream))
+                    wrapped, now_ms = self._wrapped(stream, fare), self._runtime.now_ms()
+                    secured = await secure(wrapped, contexts, server_side=True, now_ms=now_ms)
+                    is_made = True
+                    return secured, fare
+        except (HandshakeError, BudgetError) as error:
+            reason = str(error)
+        finally:
+            if fare is not None and not is_made:
+                await fare.close(keeps_ahead=True)
         self._refuse(counter, host, reason)
-        return None
+        return None, None
 
     def _refuse(self, counter: str, host: str, reason: str) -> None:
         self.metrics.count(counter)
         self._runtime.trace("handshake_failed", remote=host, reason=reason)
+
+
+def _with_fare(link: TCPLink, fare: Fare | None) -> TCPLink:
+    if fare is not None:
+        link.cost, link.is_sos_only = LinkCost.METERED, fare.is_sos
+    return link
 
 
 def _own_host(stream: trio.SocketStream) -> str:

@@ -57,6 +57,7 @@ SCHEMA_VERSIONS: Final = (
     "0010",
     "0011",
     "0012",
+    "0013",
 )
 """Every schema this build can open, oldest first; the last is the one it works with."""
 

@@ -5,8 +5,8 @@ CPU. 64-bit unsigned numbers of the wire are kept as signed ones (`signed64` in 
 Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in the order in which
 they are read; the container comes last so that reading the others never touches its overflow pages.
 Tables about conduct, of the squad board, of alarms, about delivery and of attached files stand
-beside, in `schema_conduct.py`, `schema_board.py`, `schema_alarms.py`, `schema_delivery.py` and
-`schema_files.py`.
+beside, in `schema_conduct.py`, `schema_board.py`, `schema_alarms.py`, `schema_delivery.py`,
+`schema_files.py` and `schema_budgets.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlmodel import Field
 
 from meshnode.store.schema_alarms import AlarmStepRow
 from meshnode.store.schema_board import StateRow, TrackPointRow, TrackRow
+from meshnode.store.schema_budgets import SpentRow
 from meshnode.store.schema_conduct import (
     AuditBaseRow,
     AuditRow,
@@ -82,6 +83,7 @@ __all__ = [
     "SheetRetractedRow",
     "SheetRow",
     "ShiftEndRow",
+    "SpentRow",
     "StateRow",
     "TimeFloorRow",
     "TombstoneRow",

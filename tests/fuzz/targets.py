@@ -43,6 +43,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "payloads.",
         "receipts.",
         "cancels.",
+        "uplinks.",
         "meshnode.reception.",
         "meshnode.links.inbound.",
         "meshnode.explain.bundle_untrusted",

@@ -49,6 +49,8 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     send_to = ["192.168.4.20", "[ff02::1]:2000"]
     interval_s = 60
     mid = 201
+    [budgets]
+    bearers = ["wwan0 per=day bytes=10"]
     [security]
     auto_lock_s = 60
     [trace]

@@ -28,6 +28,7 @@ from protocol import (
     states,
     stick,
     tracks,
+    uplinks,
 )
 from protocol.armour import TextForm
 from protocol.canonical import Value, encode
@@ -100,6 +101,7 @@ CHAIN_BUNDLE = bundle.build(
     lambda message: message[:32] * 2,
 )
 RECEIPT = receipts.encode_receipt(receipts.Receipt(7, 0, ((1, 3), (5, 1)), bytes(8)))
+CLAIM = uplinks.encode_claim(uplinks.Claim(bytes(16), 2, 5, 700))
 CANCEL = cancels.encode_cancel(cancels.make_cancel(0, (1, 2, 3, 9)))
 AGAIN = payloads.encode(
     payloads.Text(NODE, SCOPE, "Neige au col", payloads.Origin(7, 1, SCOPE, NOW_MS))
@@ -445,6 +447,7 @@ PARSERS: tuple[Parser, ...] = (
         (SMALL_JPEG,),
     ),
     Parser("shifts.decode_shift_untrusted", shifts.decode_shift_untrusted, (SHIFT,)),
+    Parser("uplinks.decode_claim_untrusted", uplinks.decode_claim_untrusted, (CLAIM,)),
     Parser("cancels.decode_cancel_untrusted", cancels.decode_cancel_untrusted, (CANCEL,)),
     Parser("receipts.decode_receipt_untrusted", receipts.decode_receipt_untrusted, (RECEIPT,)),
     Parser(

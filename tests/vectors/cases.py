@@ -375,6 +375,31 @@ def shift_cases() -> Iterator[Case]:
         yield refused("4.14", what, encode(value).hex())
 
 
+def uplink_cases() -> Iterator[Case]:
+    """An office, a way through mates, nobody, and claims that make no sense."""
+    author, most_ms = bytes(range(16)), 2**48 - 1
+    good: dict[str, Value] = {
+        "an office": [1, author, 0, most_ms, 1_000],
+        "through three sessions": [1, author, 3, 1, 0],
+        "nobody": [1, b"", 0, 0, 0],
+    }
+    for what, value in good.items():
+        yield accepted("4.20", what, encode(value).hex())
+    odd: dict[str, Value] = {
+        "nobody, a session away": [1, b"", 1, 0, 5],
+        "nobody since a time": [1, b"", 0, 1, 5],
+        "an office since never": [1, author, 0, 0, 5],
+        "an office that reaches nobody": [1, author, 0, 1, 0],
+        "four sessions": [1, author, 4, 1, 5],
+        "a score too high": [1, author, 0, 1, 1_001],
+        "a time beyond 48 bits": [1, author, 0, 2**48, 5],
+        "a short name": [1, author[:15], 1, 1, 5],
+    }
+    for what, value in odd.items():
+        yield refused("4.20", what, encode(value).hex())
+    yield refused("1.2", "version 2", encode([2, b"", 0, 0, 0]).hex())
+
+
 def audit_head_cases() -> Iterator[Case]:
     """The first entry, and the last there can be."""
     for number in (1, 2**64 - 1):
@@ -433,6 +458,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "receipt_digest": receipt_digest_cases,
     "cancel": cancel_cases,
     "catalogue": catalogue_cases,
+    "uplink": uplink_cases,
     "key_request": key_request_cases,
     "shift": shift_cases,
     "audit_head": audit_head_cases,

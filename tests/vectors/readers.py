@@ -27,6 +27,7 @@ from protocol import (
     receipts,
     sheets,
     shifts,
+    uplinks,
 )
 from protocol.armour import TextForm, unarmour_untrusted
 from protocol.errors import AuthenticationError
@@ -34,12 +35,11 @@ from protocol.ids import BundleId
 from protocol.network_keys import key_id_of
 from protocol.reconcile.sketch import Sketch, encode_symbols
 from protocol.reconcile.symbols import set_hash_of
-from protocol.session import messages
-from protocol.session.frames import FrameReader, FrameType
 from tests.reference import codec, derivations, documents, ed25519, knocks
 from tests.reference.catalogues import read_catalogue
 from tests.reference.codec import RefusedError, demand
-from tests.vectors import narrow_readers
+from tests.reference.uplinks import read_uplink
+from tests.vectors import narrow_readers, session_readers
 
 __all__ = ["FILES", "Reader", "to_json"]
 
@@ -289,64 +289,6 @@ def _reference_symbols(item: Input) -> object:
     return {"short_ids": shorts, "set_hash": set_hash, "columns": columns}
 
 
-# --- session -----------------------------------------------------------------------------------
-
-
-def _frames(item: Input) -> object:
-    reader = FrameReader()
-    reader.feed(_raw(item))
-    frames = []
-    while (frame := reader.next_untrusted()) is not None:
-        frames.append(frame)
-    return frames
-
-
-def _same(raw: bytes) -> Callable[[object], bytes]:
-    return lambda _read: raw
-
-
-def _frame_payload(item: Input) -> object:
-    """Read one payload, write it again where that is possible, and give its record."""
-    raw, frame_type = _raw(item["payload"]), FrameType[item["frame"]]
-    if frame_type in (FrameType.WANT, FrameType.OFFER):
-        read = messages.decode_ids_untrusted(raw)
-        assert messages.encode_ids(read) == raw
-        return list(read)
-    decode, encode = {
-        FrameType.HELLO: (messages.decode_hello_untrusted, _same(raw)),
-        FrameType.DOCUMENT_DIGESTS: (messages.decode_digests_untrusted, _same(raw)),
-        FrameType.DOCUMENT_VERSIONS: (
-            messages.decode_versions_untrusted,
-            messages.encode_versions,
-        ),
-        FrameType.SUMMARY: (messages.decode_summary_untrusted, messages.encode_summary),
-        FrameType.SYMBOLS: (
-            messages.decode_symbols_frame_untrusted,
-            messages.encode_symbols_frame,
-        ),
-        FrameType.MORE: (messages.decode_more_untrusted, messages.encode_more),
-        FrameType.LIST: (messages.decode_list_untrusted, messages.encode_list),
-        FrameType.EQUAL: (
-            messages.decode_equal_untrusted,
-            lambda read: messages.encode_equal(*read),
-        ),
-        FrameType.ROUND_END: (messages.decode_round_untrusted, messages.encode_round),
-        FrameType.ACK: (messages.decode_ack_untrusted, messages.encode_ack),
-        FrameType.BYE: (messages.decode_bye_untrusted, messages.encode_bye),
-    }[frame_type]
-    again = encode(decode(raw))  # type: ignore[operator]
-    assert again == raw
-    return _record(again)
-
-
-def _reference_frame_payload(item: Input) -> object:
-    raw = _raw(item["payload"])
-    if item["frame"] in ("WANT", "OFFER"):
-        demand(len(raw) % 8 == 0, "6.2 ids have 8 bytes")
-        return [int.from_bytes(raw[at : at + 8], "big") for at in range(0, len(raw), 8)]
-    return codec.read_record(raw)
-
-
 def _binding(item: Input) -> object:
     key, certificate, signature = (
         _raw(item[name]) for name in ("public_key", "link_certificate", "signature")
@@ -464,6 +406,10 @@ FILES: dict[str, Reader] = {
         _both_ways(receipts.decode_key_request_untrusted, receipts.encode_key_request),
         _reference(codec.read_key_request),
     ),
+    "uplink": Reader(
+        _both_ways(uplinks.decode_claim_untrusted, uplinks.encode_claim),
+        _reference(read_uplink),
+    ),
     "audit_head": Reader(
         _both_ways(audit.decode_head_untrusted, audit.encode_head),
         _reference(codec.read_audit_head),
@@ -486,8 +432,10 @@ FILES: dict[str, Reader] = {
     "chunk": Reader(_chunk, _reference_chunk),
     "knock": Reader(_knock, _reference_knock),
     "symbols": Reader(_symbols, _reference_symbols),
-    "frames": Reader(_frames, _reference(codec.read_frames)),
-    "frame_payloads": Reader(_frame_payload, _reference_frame_payload, False),
+    "frames": Reader(session_readers.frames, _reference(codec.read_frames)),
+    "frame_payloads": Reader(
+        session_readers.frame_payload, session_readers.reference_frame_payload, False
+    ),
     "binding": Reader(_binding, _reference_binding),
     "document": Reader(_document, _reference_document),
     "papers": Reader(_paper, _reference_paper, False),

@@ -29,6 +29,7 @@ COMMANDS = frozenset(
         "authority",
         "bench",
         "board",
+        "budget",
         "cancel",
         "charge",
         "check",
@@ -64,6 +65,7 @@ COMMANDS = frozenset(
         "track",
         "unload",
         "unlock",
+        "uplink",
         "wipe",
     ]
 )

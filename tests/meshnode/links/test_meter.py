@@ -1,0 +1,315 @@
+"""Meters: paid before it crosses, whatever the order, and however often the node is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from meshnode.budgets import Budgets
+from meshnode.errors import BudgetError, LinkError
+from meshnode.links.base import Address, Link, LinkCost
+from meshnode.links.meter import Frames, Meter, MeteredStream, Packets, Unpaid
+from meshnode.links.serial_bearer import PortSettings, SerialBearer
+from meshnode.links.tcp import TCPBearer
+from meshnode.links.tolls import Tolls
+from meshnode.metrics import Metrics
+from meshnode.runtime import Runtime
+from meshnode.store.engine import open_store
+from protocol.budgets import Tariff, read_tariff, steps_of
+from tests.meshnode.links.parts import network, runtime
+
+SATELLITE = "/dev/ttyTEST0 per=month bytes=5000 euros=5 step=50 price=0.05 sos=1000"
+DAY_MS = 86_400_000
+
+
+@asynccontextmanager
+async def bank(
+    path: Path | None, *lines: str, clock: Runtime | None = None
+) -> AsyncIterator[Budgets]:
+    """Open the budgets of a node, as after a start."""
+    seams = clock or runtime()
+    async with open_store(path, seams) as store:
+        yield Budgets([read_tariff(each) for each in lines], store, seams)
+
+
+class Operator(trio.abc.Stream):
+    """The far side: counts what it bills, which is all that a modem really moves."""
+
+    def __init__(self, tariff: Tariff) -> None:
+        self.tariff = tariff
+        self.billed_bytes = 0
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Bill a burst in full steps."""
+        self.billed_bytes += steps_of(self.tariff, len(data)) * self.tariff.step_bytes
+        await trio.lowlevel.checkpoint()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream`."""
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Nothing ever comes."""
+        await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        """Close."""
+        await trio.lowlevel.checkpoint()
+
+
+async def talk(meter: Meter, operator: Operator, random: Random) -> None:
+    """Open a link and send bursts until it is done, or refused."""
+    try:
+        fare = await meter.open(1)
+    except BudgetError:
+        return
+    stream = MeteredStream(operator, fare, Frames())
+    try:
+        for _ in range(random.randrange(12)):
+            await stream.send_all(bytes(random.randrange(1, 260)))
+    except Unpaid:
+        assert fare.is_spent
+    finally:
+        await stream.aclose()
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_no_order_and_no_kill_makes_a_bearer_cost_more_than_its_budget(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Links side by side, SOS that come and go, and a kill at any step of any of them."""
+    path = tmp_path_factory.mktemp("spent") / "store.db"
+    random = Random(seed)
+    operator = Operator(read_tariff(SATELLITE))
+
+    async def life(is_last: bool) -> int:
+        async with bank(path, SATELLITE) as budgets:
+            meter = budgets.meter_of("/dev/ttyTEST0")
+            assert meter is not None
+            budgets.press(is_pressing=random.random() < 0.3)
+            with trio.move_on_after(1e6 if is_last else random.random() / 50):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(3):
+                        nursery.start_soon(talk, meter, operator, random)
+            (account,) = await budgets.accounts()
+            # A kill: what is in memory is gone, and only what was booked counts.
+            assert operator.billed_bytes <= account.spent.billed_bytes <= 5_000
+            assert account.spent.microeuros == account.spent.billed_bytes // 50 * 50_000
+            if not budgets.is_sos_pressing:
+                return account.left_sos_bytes
+            return 5_000
+
+    kept = [trio.run(life, number == 7) for number in range(8)]
+    assert operator.billed_bytes <= 5_000
+    if all(each < 5_000 for each in kept):
+        assert kept[-1] >= 1_000, "nobody but an SOS touches what is kept for it"
+
+
+async def test_only_an_sos_may_use_what_is_kept_for_it(autojump_clock: MockClock) -> None:
+    async with bank(None, SATELLITE) as budgets:
+        budgets.metrics = Metrics()
+        meter = budgets.meter_of("/dev/ttyTEST0")
+        assert meter is not None
+        operator = Operator(meter.tariff)
+        fare = await meter.open(1)
+        assert not fare.is_sos
+        stream = MeteredStream(operator, fare, Frames())
+        with pytest.raises(Unpaid):
+            while True:
+                await stream.send_all(bytes(40))
+        await stream.aclose()
+        (account,) = await budgets.accounts()
+        assert (account.left_bytes, account.left_sos_bytes) == (0, 1_000)
+        with pytest.raises(BudgetError, match="meshnode budget"):
+            await meter.open(1)
+        assert budgets.metrics.value("budget_refusals") == 2
+        told: list[bool] = []
+        budgets.on_sos.append(lambda: told.append(True))
+        budgets.press(is_pressing=True)
+        budgets.press(is_pressing=True)
+        assert told == [True]
+        urgent = MeteredStream(operator, fare := await meter.open(1), Frames())
+        assert fare.is_sos
+        await urgent.send_all(bytes(40))
+        budgets.press(is_pressing=False)
+        with pytest.raises(Unpaid):
+            await urgent.send_all(bytes(40))
+        await urgent.aclose()
+        (account,) = await budgets.accounts()
+        assert (account.left_bytes, account.left_sos_bytes) == (0, 900)
+
+
+async def test_what_was_booked_in_one_period_pays_nothing_of_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    now_ms = [10 * DAY_MS]
+    usual = runtime()
+    clock = Runtime(lambda: now_ms[0], usual.entropy, usual.run_blocking, usual.trace)
+    async with bank(None, "wwan* per=day bytes=1000000", clock=clock) as budgets:
+        meter = budgets.meter_of("wwan0")
+        assert meter is not None
+        fare = await meter.open(100)
+        (first,) = await budgets.accounts()
+        assert first.spent.billed_bytes == 2_000, "one part in five hundred is booked at a time"
+        now_ms[0] += DAY_MS
+        (second,) = await budgets.accounts()
+        assert second.spent.billed_bytes == 0
+        await fare.pay(10)
+        await fare.pay_ahead(500)
+        (second,) = await budgets.accounts()
+        assert second.spent.billed_bytes == 2_000
+        await fare.close(keeps_ahead=False)
+        (second,) = await budgets.accounts()
+        assert second.spent.billed_bytes == 10
+        now_ms[0] -= DAY_MS
+        (first,) = await budgets.accounts()
+        assert first.spent.billed_bytes == 2_000, "a clock that goes back gives nothing back"
+
+
+@given(chunks=st.lists(st.binary(max_size=64), max_size=40), step=st.integers(1, 300))
+def test_what_is_read_costs_no_more_than_was_paid_for(chunks: list[bytes], step: int) -> None:
+    tariff = read_tariff(f"/dev/x per=day bytes=100000 step={step}")
+    frames, packets = Frames(), Packets()
+    for chunk in chunks:
+        assert frames.came(tariff, chunk) <= frames.most(tariff)
+        assert packets.came(tariff, chunk) <= packets.most(tariff)
+
+
+def test_a_frame_costs_the_same_in_whatever_pieces_it_comes() -> None:
+    tariff = read_tariff("/dev/x per=day bytes=100000 step=50")
+    frame = b"\xc0\x00" + bytes(117) + b"\xc0"
+    for size in (1, 7, 50, 240):
+        frames, data = Frames(), frame * 2
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        assert sum(frames.came(tariff, each) for each in pieces) == 2 * 3
+
+
+async def test_an_interface_without_money_is_not_dialled_over() -> None:
+    """Over the loopback, which this budget is about."""
+
+    async def loopback(_host: str) -> str:
+        return "lo"
+
+    async with bank(None, "lo per=day bytes=120000") as budgets:
+        budgets.metrics = Metrics()
+        server = TCPBearer(network().contexts(), runtime(), [Address("127.0.0.1", 0)])
+        client = TCPBearer(network().contexts(), runtime())
+        client.tolls = Tolls(budgets.meter_of, loopback)
+        links: list[Link] = []
+
+        async def keep(link: Link) -> None:
+            links.append(link)
+            while await link.receive(1_000):
+                pass
+
+        async with trio.open_nursery() as nursery:
+            (address,) = await nursery.start(server.serve, keep)
+            link = await client.dial(address)
+            assert link.cost is LinkCost.METERED
+            with pytest.raises(LinkError):
+                while True:
+                    await link.send(bytes(1_000))
+            await link.aclose()
+            served = len(links)
+            with pytest.raises(BudgetError):
+                while True:
+                    await (await client.dial(address)).aclose()
+            assert budgets.metrics.value("budget_refusals") == 2
+            (account,) = await budgets.accounts()
+            assert account.spent.billed_bytes <= 120_000
+            with pytest.raises(BudgetError):
+                await client.dial(address)
+            assert served == 1
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def modem(tariff: Tariff) -> AsyncIterator[tuple[list[str], list[int]]]:
+    """Run a modem on two pseudo-terminals: bills each frame, both ways, in full steps."""
+    masters, paths, billed = [], [], [0]
+    for _ in range(2):
+        master, slave = os.openpty()
+        paths.append(os.ttyname(slave))
+        masters.append(trio.lowlevel.FdStream(master))
+
+    async def carry(source: trio.abc.Stream, target: trio.abc.Stream) -> None:
+        frames = Frames()
+        while True:
+            data = bytes(await source.receive_some(1_000))
+            billed[0] += frames.came(tariff, data) * tariff.step_bytes
+            await target.send_all(data)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(carry, masters[0], masters[1])
+        nursery.start_soon(carry, masters[1], masters[0])
+        yield paths, billed
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.slow
+async def test_a_modem_on_a_pseudo_terminal_never_bills_more_than_the_budget() -> None:
+    usual = "per=month bytes=40000 euros=48 step=50 price=0.06 sos=15000"
+    async with (
+        modem(read_tariff(f"/dev/x {usual}")) as (paths, billed),
+        bank(None, f"{paths[0]} {usual}") as budgets,
+        trio.open_nursery() as nursery,
+    ):
+        budgets.metrics = Metrics()
+        boat = SerialBearer([PortSettings(paths[0], 115_200)], network().contexts, runtime(seed=1))
+        boat.meters = budgets.meter_of
+        shore = SerialBearer([PortSettings(paths[1], 115_200)], network().contexts, runtime(seed=2))
+        budgets.on_sos.append(boat.call_out)
+        found, links = trio.open_memory_channel[Link](4)
+
+        async def keep(name: str, link: Link) -> None:
+            if name == "boat":
+                await found.send(link)
+                await trio.sleep_forever()
+            with contextlib.suppress(LinkError):
+                while await link.receive(1_000):
+                    pass
+
+        async def call(name: str, each: SerialBearer) -> None:
+            async for address in each.heard:
+                try:
+                    link = await each.dial(address)
+                except LinkError:
+                    continue
+                nursery.start_soon(keep, name, link)
+
+        for name, each in (("boat", boat), ("shore", shore)):
+            await nursery.start(each.serve, lambda link, name=name: keep(name, link))
+            nursery.start_soon(call, name, each)
+        with trio.fail_after(25):
+            link = await links.receive()
+            assert (link.cost, link.is_sos_only) == (LinkCost.COSTLY, False)
+            with pytest.raises(LinkError):
+                while True:
+                    await link.send(bytes(500))
+            (account,) = await budgets.accounts()
+            assert account.left_sos_bytes >= 15_000
+            assert billed[0] <= account.spent.billed_bytes <= 25_000
+            budgets.press(is_pressing=True)
+            link = await links.receive()
+            assert link.is_sos_only
+        (account,) = await budgets.accounts()
+        assert billed[0] <= account.spent.billed_bytes <= 40_000
+        assert account.spent.microeuros <= 48_000_000
+        print(
+            f"\nsatellite on a pty: billed {billed[0]} bytes, booked "
+            f"{account.spent.billed_bytes} of 40000 bytes, {account.spent.microeuros / 1e6:.2f}"
+            f" of 48.00 euros; kept for SOS: {account.left_sos_bytes}"
+        )
+        nursery.cancel_scope.cancel()
