@@ -118,12 +118,16 @@ class SerialBearer(Bearer):
         return 1_000 * BITS_PER_BYTE / min(rates) if rates else 0.0
 
     def air(self, form: bytes, *, is_alarm: bool) -> int:
-        """Send a narrow form on every open port, on those with links an alarm only.
+        """Send a narrow form on open ports; an alarm alone on those with links, or open for SOS.
 
         Returns: the bytes of its frame; 0 where it was not sent, or no key is held.
         """
         keys = keys_to_dial(self._knocks.keys, self._runtime.now_ms())
-        stations = [each for each in self._stations.values() if is_alarm or not each.has_links]
+        stations = [
+            each
+            for name, each in self._stations.items()
+            if is_alarm or not (each.has_links or self._is_sos_only(name))
+        ]
         if not keys or not stations:
             return 0
         sealed = wrap(radio_key(keys[0]), form, self._runtime.entropy(1)[0])
@@ -131,6 +135,10 @@ class SerialBearer(Bearer):
             station.air(sealed, is_alarm=is_alarm)
         self.metrics.count("forms_sent", len(stations))
         return len(encode_kiss(sealed))
+
+    def _is_sos_only(self, port: str) -> bool:
+        fare = self._fares.get(port)
+        return fare is not None and fare.is_sos
 
     def _aired(self, raw: bytes) -> bool:
         """Take a frame that is of no link; False where no member of these weeks sealed it."""

@@ -18,6 +18,7 @@ from trio.testing import MockClock
 from meshnode.budgets import Budgets
 from meshnode.errors import BudgetError, LinkError
 from meshnode.links.base import Address, Link, LinkCost
+from meshnode.links.knocking import Knocks
 from meshnode.links.meter import Frames, Meter, MeteredStream, Packets, Unpaid
 from meshnode.links.serial_bearer import PortSettings, SerialBearer
 from meshnode.links.tcp import TCPBearer
@@ -26,6 +27,8 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store.engine import open_store
 from protocol.budgets import Tariff, read_tariff, steps_of
+from protocol.network_keys import epoch_at
+from tests.meshnode.links.lines import channel
 from tests.meshnode.links.parts import network, runtime
 
 SATELLITE = "/dev/ttyTEST0 per=month bytes=5000 euros=5 step=50 price=0.05 sos=1000"
@@ -233,6 +236,42 @@ async def test_an_interface_without_money_is_not_dialled_over() -> None:
                 await client.dial(address)
             assert served == 1
             nursery.cancel_scope.cancel()
+
+
+async def test_a_port_that_is_open_for_sos_sends_alarms_and_no_positions(
+    autojump_clock: MockClock,
+) -> None:
+    everything_is_for_sos = "/dev/ttyTEST0 per=month bytes=5000 step=50 sos=5000"
+    seams, keys = runtime(), {epoch_at(runtime().now_ms()): [b"k" * 32]}
+    line = channel({"boat": ""}, rate_bps=1_200)["boat"]
+    async with bank(None, everything_is_for_sos, clock=seams) as budgets, trio.open_nursery() as n:
+        budgets.metrics = Metrics()
+        bearer = SerialBearer(
+            [PortSettings("/dev/ttyTEST0", 1_200)],
+            network().contexts,
+            seams,
+            knocks=Knocks(seams, lambda: keys),
+            opener=lambda _path, _rate: line,
+            meters=budgets.meter_of,
+        )
+        budgets.on_sos.append(bearer.call_out)
+
+        async def refuse(_link: Link) -> None:
+            raise AssertionError("nobody calls")
+
+        n.start_soon(bearer.serve, refuse)
+        await trio.sleep(1)
+        assert bearer.air(bytes(60), is_alarm=True) == 0, "the port is shut"
+        budgets.press(is_pressing=True)
+        await trio.sleep(1)
+        before = line.sent_bytes
+        assert bearer.air(bytes(60), is_alarm=False) == 0
+        await trio.sleep(9)
+        assert line.sent_bytes == before
+        assert bearer.air(bytes(60), is_alarm=True) > 60
+        await trio.sleep(9)
+        assert line.sent_bytes > before
+        n.cancel_scope.cancel()
 
 
 @asynccontextmanager
