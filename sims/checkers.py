@@ -24,6 +24,7 @@ from protocol.bundle import Scope, ScopeKind
 from protocol.ids import BundleId, NodeId
 from sims.alarm_checkers import ALARM_CHECKERS
 from sims.bounds import BOUNDS
+from sims.budget_checkers import BUDGET_CHECKERS
 from sims.delivery_checkers import DELIVERY_CHECKERS
 from sims.duty_checkers import DUTY_CHECKERS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
@@ -334,5 +335,6 @@ def _all_checkers() -> dict[str, Callable[[WorldRecord], _Found]]:
         ALARM_CHECKERS,
         DELIVERY_CHECKERS,
         SHEET_CHECKERS,
+        BUDGET_CHECKERS,
     )
     return {name: each for table in (CHECKERS, *beside) for name, each in table.items()}

@@ -77,6 +77,8 @@ class DevicePlan:
     """What it may do."""
     squads: tuple[str, ...] = ()
     """Squads it belongs to."""
+    radio_budget: str = ""
+    """What its radio may cost, as in `budgets.bearers` without the name; empty where it is free."""
 
 
 @dataclass(frozen=True, slots=True)

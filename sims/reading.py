@@ -230,7 +230,12 @@ def _faults(table: Table) -> Faults:
 def _devices(table: Table) -> Iterator[DevicePlan]:
     roles = {each.name.lower(): each for each in Role}
     role = table.text("role", "agent", among=sorted(roles))
-    plan = DevicePlan(table.text("name"), roles[role], tuple(table.texts("squads")))
+    plan = DevicePlan(
+        table.text("name"),
+        roles[role],
+        tuple(table.texts("squads")),
+        table.text("radio_budget", ""),
+    )
     table.end()
     yield plan
 

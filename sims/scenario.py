@@ -15,6 +15,7 @@ from protocol.limits import STORE_BYTES_DEFAULT
 from sims.errors import ScenarioError
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
+from sims.tariffs import tariff_of
 
 __all__ = [
     "ANSWERS",
@@ -198,6 +199,7 @@ def check_scenario(scenario: Scenario) -> Scenario:
     """Return `scenario` if it can be run. Raises: ScenarioError."""
     _check_size(scenario)
     names = {device.name for device in scenario.devices}
+    _check_budgets(scenario)
     _check_contacts(scenario, names)
     for place, message in enumerate(scenario.messages, start=1):
         _check_device(f"message {place}", message.sender, names)
@@ -271,6 +273,15 @@ def _check_size(scenario: Scenario) -> None:
     )
     if sum(map(len, events)) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")
+
+
+def _check_budgets(scenario: Scenario) -> None:
+    for number, device in enumerate(scenario.devices, start=1):
+        place = f"device {number}.radio_budget"
+        if device.radio_budget and tariff_of(device.radio_budget) is None:
+            raise ScenarioError(place, "is written like 'per=day bytes=20000 step=50 sos=8000'")
+        if device.radio_budget and not scenario.hearings:
+            raise ScenarioError(place, "needs a [[hearing]]: there is no radio without one")
 
 
 def _check_contacts(scenario: Scenario, names: set[str]) -> None:

@@ -291,7 +291,7 @@ class World:
             node.relay = cast("Relay", host)
         around = Surroundings()
         if self.scenario.hearings and place.behaviour is None:
-            around = Surroundings(watches=self.air.tasks(node, place.name))
+            around = Surroundings(watches=self.air.tasks(node, place.device.plan))
         async with trio.open_nursery() as nursery:
             try:
                 await nursery.start(node.run, around)

@@ -73,6 +73,7 @@ def _device(device: DevicePlan) -> Iterator[tuple[str, _Value]]:
     yield "name", device.name
     yield "role", device.role.name.lower()
     yield "squads", device.squads or None
+    yield "radio_budget", device.radio_budget or None
 
 
 def _contact(contact: Contact) -> Iterator[tuple[str, _Value]]:

@@ -13,6 +13,7 @@ import trio
 
 from meshnode.errors import BudgetError
 from protocol.budgets import NOTHING_SPENT, Tariff, period_start_ms, steps_left, steps_of
+from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
 
 __all__ = ["Bank", "Bursts", "Fare", "Frames", "Meter", "MeteredStream", "Packets", "Unpaid"]
 
@@ -29,7 +30,8 @@ _WORTH_BYTES: Final = 12_000
 _OPENING_BYTES: Final = 1_500
 """Packets that open and close a TCP connection, and the knock."""
 _READ_BYTES: Final = 16_384
-_LINE_READ_BYTES: Final = 64
+_LINE_READ_BYTES: Final = 16
+"""Little, since each of them may be the end of a frame, and all that is ready counts as spent."""
 _FLAG: Final = 0xC0
 _FRAME_BYTES_MIN: Final = 4
 """A KISS frame: two flags, a command and a byte."""
@@ -87,7 +89,7 @@ class Meter:
         """
         for is_sos in (False, True):
             try:
-                await self.pay(steps, is_sos=is_sos, ready=0 if is_sos else worth)
+                await self.pay(steps, is_sos=is_sos, ready=int(not steps) if is_sos else worth)
             except Unpaid:
                 continue
             self._streams += 1
@@ -216,7 +218,7 @@ class Bursts(Protocol):
         ...
 
     def worth(self, tariff: Tariff) -> int:
-        """Return what a stream costs that does some good, steps."""
+        """Return what a stream costs that does some good, with all that it has to have ready."""
         ...
 
     def sent(self, tariff: Tariff, size_bytes: int) -> int:
@@ -244,7 +246,7 @@ class Packets:
 
     def worth(self, tariff: Tariff) -> int:
         """See `Bursts.worth`."""
-        return steps_of(tariff, _WORTH_BYTES)
+        return steps_of(tariff, _WORTH_BYTES) + self.most(tariff)
 
     def sent(self, tariff: Tariff, size_bytes: int) -> int:
         """See `Bursts.sent`."""
@@ -264,27 +266,30 @@ class Frames:
     """Billing of a line of KISS frames, each of which is one burst of the modem."""
 
     read_bytes = _LINE_READ_BYTES
-    hold_bytes = 0
+    hold_bytes = NARROW_FRAME_BYTES_MAX
 
-    def __init__(self) -> None:
+    def __init__(self, worth_bytes: int = _WORTH_BYTES) -> None:
+        """`worth_bytes` is what a port must be able to carry to be of use, as billed."""
+        self._worth_bytes = worth_bytes
         self._partial = 0
         self._billed = 0
 
     def opening(self, _tariff: Tariff) -> int:
         """See `Bursts.opening`: a port that is opened sends nothing by that."""
-        return 1
+        return 0
 
     def worth(self, tariff: Tariff) -> int:
         """See `Bursts.worth`."""
-        return steps_of(tariff, _WORTH_BYTES)
+        return steps_of(tariff, self._worth_bytes) + self.most(tariff)
 
     def sent(self, tariff: Tariff, size_bytes: int) -> int:
         """See `Bursts.sent`."""
         return steps_of(tariff, size_bytes)
 
     def most(self, tariff: Tariff) -> int:
-        """See `Bursts.most`."""
-        return steps_of(tariff, self.read_bytes) + self.read_bytes // (_FRAME_BYTES_MIN - 1) + 2
+        """See `Bursts.most`: with the rest of a frame that has begun, which is billed as one."""
+        read = steps_of(tariff, self.read_bytes) + self.read_bytes // (_FRAME_BYTES_MIN - 1) + 2
+        return read + steps_of(tariff, self.hold_bytes)
 
     def came(self, tariff: Tariff, data: bytes) -> int:
         """See `Bursts.came`: a frame that has begun is billed as far as it came."""

@@ -64,8 +64,8 @@ class StationPolicy:
     """Takes a link that somebody made to us, and returns at once: it may outlive the port."""
     aired: Callable[[bytes], bool] = lambda _raw: False
     """Takes what is no frame of a link; False where nobody of ours sent it."""
-    beacon_ms: int = STATION_BEACON_MS
-    """How long from one beacon to the next, about, milliseconds."""
+    beacon_ms: int | None = STATION_BEACON_MS
+    """How long from one beacon to the next, about, milliseconds; None where nobody is called."""
 
 
 class SerialStream(trio.abc.Stream):
@@ -368,8 +368,9 @@ class Station:
         now_s = trio.current_time()
         if self._urgent:
             return self._urgent.pop(0)
-        if now_s >= self._beacon_s:
-            self._beacon_s = now_s + self._policy.beacon_ms / 1000 * (0.75 + self._unit() / 2)
+        beacon_ms = self._policy.beacon_ms
+        if beacon_ms is not None and now_s >= self._beacon_s:
+            self._beacon_s = now_s + beacon_ms / 1000 * (0.75 + self._unit() / 2)
             return Beacon(self.number)
         for link, stream in list(self._links.items()):
             if stream.is_over or now_s >= self._left.get(link, now_s + 1):
@@ -389,4 +390,5 @@ class Station:
     def _next_look_s(self) -> float:
         due = [each.next_deadline_ms() for each in self._links.values()]
         times = [each / 1000 for each in due if each is not None]
-        return min([self._beacon_s, *self._left.values(), *times])
+        beacon_s = float("inf") if self._policy.beacon_ms is None else self._beacon_s
+        return min([beacon_s, *self._left.values(), *times])

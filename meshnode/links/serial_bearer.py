@@ -64,6 +64,11 @@ class PortSettings:
         """What addresses call it: its path with dashes, such as `serial-dev-ttyUSB0`."""
         return "serial" + "".join(char if char.isalnum() else "-" for char in self.path)
 
+    @property
+    def has_sessions(self) -> bool:
+        """False where the line is too slow for a handshake."""
+        return self.rate_bps >= _SESSION_BPS_MIN
+
 
 class SerialLink(SecuredLink):
     """A TLS connection over a serial port."""
@@ -243,7 +248,7 @@ class SerialBearer(Bearer):
     async def _work_at(self, port: PortSettings, called: Callable[[SerialStream], None]) -> None:
         """Serve a port until it fails. Raises: LinkError; BudgetError where it may cost no more."""
         meter = self.meters(port.path)
-        fare = None if meter is None else await _opened(meter)
+        fare = None if meter is None else await _opened(meter, port)
         try:
             async with self._opener(port.path, port.rate_bps) as bare:
                 line: Line = bare if fare is None else MeteredStream(bare, fare, Frames())
@@ -263,13 +268,14 @@ class SerialBearer(Bearer):
             self._stations.pop(port.name, None)
             self._fares.pop(port.name, None)
             if fare is not None:
-                await fare.close(keeps_ahead=False)
+                # The modem may have billed what nobody has read yet.
+                await fare.close(keeps_ahead=True)
 
     def _policy(
         self, port: PortSettings, called: Callable[[SerialStream], None], *, is_metered: bool
     ) -> StationPolicy:
         def heard(station: int) -> None:
-            if port.rate_bps < _SESSION_BPS_MIN:
+            if not port.has_sessions:
                 return
             try:
                 self._heard_in.send_nowait(Address(port.name, station))
@@ -282,7 +288,7 @@ class SerialBearer(Bearer):
             heard=heard,
             called=called,
             aired=self._aired,
-            beacon_ms=_METERED_BEACON_MS if is_metered else STATION_BEACON_MS,
+            beacon_ms=_beacon_ms(port, is_metered=is_metered),
         )
 
 
@@ -294,9 +300,18 @@ def _start(
     nursery.start_soon(answer, stream)
 
 
-async def _opened(meter: Meter) -> Fare:
+def _beacon_ms(port: PortSettings, *, is_metered: bool) -> int | None:
+    if not port.has_sessions:
+        return None
+    return _METERED_BEACON_MS if is_metered else STATION_BEACON_MS
+
+
+async def _opened(meter: Meter, port: PortSettings) -> Fare:
     """Pay for opening a port. Raises: BudgetError."""
     frames, tariff = Frames(), meter.tariff
+    if not port.has_sessions:
+        # Nothing longer than one frame is ever sent there.
+        frames = Frames(worth_bytes=NARROW_FRAME_BYTES_MAX)
     return await meter.open(frames.opening(tariff), frames.worth(tariff))
 
 

@@ -181,7 +181,9 @@ async def test_what_was_booked_in_one_period_pays_nothing_of_the_next(
         assert first.spent.billed_bytes == 2_000, "a clock that goes back gives nothing back"
 
 
-@given(chunks=st.lists(st.binary(max_size=64), max_size=40), step=st.integers(1, 300))
+@given(
+    chunks=st.lists(st.binary(max_size=Frames.read_bytes), max_size=40), step=st.integers(1, 300)
+)
 def test_what_is_read_costs_no_more_than_was_paid_for(chunks: list[bytes], step: int) -> None:
     tariff = read_tariff(f"/dev/x per=day bytes=100000 step={step}")
     frames, packets = Frames(), Packets()
@@ -255,11 +257,7 @@ async def test_a_port_that_is_open_for_sos_sends_alarms_and_no_positions(
             meters=budgets.meter_of,
         )
         budgets.on_sos.append(bearer.call_out)
-
-        async def refuse(_link: Link) -> None:
-            raise AssertionError("nobody calls")
-
-        n.start_soon(bearer.serve, refuse)
+        n.start_soon(bearer.serve, _refuse)
         await trio.sleep(1)
         assert bearer.air(bytes(60), is_alarm=True) == 0, "the port is shut"
         budgets.press(is_pressing=True)
@@ -272,6 +270,67 @@ async def test_a_port_that_is_open_for_sos_sends_alarms_and_no_positions(
         await trio.sleep(9)
         assert line.sent_bytes > before
         n.cancel_scope.cancel()
+
+
+async def test_a_port_too_slow_for_sessions_opens_for_what_one_frame_costs(
+    autojump_clock: MockClock,
+) -> None:
+    """A handshake never goes over it, so it need not be able to pay for one."""
+    sent_bytes = {rate_bps: await _aired(rate_bps) for rate_bps in (1_200, 9_600)}
+    assert sent_bytes[1_200] > 60
+    assert sent_bytes[9_600] == 0, "this one is kept for an SOS, which tries with less"
+
+
+async def _aired(rate_bps: int) -> int:
+    """Return the bytes of a form that a port sends whose budget is 6,000 bytes."""
+    seams, keys = runtime(), {epoch_at(runtime().now_ms()): [b"k" * 32]}
+    line = channel({"boat": ""}, rate_bps=rate_bps)["boat"]
+    async with (
+        bank(None, "/dev/ttyTEST0 per=day bytes=6000 step=50", clock=seams) as budgets,
+        trio.open_nursery() as nursery,
+    ):
+        bearer = SerialBearer(
+            [PortSettings("/dev/ttyTEST0", rate_bps)],
+            network().contexts,
+            seams,
+            knocks=Knocks(seams, lambda: keys),
+            opener=lambda _path, _rate: line,
+            meters=budgets.meter_of,
+        )
+        nursery.start_soon(bearer.serve, _refuse)
+        await trio.sleep(1)
+        sent = bearer.air(bytes(60), is_alarm=False)
+        nursery.cancel_scope.cancel()
+    return sent
+
+
+async def _refuse(_link: Link) -> None:
+    raise AssertionError("nobody calls")
+
+
+@pytest.mark.parametrize("bursts", [Packets(), Frames()])
+async def test_what_is_left_is_no_ordinary_link_unless_it_can_be_read(
+    autojump_clock: MockClock, bursts: Packets | Frames
+) -> None:
+    """Else it would open, end at once, and open again, and an SOS would never have its turn."""
+    async with bank(None, "/dev/x per=day bytes=500000 step=50 sos=200000") as budgets:
+        budgets.metrics = Metrics()
+        meter = budgets.meter_of("/dev/x")
+        assert meter is not None
+        tariff = meter.tariff
+        everything = await meter.open(0)
+        await everything.pay(6_000 - bursts.worth(tariff) - bursts.opening(tariff))
+        budgets.press(is_pressing=True)
+        fare = await meter.open(bursts.opening(tariff), bursts.worth(tariff))
+        assert not fare.is_sos
+        await fare.pay_ahead(bursts.most(tariff))
+        await fare.close(keeps_ahead=False)
+        await everything.pay(1)
+        fare = await meter.open(bursts.opening(tariff), bursts.worth(tariff))
+        assert fare.is_sos
+        await fare.pay_ahead(bursts.most(tariff))
+        await fare.close(keeps_ahead=False)
+        await everything.close(keeps_ahead=False)
 
 
 @asynccontextmanager
