@@ -496,5 +496,5 @@ async def audited(node: Node) -> Counter[str]:
     return found
 
 
-_HARMLESS = {"bundles_stored", "receipts_made", "messages_opened"}
+_HARMLESS = {"bundles_stored", "receipts_made", "messages_opened", "uplink_claims_made"}
 _EVENTS = [name for name in METRICS if not name.startswith(("wakeups_", "radio_ms_"))]
