@@ -66,9 +66,9 @@ class Device:
 CAST: Final = (
     Device(CENTRE, Role.GATEWAY, DeviceClass.SERVER, has_radio=False, has_coverage=True),
     Device("vehicule", Role.RELAY, DeviceClass.BOX, has_coverage=True),
-    Device("alice", Role.LEADER, DeviceClass.PHONE, (SQUAD,)),
+    Device("alice", Role.LEADER, DeviceClass.PHONE, (SQUAD,), has_coverage=True),
     Device("bruno", Role.AGENT, DeviceClass.PHONE, (SQUAD,)),
-    Device("chloe", Role.AGENT, DeviceClass.PHONE, (SQUAD,)),
+    Device("chloe", Role.AGENT, DeviceClass.PHONE, (SQUAD,), has_coverage=True),
     Device(BOAT, Role.RELAY, DeviceClass.BOX, has_coverage=True),
     Device("yann", Role.AGENT, DeviceClass.PHONE, (BOATS_SQUAD,)),
 )

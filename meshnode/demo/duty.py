@@ -15,6 +15,7 @@ import trio
 from meshnode.demo.cast import CAR, CENTRE, COL
 from meshnode.demo.network import Network
 from meshnode.demo.report import Report, short
+from meshnode.demo.speaking import Speaking
 from meshnode.demo.stage import Stage
 from meshnode.demo.waiting import come_about
 from meshnode.runtime import Runtime
@@ -93,6 +94,7 @@ class Duty:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._stage.watch)
             await self._open_shifts()
+            await Speaking(self._stage, self._report, SQUAD_DEVICES, self._until).play()
             await self._alarm()
             await self._file()
             await self._close_shifts()
@@ -121,7 +123,7 @@ class Duty:
         return {each["name"] for each in told} >= set(SQUAD_DEVICES)
 
     async def _alarm(self) -> None:
-        self._report.act("10. Bruno falls, alone above the pass: an SOS and its steps")
+        self._report.act("11. Bruno falls, alone above the pass: an SOS and its steps")
         await self._network.uncover("vehicule")
         await self._network.leave("bruno")
         await self._network.go("bruno", COL)
@@ -164,7 +166,7 @@ class Duty:
         return alarms[0] if alarms else {}
 
     async def _file(self) -> None:
-        self._report.act("11. Alice sends a file to Bruno over a contact that breaks")
+        self._report.act("12. Alice sends a file to Bruno over a contact that breaks")
         path = self._stage.folder / DOCUMENT
         content = b"%PDF-1.7\n" + self._runtime.entropy(FILE_BYTES - 9)
         path.write_bytes(content)
@@ -216,7 +218,7 @@ class Duty:
         return 100 * files[0]["have_bytes"] / files[0]["size_bytes"] if files else 0.0
 
     async def _close_shifts(self) -> None:
-        self._report.act("12. The squad closes its shift: where it was is erased")
+        self._report.act("13. The squad closes its shift: where it was is erased")
         for name in ("alice", "bruno"):
             await self._network.leave(name)
             await self._network.go(name, CAR)

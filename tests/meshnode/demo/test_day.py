@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from meshnode.demo.day import Day, DaySheet, Received, day_of
 from meshnode.demo.duty import board_rows, step_rows
+from meshnode.demo.speaking import uplink_rows
 
 FILE = Received("a.pdf", 12, "complete", "aa")
 SQUAD = ("alice", "bruno")
@@ -63,3 +64,20 @@ def test_a_step_shows_who_signed_it() -> None:
     alarm = {"state": "on_scene", "seen": [{"name": "a"}, {"name": "b"}], "taken": []}
     alarm |= {"on_scene": [{"name": "a"}], "closings": []}
     assert step_rows({"codt": alarm}) == [("codt", "on scene", "a, b", "-", "a", "-")]
+
+
+def test_a_row_says_through_whom_a_device_sends() -> None:
+    own = {
+        "role": "own",
+        "uplink": {"name": "alice"},
+        "hops": 0,
+        "score": 700,
+        "has_gateway": True,
+    }
+    mate = {**own, "role": "mate", "hops": 1, "has_gateway": False}
+    nobody = {**mate, "role": "vacant", "uplink": None, "hops": 0, "score": 0}
+    assert uplink_rows({"alice": own, "bruno": mate, "chloe": nobody}) == [
+        ("alice", "alice", "0", "700", "yes"),
+        ("bruno", "alice", "1", "700", "-"),
+        ("chloe", "vacant", "0", "0", "-"),
+    ]
