@@ -7,7 +7,7 @@ again in the store by the next one. Source: security 2.1 and 2.10.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -18,7 +18,7 @@ from meshnode.audit_head import AuditHeads
 from meshnode.author import Author
 from meshnode.chain_keeper import ChainKeeper
 from meshnode.errors import LockedError
-from meshnode.inbox import Inbox, InboxParts
+from meshnode.inbox import Inbox, InboxParts, Keep
 from meshnode.key_requests import KeyRequests
 from meshnode.links.level import Level
 from meshnode.membership import Membership
@@ -139,14 +139,7 @@ class Desk:
                 keeper=keeper,
                 positions=self.positions,
                 alarms=self.alarms,
-                keepers={
-                    Kind.POSITION: self.positions.keep,
-                    Kind.STATE: self.board.keep,
-                    Kind.TRACK: self.tracks.keep,
-                    Kind.CANCEL: recalling.keep,
-                    Kind.READ: self.reading.keep,
-                    Kind.SHEETS: self.sheets.keep,
-                },
+                keepers=self._keepers(recalling),
                 attachments=self.attachments,
                 sheets=self.sheets,
                 ends=carrier.ends,
@@ -162,6 +155,17 @@ class Desk:
         )
         self._prekeys = Prekeys(author, store, runtime, parts.sealer, carrier.zone)
         self._audit_heads = AuditHeads(author, store, runtime, carrier.zone)
+
+    def _keepers(self, recalling: Recalling) -> Mapping[Kind, Keep]:
+        """Return who keeps what the inbox does not know itself."""
+        return {
+            Kind.POSITION: self.positions.keep,
+            Kind.STATE: self.board.keep,
+            Kind.TRACK: self.tracks.keep,
+            Kind.CANCEL: recalling.keep,
+            Kind.READ: self.reading.keep,
+            Kind.SHEETS: self.sheets.keep,
+        }
 
     def _lay_out_sheets(self, author: Author, carrier: Carrier) -> None:
         """Make the rooms of reflex sheets."""
