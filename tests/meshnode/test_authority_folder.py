@@ -46,9 +46,7 @@ def test_files_are_private_and_encrypted(home: Path) -> None:
         invite(authority, "alice")
     assert {path.name for path in folder.iterdir()} == {
         "passphrase.json",
-        "root.pem",
         "regional.pem",
-        "root-pq.pem",
         "documents.pem",
         "documents-pq.pem",
         "state",
@@ -135,17 +133,16 @@ def test_damage_is_noticed(home: Path, name: str, damage: str) -> None:
 def test_keys_are_read_with_care(home: Path, tmp_path: Path) -> None:
     keys = AuthorityKeys.unlock(home / "authority", PASSPHRASE)
     assert isinstance(keys.read_ed25519("documents"), ed25519.Ed25519PrivateKey)
-    assert keys.read_ec("root").curve.key_size == 384
     assert keys.read_ec("regional").curve.key_size == 256
     for read, label in (
         (keys.read_ec, "documents"),
-        (keys.read_ed25519, "root"),
+        (keys.read_ed25519, "regional"),
         (keys.read_ed25519, "nothing"),
     ):
         with pytest.raises(AuthorityError):
             read(label)
     with pytest.raises(AuthorityError):
-        AuthorityKeys.unlock(home / "authority", "wrong").read_ec("root")
+        AuthorityKeys.unlock(home / "authority", "wrong").read_ec("regional")
     assert repr(keys) == f"AuthorityKeys(folder={home / 'authority'!r})"
 
 
@@ -172,12 +169,6 @@ def test_odd_networks_are_refused(tmp_path: Path, network: Network) -> None:
     with pytest.raises(MeshError):
         AuthorityHome.create(tmp_path, PASSPHRASE, network, NOW_MS, CountedEntropy(), scrypt_cost=2)
     assert not (tmp_path / "authority").exists()
-
-
-def test_the_root_key_may_lie_elsewhere(home: Path, tmp_path: Path) -> None:
-    (home / "authority" / "root.pem").unlink()
-    with opened(home) as authority:
-        enrol(authority, tmp_path / "alice", "alice")
 
 
 def founded(home: Path, writes: int) -> bool:
@@ -211,7 +202,7 @@ def test_a_power_cut_at_any_write_of_the_founding_leaves_none_or_all(tmp_path: P
     assert writes > 10
     with opened(tmp_path) as authority:
         root = authority.state.root_body
-    named = {key for rule in root.rules for key in rule.keys}
+    named = {key for rule in root.rules for key in rule.keys} | set(root.root_keys)
     for path in (tmp_path / "cards").iterdir():
         card = open_card(path, PASSPHRASE)
         assert {public for public, _pq in card.public} <= named

@@ -431,8 +431,10 @@ def test_what_a_dropped_card_alone_revoked_is_in_no_roster(
     """Nothing else says that it is not trusted, until another card has revoked it."""
     lost = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
     revoke(home, authority, lost)
-    authority.add_operator("Ugo", tmp_path / "ugo", PASSPHRASE, NOW_MS)
-    authority.drop_operator(1, NOW_MS)
+    authority.add_operator(
+        "Ugo", tmp_path / "ugo", PASSPHRASE, authority.root_holders([], NOW_MS), NOW_MS
+    )
+    authority.drop_operator(1, authority.root_holders([], NOW_MS), NOW_MS)
     assert [each.subject for each in authority.state.drafts] == [lost]
     assert listed(authority) == set()
     assert authority.state.present == ()
@@ -443,10 +445,12 @@ def test_what_a_stolen_card_revoked_is_trusted_again(
 ) -> None:
     """Or the thief of one card could take a whole zone out of its rosters for good."""
     victim = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
-    authority.add_operator("Ugo", tmp_path / "ugo", PASSPHRASE, NOW_MS)
+    authority.add_operator(
+        "Ugo", tmp_path / "ugo", PASSPHRASE, authority.root_holders([], NOW_MS), NOW_MS
+    )
     revoke(home, authority, victim)
     assert victim in authority.state.revoked
-    authority.drop_operator(1, NOW_MS, is_list_void=True)
+    authority.drop_operator(1, authority.root_holders([], NOW_MS), NOW_MS, is_list_void=True)
     assert authority.state.drafts == ()
     assert listed(authority) == {"alice"}
     assert [each.member.name for each in authority.state.present] == ["alice"]
