@@ -7,7 +7,7 @@ from typing import Final
 
 from meshnode.calls import Calls, Json
 from meshnode.errors import ControlError
-from meshnode.holdings import report_of, sign, verified
+from meshnode.holdings import HoldingsError, report_of, sign, verified
 from meshnode.locking import Guard, SecretCase
 from meshnode.stick import StickError
 from meshnode.store import keyring, purging
@@ -107,6 +107,10 @@ class KeyCalls(Calls):
 
         try:
             report = await self._node.runtime.run_blocking(verified, Path(path), key_of)
+        except HoldingsError as error:
+            self._node.metrics.count("answers_refused")
+            self._node.runtime.trace("answer_refused", reason=error.reason)
+            raise
         except OSError as error:
             raise StickError(f"{path} cannot be read: {error.strerror}") from error
         is_revoked = report.node in directory.revoked

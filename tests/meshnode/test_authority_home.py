@@ -16,6 +16,8 @@ from meshnode.authority_records import decode_state, encode_state
 from meshnode.enrol import Pending, make_keys
 from protocol.armour import TextForm, armour
 from protocol.authority import Unit, decide, decode_root_untrusted
+from protocol.bundle import build as build_bundle
+from protocol.bundle import decode_untrusted as decode_bundle_untrusted
 from protocol.documents import DocumentClass
 from protocol.enrolment import build_request
 from protocol.errors import (
@@ -271,6 +273,17 @@ def test_known_keys_are_refused(authority: AuthorityHome, tmp_path: Path) -> Non
     authority.issue(mallory.text, NOW_MS)
     late = request(tmp_path / "late", invite(authority, "late"))
     refused(authority, signed_by_device(late, keys=alice.keys), "known_key")
+
+
+def test_a_copied_image_is_known_by_its_prekey(authority: AuthorityHome, tmp_path: Path) -> None:
+    """Fresh keys beside a copied prekey: what is sealed to one would open at the other."""
+    alice = enrol(authority, tmp_path / "alice", "alice").pending
+    copy = request(tmp_path / "copy", invite(authority, "copy"))
+    own = decode_bundle_untrusted(copy.prekey.container)
+    stolen = decode_bundle_untrusted(alice.prekey.container).body
+    container = build_bundle(own.header, stolen, copy.keys.badge.sign).raw
+    refused(authority, signed_by_device(copy, prekey=container), "known_key")
+    authority.issue(copy.text, NOW_MS)
 
 
 def test_a_prekey_must_be_the_devices_own(authority: AuthorityHome, tmp_path: Path) -> None:
