@@ -12,7 +12,7 @@ from meshnode.opening import Opener, Waits
 from meshnode.outbox import Priority
 from meshnode.store import keyring
 from protocol.bundle import Bundle, Scope, Suite
-from protocol.chains import AlreadyUsedError
+from protocol.chains import AlreadyUsedError, chain_id_of, receiving_chain
 from protocol.envelope import (
     Slot,
     SlotSecret,
@@ -30,7 +30,7 @@ from protocol.errors import (
 )
 from protocol.limits import CHAIN_MESSAGES_MAX, PREKEY_ERASE_MS, Kind
 from protocol.payloads import Sos, Text
-from protocol.shifts import position_subject
+from protocol.shifts import position_subject, track_subject
 from sims.fleet import ZONE
 from tests.meshnode.rig import CODT, ZONE_SCOPE, Member, Rig, bundle_of, squad_scope
 
@@ -236,6 +236,28 @@ async def test_a_chain_opens_in_its_own_group_alone(autojump_clock: MockClock, m
     elsewhere = met["anna"].forge(replace(chained.header, scope=CODT, seq=99), chained.body)
     with pytest.raises(TamperedError, match="another group"):
         await opened(met["bruno"], elsewhere)
+
+
+async def test_a_chain_of_positions_opens_no_text(autojump_clock: MockClock, met: Rig) -> None:
+    """It is erased with its shift; that of the tracks is the centre's alone."""
+    chained, bruno, anna = await sent(met, "squad"), met["bruno"], met["anna"]
+    for subject in (
+        position_subject(squad_scope(), b"shift-01"),
+        track_subject(squad_scope(), b"shift-01"),
+    ):
+        chain = receiving_chain(chain_id_of(bytes(32)), 0, bytes(32))
+        await bruno.store.write(
+            partial(
+                keyring.put_receiving_chain,
+                chain=chain,
+                author=anna.id,
+                scope=subject,
+                ends_ms=chained.header.expires_ms,
+            )
+        )
+        header = replace(chained.header, keyref=chain.chain_id, seq=99)
+        with pytest.raises(TamperedError, match="another group"):
+            await opened(bruno, anna.forge(header, chained.body))
 
 
 async def test_a_slot_for_a_group_that_we_are_not_in_is_refused(

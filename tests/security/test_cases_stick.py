@@ -111,6 +111,12 @@ async def test_s30_a_spoilt_file_is_refused_whole_and_costs_little(
         await pair.restart("alice")
         alice = pair["alice"]
         assert await all_of(alice) == before
+        again = [path for path in tmp_path.glob("spoilt-*") if path.name != "spoilt-0"]
+        for path in again:
+            with pytest.raises(REFUSED):
+                await Api(alice.node).import_file(str(path))
+        assert alice.metric("files_refused") == len(again)
+        assert await all_of(alice) == before
     taken = await Api(alice.node).import_file(str(tmp_path / "good"))
     assert taken["bundles_refused"] == 0
     assert taken["bundles_stored"] >= BUNDLES
