@@ -54,6 +54,7 @@ class AuditCalls(Calls):
         except (EnvelopeError, RemoteProtocolError) as error:
             node.metrics.count("logs_refused")
             node.runtime.trace("log_refused", reason=type(error).__name__)
+            await node.audit.flush()
             raise
         known = found.known
         return {

@@ -33,7 +33,10 @@ class KeyCalls(Calls):
 
         Raises: WrongSecretError, LeaseEndedError, WipedError, KeystoreError, ControlError.
         """
-        return await self._guarded().unlock(secret)
+        was_shut = await self._guarded().unlock(secret)
+        if was_shut:
+            self._node.audit.note("unlocked")
+        return was_shut
 
     async def wipe(self, level: str) -> None:
         """Destroy the keys of the agent (`agent`) or of the device (`all`), locked or not.
@@ -110,6 +113,7 @@ class KeyCalls(Calls):
         except HoldingsError as error:
             self._node.metrics.count("answers_refused")
             self._node.runtime.trace("answer_refused", reason=error.reason)
+            await self._node.audit.flush()
             raise
         except OSError as error:
             raise StickError(f"{path} cannot be read: {error.strerror}") from error

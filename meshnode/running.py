@@ -25,7 +25,7 @@ from meshnode.discovery.probe import UnicastProbe
 from meshnode.discovery.stations import StationsHeard
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
-from meshnode.errors import HomeBusyError, LinkError, WipedError
+from meshnode.errors import HomeBusyError, KeystoreError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -220,9 +220,18 @@ async def _opened(
                 )
             )
             guard.wipe = wiping.wipe
-            await guard.start(secret, is_held=is_held or node.is_wiped)
+            await _start(guard, secret, is_held=is_held or node.is_wiped)
             del secret
             yield guard, wiping
+
+
+async def _start(guard: Guard, secret: str | None, *, is_held: bool) -> None:
+    try:
+        await guard.start(secret, is_held=is_held)
+    except KeystoreError:
+        # This process ends here; the next one shows that somebody tried.
+        await guard.node.audit.flush()
+        raise
 
 
 def _wiping(

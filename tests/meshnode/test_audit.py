@@ -315,6 +315,5 @@ async def test_a_forged_answer_is_counted_and_told_with_its_reason(
             await Api(reader).verify_holdings(str(path))
         assert reader.metrics.value("answers_refused") == number
     found = (await reader.auditing.show(10)).entries
-    assert [(each.event, each.count) for each in found if "answers" in each.event] == [
-        ("answers_refused", 3)
-    ]
+    # Each at once: the command may be all that runs of this node.
+    assert [(each.event, each.count) for each in found] == [("answers_refused", 1)] * 3

@@ -380,12 +380,14 @@ def test_old_keys_hand_over_to_a_key_set_and_to_nothing_else() -> None:
     for body, signers in refused:
         with pytest.raises(ThresholdError):
             decide(held, at(body, 1, signers), ROOT)
-    # Within an epoch the document itself is signed.
-    same = make_root_body(name="Jura")
-    message = key_set_message(same)
-    alike = [given_signature(each.signer_id, each.sign(message)) for each in old]
+    # Within an epoch the document itself is signed, by both of two.
+    same = make_root_body(threshold=1)
+    handed = given_signature(old[1].signer_id, old[1].sign(key_set_message(same)))
     with pytest.raises(ThresholdError):
-        decide(held, at(same, 2, alike), ROOT)
+        decide(held, at(same, 2, [old[0], handed]), ROOT)
+    assert decide(held, at(same, 2, old), ROOT)
+    hybrid = SignerRule(DocumentClass.ROOT, 1, (), (bytes(1_952), b"\1" * 1_952))
+    assert key_set_message(replace(fresh, rules=(hybrid, *fresh.rules[1:]))) != message
 
 
 def test_a_root_says_its_own_epoch_and_scope() -> None:
