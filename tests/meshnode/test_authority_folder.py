@@ -18,6 +18,8 @@ from meshnode.authority_records import decode_state, encode_state
 from protocol.errors import (
     MeshError,
 )
+from protocol.guards import NETWORK_EPOCH_MS
+from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.meshnode.enrolling import (
     NETWORK,
     NOW_MS,
@@ -206,3 +208,26 @@ def test_a_power_cut_at_any_write_of_the_founding_leaves_none_or_all(tmp_path: P
     for path in (tmp_path / "cards").iterdir():
         card = open_card(path, PASSPHRASE)
         assert {public for public, _pq in card.public} <= named
+
+
+# --- weekly keys -------------------------------------------------------------------------------
+
+
+def test_an_authority_hands_out_the_keys_of_the_week_that_operators_made(home: Path) -> None:
+    with opened(home) as authority:
+        first = authority.state.secrets
+        week = first.knock_epoch
+        fresh = [
+            WeeklyKey(purpose, epoch, bytes([epoch % 251]) * 32)
+            for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS)
+            for epoch in (week + 1, week + 2)
+        ]
+        assert authority.take_keys(fresh, NOW_MS) is False, "neither week has begun"
+        later_ms = NOW_MS + NETWORK_EPOCH_MS
+        assert authority.take_keys(fresh, later_ms) is True
+        assert authority.take_keys(fresh, later_ms) is False
+        kept = decode_state(encode_state(authority.state)).secrets
+        assert kept.network_key == first.network_key
+        assert [(each.epoch, each.key) for each in kept.weekly] == [
+            (week + 1, bytes([(week + 1) % 251]) * 32)
+        ] * 2

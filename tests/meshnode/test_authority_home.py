@@ -12,7 +12,6 @@ from meshnode import authority_documents, authority_inviting, authority_issuing,
 from meshnode.authority_cards import open_card
 from meshnode.authority_home import AuthorityHome
 from meshnode.authority_orders import revocation_list
-from meshnode.authority_records import decode_state, encode_state
 from meshnode.enrol import Pending, make_keys
 from protocol.armour import TextForm, armour
 from protocol.authority import Unit, decide, decode_root_untrusted
@@ -26,7 +25,7 @@ from protocol.errors import (
     LimitExceededError,
     MalformedError,
 )
-from protocol.guards import NETWORK_EPOCH_MS, REVOKED_LISTED_MS
+from protocol.guards import REVOKED_LISTED_MS
 from protocol.identity import Role, verify_badge_untrusted
 from protocol.ids import NodeId
 from protocol.limits import (
@@ -35,7 +34,6 @@ from protocol.limits import (
     PREKEY_END_MS,
     SQUADS_PER_BADGE_MAX,
 )
-from protocol.network_keys import KeyPurpose, WeeklyKey
 from protocol.orders import Revocation
 from tests.meshnode.enrolling import (
     NOW_MS,
@@ -489,27 +487,3 @@ def test_nothing_secret_is_printed(authority: AuthorityHome) -> None:
     assert "secret=" not in repr(invite(authority, "alice"))
     assert authority_state.__all__
     assert authority.state.root.cls is DocumentClass.ROOT
-
-
-# --- weekly keys -------------------------------------------------------------------------------
-
-
-def test_an_authority_hands_out_the_keys_of_the_week_that_operators_made(
-    authority: AuthorityHome,
-) -> None:
-    first = authority.state.secrets
-    week = first.knock_epoch
-    fresh = [
-        WeeklyKey(purpose, epoch, bytes([epoch % 251]) * 32)
-        for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS)
-        for epoch in (week + 1, week + 2)
-    ]
-    assert authority.take_keys(fresh, NOW_MS) is False, "neither week has begun"
-    later_ms = NOW_MS + NETWORK_EPOCH_MS
-    assert authority.take_keys(fresh, later_ms) is True
-    assert authority.take_keys(fresh, later_ms) is False
-    kept = decode_state(encode_state(authority.state)).secrets
-    assert kept.network_key == first.network_key
-    assert [(each.epoch, each.key) for each in kept.weekly] == [
-        (week + 1, bytes([(week + 1) % 251]) * 32)
-    ] * 2

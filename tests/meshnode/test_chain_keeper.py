@@ -21,7 +21,6 @@ from sims.fleet import DevicePlan
 from tests.meshnode.documents import publish_roster
 from tests.meshnode.rig import Member, Rig, bundle_of, open_rig, squad_scope
 
-
 HOUR_MS = 3_600_000
 
 
