@@ -34,6 +34,7 @@ from protocol.authority import (
     key_set_message,
     signer_id,
 )
+from protocol.errors import LimitExceededError
 from protocol.limits import SIGNERS_MAX
 
 __all__ = [
@@ -114,14 +115,20 @@ class RootHolders:
         last = [each.card.last(DocumentClass.ROOT) for each in used]
         seen = max((each.version for each in last if each and each.epoch == body.epoch), default=0)
         held = before.version if before.epoch == body.epoch else 0
-        document = build(
-            DocumentClass.ROOT,
-            b"",
-            (body.epoch, max(seen, held) + 1),
-            self._now_ms,
-            body.encode(),
-            self._signers(body, keys, successors),
-        )
+        version, signers = max(seen, held) + 1, self._signers(body, keys, successors)
+        try:
+            document = build(
+                DocumentClass.ROOT,
+                b"",
+                (body.epoch, version),
+                self._now_ms,
+                body.encode(),
+                signers,
+            )
+        except LimitExceededError as error:
+            raise AuthorityError(
+                "the root has no room for so many cards: drop an operator's card first"
+            ) from error
         decide(before, document, self._state.root_body)
         for each in used:
             after = each.card.remembering(document)

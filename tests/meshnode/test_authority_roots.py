@@ -122,6 +122,18 @@ def test_a_root_card_signs_no_version_twice_in_two_copies_of_the_folder(tmp_path
     assert (first.version, second.version) == (2, 3)
 
 
+def test_a_root_has_room_for_some_operators_and_says_so(tmp_path: Path) -> None:
+    make_authority(tmp_path)
+    with opened(tmp_path) as authority:
+        body = authority.state.root_body
+        keys = tuple(bytes([number]) * 32 for number in range(1, 17))
+        pq_keys = tuple(bytes([number]) * 1_952 for number in range(1, 17))
+        full = [replace(rule, keys=keys, pq_keys=pq_keys) for rule in body.rules[2::2]]
+        many = replace(body, rules=(*body.rules[:2], full[0], body.rules[3], full[1]))
+        with pytest.raises(AuthorityError, match="no room for so many cards"):
+            authority.root_holders([], NOW_MS).sign(many)
+
+
 def test_a_renewed_root_believes_the_new_cards_alone(tmp_path: Path) -> None:
     make_authority(tmp_path)
     hand_over(tmp_path, 1, 2)
