@@ -7,6 +7,7 @@ from pathlib import Path
 
 from meshnode.calls import Calls, Json
 from meshnode.store import keyring
+from protocol.errors import EnvelopeError, RemoteProtocolError
 from protocol.guards import AUDIT_ROWS_MAX
 from protocol.ids import NodeId
 
@@ -44,11 +45,17 @@ class AuditCalls(Calls):
 
         Raises: TamperedError where it was cut or changed; NoKeyError, MalformedError, StickError.
         """
-        auditing = self._node.auditing
-        if path:
-            found = await auditing.verify_file(Path(path), keyring.own_prekey, self._node.sealer)
-        else:
-            found = await auditing.verify()
+        auditing, node = self._node.auditing, self._node
+        try:
+            if path:
+                found = await auditing.verify_file(Path(path), keyring.own_prekey, node.sealer)
+            else:
+                found = await auditing.verify()
+        except (EnvelopeError, RemoteProtocolError) as error:
+            node.metrics.count("logs_refused")
+            node.runtime.trace("log_refused", reason=type(error).__name__)
+            await node.audit.flush()
+            raise
         known = found.known
         return {
             **self._who(found.node),

@@ -1,8 +1,9 @@
 """Cards: files that hold the keys of one person, sealed under that person's passphrase.
 
 An operator's card revokes and signs beacons; a wipe card gives one of two signatures to wipe
-orders. A card remembers the newest documents that it signed, so that no version is signed twice
-wherever it is used. It is written by replacing the file, whole or not at all.
+orders, a root card one of two to the documents that say who may sign what. A card remembers the
+newest documents that it signed, so that no version is signed twice wherever it is used. It is
+written by replacing the file, whole or not at all.
 Source: security 2.1, 2.9.
 """
 
@@ -19,7 +20,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from meshnode import authority_keys
-from meshnode.authority_keys import AuthorityError, HybridKey, check_passphrase, stretch
+from meshnode.authority_keys import (
+    AuthorityError,
+    DocumentKey,
+    HybridKey,
+    RootKey,
+    check_passphrase,
+    stretch,
+)
 from meshnode.files import write_carried
 from protocol.authority import SignedDocument, decode_untrusted
 from protocol.canonical import Value, as_array, as_bytes, as_text, as_uint, encode
@@ -42,6 +50,8 @@ class CardKind(IntEnum):
     """Revocations and beacons."""
     WIPE = 2
     """One of the signatures under wipe orders."""
+    ROOT = 3
+    """One of the signatures under root documents."""
 
     @property
     def classes(self) -> tuple[DocumentClass, ...]:
@@ -52,6 +62,7 @@ class CardKind(IntEnum):
 _CLASSES = {
     CardKind.OPERATOR: (DocumentClass.REVOCATION, DocumentClass.BEACON),
     CardKind.WIPE: (DocumentClass.WIPE,),
+    CardKind.ROOT: (DocumentClass.ROOT,),
 }
 
 
@@ -67,22 +78,22 @@ class Card:
     """Name of the person, 1-64 bytes of UTF-8."""
     zone: int
     """1-65535; the zone whose authority made it."""
-    keys: tuple[HybridKey, ...] = field(repr=False)
+    keys: tuple[DocumentKey, ...] = field(repr=False)
     """One for each class of its kind."""
     memory: tuple[SignedDocument, ...] = ()
     """The newest document of each class that it signed."""
 
     @property
     def label(self) -> str:
-        """As people call it: `operator-1`, `wipe-2`."""
+        """As people call it: `operator-1`, `wipe-2`, `root-3`."""
         return f"{self.kind.name.lower()}-{self.number}"
 
     @property
     def public(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Raw public keys, in the order of the classes."""
+        """Public keys, in the order of the classes; of a root card the first half is DER."""
         return tuple(key.public for key in self.keys)
 
-    def key(self, cls: DocumentClass) -> HybridKey:
+    def key(self, cls: DocumentClass) -> DocumentKey:
         """Return the key for a class. Raises: AuthorityError if the card is of another kind."""
         if cls not in self.kind.classes:
             wanted = next(kind for kind in CardKind if cls in kind.classes)
@@ -103,7 +114,12 @@ class Card:
 
 def make_card(kind: CardKind, number: int, holder: str, zone: int) -> Card:
     """Return a card with fresh keys."""
-    return Card(kind, number, holder, zone, tuple(HybridKey.generate() for _ in kind.classes))
+    made = _key_type(kind)
+    return Card(kind, number, holder, zone, tuple(made.generate() for _ in kind.classes))
+
+
+def _key_type(kind: CardKind) -> type[HybridKey] | type[RootKey]:
+    return RootKey if kind is CardKind.ROOT else HybridKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,23 +198,30 @@ def open_card(path: Path, passphrase: str) -> Card:
         raise AuthorityError("the passphrase of this card is wrong, or it is damaged") from error
     record = as_array(decode_record_untrusted(plain, max_bytes=_CARD_BYTES_MAX), "card", 3)
     as_uint(record[0], "version of the card", 1, 1)
-    keys = as_array(record[1], "keys of the card", len(cover.kind.classes))
+    values = as_array(record[1], "keys of the card", len(cover.kind.classes))
+    try:
+        keys = tuple(_key(cover.kind, value) for value in values)
+    except ValueError as error:
+        raise AuthorityError(f"{path} is damaged: bring its copy") from error
     memory = as_array(record[2], "documents of the card", _MEMORY_MAX, 0)
     return Card(
         cover.kind,
         cover.number,
         cover.holder,
         cover.zone,
-        tuple(_key(value) for value in keys),
+        keys,
         tuple(
             decode_untrusted(as_bytes(item, "document", DOCUMENT_BYTES_MAX, 1)) for item in memory
         ),
     )
 
 
-def _key(value: Value) -> HybridKey:
+def _key(kind: CardKind, value: Value) -> DocumentKey:
     pair = as_array(value, "key of the card", 2)
-    return HybridKey.from_seeds(as_bytes(pair[0], "seed", 32), as_bytes(pair[1], "seed", 32))
+    length = 48 if kind is CardKind.ROOT else 32
+    return _key_type(kind).from_seeds(
+        as_bytes(pair[0], "seed", length), as_bytes(pair[1], "seed", 32)
+    )
 
 
 def _parts(path: Path) -> tuple[_Cover, bytes]:

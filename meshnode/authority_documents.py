@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
-from meshnode.authority_cards import Card
+from meshnode.authority_cards import Card, CardKind
 from meshnode.authority_keys import AuthorityError
 from meshnode.authority_state import AuthorityState, Enrolee, HandedCard
 from protocol.authority import (
@@ -34,23 +35,36 @@ from protocol.limits import ANSWER_DOCUMENTS_MAX, MEMBERS_MAX, SIGNERS_MAX
 from protocol.orders import Revocation
 
 __all__ = [
+    "ROOT_CARDS",
+    "ROOT_SIGNERS",
     "WIPE_CARDS",
     "WIPE_SIGNERS",
     "Pair",
+    "SignRoot",
     "first_root",
     "handed",
     "held_rosters",
+    "root_rule",
     "roster_bodies",
     "with_cards",
     "with_rosters",
     "with_taken",
     "without_gone",
+    "without_strangers",
 ]
 
 WIPE_CARDS = 3
 """Cards that an authority makes for wipe orders, each for another person."""
 WIPE_SIGNERS = 2
 """So many of them sign an order that is obeyed."""
+
+ROOT_CARDS = 3
+"""Cards that an authority makes for its root, each for another person."""
+ROOT_SIGNERS = 2
+"""So many of them sign a root document that holds."""
+
+SignRoot: TypeAlias = Callable[[RootBody], SignedDocument]
+"""Returns the next root document with this body; see `authority_roots.RootHolders`."""
 
 Pair = tuple[bytes, bytes]
 """Public keys of a hybrid signer: Ed25519 (or the DER of a root key) and ML-DSA-65."""
@@ -64,26 +78,34 @@ _BY_CARDS = (DocumentClass.REVOCATION, DocumentClass.WIPE, DocumentClass.BEACON)
 def first_root(
     name: str,
     anchor: bytes,
-    root: Pair,
     roster: Pair,
     cards: Sequence[Card],
-    signers: Sequence[Signer],
     now_ms: int,
 ) -> SignedDocument:
-    """Return the first root document of a network: who may sign what."""
+    """Return the first root document of a network: who may sign what; the root cards sign it."""
+    keys, rule = root_rule(cards)
     body = RootBody(
         network_name=name,
         epoch=1,
-        root_keys=(root[0],),
+        root_keys=keys,
         anchors=(anchor,),
         rules=(
-            SignerRule(DocumentClass.ROOT, 1, (), (root[1],)),
+            rule,
             _rule(DocumentClass.ROSTER, [roster]),
             *(_rule(cls, _pairs_of(cls, cards)) for cls in _BY_CARDS),
         ),
         is_classical_on_narrow=True,
     )
+    holders = [card for card in cards if card.kind is CardKind.ROOT][:ROOT_SIGNERS]
+    signers = [half for card in holders for half in card.key(DocumentClass.ROOT).signers]
     return build(DocumentClass.ROOT, b"", (1, 1), now_ms, body.encode(), signers)
+
+
+def root_rule(cards: Sequence[Card]) -> tuple[tuple[bytes, ...], SignerRule]:
+    """Return the root keys of the root cards among `cards`, and the rule about them."""
+    pairs = sorted(_pairs_of(DocumentClass.ROOT, cards))
+    rule = SignerRule(DocumentClass.ROOT, ROOT_SIGNERS, (), tuple(pair[1] for pair in pairs))
+    return tuple(pair[0] for pair in pairs), rule
 
 
 def _rule(cls: DocumentClass, pairs: Sequence[Pair]) -> SignerRule:
@@ -109,12 +131,11 @@ def with_cards(
     state: AuthorityState,
     added: Sequence[Card],
     dropped: Sequence[HandedCard],
-    signers: Sequence[Signer],
-    now_ms: int,
+    sign: SignRoot,
 ) -> AuthorityState:
     """Return the state with a new root document that names other cards.
 
-    Raises: AuthorityError if too few or too many signers would remain.
+    Raises: AuthorityError if too few or too many signers would remain; as `sign`.
     """
     body, gone = state.root_body, {key for card in dropped for key in card.signers}
     rules = []
@@ -131,24 +152,16 @@ def with_cards(
             )
         rules.append(_rule(rule.cls, pairs))
     root = replace(body, rules=tuple(rules))
-    document = build(
-        DocumentClass.ROOT,
-        b"",
-        (state.root.epoch, state.root.version + 1),
-        now_ms,
-        root.encode(),
-        signers,
-    )
-    decide(state.root, document, body)
+    document = sign(root)
     cards = [card for card in state.cards if card not in dropped]
     cards += [handed(card) for card in added]
     return replace(
-        _without_strangers(state.with_document(document), root),
+        without_strangers(state.with_document(document), root),
         cards=tuple(sorted(cards, key=lambda card: (card.kind, card.number))),
     )
 
 
-def _without_strangers(state: AuthorityState, root: RootBody) -> AuthorityState:
+def without_strangers(state: AuthorityState, root: RootBody) -> AuthorityState:
     """Return the state without documents whose signers the root does not name any more."""
     kept = []
     for document in state.documents:
@@ -176,10 +189,12 @@ def with_rosters(
         if len(body.members) > MEMBERS_MAX:
             raise EnrolmentError("full", f"'{body.name}' has {MEMBERS_MAX} members already")
         before, encoded = held.get(body.scope), body.encode()
-        if before is not None and before.body == encoded:
+        epoch = state.root.epoch
+        is_held = before is not None and before.epoch == epoch
+        if before is not None and is_held and before.body == encoded:
             continue
         halves = halves or list(signers())
-        version = (state.root.epoch, before.version + 1 if before is not None else 1)
+        version = (epoch, before.version + 1 if before is not None and is_held else 1)
         after = after.with_document(
             build(DocumentClass.ROSTER, body.scope, version, now_ms, encoded, halves)
         )

@@ -12,10 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import ec, mldsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from meshnode.authority_cards import Card, CardKind, make_card, write_card
-from meshnode.authority_documents import WIPE_CARDS, first_root, handed, with_rosters
+from meshnode.authority_documents import (
+    ROOT_CARDS,
+    WIPE_CARDS,
+    first_root,
+    handed,
+    with_rosters,
+)
 from meshnode.authority_inviting import Entropy, tidy
 from meshnode.authority_keys import AuthorityError, AuthorityKeys, HybridKey, check_passphrase
 from meshnode.authority_records import encode_state
@@ -26,8 +32,6 @@ from protocol.authority import (
     DocumentClass,
     decode_root_untrusted,
     decode_untrusted,
-    pq_signer,
-    root_signer,
 )
 from protocol.canonical import as_array, as_bytes, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
@@ -40,7 +44,7 @@ from protocol.delegation import (
 from protocol.documents import decode_name
 from protocol.envelope import HpkeSealer, decode_prekey_secret, encode_prekey_secret
 from protocol.errors import EnrolmentError, MalformedError
-from protocol.issuing import make_regional, make_root, public_key_der
+from protocol.issuing import make_regional, make_root
 from protocol.network_keys import KEY_BYTES, Secrets, epoch_at
 
 __all__ = ["Network", "accept_grant", "found_region", "load_unit_request", "request_unit"]
@@ -108,11 +112,12 @@ def _fresh_folder(home: Path) -> Path:
 
 
 def _first_cards(zone: int) -> list[Card]:
-    wipes = [
-        make_card(CardKind.WIPE, number, f"holder {number}", zone)
-        for number in range(1, WIPE_CARDS + 1)
+    shared = [
+        make_card(kind, number, f"holder {number}", zone)
+        for kind, count in ((CardKind.WIPE, WIPE_CARDS), (CardKind.ROOT, ROOT_CARDS))
+        for number in range(1, count + 1)
     ]
-    return [make_card(CardKind.OPERATOR, 1, "operator 1", zone), *wipes]
+    return [make_card(CardKind.OPERATOR, 1, "operator 1", zone), *shared]
 
 
 def _first_state(
@@ -122,20 +127,20 @@ def _first_state(
     now_ms: int,
     entropy: Entropy,
 ) -> AuthorityState:
-    """Make and save the keys of the folder; return the state with the first documents."""
-    root, root_pq = make_root(now_ms), mldsa.MLDSA65PrivateKey.generate()
+    """Make and save the keys of the folder; return the state with the first documents.
+
+    The anchor's key signs the region's certificates here and is kept nowhere: another region, or
+    the next one, comes with an anchor of its own in a root that two holders sign.
+    """
+    root = make_root(now_ms)
     regional, roster = make_regional(root, network.zone, now_ms), HybridKey.generate()
-    keys.write("root", root.key)
-    keys.write("root-pq", root_pq)
     keys.write("regional", regional.key)
     keys.write_hybrid("documents", roster)
     root_document = first_root(
         network.name,
         root.certificate,
-        (public_key_der(root.key.public_key()), root_pq.public_key().public_bytes_raw()),
         roster.public,
         cards,
-        [root_signer(root.key), pq_signer(root_pq)],
         now_ms,
     )
     week = epoch_at(now_ms)

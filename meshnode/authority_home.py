@@ -40,9 +40,17 @@ from meshnode.authority_issuing import (
 from meshnode.authority_keys import AuthorityError, AuthorityKeys
 from meshnode.authority_orders import Known
 from meshnode.authority_records import decode_state, encode_state
+from meshnode.authority_roots import (
+    HeldCard,
+    RootHolders,
+    new_root_cards,
+    present_cards,
+    renewed,
+    without_operator,
+)
 from meshnode.authority_state import AuthorityState, HandedCard
 from meshnode.authority_units import Adopted, adopted, granted, report_of
-from meshnode.files import sync_folder, write_private
+from meshnode.files import erase, make_private_folder, sync_folder, write_private
 from protocol.authority import RosterBody, SignedDocument, Signer
 from protocol.delegation import UnitGrant, UnitReport, UnitRequest
 from protocol.documents import decode_name
@@ -72,9 +80,15 @@ class AuthorityHome:
     """An open authority; made by `create` and `open`, and alone on its folder."""
 
     def __init__(
-        self, folder: Path, keys: AuthorityKeys, state: AuthorityState, entropy: Entropy
+        self,
+        folder: Path,
+        keys: AuthorityKeys,
+        state: AuthorityState,
+        entropy: Entropy,
+        passphrase: str,
     ) -> None:
         self._folder = folder
+        self._passphrase = passphrase
         self._keys = keys
         self._entropy = entropy
         self.state = state
@@ -94,8 +108,9 @@ class AuthorityHome:
     ) -> tuple[Path, ...]:
         """Make the authority of `network` in HOME/authority, whole or not at all.
 
-        Returns the cards that it made in HOME/cards: one for an operator and three for wipe
-        orders, all under the same passphrase until `hand_over` gives each to its holder.
+        Returns the cards that it made in HOME/cards: one for an operator, three for wipe orders
+        and three of the root, all under the same passphrase until `hand_over` gives each to its
+        holder.
         Raises: AuthorityError if there is one already or the passphrase is too short;
         MalformedError or LimitExceededError for a name that does not fit.
         """
@@ -117,7 +132,8 @@ class AuthorityHome:
                 sealed = (folder / "state").read_bytes()
             except OSError as error:
                 raise AuthorityError(f"{folder} is damaged: restore it from its copy") from error
-            yield cls(folder, keys, decode_state(keys.unseal(sealed)), entropy)
+            state = decode_state(keys.unseal(sealed))
+            yield cls(folder, keys, state, entropy, passphrase)
 
     # --- inviting --------------------------------------------------------------------------
 
@@ -374,7 +390,38 @@ class AuthorityHome:
         sync_folder(place.parent)
         return mine
 
-    def add_operator(self, holder: str, path: Path, passphrase: str, now_ms: int) -> HandedCard:
+    def root_holders(self, brought: Sequence[HeldCard], now_ms: int) -> RootHolders:
+        """Return who signs the next root: the cards `brought`, and those that are still here.
+
+        Raises: AuthorityError for a card that the root does not name.
+        """
+        here = present_cards(self._folder.parent / "cards", self.state, self._passphrase)
+        return RootHolders(self.state, self._keys, brought, here, now_ms, self._entropy)
+
+    def renew_root(self, holders: RootHolders, now_ms: int) -> tuple[Path, ...]:
+        """Make three new root cards in HOME/cards, which alone sign roots from now on.
+
+        For a card that was lost or stolen, once a holder left, and for a folder that holds a root
+        key itself. The files are written first: a root without its cards could not be changed.
+        Raises: AuthorityError, RightsError in a unit authority.
+        """
+        self._refuse_unit()
+        cards, folder = new_root_cards(self.state), self._folder.parent / "cards"
+        places = tuple(folder / f"{card.label}.card" for card in cards)
+        after = renewed(self.state, holders, cards)
+        after = with_rosters(after, self._roster_signers, now_ms)
+        make_private_folder(folder)
+        for card, place in zip(cards, places, strict=True):
+            write_card(place, card, self._passphrase, self._entropy, self._keys.scrypt_cost)
+        self._save(after.with_note(now_ms, "rooted", str(after.root.epoch)))
+        for old in set(folder.glob("root-*.card")) - {*places}:
+            erase(old)
+        self._keys.forget_root()
+        return places
+
+    def add_operator(
+        self, holder: str, path: Path, passphrase: str, holders: RootHolders, now_ms: int
+    ) -> HandedCard:
         """Write a new operator's card to `path` and name it in a new root document.
 
         The file is written first: a root that names a card which nobody has could not be used.
@@ -385,12 +432,14 @@ class AuthorityHome:
         numbers = {card.number for card in self.state.cards if card.kind == CardKind.OPERATOR}
         number = next(each for each in range(1, 18) if each not in numbers)
         card = make_card(CardKind.OPERATOR, number, name, self.state.zone)
-        after = with_cards(self.state, [card], [], self._keys.root_signers(), now_ms)
+        after = with_cards(self.state, [card], [], holders.sign)
         write_card(path, card, passphrase, self._entropy, self._keys.scrypt_cost)
         self._save(after.with_note(now_ms, "carded", card.label))
         return handed(card)
 
-    def drop_operator(self, number: int, now_ms: int, *, is_list_void: bool = False) -> HandedCard:
+    def drop_operator(
+        self, number: int, holders: RootHolders, now_ms: int, *, is_list_void: bool = False
+    ) -> HandedCard:
         """Name an operator's card in the root no longer, such as one that was lost.
 
         What it alone revoked is put on the draft, and leaves the rosters at once: until it is
@@ -398,25 +447,7 @@ class AuthorityHome:
         that somebody else used, all that is trusted again. Raises: AuthorityError, RightsError.
         """
         self._refuse_unit()
-        dropped = next(
-            (
-                card
-                for card in self.state.cards
-                if (card.kind, card.number) == (CardKind.OPERATOR, number)
-            ),
-            None,
-        )
-        if dropped is None:
-            raise AuthorityError(f"there is no card 'operator-{number}'")
-        before = self.state.revoked
-        after = with_cards(self.state, [], [dropped], self._keys.root_signers(), now_ms)
-        left = after.revoked
-        alone = before.keys() - left.keys()
-        lost = {} if is_list_void else {subject: before[subject] for subject in sorted(alone)}
-        enrolees = tuple(
-            replace(each, is_removed=True) if each.node in lost else each for each in after.enrolees
-        )
-        after = replace(after, drafts=(*after.drafts, *lost.values()), enrolees=enrolees)
+        after, dropped = without_operator(self.state, number, holders, is_list_void=is_list_void)
         after = with_rosters(after, self._roster_signers, now_ms)
         self._save(after.with_note(now_ms, "uncarded", f"operator-{number}"))
         return dropped

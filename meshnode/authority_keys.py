@@ -24,16 +24,19 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from meshnode.files import write_private
+from meshnode.files import erase, write_private
 from protocol.authority import Signer, document_signer, pq_signer, root_signer
 from protocol.errors import MeshError
+from protocol.issuing import public_key_der
 
 __all__ = [
     "PASSPHRASE_CHARACTERS_MIN",
     "SCRYPT_COST",
     "AuthorityError",
     "AuthorityKeys",
+    "DocumentKey",
     "HybridKey",
+    "RootKey",
     "check_passphrase",
     "stretch",
 ]
@@ -94,6 +97,56 @@ class HybridKey:
     def signers(self) -> tuple[Signer, Signer]:
         """Both halves, to sign a document with."""
         return document_signer(self.classical), pq_signer(self.pq)
+
+
+_SCALAR_BYTES = 48
+
+
+@dataclass(frozen=True, slots=True)
+class RootKey:
+    """A key of root documents, in the hands of one holder; it counts with both halves only."""
+
+    classical: ec.EllipticCurvePrivateKey = field(repr=False)
+    """ECDSA P-384."""
+    pq: mldsa.MLDSA65PrivateKey = field(repr=False)
+    """ML-DSA-65."""
+
+    @classmethod
+    def generate(cls) -> RootKey:
+        """Return a fresh pair. Cost: about a millisecond."""
+        return cls(ec.generate_private_key(ec.SECP384R1()), mldsa.MLDSA65PrivateKey.generate())
+
+    @classmethod
+    def from_seeds(cls, classical: bytes, pq: bytes) -> RootKey:
+        """Return the pair of a number of 48 bytes and a seed of 32. Raises: ValueError."""
+        number = int.from_bytes(classical, "big")
+        return cls(
+            ec.derive_private_key(number, ec.SECP384R1()),
+            mldsa.MLDSA65PrivateKey.from_seed_bytes(pq),
+        )
+
+    @property
+    def seeds(self) -> tuple[bytes, bytes]:
+        """The private number (48 bytes) and a seed (32 bytes): the whole secret."""
+        number = self.classical.private_numbers().private_value
+        return number.to_bytes(_SCALAR_BYTES, "big"), self.pq.private_bytes_raw()
+
+    @property
+    def public(self) -> tuple[bytes, bytes]:
+        """DER of the public key as root documents hold it, and 1,952 raw bytes."""
+        return (
+            public_key_der(self.classical.public_key()),
+            self.pq.public_key().public_bytes_raw(),
+        )
+
+    @property
+    def signers(self) -> tuple[Signer, Signer]:
+        """Both halves, to sign a root document with."""
+        return root_signer(self.classical), pq_signer(self.pq)
+
+
+DocumentKey: TypeAlias = HybridKey | RootKey
+"""What one holder signs one class of document with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +229,16 @@ class AuthorityKeys:
         """Return the pair in LABEL.pem and LABEL-pq.pem. Raises: AuthorityError."""
         return HybridKey(self.read_ed25519(label), self.read_mldsa(f"{label}-pq"))
 
-    def root_signers(self) -> tuple[Signer, Signer]:
-        """Return both halves of the root's key. Raises: AuthorityError."""
-        return root_signer(self.read_ec("root")), pq_signer(self.read_mldsa("root-pq"))
+    def read_root(self) -> RootKey | None:
+        """Return the root key of a folder whose root has no cards. Raises: AuthorityError."""
+        if not (self.folder / "root.pem").exists():
+            return None
+        return RootKey(self.read_ec("root"), self.read_mldsa("root-pq"))
+
+    def forget_root(self) -> None:
+        """Erase the root key of the folder: cards have taken its place. Raises: OSError."""
+        for label in ("root", "root-pq"):
+            erase(self.folder / f"{label}.pem")
 
     def read_mldsa(self, label: str) -> mldsa.MLDSA65PrivateKey:
         """Return the ML-DSA-65 key in LABEL.pem. Raises: AuthorityError."""

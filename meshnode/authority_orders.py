@@ -20,13 +20,13 @@ from protocol.authority import (
     DocumentClass,
     RootBody,
     SignedDocument,
-    Signer,
     build,
     count_signers,
     decide,
     decode_root_untrusted,
     decode_roster_untrusted,
     decode_untrusted,
+    given_signature,
     signer_id,
 )
 from protocol.errors import EnrolmentError, LimitExceededError, ThresholdError
@@ -254,7 +254,8 @@ def cosigned(card: Card, draft: WipeDraft, known: Known) -> WipeDraft:
         raise AuthorityError("this card signed the order already: it takes another person's")
     if draft.signed < _count_named(document, root):
         raise AuthorityError("an earlier signature under this order does not hold: write a new one")
-    signers = [*_as_before(document), *card.key(DocumentClass.WIPE).signers]
+    before = [given_signature(signer, signature) for signer, signature in document.signatures]
+    signers = [*before, *card.key(DocumentClass.WIPE).signers]
     version = (document.epoch, document.version)
     after = build(
         DocumentClass.WIPE, document.scope, version, document.issued_ms, document.body, signers
@@ -271,15 +272,6 @@ def _count_named(document: SignedDocument, root: RootBody) -> int:
     named = {signer for signer, _signature in document.signatures}
     rule = root.rule(document.cls)
     return 0 if rule is None else sum(signer_id(key) in named for key in rule.keys)
-
-
-def _as_before(document: SignedDocument) -> list[Signer]:
-    """Return signers that give the signatures which a document has already."""
-
-    def kept(signature: bytes) -> Callable[[bytes], bytes]:
-        return lambda _message: signature
-
-    return [Signer(signer, kept(signature)) for signer, signature in document.signatures]
 
 
 # --- beacon ------------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ _STATE_BYTES_MAX = 256_000_000
 """16,000 members with a prekey of 1.4 kB each are 25 MB."""
 _UNITS_MAX = 1_024
 _DRAFTS_MAX = 1_000
-_CARDS_MAX = 2 * SIGNERS_MAX
+_CARDS_MAX = 3 * SIGNERS_MAX
+_CARD_KIND_MAX = 3
+_SIGNER_BYTES_MAX = 200
 
 
 def encode_state(state: AuthorityState) -> bytes:
@@ -159,10 +161,10 @@ def _read_card(value: Value) -> HandedCard:
     record = as_array(value, "card", 4)
     signers = as_array(record[3], "signers", 2, 1)
     return HandedCard(
-        kind=as_uint(record[0], "kind of card", 2, 1),
+        kind=as_uint(record[0], "kind of card", _CARD_KIND_MAX, 1),
         number=as_uint(record[1], "number of the card", SIGNERS_MAX, 1),
         holder=as_text(record[2], "holder", NAME_BYTES_MAX),
-        signers=tuple(as_bytes(key, "signer", 32) for key in signers),
+        signers=tuple(as_bytes(key, "signer", _SIGNER_BYTES_MAX, 1) for key in signers),
     )
 
 

@@ -123,13 +123,13 @@ class HandedCard:
     """A card whose keys the root names; the private halves are on the card alone."""
 
     kind: int
-    """As `CardKind`: 1 operator, 2 wipe."""
+    """As `CardKind`: 1 operator, 2 wipe, 3 root."""
     number: int
     """1-16 within its kind."""
     holder: str
     """Name of the person."""
     signers: tuple[bytes, ...]
-    """Raw Ed25519 keys, one for each class that it signs."""
+    """Public keys, one for each class that it signs: Ed25519, or the DER of a root key."""
 
 
 @dataclass(frozen=True, slots=True)

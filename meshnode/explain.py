@@ -121,7 +121,12 @@ def _root(root: RootBody) -> Facts:
         "root_keys": len(root.root_keys),
         "anchors": [certificate_or_fault(der) for der in root.anchors],
         "rules": [
-            {"class": word(rule.cls.name), "threshold": rule.threshold, "signers": len(rule.keys)}
+            {
+                "class": word(rule.cls.name),
+                "threshold": rule.threshold,
+                # The keys of the root stand beside its rule, not in it.
+                "signers": len(rule.keys or root.root_keys),
+            }
             for rule in root.rules
         ],
     }

@@ -48,7 +48,11 @@ _RULE_BYTES_MAX: Final = 200
 
 
 class HoldingsError(MeshError):
-    """A signed answer that proves nothing here."""
+    """A signed answer that proves nothing here; `reason` is one stable word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +151,16 @@ def verified(path: Path, key_of: Callable[[NodeId], bytes | None]) -> HoldingsRe
             return read_signed_untrusted(raw, key)
     except AuthenticationError as error:
         raise HoldingsError(
-            "this answer was changed, or another device signed it: have it written anew"
+            "forged", "this answer was changed, or another device signed it: have it written anew"
         ) from error
     except RemoteProtocolError as error:
         raise HoldingsError(
-            "this file is no whole answer of 'meshnode held --signed': bring it again"
+            "damaged", "this file is no whole answer of 'meshnode held --signed': bring it again"
         ) from error
     raise HoldingsError(
+        "stranger",
         "no roster here names the device of this answer: import the newest rosters, or verify it "
-        "at the centre"
+        "at the centre",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from meshnode.calls import Calls, Json
 from meshnode.errors import ControlError
-from meshnode.holdings import report_of, sign, verified
+from meshnode.holdings import HoldingsError, report_of, sign, verified
 from meshnode.locking import Guard, SecretCase
 from meshnode.stick import StickError
 from meshnode.store import keyring, purging
@@ -33,7 +33,10 @@ class KeyCalls(Calls):
 
         Raises: WrongSecretError, LeaseEndedError, WipedError, KeystoreError, ControlError.
         """
-        return await self._guarded().unlock(secret)
+        was_shut = await self._guarded().unlock(secret)
+        if was_shut:
+            self._node.audit.note("unlocked")
+        return was_shut
 
     async def wipe(self, level: str) -> None:
         """Destroy the keys of the agent (`agent`) or of the device (`all`), locked or not.
@@ -107,6 +110,11 @@ class KeyCalls(Calls):
 
         try:
             report = await self._node.runtime.run_blocking(verified, Path(path), key_of)
+        except HoldingsError as error:
+            self._node.metrics.count("answers_refused")
+            self._node.runtime.trace("answer_refused", reason=error.reason)
+            await self._node.audit.flush()
+            raise
         except OSError as error:
             raise StickError(f"{path} cannot be read: {error.strerror}") from error
         is_revoked = report.node in directory.revoked

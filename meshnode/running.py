@@ -7,7 +7,7 @@ device by itself, another one if they are given the agent's secret.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,19 +15,17 @@ from pathlib import Path
 
 import trio
 
-from meshnode.airing import Airing
 from meshnode.api import Api
+from meshnode.around import surroundings_of
 from meshnode.bearers import NodeBearers, parse_port
 from meshnode.budgets import Budgets
 from meshnode.config import Settings
 from meshnode.control import connect, serve_control
-from meshnode.discovery.addresses import AddressWatch, interface_of
-from meshnode.discovery.base import DEFAULT_PORT, Discovery
-from meshnode.discovery.probe import UnicastProbe
-from meshnode.discovery.stations import StationsHeard
+from meshnode.discovery.addresses import interface_of
+from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
-from meshnode.errors import HomeBusyError, LinkError, WipedError
+from meshnode.errors import HomeBusyError, KeystoreError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -37,7 +35,7 @@ from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tls import TLSFiles, make_contexts
 from meshnode.locking import AgentKeys, Guard, GuardParts, SecretCase
-from meshnode.node import Node, NodeIdentity, NodeParts, Surroundings, open_node
+from meshnode.node import Node, NodeIdentity, NodeParts, open_node
 from meshnode.remnant_home import run_remnant
 from meshnode.runtime import Runtime
 from meshnode.store import documents
@@ -54,7 +52,7 @@ from protocol.envelope import HpkeSealer, Sealer
 from protocol.errors import ExpiredError
 from protocol.identity import Role, rights_untrusted, verify_badge_untrusted
 from protocol.knock import address_name
-from protocol.limits import CERTIFICATE_EARLY_MS, PROBES_MAX
+from protocol.limits import CERTIFICATE_EARLY_MS
 from protocol.routing import ROUTERS
 
 __all__ = ["Access", "beacons_of", "open_guarded", "open_home", "run_home"]
@@ -223,7 +221,7 @@ async def _opened(
                 )
             )
             guard.wipe = wiping.wipe
-            await guard.start(secret, is_held=is_held or node.is_wiped)
+            await _start(guard, secret, is_held=is_held or node.is_wiped)
             del secret
             yield guard, wiping
 
@@ -236,6 +234,15 @@ def _bound(node: Node, bearer: NodeBearers, settings: Settings, runtime: Runtime
     node.budgets = budgets
     if budgets.tariffs:
         bearer.pay_from(budgets.meter_of, partial(runtime.run_blocking, interface_of))
+
+
+async def _start(guard: Guard, secret: str | None, *, is_held: bool) -> None:
+    try:
+        await guard.start(secret, is_held=is_held)
+    except KeystoreError:
+        # This process ends here; the next one shows that somebody tried.
+        await guard.node.audit.flush()
+        raise
 
 
 def _wiping(
@@ -384,7 +391,7 @@ async def run_home(
                 guard.on_lock.append(on_lock)
             nursery.start_soon(keep_running, "guard", guard.run, runtime, node.metrics)
             nursery.start_soon(_obey, wiping, node, nursery.cancel_scope)
-            surroundings = _surroundings(settings, runtime, node)
+            surroundings = surroundings_of(settings, runtime, node)
             stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
             api = Api(node, guard)
@@ -422,74 +429,3 @@ async def _obey(wiping: Wiping, node: Node, scope: trio.CancelScope) -> None:
     """Obey wipe orders while the node runs; end it where one leaves nothing to run."""
     await keep_running("wiping", wiping.run, node.runtime, node.metrics)
     scope.cancel()
-
-
-def _surroundings(settings: Settings, runtime: Runtime, node: Node) -> Surroundings:
-    static = tuple(parse_address(text, DEFAULT_PORT) for text in settings.links.static)
-    watch = AddressWatch(runtime)
-
-    async def last_known() -> Sequence[Address]:
-        return await node.contact_log.addresses(PROBES_MAX)
-
-    def discoveries(listening: Sequence[Address]) -> Sequence[Discovery]:
-        found: list[Discovery] = []
-        if settings.discovery.mdns and listening:
-            # Imported here: a node that finds nobody by multicast needs no multicast library.
-            from meshnode.discovery.mdns import MulticastDiscovery
-
-            port = listening[0].port
-            knocks = node.bearer.tcp.knocks if isinstance(node.bearer, NodeBearers) else None
-            found.append(MulticastDiscovery(port, watch, runtime, node.metrics, knocks=knocks))
-        if settings.discovery.probe:
-            found.append(UnicastProbe(watch, runtime, node.metrics, last_known))
-        if isinstance(node.bearer, NodeBearers):
-            found.append(StationsHeard(node.bearer.serial.heard, node.metrics))
-        return found
-
-    airing: list[Callable[[], Awaitable[None]]] = []
-    if isinstance(node.bearer, NodeBearers) and settings.links.serial:
-        parts = (node.relay, node.store, node.runtime, node.membership)
-        airing.append(Airing(node.bearer.serial, *parts).run)
-
-    async def follow() -> None:
-        await watch.tell(lambda around: node.manager.moved(around.hosts))
-
-    return Surroundings(
-        static=static,
-        is_serving=bool(settings.links.listen),
-        discoveries=discoveries,
-        watches=(
-            watch.run,
-            follow,
-            node.sensors.run,
-            *([node.knock_keys.run] if node.knock_keys else []),
-            *airing,
-            *_plotters(settings, runtime, node),
-        ),
-    )
-
-
-def _plotters(
-    settings: Settings, runtime: Runtime, node: Node
-) -> list[Callable[[], Awaitable[None]]]:
-    """Return what tells the boat's plotter of mates, where one is configured."""
-    if not settings.plotter.send_to:
-        return []
-    # Imported here: few nodes are on a boat, and the others need no AIS library.
-    from meshnode.services.plotter import Desks, Plotter
-
-    def desks() -> Desks | None:
-        desk = node.desk
-        return None if desk is None else Desks(desk.board, desk.alarms)
-
-    plotter = Plotter(
-        settings.plotter.addresses,
-        desks,
-        node.identity.node,
-        node.membership,
-        runtime,
-        node.metrics,
-        interval_s=settings.plotter.interval_s,
-        mid=settings.plotter.mid,
-    )
-    return [plotter.run]

@@ -70,6 +70,8 @@ __all__ = [
     "decode_roster_untrusted",
     "decode_untrusted",
     "document_signer",
+    "given_signature",
+    "key_set_message",
     "pq_signer",
     "root_signer",
     "roster_scope",
@@ -141,6 +143,22 @@ def unit_signer(key: ec.EllipticCurvePrivateKey) -> Signer:
         signer_id(public_key_der(key.public_key())),
         lambda message: key.sign(message, ec.ECDSA(hashes.SHA256())),
     )
+
+
+def given_signature(signer: bytes, signature: bytes) -> Signer:
+    """Return a signer that gives a signature which it made before; `signer` is its id."""
+    return Signer(signer, lambda _message: signature)
+
+
+def key_set_message(root: RootBody) -> bytes:
+    """Return what a key of the root before signs to hand over to the keys of this one.
+
+    It holds for every root of the epoch: whoever was away for some of them follows all the same.
+    Source: wire-format 7.3.
+    """
+    rule = root.rules[0]
+    record: Value = [root.epoch, root.root_keys, rule.threshold, rule.pq_keys]
+    return b"meshnode key set 1\0" + encode(record)
 
 
 def signer_id(public_key: bytes) -> bytes:
@@ -343,16 +361,23 @@ class _Quorum:
     """So many of them."""
     verify: Callable[[bytes, bytes, bytes], None]
     """Checks (key, signature, message) of the first kind."""
+    instead: bytes = b""
+    """What may be signed in the place of the document; empty for nothing."""
 
     def count(self, candidate: SignedDocument) -> int:
         """Return how many distinct signers there are all of whose halves hold."""
-        message, shown = _message(candidate.signed), dict(candidate.signatures)
+        messages, shown = [_message(candidate.signed)], dict(candidate.signatures)
+        if self.instead:
+            messages.append(self.instead)
         valid = 0
         for number, key in enumerate(self.keys):
             halves = [(key, self.verify)]
             if self.pq_keys:
                 halves.append((self.pq_keys[number], _verify_pq))
-            valid += all(_holds(verify, half, shown, message) for half, verify in halves)
+            valid += any(
+                all(_holds(verify, half, shown, message) for half, verify in halves)
+                for message in messages
+            )
         return valid
 
     def check(self, candidate: SignedDocument) -> None:
@@ -395,10 +420,13 @@ def _quorums(candidate: SignedDocument, root: RootBody) -> list[_Quorum]:
         raise DocumentError("other root keys need a new epoch")
     # The old keys sign to say that they agree, the new ones to show that they exist. The old ones
     # first: anybody can sign with sixteen keys of his own, and each costs half a millisecond.
-    return [
-        _Quorum(body.root_keys, body.rules[0].pq_keys, body.rules[0].threshold, _verify_root)
-        for body in (root, own)
-    ]
+    instead = key_set_message(own) if candidate.epoch > root.epoch else b""
+    return [_quorum_of_root(root, instead), _quorum_of_root(own, b"")]
+
+
+def _quorum_of_root(body: RootBody, instead: bytes) -> _Quorum:
+    rule = body.rules[0]
+    return _Quorum(body.root_keys, rule.pq_keys, rule.threshold, _verify_root, instead)
 
 
 def _quorum_of_class(candidate: SignedDocument, root: RootBody) -> _Quorum:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import trio
 
 from meshnode.authority_cards import CardKind, make_card
-from meshnode.authority_documents import WIPE_CARDS, first_root
+from meshnode.authority_documents import ROOT_CARDS, WIPE_CARDS, first_root
 from meshnode.authority_keys import HybridKey
 from meshnode.enrol import make_keys
 from meshnode.events import Events
@@ -35,14 +35,12 @@ from protocol.authority import (
     SignedDocument,
     Unit,
     build,
-    pq_signer,
-    root_signer,
     unit_signer,
 )
 from protocol.guards import PASS_MS_MAX, REVOCATIONS_MAX
 from protocol.identity import DeviceClass, Rights, Role
 from protocol.ids import NodeId, node_id_of, squad_id_of
-from protocol.issuing import issue_badge, make_regional, make_root, make_unit, public_key_der
+from protocol.issuing import issue_badge, make_regional, make_root, make_unit
 from protocol.orders import Revocation, RevocationBody
 from protocol.reports import Standing
 from protocol.session import (
@@ -84,19 +82,18 @@ class _Authority:
     def __init__(self, runtime: Runtime) -> None:
         self._now_ms = runtime.now_ms()
         self._incarnation = int.from_bytes(runtime.entropy(4), "big")
-        root, root_pq = make_root(self._now_ms), HybridKey.generate()
+        root = make_root(self._now_ms)
         self._regional = make_regional(root, 1, self._now_ms)
         self._roster_key = HybridKey.generate()
         operator = make_card(CardKind.OPERATOR, 1, "operator 1", 1)
         cards = [make_card(CardKind.WIPE, 1 + each, "holder", 1) for each in range(WIPE_CARDS)]
+        cards += [make_card(CardKind.ROOT, 1 + each, "holder", 1) for each in range(ROOT_CARDS)]
         self._list_key = operator.key(DocumentClass.REVOCATION)
         self.root = first_root(
             "measured",
             root.certificate,
-            (public_key_der(root.key.public_key()), root_pq.public[1]),
             self._roster_key.public,
             [operator, *cards],
-            [root_signer(root.key), pq_signer(root_pq.pq)],
             self._now_ms,
         )
         self.devices: list[NodeId] = []

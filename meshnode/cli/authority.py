@@ -110,8 +110,9 @@ def init(
     typer.echo(say("Keep a copy of that folder, and the passphrase apart from it."))
     typer.echo(
         say(
-            "Cards for one operator and three holders of the wipe are in {folder}, under the same "
-            "passphrase. Hand each to its holder: meshnode authority card NAME --out FILE",
+            "Cards for one operator, three holders of the wipe and three of the root are in "
+            "{folder}, under the same passphrase. Hand each to its holder: meshnode authority card "
+            "NAME --out FILE",
             folder=home / "cards",
         )
     )

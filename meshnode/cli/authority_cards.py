@@ -1,4 +1,4 @@
-"""`meshnode authority cards`, `card`, `add-operator`, `drop-operator`: who holds which card.
+"""`meshnode authority cards`, `card`, `add-operator`, `drop-operator`, `renew-root`: the cards.
 
 Arguments and screens only; every rule is in `meshnode.authority_home`.
 """
@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from meshnode.cli.authority_places import AsJson, CardPassphraseFile, PassphraseFile, Yes, opened
+from meshnode.cli.authority_places import (
+    AsJson,
+    CardPassphraseFile,
+    PassphraseFile,
+    RootCards,
+    RootPassphraseFiles,
+    Yes,
+    opened,
+    root_cards_of,
+)
 from meshnode.cli.language import say
 
 __all__ = ["register"]
@@ -22,6 +31,7 @@ def register(parent: typer.Typer) -> None:
     parent.command()(card)
     parent.command("add-operator")(add_operator)
     parent.command("drop-operator")(drop_operator)
+    parent.command("renew-root")(renew_root)
 
 
 def cards(
@@ -100,20 +110,25 @@ def add_operator(
     ctx: typer.Context,
     holder: Annotated[str, typer.Argument(metavar="NAME", help="Name of the operator.")],
     out: Annotated[Path, typer.Option(help="Write the card here.")],
+    root_card: RootCards = None,
+    root_passphrase_file: RootPassphraseFiles = None,
     card_passphrase_file: CardPassphraseFile = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a card for one more operator, and name it in a new root document.
 
-    Export the rosters afterwards to spread it. Invitations that are open end with the old root.
+    Two of the three holders of the root bring their cards. Export the rosters afterwards to spread
+    it. Invitations that are open end with the old root.
     """
     from meshnode.cli.show import print_json
     from meshnode.cli.texts import card_passphrase
 
     new = card_passphrase(card_passphrase_file, holder, is_new=True)
+    brought = root_cards_of(root_card, root_passphrase_file)
     with opened(ctx, passphrase_file) as (authority, now_ms):
-        given = authority.add_operator(holder, out, new, now_ms)
+        holders = authority.root_holders(brought, now_ms)
+        given = authority.add_operator(holder, out, new, holders, now_ms)
         version = authority.state.root.version
     if as_json:
         print_json(
@@ -141,14 +156,17 @@ def drop_operator(
         bool,
         typer.Option("--void-list", help="Stolen: trust again what it alone revoked."),
     ] = False,
+    root_card: RootCards = None,
+    root_passphrase_file: RootPassphraseFiles = None,
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Stop believing an operator's card, such as one that was lost.
 
-    A new root document names it no longer. What it alone had revoked waits to be revoked again
-    with another card, or with --void-list is trusted again.
+    A new root document names it no longer; two of the three holders of the root sign it. What it
+    alone had revoked waits to be revoked again with another card, or with --void-list is trusted
+    again.
     """
     from meshnode.cli.show import print_json
 
@@ -156,9 +174,10 @@ def drop_operator(
         say("Stop believing the card operator-{number}?", number=number), err=True
     ):
         raise typer.Abort
+    brought = root_cards_of(root_card, root_passphrase_file)
     with opened(ctx, passphrase_file) as (authority, now_ms):
-        before = authority.state
-        gone = authority.drop_operator(number, now_ms, is_list_void=void_list)
+        before, holders = authority.state, authority.root_holders(brought, now_ms)
+        gone = authority.drop_operator(number, holders, now_ms, is_list_void=void_list)
         waiting = len(authority.state.drafts)
         alone = before.revoked.keys() - authority.state.revoked.keys()
     names = sorted(each.member.name for each in before.listed if each.node in alone)
@@ -185,5 +204,39 @@ def drop_operator(
                 number=number,
                 holder=gone.holder,
                 count=waiting,
+            )
+        )
+
+
+def renew_root(
+    ctx: typer.Context,
+    root_card: RootCards = None,
+    root_passphrase_file: RootPassphraseFiles = None,
+    yes: Yes = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make three new root cards, because one was lost or stolen or its holder leaves.
+
+    Two of the old ones sign for it, and none of them afterwards. Export the rosters to spread it.
+    """
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import home_of
+
+    if not yes and not typer.confirm(say("Stop believing all root cards of now?"), err=True):
+        raise typer.Abort
+    brought = root_cards_of(root_card, root_passphrase_file)
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        places = authority.renew_root(authority.root_holders(brought, now_ms), now_ms)
+        epoch = authority.state.root.epoch
+    if as_json:
+        print_json(cards=[str(place) for place in places], root_epoch=epoch)
+    else:
+        typer.echo(
+            say(
+                "Three new root cards are in {folder} (key set {epoch}). Hand each to its holder: "
+                "meshnode authority card NAME --out FILE",
+                folder=home_of(ctx) / "cards",
+                epoch=epoch,
             )
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meshnode.authority_cards import Card
     from meshnode.authority_home import AuthorityHome
     from meshnode.authority_orders import Known
+    from meshnode.authority_roots import HeldCard
     from meshnode.authority_state import AuthorityState
     from protocol.authority import SignedDocument
     from protocol.orders import Revocation
@@ -32,6 +33,8 @@ __all__ = [
     "Out",
     "PassphraseFile",
     "Place",
+    "RootCards",
+    "RootPassphraseFiles",
     "Yes",
     "card_of",
     "export_of_node",
@@ -40,6 +43,7 @@ __all__ = [
     "give_to_node",
     "opened",
     "place_of",
+    "root_cards_of",
     "take_from_node",
 ]
 
@@ -52,6 +56,21 @@ CardPassphraseFile = Annotated[
     Path | None,
     typer.Option(
         help="File with the card's passphrase; else MESHNODE_CARD_PASSPHRASE, else you are asked."
+    ),
+]
+RootCards = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root-card",
+        help="A root card that its holder brought; once for each. Those that were not handed over "
+        "are found.",
+    ),
+]
+RootPassphraseFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root-passphrase-file",
+        help="File with the passphrase of a root card, in the same order; else you are asked.",
     ),
 ]
 Out = Annotated[
@@ -159,6 +178,20 @@ def card_of(path: Path, passphrase_file: Path | None) -> tuple[Card, str]:
 
     secret = card_passphrase(passphrase_file, read_card_label(path), is_new=False)
     return open_card(path, secret), secret
+
+
+def root_cards_of(
+    paths: Sequence[Path] | None, passphrase_files: Sequence[Path] | None
+) -> list[HeldCard]:
+    """Open the root cards that their holders brought. Raises: AuthorityError, TextError."""
+    from meshnode.authority_roots import HeldCard
+
+    files = [*(passphrase_files or ())]
+    found = []
+    for number, path in enumerate(paths or ()):
+        opened, secret = card_of(path, files[number] if number < len(files) else None)
+        found.append(HeldCard(path, opened, secret))
+    return found
 
 
 def find(place: Place, words: str) -> Device:

@@ -11,7 +11,9 @@ from trio.testing import MockClock
 
 from meshnode.api import Api
 from meshnode.audit import EVENTS, Audit
+from meshnode.holdings import HoldingsError, report_of, sign
 from meshnode.metrics import AUDITED, METRICS
+from meshnode.stick import StickError
 from meshnode.store import audit as log
 from meshnode.store.audit import Noted, append
 from meshnode.store.engine import open_store
@@ -255,3 +257,63 @@ async def test_what_is_shown_names_devices_and_nothing_that_anybody_wrote(
     (entry,) = [each for each in shown["entries"] if each["event"] == "bundles_quota"]
     assert entry["name"] == "anna"
     assert "zq secret" not in json.dumps(shown)
+
+
+# --- every refusal -----------------------------------------------------------------------------
+
+NO_REFUSALS = {
+    # What any line drops now and then, and what a receiver garbles every minute: no decision.
+    "line_frames_damaged",
+    "sensor_refusals",
+    "mdns_ignored",
+}
+
+
+def test_every_refusal_is_an_entry() -> None:
+    words = ("refused", "refusals", "damaged", "equivocal", "ignored", "revoked", "unknown")
+    refusals = {name for name in METRICS if name.rpartition("_")[2] in words}
+    assert refusals >= NO_REFUSALS
+    assert sorted(refusals - NO_REFUSALS - AUDITED) == []
+
+
+async def test_a_log_that_was_changed_is_counted_and_told(
+    autojump_clock: MockClock, met: Rig, tmp_path: Path
+) -> None:
+    box, gateway, path = met["box"], met["gateway"].node, tmp_path / "box.audit"
+    await box.take([b"garbage"])
+    await met.mix("box", "gateway")
+    await Api(box.node).audit_export(str(path))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(TamperedError):
+        await Api(gateway).audit_verify(str(path))
+    await box.store.write(
+        lambda tx: tx.connection.exec_driver_sql("UPDATE audit SET count = 9").rowcount
+    )
+    with pytest.raises(TamperedError):
+        await Api(box.node).audit_verify()
+    for node in (gateway, box.node):
+        assert node.metrics.value("logs_refused") == 1
+        events = [each.event for each in (await node.auditing.show(10)).entries]
+        assert events.count("logs_refused") == 1
+    with pytest.raises(StickError):
+        await Api(gateway).audit_verify(str(tmp_path / "nothing"))
+    assert gateway.metrics.value("logs_refused") == 1
+
+
+async def test_a_forged_answer_is_counted_and_told_with_its_reason(
+    autojump_clock: MockClock, met: Rig, tmp_path: Path
+) -> None:
+    path, reader = tmp_path / "held", met["bruno"].node
+    good = bytes.fromhex((await Api(met["anna"].node).holdings(signed=True))["signed"])
+    path.write_bytes(good)
+    await Api(reader).verify_holdings(str(path))
+    assert reader.metrics.value("answers_refused") == 0
+    stranger = sign(report_of(NodeId(b"s" * 16), 1, ()), lambda _message: bytes(64))
+    for number, raw in enumerate((good[:-1] + bytes([good[-1] ^ 1]), good[:-1], stranger), 1):
+        path.write_bytes(raw)
+        with pytest.raises(HoldingsError):
+            await Api(reader).verify_holdings(str(path))
+        assert reader.metrics.value("answers_refused") == number
+    found = (await reader.auditing.show(10)).entries
+    # Each at once: the command may be all that runs of this node.
+    assert [(each.event, each.count) for each in found] == [("answers_refused", 1)] * 3

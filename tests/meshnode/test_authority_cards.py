@@ -59,10 +59,13 @@ def test_no_byte_of_a_card_can_be_changed(tmp_path: Path) -> None:
         open_card(tmp_path / "nowhere", OWN)
 
 
-def test_a_new_region_has_one_operator_and_three_wipe_cards(tmp_path: Path) -> None:
+def test_a_new_region_has_cards_of_an_operator_and_three_each_of_wipe_and_root(
+    tmp_path: Path,
+) -> None:
     make_authority(tmp_path)
     cards = [open_card(path, PASSPHRASE) for path in sorted((tmp_path / "cards").iterdir())]
-    assert [card.label for card in cards] == ["operator-1", "wipe-1", "wipe-2", "wipe-3"]
+    shared = [f"{kind}-{number}" for kind in ("root", "wipe") for number in (1, 2, 3)]
+    assert [card.label for card in cards] == ["operator-1", *shared]
     with opened(tmp_path) as authority:
         root = authority.state.root_body
     assert [rule.cls for rule in root.rules] == [
@@ -74,6 +77,7 @@ def test_a_new_region_has_one_operator_and_three_wipe_cards(tmp_path: Path) -> N
     ]
     for rule in root.rules:
         assert len(rule.pq_keys) == len(rule.keys) or rule.cls is DocumentClass.ROOT
+    assert (root.rules[0].threshold, len(root.root_keys)) == (2, 3)
     wipe = root.rule(DocumentClass.WIPE)
     assert wipe is not None
     assert (wipe.threshold, len(wipe.keys)) == (2, 3)
@@ -89,8 +93,6 @@ def _no_card_key_is_in_the_folder(folder: Path, cards: list[Card]) -> None:
     seeds = [seed for card in cards for key in card.keys for seed in key.seeds]
     assert all(seed not in state for seed in seeds)
     assert {path.stem for path in folder.glob("*.pem")} == {
-        "root",
-        "root-pq",
         "regional",
         "documents",
         "documents-pq",
@@ -138,16 +140,18 @@ def test_a_root_names_at_least_as_many_signers_as_must_sign(tmp_path: Path) -> N
     make_authority(tmp_path)
     with opened(tmp_path) as authority:
         with pytest.raises(AuthorityError, match="would remain"):
-            authority.drop_operator(1, NOW_MS)
+            authority.drop_operator(1, authority.root_holders([], NOW_MS), NOW_MS)
         with pytest.raises(AuthorityError, match="no card"):
-            authority.drop_operator(9, NOW_MS)
+            authority.drop_operator(9, authority.root_holders([], NOW_MS), NOW_MS)
         before = authority.state.root_body
-        authority.add_operator("Ugo", tmp_path / "ugo", OWN, NOW_MS)
+        authority.add_operator(
+            "Ugo", tmp_path / "ugo", OWN, authority.root_holders([], NOW_MS), NOW_MS
+        )
         after = authority.state.root_body
         assert authority.state.root.version == 2
         assert after.root_keys == before.root_keys
         rule = after.rule(DocumentClass.BEACON)
         assert isinstance(rule, SignerRule)
         assert len(rule.keys) == 2
-        authority.drop_operator(1, NOW_MS)
+        authority.drop_operator(1, authority.root_holders([], NOW_MS), NOW_MS)
         assert [card.number for card in authority.state.cards if card.kind == 1] == [2]

@@ -18,6 +18,8 @@ from meshnode.authority_records import decode_state, encode_state
 from protocol.errors import (
     MeshError,
 )
+from protocol.guards import NETWORK_EPOCH_MS
+from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.meshnode.enrolling import (
     NETWORK,
     NOW_MS,
@@ -46,9 +48,7 @@ def test_files_are_private_and_encrypted(home: Path) -> None:
         invite(authority, "alice")
     assert {path.name for path in folder.iterdir()} == {
         "passphrase.json",
-        "root.pem",
         "regional.pem",
-        "root-pq.pem",
         "documents.pem",
         "documents-pq.pem",
         "state",
@@ -135,17 +135,16 @@ def test_damage_is_noticed(home: Path, name: str, damage: str) -> None:
 def test_keys_are_read_with_care(home: Path, tmp_path: Path) -> None:
     keys = AuthorityKeys.unlock(home / "authority", PASSPHRASE)
     assert isinstance(keys.read_ed25519("documents"), ed25519.Ed25519PrivateKey)
-    assert keys.read_ec("root").curve.key_size == 384
     assert keys.read_ec("regional").curve.key_size == 256
     for read, label in (
         (keys.read_ec, "documents"),
-        (keys.read_ed25519, "root"),
+        (keys.read_ed25519, "regional"),
         (keys.read_ed25519, "nothing"),
     ):
         with pytest.raises(AuthorityError):
             read(label)
     with pytest.raises(AuthorityError):
-        AuthorityKeys.unlock(home / "authority", "wrong").read_ec("root")
+        AuthorityKeys.unlock(home / "authority", "wrong").read_ec("regional")
     assert repr(keys) == f"AuthorityKeys(folder={home / 'authority'!r})"
 
 
@@ -172,12 +171,6 @@ def test_odd_networks_are_refused(tmp_path: Path, network: Network) -> None:
     with pytest.raises(MeshError):
         AuthorityHome.create(tmp_path, PASSPHRASE, network, NOW_MS, CountedEntropy(), scrypt_cost=2)
     assert not (tmp_path / "authority").exists()
-
-
-def test_the_root_key_may_lie_elsewhere(home: Path, tmp_path: Path) -> None:
-    (home / "authority" / "root.pem").unlink()
-    with opened(home) as authority:
-        enrol(authority, tmp_path / "alice", "alice")
 
 
 def founded(home: Path, writes: int) -> bool:
@@ -211,7 +204,30 @@ def test_a_power_cut_at_any_write_of_the_founding_leaves_none_or_all(tmp_path: P
     assert writes > 10
     with opened(tmp_path) as authority:
         root = authority.state.root_body
-    named = {key for rule in root.rules for key in rule.keys}
+    named = {key for rule in root.rules for key in rule.keys} | set(root.root_keys)
     for path in (tmp_path / "cards").iterdir():
         card = open_card(path, PASSPHRASE)
         assert {public for public, _pq in card.public} <= named
+
+
+# --- weekly keys -------------------------------------------------------------------------------
+
+
+def test_an_authority_hands_out_the_keys_of_the_week_that_operators_made(home: Path) -> None:
+    with opened(home) as authority:
+        first = authority.state.secrets
+        week = first.knock_epoch
+        fresh = [
+            WeeklyKey(purpose, epoch, bytes([epoch % 251]) * 32)
+            for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS)
+            for epoch in (week + 1, week + 2)
+        ]
+        assert authority.take_keys(fresh, NOW_MS) is False, "neither week has begun"
+        later_ms = NOW_MS + NETWORK_EPOCH_MS
+        assert authority.take_keys(fresh, later_ms) is True
+        assert authority.take_keys(fresh, later_ms) is False
+        kept = decode_state(encode_state(authority.state)).secrets
+        assert kept.network_key == first.network_key
+        assert [(each.epoch, each.key) for each in kept.weekly] == [
+            (week + 1, bytes([(week + 1) % 251]) * 32)
+        ] * 2

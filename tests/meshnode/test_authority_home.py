@@ -12,10 +12,11 @@ from meshnode import authority_documents, authority_inviting, authority_issuing,
 from meshnode.authority_cards import open_card
 from meshnode.authority_home import AuthorityHome
 from meshnode.authority_orders import revocation_list
-from meshnode.authority_records import decode_state, encode_state
 from meshnode.enrol import Pending, make_keys
 from protocol.armour import TextForm, armour
 from protocol.authority import Unit, decide, decode_root_untrusted
+from protocol.bundle import build as build_bundle
+from protocol.bundle import decode_untrusted as decode_bundle_untrusted
 from protocol.documents import DocumentClass
 from protocol.enrolment import build_request
 from protocol.errors import (
@@ -24,7 +25,7 @@ from protocol.errors import (
     LimitExceededError,
     MalformedError,
 )
-from protocol.guards import NETWORK_EPOCH_MS, REVOKED_LISTED_MS
+from protocol.guards import REVOKED_LISTED_MS
 from protocol.identity import Role, verify_badge_untrusted
 from protocol.ids import NodeId
 from protocol.limits import (
@@ -33,7 +34,6 @@ from protocol.limits import (
     PREKEY_END_MS,
     SQUADS_PER_BADGE_MAX,
 )
-from protocol.network_keys import KeyPurpose, WeeklyKey
 from protocol.orders import Revocation
 from tests.meshnode.enrolling import (
     NOW_MS,
@@ -273,6 +273,17 @@ def test_known_keys_are_refused(authority: AuthorityHome, tmp_path: Path) -> Non
     refused(authority, signed_by_device(late, keys=alice.keys), "known_key")
 
 
+def test_a_copied_image_is_known_by_its_prekey(authority: AuthorityHome, tmp_path: Path) -> None:
+    """Fresh keys beside a copied prekey: what is sealed to one would open at the other."""
+    alice = enrol(authority, tmp_path / "alice", "alice").pending
+    copy = request(tmp_path / "copy", invite(authority, "copy"))
+    own = decode_bundle_untrusted(copy.prekey.container)
+    stolen = decode_bundle_untrusted(alice.prekey.container).body
+    container = build_bundle(own.header, stolen, copy.keys.badge.sign).raw
+    refused(authority, signed_by_device(copy, prekey=container), "known_key")
+    authority.issue(copy.text, NOW_MS)
+
+
 def test_a_prekey_must_be_the_devices_own(authority: AuthorityHome, tmp_path: Path) -> None:
     alice = enrol(authority, tmp_path / "alice", "alice").pending
     bob = request(tmp_path / "bob", invite(authority, "bob"))
@@ -431,8 +442,10 @@ def test_what_a_dropped_card_alone_revoked_is_in_no_roster(
     """Nothing else says that it is not trusted, until another card has revoked it."""
     lost = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
     revoke(home, authority, lost)
-    authority.add_operator("Ugo", tmp_path / "ugo", PASSPHRASE, NOW_MS)
-    authority.drop_operator(1, NOW_MS)
+    authority.add_operator(
+        "Ugo", tmp_path / "ugo", PASSPHRASE, authority.root_holders([], NOW_MS), NOW_MS
+    )
+    authority.drop_operator(1, authority.root_holders([], NOW_MS), NOW_MS)
     assert [each.subject for each in authority.state.drafts] == [lost]
     assert listed(authority) == set()
     assert authority.state.present == ()
@@ -443,10 +456,12 @@ def test_what_a_stolen_card_revoked_is_trusted_again(
 ) -> None:
     """Or the thief of one card could take a whole zone out of its rosters for good."""
     victim = enrol(authority, tmp_path / "alice", "alice").enrolled.badge.node
-    authority.add_operator("Ugo", tmp_path / "ugo", PASSPHRASE, NOW_MS)
+    authority.add_operator(
+        "Ugo", tmp_path / "ugo", PASSPHRASE, authority.root_holders([], NOW_MS), NOW_MS
+    )
     revoke(home, authority, victim)
     assert victim in authority.state.revoked
-    authority.drop_operator(1, NOW_MS, is_list_void=True)
+    authority.drop_operator(1, authority.root_holders([], NOW_MS), NOW_MS, is_list_void=True)
     assert authority.state.drafts == ()
     assert listed(authority) == {"alice"}
     assert [each.member.name for each in authority.state.present] == ["alice"]
@@ -472,27 +487,3 @@ def test_nothing_secret_is_printed(authority: AuthorityHome) -> None:
     assert "secret=" not in repr(invite(authority, "alice"))
     assert authority_state.__all__
     assert authority.state.root.cls is DocumentClass.ROOT
-
-
-# --- weekly keys -------------------------------------------------------------------------------
-
-
-def test_an_authority_hands_out_the_keys_of_the_week_that_operators_made(
-    authority: AuthorityHome,
-) -> None:
-    first = authority.state.secrets
-    week = first.knock_epoch
-    fresh = [
-        WeeklyKey(purpose, epoch, bytes([epoch % 251]) * 32)
-        for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS)
-        for epoch in (week + 1, week + 2)
-    ]
-    assert authority.take_keys(fresh, NOW_MS) is False, "neither week has begun"
-    later_ms = NOW_MS + NETWORK_EPOCH_MS
-    assert authority.take_keys(fresh, later_ms) is True
-    assert authority.take_keys(fresh, later_ms) is False
-    kept = decode_state(encode_state(authority.state)).secrets
-    assert kept.network_key == first.network_key
-    assert [(each.epoch, each.key) for each in kept.weekly] == [
-        (week + 1, bytes([(week + 1) % 251]) * 32)
-    ] * 2

@@ -145,8 +145,10 @@ def test_a_unit_certifies_no_authority_and_writes_no_roster(
         lambda: unit.grant(asked, "bob", ["Queyras"], NOW_MS),
         lambda: unit.remove("bob", NOW_MS),
         lambda: unit.adopt(unit.report(), NOW_MS),
-        lambda: unit.add_operator("x", valley / "x", PASSPHRASE, NOW_MS),
-        lambda: unit.drop_operator(1, NOW_MS),
+        lambda: unit.add_operator(
+            "x", valley / "x", PASSPHRASE, unit.root_holders([], NOW_MS), NOW_MS
+        ),
+        lambda: unit.drop_operator(1, unit.root_holders([], NOW_MS), NOW_MS),
     ):
         with pytest.raises(RightsError):
             refused()

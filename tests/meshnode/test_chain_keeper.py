@@ -16,9 +16,12 @@ from protocol.limits import (
     Kind,
 )
 from protocol.receipts import KeyRequest, encode_key_request
+from protocol.shifts import is_track_subject, split_subject
 from sims.fleet import DevicePlan
 from tests.meshnode.documents import publish_roster
 from tests.meshnode.rig import Member, Rig, bundle_of, open_rig, squad_scope
+
+HOUR_MS = 3_600_000
 
 
 async def chain_of(member: Member, key: int) -> bytes:
@@ -151,6 +154,51 @@ async def test_a_member_that_asks_gets_the_keys_again_but_not_twice_an_hour(
     assert len(fresh) == before + 1
     assert any(each.header.scope == bruno.scope for each in fresh), "for the asker alone"
     await request(bruno, anna, [chain], seq=3)
+    assert len(await given(anna)) == before + 1
+
+
+async def test_a_new_member_that_asks_gets_nothing_from_before_it_joined(
+    autojump_clock: MockClock,
+) -> None:
+    """Security case S20: asking is no way around the index of one's join."""
+    async with open_rig(TRIO) as rig:
+        anna, carla = rig["anna"], rig["carla"]
+        await publish_roster(rig, anna, ["anna", "bruno"], version=2)
+        await rig.mix("anna", "bruno", "carla")
+        early = await anna.send(squad_scope(), "early")
+        chain = await chain_of(anna, early.key)
+        await publish_roster(rig, anna, ["anna", "bruno", "carla"], version=3)
+        for member in (anna, carla):
+            member.machine.clock_ahead_ms += KEY_REQUEST_REPEAT_MS + 1
+        await request(carla, anna, [chain])
+        late = await anna.send(squad_scope(), "late")
+        assert await chain_of(anna, late.key) == chain
+        await rig.carry("anna", "carla")
+        assert await carla.texts() == ["late"]
+        assert carla.metric("messages_unopenable") == 1
+
+
+async def test_keys_of_a_shift_that_is_over_are_given_to_nobody(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """Also in the minutes until they are erased, and to a mate that could read them before."""
+    anna, bruno = met["anna"], met["bruno"]
+    await anna.node.relay.announce(await anna.node.positions.open_shift(4), None)
+    (chain,) = await anna.store.read(
+        lambda conn: [
+            bytes(row[0])
+            for row in conn.exec_driver_sql("SELECT chain_id, scope FROM sending_chain")
+            if split_subject(bytes(row[1]))[1] and not is_track_subject(bytes(row[1]))
+        ]
+    )
+    for member in (anna, bruno):
+        member.machine.clock_ahead_ms += 2 * HOUR_MS
+    before = len(await given(anna))
+    await request(bruno, anna, [chain])
+    assert len(await given(anna)) == before + 1, "two hours of the shift are left"
+    for member in (anna, bruno):
+        member.machine.clock_ahead_ms += 2 * HOUR_MS + 1
+    await request(bruno, anna, [chain], seq=2)
     assert len(await given(anna)) == before + 1
 
 

@@ -11,8 +11,8 @@ from trio.testing import MockClock
 from meshnode.opening import Opener, Waits
 from meshnode.outbox import Priority
 from meshnode.store import keyring
-from protocol.bundle import Bundle, Suite
-from protocol.chains import AlreadyUsedError
+from protocol.bundle import Bundle, Scope, Suite
+from protocol.chains import AlreadyUsedError, chain_id_of, receiving_chain
 from protocol.envelope import (
     Slot,
     SlotSecret,
@@ -30,6 +30,7 @@ from protocol.errors import (
 )
 from protocol.limits import CHAIN_MESSAGES_MAX, PREKEY_ERASE_MS, Kind
 from protocol.payloads import Sos, Text
+from protocol.shifts import position_subject, track_subject
 from sims.fleet import ZONE
 from tests.meshnode.rig import CODT, ZONE_SCOPE, Member, Rig, bundle_of, squad_scope
 
@@ -196,6 +197,67 @@ async def test_slots_of_another_author_or_group_are_refused(
     moved = met["anna"].forge(replace(bundle.header, scope=CODT, seq=88), bundle.body)
     with pytest.raises(TamperedError):
         await bruno.store.read(lambda conn: room.open_slot(conn, moved))
+
+
+async def test_keys_are_for_the_group_and_the_shift_that_their_bundle_names(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """What relays and quotas see in the header is what the keys are for."""
+    anna, bruno = met["anna"], met["bruno"]
+    (prekey,) = [x for x in await bruno.held(Kind.PREKEY) if x.header.author == bruno.id]
+    record = decode_prekey_untrusted(prekey.body)
+    shift, room = b"shift-01", opener(bruno)
+
+    def given(scope: Scope, subject: bytes, keyref: bytes = b"") -> Bundle:
+        header = anna.header(Kind.CHAIN_KEYS, scope, 3, suite=Suite.HYBRID)
+        header = replace(header, keyref=keyref)
+        secret = SlotSecret(anna.id, b"chain id", 1, subject, bytes(32))
+        info = slot_info(header.encode(), bruno.id)
+        sealed = anna.node.sealer.seal_hybrid(record.public, info, encode_slot_secret(secret))
+        return anna.forge(header, encode_slots([Slot(bruno.id, record.prekey_id, sealed)]))
+
+    group, on_shift = squad_scope().encode(), position_subject(squad_scope(), shift)
+    for bundle in (
+        given(CODT, group),
+        given(ZONE_SCOPE, group),
+        given(squad_scope(), on_shift),
+        given(squad_scope(), on_shift, b"shift-02"),
+        given(squad_scope(), group, shift),
+    ):
+        with pytest.raises(MalformedError, match="for another"):
+            await bruno.store.read(partial(room.open_slot, bundle=bundle))
+    for bundle in (given(squad_scope(), group), given(squad_scope(), on_shift, shift)):
+        assert await bruno.store.read(partial(room.open_slot, bundle=bundle)) is not None
+
+
+async def test_a_chain_opens_in_its_own_group_alone(autojump_clock: MockClock, met: Rig) -> None:
+    chained = await sent(met, "squad")
+    await met["bruno"].take(await met["anna"].held(Kind.CHAIN_KEYS))
+    elsewhere = met["anna"].forge(replace(chained.header, scope=CODT, seq=99), chained.body)
+    with pytest.raises(TamperedError, match="another group"):
+        await opened(met["bruno"], elsewhere)
+
+
+async def test_a_chain_of_positions_opens_no_text(autojump_clock: MockClock, met: Rig) -> None:
+    """It is erased with its shift; that of the tracks is the centre's alone."""
+    chained, bruno, anna = await sent(met, "squad"), met["bruno"], met["anna"]
+    for subject in (
+        position_subject(squad_scope(), b"shift-01"),
+        track_subject(squad_scope(), b"shift-01"),
+    ):
+        chain = receiving_chain(chain_id_of(bytes(32)), 0, bytes(32))
+        await bruno.store.write(
+            partial(
+                keyring.put_receiving_chain,
+                chain=chain,
+                author=anna.id,
+                scope=subject,
+                ends_ms=chained.header.expires_ms,
+            )
+        )
+        header = replace(chained.header, keyref=chain.chain_id, seq=99)
+        with pytest.raises(TamperedError, match="another group"):
+            await opened(bruno, anna.forge(header, chained.body))
 
 
 async def test_a_slot_for_a_group_that_we_are_not_in_is_refused(

@@ -10,11 +10,13 @@ import pytest
 import trio
 
 from meshnode import running as module
+from meshnode.audit import EVENTS
 from meshnode.client import RemoteApi, open_api
-from meshnode.errors import HomeBusyError
+from meshnode.errors import HomeBusyError, WrongSecretError
 from meshnode.home import Home, locked
 from meshnode.running import open_home, run_home
 from protocol.authority import DocumentClass
+from tests.meshnode.enrolling import SECRET
 from tests.meshnode.homes import ALONE, enrolled_home, runtime
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -70,3 +72,31 @@ async def test_a_node_starts_over_damaged_rows_and_counts_them(tmp_path: Path) -
         assert set(node.membership.trust.held) == {(int(DocumentClass.ROOT), b"")}
         # Once for the certificates to trust, and once for the documents themselves.
         assert node.metrics.value("seals_broken") == 2 * changed
+
+
+async def test_a_wrong_secret_stands_in_the_log_also_where_no_node_runs(tmp_path: Path) -> None:
+    home, _ = await enrolled_home(tmp_path, "anna", secret=SECRET)
+    for _try in range(2):
+        with pytest.raises(WrongSecretError):
+            async with open_home(home, ALONE, runtime(), secret="not the secret at all"):
+                raise AssertionError
+    async with open_home(home, ALONE, runtime()) as node:
+        shown = await node.auditing.show(100)
+        assert [each.event for each in shown.entries] == ["unlocks_refused"] * 2
+
+
+async def test_opening_by_hand_stands_in_the_log_of_a_running_node(tmp_path: Path) -> None:
+    home, _ = await enrolled_home(tmp_path, "anna", secret=SECRET)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run_home, home, ALONE, runtime())
+        async with open_api(home, runtime(), ALONE) as api:
+            assert await api.unlock(SECRET)
+            assert not await api.unlock(SECRET)
+            assert [each["event"] for each in (await api.audit())["entries"]] == ["unlocked"]
+        nursery.cancel_scope.cancel()
+
+
+def test_every_event_of_the_log_is_noted_somewhere() -> None:
+    modules = Path(module.__file__).parent.rglob("*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in modules)
+    assert [event for event in EVENTS if f'.note("{event}")' not in source] == []

@@ -297,6 +297,29 @@ async def test_a_newer_list_of_a_card_clears_nobody(autojump_clock: MockClock, r
     assert newcomer.node not in membership.directory.recipients(squad(), bytes(16))
 
 
+async def test_a_card_that_the_root_names_no_more_has_revoked_nobody(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    """A rogue operator is undone by a root without its card, also where its list is known."""
+    await accept(rig, revocations(rig, ["bruno"], 1))
+    trust, badge = rig["anna"].node.membership.trust, rig["bruno"].device.badge
+    assert trust.standing(badge) is Standing.REVOKED
+    other = (ed25519.Ed25519PrivateKey.from_private_bytes(b"o" * 32).public_key(),)
+    keys = tuple(key.public_bytes_raw() for key in other)
+    rules = tuple(
+        replace(rule, keys=keys) if rule.cls is DocumentClass.REVOCATION else rule
+        for rule in trust.root.rules
+    )
+    body = replace(trust.root, rules=rules).encode()
+    signers = [rig.fleet.document_signer]  # what is in force is not judged again
+    root = build(DocumentClass.ROOT, b"", (1, 2), START_MS, body, signers)
+    after = trust.with_documents([root])
+    for view in (after, Trust.of(after.held.values())):
+        assert not view.revoked
+        assert view.standing(badge) is Standing.FULL
+        assert rig["bruno"].id in view.directory.recipients(squad(), bytes(16))
+
+
 def subject_of(entry: Revocation) -> bytes:
     return entry.subject
 

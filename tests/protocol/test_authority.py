@@ -23,6 +23,8 @@ from protocol.authority import (
     decide,
     decode_untrusted,
     document_signer,
+    given_signature,
+    key_set_message,
     root_signer,
 )
 from protocol.canonical import encode
@@ -351,6 +353,41 @@ def test_other_root_keys_need_a_new_epoch_and_the_consent_of_the_old_ones() -> N
     same_epoch = make_root_body(keys=ROOT_KEYS[3:], threshold=1)
     with pytest.raises(DocumentError):
         decide(held, root_document(same_epoch, version=2, keys=ROOT_KEYS), ROOT)
+
+
+def test_old_keys_hand_over_to_a_key_set_and_to_nothing_else() -> None:
+    keys = [ROOT_KEYS[3], ec.derive_private_key(55, ec.SECP384R1())]
+    held, fresh = root_document(), make_root_body(epoch=2, keys=keys, threshold=1)
+    message = key_set_message(fresh)
+    old = [root_signer(key) for key in ROOT_KEYS[:2]]
+    handing = [given_signature(each.signer_id, each.sign(message)) for each in old]
+
+    def at(body: RootBody, version: int, signers: Sequence[Signer]) -> SignedDocument:
+        halves = [*signers, *map(root_signer, keys)]
+        place = (body.epoch, version)
+        return build(DocumentClass.ROOT, b"", place, NOW_MS, body.encode(), halves)
+
+    # It holds for every root of the epoch, whatever else that one says.
+    assert decide(held, at(fresh, 1, handing), ROOT)
+    assert decide(held, at(replace(fresh, network_name="Jura"), 7, handing), ROOT)
+    others = (
+        make_root_body(epoch=3, keys=keys, threshold=1),
+        make_root_body(epoch=2, keys=keys[:1], threshold=1),
+        make_root_body(epoch=2, keys=keys, threshold=2),
+    )
+    refused = [(body, handing) for body in others]
+    refused += [(fresh, handing[:1]), (fresh, [handing[0], handing[0]]), (fresh, [])]
+    for body, signers in refused:
+        with pytest.raises(ThresholdError):
+            decide(held, at(body, 1, signers), ROOT)
+    # Within an epoch the document itself is signed, by both of two.
+    same = make_root_body(threshold=1)
+    handed = given_signature(old[1].signer_id, old[1].sign(key_set_message(same)))
+    with pytest.raises(ThresholdError):
+        decide(held, at(same, 2, [old[0], handed]), ROOT)
+    assert decide(held, at(same, 2, old), ROOT)
+    hybrid = SignerRule(DocumentClass.ROOT, 1, (), (bytes(1_952), b"\1" * 1_952))
+    assert key_set_message(replace(fresh, rules=(hybrid, *fresh.rules[1:]))) != message
 
 
 def test_a_root_says_its_own_epoch_and_scope() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from meshnode.authority_home import AuthorityHome
+from meshnode.authority_roots import present_cards
 from meshnode.config import Settings
 from meshnode.enrol import read_invitation
 from meshnode.enrolled import complete, request_for
@@ -90,7 +91,9 @@ def centre_of(town: Town) -> Centre:
     keys = [Ed25519PrivateKey.generate() for _ in range(_REVOKERS + _WIPERS)]
     revokers, wipers = keys[:_REVOKERS], keys[_REVOKERS:]
     with AuthorityHome.open(town.home("hq"), PASSPHRASE, system_runtime().entropy) as authority:
-        held, signers = authority.state.root, authority._keys.root_signers()
+        held = authority.state.root
+        cards = present_cards(town.home("hq") / "cards", authority.state, PASSPHRASE)[:2]
+        signers = [half for each in cards for half in each.card.keys[0].signers]
     body = decode_root_untrusted(held.body)
     rules = {rule.cls: rule for rule in body.rules}
     rules[DocumentClass.REVOCATION] = SignerRule(DocumentClass.REVOCATION, 1, _raws(revokers))

@@ -98,7 +98,8 @@ async def test_s30_a_spoilt_file_is_refused_whole_and_costs_little(
     good = await exported(pair["bob"], tmp_path / "good", "alice")
     foreign = await exported(pair["bob"], tmp_path / "foreign", "mallory")
     before = await all_of(alice)
-    for name, path in spoilt(tmp_path, good, foreign).items():
+    bad = spoilt(tmp_path, good, foreign)
+    for name, path in bad.items():
         counted = alice.metric("files_refused")
         with measured() as memory:
             with pytest.raises(REFUSED) as caught:
@@ -110,6 +111,12 @@ async def test_s30_a_spoilt_file_is_refused_whole_and_costs_little(
     if restarted:
         await pair.restart("alice")
         alice = pair["alice"]
+        assert await all_of(alice) == before
+        again = [path for name, path in bad.items() if name != "a GiB of zeros"]
+        for path in again:
+            with pytest.raises(REFUSED):
+                await Api(alice.node).import_file(str(path))
+        assert alice.metric("files_refused") == len(again)
         assert await all_of(alice) == before
     taken = await Api(alice.node).import_file(str(tmp_path / "good"))
     assert taken["bundles_refused"] == 0

@@ -166,7 +166,8 @@ def test_a_card_leaves_the_folder_for_its_holder(
     assert office.json("hq", *words)["holder"] == "Léa"
     assert not Path(card(office, "wipe-1")).exists()
     shown = office.json("hq", "authority", "cards")["cards"]
-    assert [each["is_handed_over"] for each in shown] == [False, True, False, False]
+    handed = [each["card"] for each in shown if each["is_handed_over"]]
+    assert (handed, len(shown)) == (["wipe-1"], 7)
     assert "handed over" in office.reads("hq", "authority", "cards")
     assert "handed over" in office.types("hq", *words).err
     wipe = ["authority", "wipe", "bob", "--level", "agent", "--card", str(stick), "--yes"]
@@ -195,6 +196,34 @@ def test_operators_come_and_go(office: People, monkeypatch: pytest.MonkeyPatch) 
     waiting = ("authority", "revoke", "--card", card(office, "operator-1"), "--yes")
     assert office.json("hq", *waiting)["subjects"] == ["alice"]
     assert office.types("hq", *waiting).code != 0
+
+
+def test_holders_of_the_root_come_with_their_cards(
+    office: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sticks = [office.folder / f"root-{number}" for number in (1, 2)]
+    secrets = [office.folder / f"secret-{number}" for number in (1, 2)]
+    for number, (stick, secret) in enumerate(zip(sticks, secrets, strict=True), 1):
+        secret.write_text(f"{CARD_SECRET} {number}\n")
+        asked = ("--holder", f"h{number}", "--card-passphrase-file", str(secret))
+        office.json("hq", "authority", "card", f"root-{number}", "--out", str(stick), *asked)
+    monkeypatch.setenv("MESHNODE_CARD_PASSPHRASE", CARD_SECRET)
+    add = ("authority", "add-operator", "Ugo", "--out", str(office.folder / "ugo"))
+    refused = office.types("hq", *add)
+    assert (refused.code, "1 of 2 root cards are here" in refused.err) == (4, True), refused
+    one = ("--root-card", str(sticks[1]), "--root-passphrase-file", str(secrets[1]))
+    assert office.json("hq", *add, *one)["root_version"] == 2
+    both = [*one, "--root-card", str(sticks[0]), "--root-passphrase-file", str(secrets[0])]
+    assert office.types("hq", "authority", "renew-root", *both, keyboard="n\n").code != 0
+    assert office.json("hq", "authority", "renew-root", *both, "--yes")["root_epoch"] == 2
+    refused = office.types("hq", "authority", "drop-operator", "2", "--yes", *both)
+    assert "does not name the card 'root-2'" in refused.err
+    assert "signs nothing" in office.reads("hq", "authority", "drop-operator", "2", "--yes")
+    path = office.folder / "all.txt"
+    office.reads("hq", "authority", "roster", "--export", str(path))
+    found = office.json("bob", "documents", "import", str(path))
+    assert (found["taken"], found["refused"]) == (found["documents"], {})
+    assert office.json("bob", "send", "alice", "still here")["recipients"] == 1
 
 
 # --- replacing ---------------------------------------------------------------------------------
