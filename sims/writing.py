@@ -12,6 +12,7 @@ from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
+from sims.instruments import BatteryPlan, SensorPlan
 from sims.scenario import Answer, Contact, Deed, Scenario, ShiftPlan, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
@@ -53,6 +54,8 @@ def scenario_to_toml(scenario: Scenario) -> str:
         ),
         *(("[[shift]]", _shift(each)) for each in scenario.shifts),
         *(("[[deed]]", _deed(each)) for each in scenario.deeds),
+        *(("[[sensor]]", _sensor(each)) for each in scenario.sensors),
+        *(("[[battery]]", _battery(each)) for each in scenario.batteries),
     ]
     return "\n".join(_table(head, values) for head, values in tables)
 
@@ -111,6 +114,18 @@ def _deed(deed: Deed) -> Iterator[tuple[str, _Value]]:
     yield "device", deed.device
     yield "what", deed.what
     yield "text", deed.text or None
+
+
+def _sensor(sensor: SensorPlan) -> Iterator[tuple[str, _Value]]:
+    yield "start_s", sensor.start_s
+    yield "end_s", sensor.end_s
+    yield "device", sensor.device
+    yield "says", sensor.says
+
+
+def _battery(battery: BatteryPlan) -> Iterator[tuple[str, _Value]]:
+    for each in fields(BatteryPlan):
+        yield each.name, getattr(battery, each.name)
 
 
 def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:
