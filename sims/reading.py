@@ -18,7 +18,7 @@ from protocol.guards import ATTACHMENT_BYTES_MAX
 from protocol.identity import Role
 from protocol.limits import STORE_BYTES_DEFAULT
 from sims.faults import FaultError, Faults, read_faults
-from sims.fleet import DevicePlan
+from sims.fleet import ZONE, DevicePlan
 from sims.instruments import SENSOR_WORDS, BatteryPlan, SensorPlan
 from sims.scenario import (
     DEEDS,
@@ -233,7 +233,8 @@ def _faults(table: Table) -> Faults:
 def _devices(table: Table) -> Iterator[DevicePlan]:
     roles = {each.name.lower(): each for each in Role}
     role = table.text("role", "agent", among=sorted(roles))
-    plan = DevicePlan(table.text("name"), roles[role], tuple(table.texts("squads")))
+    zone = table.whole("zone", ZONE, low=1, high=65_535)
+    plan = DevicePlan(table.text("name"), roles[role], tuple(table.texts("squads")), zone)
     table.end()
     yield plan
 

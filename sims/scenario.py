@@ -69,7 +69,7 @@ class WrittenMessage:
     sender: str
     """Name of a device."""
     to: str
-    """`codt`, `zone`, `squad:NAME` or a device's name."""
+    """`codt`, `zone` or `squad:NAME` of the sender's zone, or a device's name in any."""
     text: str
     """What people read; checkers look for it, so it says something that nothing else says."""
     priority: str = "normal"

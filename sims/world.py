@@ -33,7 +33,7 @@ from sims.disk import freeze, scratch, thaw
 from sims.draining import run_down
 from sims.draws import Draw
 from sims.fault_plan import Behaviour, draw_plan
-from sims.fleet import ZONE, Device, Fleet, make_fleet, memory_certificate
+from sims.fleet import Device, Fleet, make_fleet, memory_certificate
 from sims.happenings import conduct
 from sims.hostile import HostileBearer, HostileHost, flood
 from sims.network import ContactNetwork, address_of
@@ -307,7 +307,7 @@ class World:
                 nursery.start_soon(watch, node, place)
                 if place.behaviour is Behaviour.FLOOD:
                     draw = Draw(self.seed, f"flood {place.name}")
-                    nursery.start_soon(flood, node, Scope.for_codt(ZONE), draw)
+                    nursery.start_soon(flood, node, Scope.for_codt(place.device.plan.zone), draw)
                 place.node = node
                 place.started.set()
                 yield

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
-from sims.fleet import DevicePlan
+from sims.fleet import ZONE, DevicePlan
 from sims.instruments import BatteryPlan, SensorPlan
 from sims.scenario import Answer, Contact, Deed, Scenario, ShiftPlan, WrittenMessage
 
@@ -76,6 +76,7 @@ def _device(device: DevicePlan) -> Iterator[tuple[str, _Value]]:
     yield "name", device.name
     yield "role", device.role.name.lower()
     yield "squads", device.squads or None
+    yield "zone", None if device.zone == ZONE else device.zone
 
 
 def _contact(contact: Contact) -> Iterator[tuple[str, _Value]]:
@@ -92,6 +93,7 @@ def _message(message: WrittenMessage) -> Iterator[tuple[str, _Value]]:
     yield "text", message.text
     yield "priority", message.priority
     yield "lifetime_s", message.lifetime_s
+    yield "file_bytes", message.file_bytes or None
 
 
 def _shift(shift: ShiftPlan) -> Iterator[tuple[str, _Value]]:
