@@ -12,6 +12,7 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson, ToHtml
+from meshnode.cli.relays import is_relay, say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -47,17 +48,18 @@ def sheets(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
 
-    async def action(api: NodeApi) -> dict[str, Any]:
-        return await api.sheets()
+    async def action(api: NodeApi) -> tuple[dict[str, Any], bool]:
+        found = await api.sheets()
+        return found, not found["sheets"] and await is_relay(api)
 
-    found = with_node(ctx, action, needs_keys=True)
+    found, reads_nothing = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**found)
     elif found["sheets"]:
         title = say("Reflex sheets, pack version {version}", version=found["version"])
         _show_table(found["sheets"], title)
     else:
-        typer.echo(say("No sheets have come yet."))
+        say_nothing(say("No sheets have come yet."), reads_nothing=reads_nothing)
 
 
 @_app.command("search")
