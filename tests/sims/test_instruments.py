@@ -18,20 +18,20 @@ from sims.runtime import TraceLine
 from sims.scenario import ScenarioError, check_scenario
 from sims.sensor_checkers import no_lie_shown, old_values_marked
 from sims.translation import region_of
-from sims.world import run_world
 from sims.writing import scenario_to_toml
+from tests.sims.test_world import ran
 
 LYING, EMPTY = load_scenario("lying_receiver"), load_scenario("empty_battery")
 
 
 @pytest.fixture(scope="module")
 def lying() -> WorldRecord:
-    return run_world(LYING, 1)
+    return ran(LYING.name)
 
 
 @pytest.fixture(scope="module")
 def empty() -> WorldRecord:
-    return run_world(EMPTY, 1)
+    return ran(EMPTY.name)
 
 
 def told(world: WorldRecord, event: str, name: str) -> list[dict[str, object]]:

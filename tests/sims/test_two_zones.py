@@ -16,6 +16,7 @@ from sims.record import WorldRecord
 from sims.scenario import Contact
 from sims.world import run_world
 from sims.writing import scenario_to_toml
+from tests.sims.test_world import ran
 
 SCENARIO = load_scenario("border_of_two_zones")
 SOS = "Chute sous la crête, côté italien"
@@ -24,7 +25,7 @@ PLAN = "Plan of the upper path, for you as the nearest"
 
 @pytest.fixture(scope="module")
 def world() -> WorldRecord:
-    return run_world(SCENARIO, 1)
+    return ran(SCENARIO.name)
 
 
 def at_s(world: WorldRecord, node: str, event: str) -> list[float]:
