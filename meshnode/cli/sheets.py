@@ -17,16 +17,9 @@ from meshnode.cli.relays import is_relay, say_nothing
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
-__all__ = ["LEFT_OUT", "register"]
+__all__ = ["register"]
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="Its id, as the list shows it.")]
-
-LEFT_OUT = {
-    "macros": "Macros: neither run nor shown.",
-    "objects": "Objects and forms: not shown.",
-    "pictures": "Pictures: not shown.",
-}
-"""What people read for each sort of thing that a document holds and nobody shows."""
 
 _app = typer.Typer(
     help="Reflex sheets: what to do, found and read offline.",
@@ -149,6 +142,7 @@ def show_written(path: str) -> None:
 def show_document(found: dict[str, Any], words: str) -> None:
     """Show a document as text, below what it is; what is left out is said, not shown."""
     from meshnode.cli.show import safe
+    from meshnode.viewer.document import LEFT_OUT
 
     typer.echo(words)
     for each in found["left_out"]:
