@@ -7,6 +7,7 @@ from meshnode.errors import SendError
 from meshnode.services.board import STALE_MS, Mate, Value
 from meshnode.services.readings import BatteryRead, CoverageRead, Network
 from protocol.bundle import ScopeKind
+from protocol.identity import Role
 from protocol.states import STRENGTH_MAX, Battery, Bearer, Coverage, Unit, is_plain
 
 __all__ = ["BoardCalls"]
@@ -66,8 +67,14 @@ class BoardCalls(Calls):
         return {
             "now_ms": node.runtime.now_ms(),
             "stale_s": {name: age_ms // 1000 for name, age_ms in STALE_MS.items()},
+            "is_relay": self._is_relay(),
             "mates": [self._line(each) for each in mates],
         }
+
+    def _is_relay(self) -> bool:
+        """True where this device carries what its squads tell, and reads none of it."""
+        own = self._node.membership.directory.member(self._node.identity.node)
+        return own is not None and own.role is Role.RELAY
 
     def _line(self, mate: Mate) -> Json:
         shift = mate.shift

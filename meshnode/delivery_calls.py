@@ -58,7 +58,8 @@ class DeliveryCalls(Calls):
             "resends": print_bundle_id(record.id),
             "state": sent.state.value,
             "recipients": sent.recipients,
-            "leaves_file_out": has_file,
+            "brings_file": sent.has_file,
+            "leaves_file_out": has_file and not sent.has_file,
         }
 
     async def matrix(self, to: str, last: int = 5) -> Json:

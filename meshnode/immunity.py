@@ -30,6 +30,8 @@ SETTLING: Final = frozenset({Kind.RECEIPT, Kind.CANCEL})
 
 _FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS})
 """Goes on to every member of the operations centre, whatever one of them says."""
+_FOR_ALL_TIME: Final = frozenset({Kind.SOS, Kind.CANCEL})
+"""Stays until it expires, whoever has it."""
 _PageKey = tuple[NodeId, int, int]
 """Author, incarnation, page."""
 
@@ -115,14 +117,15 @@ class Immunity:
         For the operations centre one of its members is enough, but not for chain keys, which each
         of them needs; and a member itself goes by its own receipt, and keeps a chunk until all
         members have it, or two might hold one half of a file each. A bundle for a whole zone is
-        never complete and lives until it expires, and so does an SOS for whomever: the nearest
-        colleague reads it too.
+        never complete and lives until it expires. So does an SOS for whomever: the nearest
+        colleague reads it too. And so does a cancellation: what it takes back may come from a
+        carrier that was far away, also after a restart.
         """
         if self.is_cancelled(name, kind):
             return True
         author, incarnation, seq = name
         page = self._pages.get((author, incarnation, page_of(seq)))
-        if not page or kind is Kind.SOS:
+        if not page or kind in _FOR_ALL_TIME:
             return False
         bit = 1 << (seq % PAGE)
         holders = {node for node, bits in page.items() if bits & bit}

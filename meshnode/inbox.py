@@ -50,6 +50,7 @@ from protocol.shifts import split_subject
 __all__ = ["Inbox", "InboxParts", "Keep"]
 
 _DUE_BYTES: Final = 9
+_AGAIN: Final = "messages_again"
 _OPENED_ASTRAY: Final = frozenset({Kind.TEXT, Kind.NOTE, Kind.SOS, Kind.POSITION, Kind.CHAIN_KEYS})
 """What people read, and see that its author was revoked, and the keys that it is under."""
 
@@ -312,6 +313,11 @@ class Inbox:
                 return
         message, scope, created_ms = self._named(header, payload)
         if refused := _unshown(tx, header.id, message):
+            if isinstance(payload, Attached) and refused == _AGAIN:
+                # It may have come before as a copy that brought no file.
+                known = messages.kept_of_copy(tx.connection, message, bundle.digest)
+                if known is not None:
+                    self._parts.attachments.expect(tx, header, scope, known, payload.manifest)
             self._keep_state(tx, header, opened)
             self._note_received(tx, bundle, work)
             work.count(refused)
@@ -332,7 +338,7 @@ class Inbox:
         key = messages.add_incoming(tx, new, short_id, bundle.digest, now_ms)
         assert key is not None, "it was looked for in this transaction"
         if isinstance(payload, Attached):
-            self._parts.attachments.expect(tx, header, key, payload.manifest)
+            self._parts.attachments.expect(tx, header, scope, key, payload.manifest)
         self._keep_state(tx, header, opened)
         tx.hlc = hlc.merge(tx.hlc, header.hlc, now_ms, CLOCK_DRIFT_MS_MAX)
         self._note_received(tx, bundle, work)
@@ -346,7 +352,8 @@ class Inbox:
             return
         opened = self._parts.opener.open_message(tx.connection, bundle)
         if isinstance(opened.payload, Attached):
-            self._parts.attachments.expect(tx, bundle.header, key, opened.payload.manifest)
+            scope, manifest = bundle.header.scope.encode(), opened.payload.manifest
+            self._parts.attachments.expect(tx, bundle.header, scope, key, manifest)
         self._keep_state(tx, bundle.header, opened)
 
     def _named(self, header: Header, payload: Text | Attached | Sos) -> tuple[BundleId, bytes, int]:
@@ -354,7 +361,7 @@ class Inbox:
 
         Raises: MalformedError for a copy of what was never for this device.
         """
-        origin, wall_ms = (payload.origin if isinstance(payload, Text) else None), header.hlc >> 16
+        origin, wall_ms = None if isinstance(payload, Sos) else payload.origin, header.hlc >> 16
         if origin is None:
             return header.id, header.scope.encode(), wall_ms
         scope = Scope.decode_untrusted(origin.scope)
@@ -437,7 +444,7 @@ def _unshown(tx: Transaction, *names: BundleId) -> str:
     """Return the metric of a message that is not shown (again); empty for one that is."""
     if any(reading.is_cancelled(tx.connection, name) for name in names):
         return "messages_withdrawn"
-    return "messages_again" if messages.is_known(tx.connection, names[-1]) else ""
+    return _AGAIN if messages.is_known(tx.connection, names[-1]) else ""
 
 
 def _due_ms(keyref: bytes) -> int | None:

@@ -23,7 +23,9 @@ from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
 from meshnode.services.recalling import Recalling, family, origin_of
 from meshnode.store import attachments, keyring, messages, reading
-from meshnode.store.engine import Store, Transaction
+from meshnode.store.attachments import AttachmentRecord
+from meshnode.store.chunks import AttachmentState
+from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.records import LedgerEvent, MessageRecord, MessageState, NewMessage
 from protocol import payloads
 from protocol.bundle import Header, Scope, ScopeKind, Suite
@@ -44,7 +46,7 @@ from protocol.limits import (
 from protocol.payloads import Attached, Payload, Sos, SosPlace, Text
 from protocol.quota import GROUPS, Group
 
-__all__ = ["Outbox", "OutboxServices", "Priority", "Sent", "Writing"]
+__all__ = ["Outbox", "OutboxServices", "Priority", "Sent", "Writing", "file_of"]
 
 _WAITING_MAX: Final = 10_000
 """Messages without a key that are looked at together."""
@@ -99,6 +101,8 @@ class Sent:
     """An SOS beyond what others take of one author in an hour: it leaves in the next one."""
     alarm_id: bytes = b""
     """8 bytes that name the alarm beside its author; empty for a text."""
+    has_file: bool = False
+    """A message that is sent again brings the file of the first one."""
 
 
 @dataclass(slots=True)
@@ -286,7 +290,7 @@ class Outbox:
             )
             messages.note_once(tx, record.key, now_ms, LedgerEvent.WAITING, reason)
             return None
-        plaintext = _padded(tx, record)
+        plaintext = _padded(tx, record, self._runtime.now_ms())
 
         def body(header: Header) -> bytes:
             return self._sealer.seal_hybrid(prekey.public, seal_info(header.encode()), plaintext)
@@ -299,7 +303,7 @@ class Outbox:
     ) -> Checked:
         under = self._keeper.key_for(tx, scope)
         work.made += under.made
-        plaintext = _padded(tx, record)
+        plaintext = _padded(tx, record, self._runtime.now_ms())
 
         def body(header: Header) -> bytes:
             return seal_message(under.key, header.encode(), plaintext)
@@ -400,7 +404,8 @@ class Outbox:
         assert record is not None, "it was written a line above"
         is_sealed = self._seal(tx, record, work)
         state = MessageState.QUEUED if is_sealed else MessageState.WAITING
-        return Sent(copy, new.id, state, len(nodes))
+        has_file = file_of(tx.connection, copy, now_ms) is not None
+        return Sent(copy, new.id, state, len(nodes), has_file=has_file)
 
     async def cancel(self, key: int) -> bool:
         """Take a message back because its writer wants so; False if that changes nothing.
@@ -429,12 +434,26 @@ class Outbox:
             self._events.publish(MessageChanged(key))
 
 
-def _padded(tx: Transaction, record: MessageRecord) -> bytes:
+def file_of(conn: Connection, key: int, now_ms: int) -> AttachmentRecord | None:
+    """Return the file that a message brings; None where there is none, or a copy cannot.
+
+    A copy brings that of the first one, whose chunks go on, while its bytes are held here.
+    """
+    first = reading.origin(conn, key)
+    if first is None:
+        return attachments.of_message(conn, key)
+    found = attachments.of_message(conn, first)
+    if found is None or found.state is not AttachmentState.QUEUED:
+        return None
+    return found if found.ends_ms - now_ms >= 1000 * _LIFETIME_S_MIN else None
+
+
+def _padded(tx: Transaction, record: MessageRecord, now_ms: int) -> bytes:
     origin = origin_of(tx.connection, record.key)
     payload: Payload = Text(record.id.author, record.scope, record.text, origin)
-    found = attachments.of_message(tx.connection, record.key)
+    found = file_of(tx.connection, record.key, now_ms)
     if found is not None:
-        payload = Attached(record.id.author, record.scope, record.text, found.manifest)
+        payload = Attached(record.id.author, record.scope, record.text, found.manifest, origin)
     return pad(payloads.encode(payload))
 
 

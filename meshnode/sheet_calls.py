@@ -7,10 +7,11 @@ from typing import Final
 
 from meshnode.calls import Calls, Json
 from meshnode.errors import SendError
+from meshnode.language import LANGUAGES, spoken
 from meshnode.outside_files import write_new
 from meshnode.services.sheet_folder import read_folder
 from meshnode.services.sheets import SheetState
-from meshnode.viewer.document import Document
+from meshnode.viewer.document import LEFT_OUT, Document
 from meshnode.viewer.reading import read_document_untrusted
 from meshnode.viewer.shown import to_html, to_text
 from protocol.attachments import Media
@@ -20,21 +21,6 @@ from protocol.sheets import Sheet, SheetForm
 __all__ = ["SheetCalls"]
 
 _FOUND_MAX: Final = 50
-_NOTES: Final = {
-    "fr": {
-        "sheet": "Fiche {name}, version {version}.",
-        "macros": "Macros : ni exécutées ni affichées.",
-        "objects": "Objets et formulaires : non affichés.",
-        "pictures": "Images : non affichées.",
-    },
-    "en": {
-        "sheet": "Sheet {name}, version {version}.",
-        "macros": "Macros: neither run nor shown.",
-        "objects": "Objects and forms: not shown.",
-        "pictures": "Pictures: not shown.",
-    },
-}
-"""Sentences in a page of HTML, which is read without this program."""
 
 
 class SheetCalls(Calls):
@@ -74,9 +60,9 @@ class SheetCalls(Calls):
         that of its notes, `fr` or `en`. Raises: as `sheet`, and SendError (`file`).
         """
         sheet, document = await self._sheet(name)
-        said = _NOTES.get(language, _NOTES["fr"])
-        note = said["sheet"].format(name=sheet.name, version=sheet.version)
-        notes = [note, *(said[each] for each in document.left_out)]
+        words = "Sheet {name}, version {version}."
+        note = spoken(_known(language), words, name=sheet.name, version=sheet.version)
+        notes = [note, *_left_out(document, language)]
         page = to_html(document, sheet.title, notes)
         return await self._write_page(Path(path), f"{sheet.name}.html", page)
 
@@ -121,9 +107,7 @@ class SheetCalls(Calls):
         told = {"name": name, "left_out": list(document.left_out)}
         if not path:
             return {**told, "text": to_text(document)}
-        said = _NOTES.get(language, _NOTES["fr"])
-        notes = [said[each] for each in document.left_out]
-        page = to_html(document, document.title or name, notes)
+        page = to_html(document, document.title or name, _left_out(document, language))
         return {**told, **await self._write_page(Path(path), f"{name}.html", page)}
 
     async def _sheet(self, name: str) -> tuple[Sheet, Document]:
@@ -149,6 +133,16 @@ def _write_page(target: Path, name: str, page: str) -> Path:
     with file:
         file.write(page.encode())
     return path
+
+
+def _known(language: str) -> str:
+    """Return the language of a page: French where another one is asked for."""
+    return language if language in LANGUAGES else "fr"
+
+
+def _left_out(document: Document, language: str) -> list[str]:
+    """Return what a page does not show of a document, one sentence each."""
+    return [spoken(_known(language), LEFT_OUT[each]) for each in document.left_out]
 
 
 def _told(state: SheetState) -> Json:

@@ -253,6 +253,8 @@ class Attached:
     """Up to 16 kB of UTF-8."""
     manifest: Manifest
     """What the file is, and the key of its chunks."""
+    origin: Origin | None = None
+    """The message that this one repeats, whose file it is; None for a message of its own."""
 
 
 Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track | Read | Attached
@@ -276,7 +278,8 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
             more = _sos_fields(payload)
             return (*usual, more) if more else usual
         case Attached():
-            return (_ATTACHED, _text_bytes(payload.text), manifest_fields(payload.manifest))
+            told = (_text_bytes(payload.text), manifest_fields(payload.manifest))
+            return (_ATTACHED, *told, *_origin_fields(payload.origin))
         case NetworkKeys():
             keys = [(int(each.purpose), each.epoch, each.key) for each in payload.keys]
             return (_NETWORK_KEYS, keys)
@@ -327,7 +330,7 @@ def decode_untrusted(raw: bytes, header_author: NodeId, header_scope: bytes) -> 
     the header.
     """
     value = canonical.decode_untrusted(raw, max_bytes=TEXT_BYTES_MAX + MANIFEST_BYTES_MAX + 256)
-    fields = canonical.as_array(value, "payload", 9, 5)
+    fields = canonical.as_array(value, "payload", 10, 5)
     if fields[0] != _VERSION:
         raise MalformedError("the payload has an unknown version")
     author = canonical.as_bytes(fields[2], "author", 16)
@@ -348,14 +351,17 @@ def _read_text(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
 
 
 def _read_text_again(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Text:
-    text, incarnation, seq, first_scope, created_ms = rest
-    origin = Origin(
+    return replace(_read_text(author, scope, rest), origin=_read_origin(rest[1:]))
+
+
+def _read_origin(rest: tuple[Value, ...]) -> Origin:
+    incarnation, seq, first_scope, created_ms = rest
+    return Origin(
         canonical.as_uint(incarnation, "incarnation", 2**32 - 1),
         canonical.as_uint(seq, "seq", minimum=1),
         canonical.as_bytes(first_scope, "scope", 19, 3),
         canonical.as_uint(created_ms, "created_ms", 2**48 - 1),
     )
-    return Text(author, scope, canonical.as_text(text, "text", TEXT_BYTES_MAX), origin)
 
 
 def _read_pages(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Read:
@@ -380,7 +386,8 @@ def _read_pages(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Read:
 
 def _read_attached(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Attached:
     text = canonical.as_text(rest[0], "text", TEXT_BYTES_MAX)
-    return Attached(author, scope, text, read_manifest_untrusted(rest[1]))
+    origin = _read_origin(rest[2:]) if rest[2:] else None
+    return Attached(author, scope, text, read_manifest_untrusted(rest[1]), origin)
 
 
 def _read_sos(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Sos:
@@ -479,6 +486,6 @@ _READERS: Final[Mapping[object, tuple[tuple[int, ...], _Read]]] = {
     _STATE: ((3,), _read_state),
     _TRACK: ((1,), _read_track),
     _READ: ((1,), _read_pages),
-    _ATTACHED: ((2,), _read_attached),
+    _ATTACHED: ((2, 6), _read_attached),
 }
 """Numbers of fields after author and scope of each type, and who reads them."""

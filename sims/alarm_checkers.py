@@ -93,16 +93,20 @@ def rings_once(world: WorldRecord) -> _Found:
 
 
 def alarms_agree(world: WorldRecord) -> _Found:
-    """Two devices with people, in contact until the end, say the same of what either can learn."""
+    """Two devices with people, in contact until the end, say the same of what either can learn.
+
+    Devices of two zones read different alarms.
+    """
     if any(world.end_ms - line.at_ms < SETTLE_MS for line in world.lines if _is_word(line.event)):
         return
     excuses = Excuses(world)
     devices = {device.name: device for device in world.devices}
+    zones = {plan.name: plan.zone for plan in world.scenario.devices}
     for contact in world.scenario.contacts:
         pair = devices[contact.a], devices[contact.b]
         if Role.RELAY in {each.ending.role for each in pair}:
             continue
-        if not excuses.is_settled(contact, pair):
+        if not excuses.is_settled(contact, pair) or len({zones[e.name] for e in pair}) > 1:
             continue
         here, there = (shown_alarms(world, each) for each in pair)
         for name in here.keys() | there.keys():

@@ -29,6 +29,7 @@ from sims.delivery_checkers import DELIVERY_CHECKERS
 from sims.duty_checkers import DUTY_CHECKERS
 from sims.excuses import LOOK_MS, SETTLE_MS, Excuses
 from sims.record import DeviceRecord, Held, SentRecord, Story, WorldRecord
+from sims.sensor_checkers import SENSOR_CHECKERS
 from sims.sheet_checkers import SHEET_CHECKERS
 from sims.store_checkers import STORE_CHECKERS
 
@@ -336,5 +337,6 @@ def _all_checkers() -> dict[str, Callable[[WorldRecord], _Found]]:
         DELIVERY_CHECKERS,
         SHEET_CHECKERS,
         BUDGET_CHECKERS,
+        SENSOR_CHECKERS,
     )
     return {name: each for table in (CHECKERS, *beside) for name, each in table.items()}

@@ -6,7 +6,6 @@ What a shift promised, and how old the board was at whoever looked, is traced; t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -17,16 +16,15 @@ from meshnode.node import Node
 from meshnode.services.board import Mate
 from meshnode.services.readings import BatteryRead, CoverageRead, Network, PlaceRead
 from sims.place import Place
-from sims.runtime import PowerCutError
+from sims.runtime import START_MS, PowerCutError
 from sims.scenario import ShiftPlan
+from sims.sensing import off_m, whereabouts
 from sims.steps import belongs_to
 
 __all__ = ["Walk", "be_on_duty", "look_at_board"]
 
 _LOOK_S: Final = 4.7
 """No part of the time from one report to the next, so that looks fall everywhere between two."""
-_METRES_PER_DEGREE: Final = 111_320.0
-_AROUND_S: Final = 1_800.0
 _DRAIN_PCT_PER_H: Final = 12.0
 _NONE: Final = -1
 
@@ -41,14 +39,8 @@ class Walk:
     @property
     def position(self) -> PlaceRead:
         """Where it is now."""
-        radius_deg = self._plan.speed_m_s * _AROUND_S / math.tau / _METRES_PER_DEGREE
-        angle = math.tau * self._passed_s() / _AROUND_S
-        return PlaceRead(
-            44.89 + radius_deg * math.sin(angle),
-            6.64 + radius_deg * math.cos(angle),
-            5.0,
-            self._place.machine.now_ms(),
-        )
+        where = whereabouts(self._plan.speed_m_s, self._passed_s())
+        return PlaceRead(*where, 5.0, self._place.machine.now_ms())
 
     @property
     def battery(self) -> BatteryRead:
@@ -77,7 +69,9 @@ async def be_on_duty(place: Place, plan: ShiftPlan) -> None:
         node = place.node
         if node is not None and node is not plugged and node.desk is not None:
             await _trace_open(place, node)
-            node.require_desk().reporting.plug(Walk(place, plan))
+            if place.truth is None:
+                # Else its node reads sensors of its own.
+                node.require_desk().reporting.plug(Walk(place, plan))
             plugged = node
         await trio.sleep(min(_LOOK_S, max(0.0, plan.end_s - trio.current_time())))
     await _do(place, "no_shift", lambda node: node.positions.close_shift())
@@ -134,7 +128,25 @@ async def look_at_board(place: Place, plan: ShiftPlan, places: Mapping[str, Plac
             continue
         (mate,) = [each for each in mates if each.node == whom]
         if mate.is_on_shift:
-            place.machine.trace("board_seen", of=plan.device, **_ages(mate))
+            judged = _judged(mate, places[plan.device])
+            place.machine.trace("board_seen", of=plan.device, **_ages(mate), **judged)
+
+
+def _judged(mate: Mate, shown: Place) -> dict[str, int | bool]:
+    """Return how far off the place of a device with sensors is, and what is marked as old."""
+    if shown.truth is None:
+        return {}
+    far_m = 0.0
+    if mate.place is not None:
+        _record, payload, value = mate.place
+        told = payload.latitude_e7 / 1e7, payload.longitude_e7 / 1e7
+        then_s = (value.at_ms - START_MS - shown.machine.ahead_ms) / 1000
+        far_m = off_m(told, shown.truth(then_s))
+    return {
+        "off_m": round(far_m),
+        "position_stale": mate.place is not None and mate.place[2].is_stale,
+        "battery_stale": mate.battery is not None and mate.battery[1].is_stale,
+    }
 
 
 def _ages(mate: Mate) -> dict[str, int]:

@@ -21,7 +21,7 @@ from protocol.limits import (
     STORE_RESERVE_PCT,
 )
 from sims.fault_plan import QUIET_SHARE, Partition
-from sims.fleet import ZONE, DevicePlan
+from sims.fleet import DevicePlan
 from sims.record import DeviceRecord, Held, Story, WorldRecord
 from sims.runtime import START_MS
 from sims.scenario import Contact
@@ -177,8 +177,8 @@ class Excuses:
 
 def _is_for(scope: Scope, device: DevicePlan) -> bool:
     """True if a device may be among the recipients of a scope."""
-    if scope.kind is ScopeKind.DEVICE:
+    if scope.kind is ScopeKind.DEVICE or scope.zone != device.zone:
         return False
     if scope.kind is ScopeKind.SQUAD:
-        return scope.target in {squad_id_of(ZONE, squad) for squad in device.squads}
+        return scope.target in {squad_id_of(device.zone, squad) for squad in device.squads}
     return scope.kind is ScopeKind.ZONE or device.role is Role.GATEWAY

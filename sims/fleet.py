@@ -8,8 +8,8 @@ drawn again until they have one size, so that even the time they take on a link 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -62,6 +62,7 @@ from protocol.network_keys import KEY_BYTES, Secrets, epoch_at
 __all__ = ["Cards", "Device", "DevicePlan", "Fleet", "make_fleet", "memory_certificate"]
 
 ZONE = 1
+"""Of a device whose scenario names no other."""
 _SIGNATURE_BYTES = {"device": 71, "authority": 103}
 """Most common size in DER of an ECDSA signature by an authority (P-256), and by a root (P-384)."""
 _TRIES = 1_000
@@ -76,7 +77,9 @@ class DevicePlan:
     role: Role = Role.AGENT
     """What it may do."""
     squads: tuple[str, ...] = ()
-    """Squads it belongs to."""
+    """Squads of its zone that it belongs to."""
+    zone: int = ZONE
+    """Its zone, 1-65535."""
     radio_budget: str = ""
     """What its radio may cost, as in `budgets.bearers` without the name; empty where it is free."""
 
@@ -104,7 +107,7 @@ class Device:
         """Who it is, as a node needs it."""
         certificates = (memory_certificate(self.plan.name), *self.link_chain[:1])
         binding = {each: self.keys.badge.sign(binding_message(each)) for each in certificates}
-        return NodeIdentity(self.node, ZONE, self.badge.chain, binding)
+        return NodeIdentity(self.node, self.plan.zone, self.badge.chain, binding)
 
     def desk(self, sealer: Sealer) -> DeskParts:
         """What its agent's secret opens."""
@@ -144,11 +147,13 @@ class Fleet:
     anchor: bytes
     """DER; the root certificate that everybody trusts."""
     secrets: Secrets = field(repr=False)
-    """Keys of the network."""
+    """Keys of the network, and of the first zone."""
+    sos_keys: Mapping[int, bytes] = field(repr=False)
+    """Key of the alarms of each zone, by its number."""
     cards: Cards = field(repr=False)
     """Who revokes, wipes and gives signs of life."""
     regional: RegionalAuthority = field(repr=False)
-    """Issues badges of this zone."""
+    """Issues badges of the first zone."""
     document_signer: Signer = field(repr=False)
     """Signs rosters."""
 
@@ -160,9 +165,11 @@ class Fleet:
         Returns the first prekey. Prekeys of others come over the mesh, as in the field.
         """
         seq = await store.write(Transaction.take_seq)
-        prekey = first_prekey(device.keys, ZONE, store.incarnation, seq, runtime.now_ms(), sealer)
-        is_relay = device.plan.role is Role.RELAY
-        secrets = self.secrets.for_relay() if is_relay else self.secrets
+        zone, now_ms = device.plan.zone, runtime.now_ms()
+        prekey = first_prekey(device.keys, zone, store.incarnation, seq, now_ms, sealer)
+        secrets = replace(self.secrets, sos_key=self.sos_keys[zone])
+        if device.plan.role is Role.RELAY:
+            secrets = secrets.for_relay()
         root = decode_root_untrusted(self.documents[0].body)
         enrolled = Enrolled(device.badge, (), root, self.documents, (), secrets)
         await save_enrolled(store, enrolled, prekey, runtime)
@@ -186,9 +193,12 @@ def make_fleet(
     With `has_beacons` the root names who signs them, so that devices have leases.
     """
     root = make_root(now_ms)
-    regional = _regional(root, now_ms)
+    zones = sorted({plan.zone for plan in plans} or {ZONE})
+    issuers = {zone: _regional(root, zone, now_ms) for zone in zones}
     documents_key = _key(entropy)
-    devices = tuple(_device(plan, regional, root.certificate, entropy, now_ms) for plan in plans)
+    devices = tuple(
+        _device(plan, issuers[plan.zone], root.certificate, entropy, now_ms) for plan in plans
+    )
     cards, rules = _cards(documents_key)
     body = RootBody(
         network_name="Simulation",
@@ -210,13 +220,16 @@ def make_fleet(
         for roster in _rosters(devices)
     ]
     week = epoch_at(now_ms)
+    secrets = Secrets(entropy(16), entropy(KEY_BYTES), week, entropy(KEY_BYTES), week)
+    sos_keys = {zones[0]: secrets.sos_key, **{zone: entropy(KEY_BYTES) for zone in zones[1:]}}
     return Fleet(
         devices,
         tuple(signed),
         root.certificate,
-        Secrets(entropy(16), entropy(KEY_BYTES), week, entropy(KEY_BYTES), week),
+        secrets,
+        sos_keys,
         cards,
-        regional,
+        issuers[zones[0]],
         signer,
     )
 
@@ -256,8 +269,8 @@ def _device(
     now_ms: int,
 ) -> Device:
     keys = DeviceKeys(_key(entropy), _key(entropy))
-    squads = tuple(sorted(squad_id_of(ZONE, name) for name in plan.squads))
-    rights = Rights(plan.role, ZONE, squads, DeviceClass.PHONE)
+    squads = tuple(sorted(squad_id_of(plan.zone, name) for name in plan.squads))
+    rights = Rights(plan.role, plan.zone, squads, DeviceClass.PHONE)
     for _ in range(_TRIES):
         chain = issue_badge(regional, keys.public[0], rights, now_ms)
         if _has_usual_size(chain[0], "device"):
@@ -266,9 +279,9 @@ def _device(
     return Device(plan, badge, keys, issue_link(regional, keys.public[1], now_ms))
 
 
-def _regional(root: RootAuthority, now_ms: int) -> RegionalAuthority:
+def _regional(root: RootAuthority, zone: int, now_ms: int) -> RegionalAuthority:
     for _ in range(_TRIES):
-        regional = make_regional(root, ZONE, now_ms)
+        regional = make_regional(root, zone, now_ms)
         if _has_usual_size(regional.badge_issuer, "authority"):
             break
     return regional
@@ -281,19 +294,20 @@ def _has_usual_size(certificate: bytes, kind: str) -> bool:
 
 
 def _rosters(devices: Sequence[Device]) -> list[RosterBody]:
-    """Return one roster per squad, and that of the centre with all who belong to no squad."""
-    members: dict[str, list[Member]] = {}
+    """Return one roster per squad, and that of each centre with all who belong to no squad."""
+    members: dict[tuple[int, str], list[Member]] = {}
     for device in devices:
         member = Member(
             device.badge.public_key, device.plan.role, DeviceClass.PHONE, device.plan.name
         )
+        zone = device.plan.zone
         for squad in device.plan.squads or ("",):
-            members.setdefault(squad, []).append(member)
-    members.setdefault("", [])
+            members.setdefault((zone, squad), []).append(member)
+        members.setdefault((zone, ""), [])
     rosters = []
-    for name, listed in sorted(members.items()):
+    for (zone, name), listed in sorted(members.items()):
         unit = Unit.SQUAD if name else Unit.CENTRE
-        unit_id = squad_id_of(ZONE, name) if name else b""
+        unit_id = squad_id_of(zone, name) if name else b""
         ordered = tuple(sorted(listed, key=lambda member: member.public_key))
-        rosters.append(RosterBody(unit, ZONE, unit_id, name or "CODT", ordered))
+        rosters.append(RosterBody(unit, zone, unit_id, name or "CODT", ordered))
     return rosters

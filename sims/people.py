@@ -29,7 +29,6 @@ from meshnode.store import messages
 from protocol.alarms import Step
 from protocol.bundle import ScopeKind
 from protocol.ids import NodeId
-from sims.fleet import ZONE
 from sims.place import Place
 from sims.record import SentRecord
 from sims.runtime import PowerCutError
@@ -64,7 +63,7 @@ async def write(place: Place, message: WrittenMessage, sent: list[SentRecord]) -
 
 async def _send(place: Place, node: Node, message: WrittenMessage) -> SentRecord:
     directory = node.membership.directory
-    scope = directory.find(message.to, ZONE)
+    scope = directory.find(message.to, place.device.plan.zone)
     priority = _PRIORITIES[message.priority]
     attachment = await _take_in(node, message) if message.file_bytes else None
     writing = Writing(scope, message.text, priority, message.lifetime_s, attachment=attachment)

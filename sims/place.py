@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
 from meshnode.node import Node
+from meshnode.sensors.base import Sensor
 from meshnode.store.engine import Store
 from protocol.envelope import Sealer
 from sims.disk import DiskImage
 from sims.fault_plan import Behaviour
 from sims.fleet import Device
+from sims.power import Battery
 from sims.record import DeviceRecord
 from sims.runtime import Machine
 
@@ -53,6 +56,12 @@ class Place:
     """When its node was last started, virtual milliseconds; None while it does not run."""
     record: DeviceRecord | None = None
     """What is left of it at the end."""
+    battery: Battery | None = None
+    """What it runs on; None for one that is never empty."""
+    truth: Callable[[float], tuple[float, float]] | None = None
+    """Its latitude and longitude at a virtual time, degrees; None where it has no sensors."""
+    make_sensors: Callable[[], Sequence[Sensor]] = tuple
+    """Makes the sensors of its node, at each start."""
 
     @property
     def name(self) -> str:

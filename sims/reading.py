@@ -18,7 +18,8 @@ from protocol.guards import ATTACHMENT_BYTES_MAX
 from protocol.identity import Role
 from protocol.limits import STORE_BYTES_DEFAULT
 from sims.faults import FaultError, Faults, read_faults
-from sims.fleet import DevicePlan
+from sims.fleet import ZONE, DevicePlan
+from sims.instruments import SENSOR_WORDS, BatteryPlan, SensorPlan
 from sims.scenario import (
     DEEDS,
     DEVICES_MAX,
@@ -152,6 +153,8 @@ def _read(top: Table, name: str) -> Scenario:
         clock_steps=_events(top, "clock_step", _clock_steps, origins),
         shifts=_events(top, "shift", _shifts, origins),
         deeds=_events(top, "deed", _deeds, origins),
+        sensors=_events(top, "sensor", _sensors, origins),
+        batteries=_events(top, "battery", _batteries, origins),
         latency_s=link.number("latency_s", 0.02),
         rate_bytes_s=link.number("rate_bytes_s", 1_000_000.0),
         store_bytes=top.whole("store_bytes", STORE_BYTES_DEFAULT),
@@ -230,10 +233,12 @@ def _faults(table: Table) -> Faults:
 def _devices(table: Table) -> Iterator[DevicePlan]:
     roles = {each.name.lower(): each for each in Role}
     role = table.text("role", "agent", among=sorted(roles))
+    zone = table.whole("zone", ZONE, low=1, high=65_535)
     plan = DevicePlan(
         table.text("name"),
         roles[role],
         tuple(table.texts("squads")),
+        zone,
         table.text("radio_budget", ""),
     )
     table.end()
@@ -305,3 +310,26 @@ def _deeds(table: Table) -> Iterator[Deed]:
     deed = Deed(at_s, device, table.text("what", "read", among=DEEDS), table.text("text", ""))
     table.end()
     yield deed
+
+
+def _sensors(table: Table) -> Iterator[SensorPlan]:
+    start_s, end_s = table.number("start_s"), table.number("end_s")
+    sensor = SensorPlan(
+        start_s, end_s, table.text("device"), table.text("says", among=SENSOR_WORDS)
+    )
+    table.end()
+    yield sensor
+
+
+def _batteries(table: Table) -> Iterator[BatteryPlan]:
+    battery = BatteryPlan(
+        table.text("device"),
+        table.number("level_pct", 100.0),
+        table.number("drain_pct_h", 12.0),
+        table.number("told_pct", 0.0),
+        table.number("charge_start_s", 0.0),
+        table.number("charge_end_s", 0.0),
+        table.number("charge_pct_h", 60.0),
+    )
+    table.end()
+    yield battery

@@ -15,6 +15,7 @@ from protocol.limits import STORE_BYTES_DEFAULT
 from sims.errors import ScenarioError
 from sims.faults import NO_FAULTS, Faults
 from sims.fleet import DevicePlan
+from sims.instruments import BatteryPlan, SensorPlan, check_instruments
 from sims.tariffs import tariff_of
 
 __all__ = [
@@ -69,7 +70,7 @@ class WrittenMessage:
     sender: str
     """Name of a device."""
     to: str
-    """`codt`, `zone`, `squad:NAME` or a device's name."""
+    """`codt`, `zone` or `squad:NAME` of the sender's zone, or a device's name in any."""
     text: str
     """What people read; checkers look for it, so it says something that nothing else says."""
     priority: str = "normal"
@@ -193,6 +194,10 @@ class Scenario:
     """What goes wrong beside crashes and clock steps; the seed decides where and when."""
     hearings: tuple[Contact, ...] = ()
     """Who hears whom on the radio, where no session is made."""
+    sensors: tuple[SensorPlan, ...] = ()
+    """What receivers and gauges say instead of the truth; of two at once the later one counts."""
+    batteries: tuple[BatteryPlan, ...] = ()
+    """Which devices run on a battery; one of a device at most."""
 
 
 def check_scenario(scenario: Scenario) -> Scenario:
@@ -219,6 +224,7 @@ def check_scenario(scenario: Scenario) -> Scenario:
         _check_shift(f"shift {place}", shift, scenario, names)
     for place, deed in enumerate(scenario.deeds, start=1):
         _check_deed(f"deed {place}", deed, scenario, names)
+    check_instruments(scenario.sensors, scenario.batteries, names, scenario.duration_s)
     _check_overlaps(scenario)
     return scenario
 
@@ -270,6 +276,8 @@ def _check_size(scenario: Scenario) -> None:
         scenario.shifts,
         scenario.answers,
         scenario.deeds,
+        scenario.sensors,
+        scenario.batteries,
     )
     if sum(map(len, events)) > EVENTS_MAX:
         raise ScenarioError("scenario", f"has more than {EVENTS_MAX} events")

@@ -19,7 +19,17 @@ __all__ = ["IsFailing", "shrink"]
 IsFailing = Callable[[Scenario, int], bool]
 """Runs a scenario under a seed, and tells whether it still fails in the way that is looked for."""
 
-_KINDS: Final = ("contacts", "messages", "answers", "crashes", "clock_steps", "shifts", "deeds")
+_KINDS: Final = (
+    "contacts",
+    "messages",
+    "answers",
+    "crashes",
+    "clock_steps",
+    "shifts",
+    "deeds",
+    "sensors",
+    "batteries",
+)
 _CUTS: Final = (0.25, 0.5, 0.75, 0.9)
 """Shares of the duration that are tried, the shortest first."""
 _SHORTEST_S: Final = 60.0
@@ -148,6 +158,19 @@ def _until(scenario: Scenario, end_s: float) -> Scenario:
             if each.start_s < end_s
         ),
         deeds=tuple(each for each in scenario.deeds if each.at_s < end_s),
+        sensors=tuple(
+            replace(each, end_s=min(each.end_s, end_s))
+            for each in scenario.sensors
+            if each.start_s < end_s
+        ),
+        batteries=tuple(
+            replace(
+                each,
+                charge_start_s=min(each.charge_start_s, end_s),
+                charge_end_s=min(each.charge_end_s, end_s),
+            )
+            for each in scenario.batteries
+        ),
     )
 
 
@@ -168,4 +191,6 @@ def _without(scenario: Scenario, name: str) -> Scenario:
             if each.device != name
         ),
         deeds=tuple(each for each in scenario.deeds if each.device != name),
+        sensors=tuple(each for each in scenario.sensors if each.device != name),
+        batteries=tuple(each for each in scenario.batteries if each.device != name),
     )

@@ -238,7 +238,8 @@ def region_of(scenario: Scenario) -> Region:
     Times are those of the scenario, sizes those of the bundles. Raises: ScenarioError where it
     has faults, or messages with several recipients: the abstract simulator knows neither.
     """
-    if scenario.crashes or scenario.clock_steps or scenario.shifts or scenario.faults != NO_FAULTS:
+    happens = (scenario.crashes, scenario.clock_steps, scenario.shifts, scenario.batteries)
+    if any(happens) or scenario.faults != NO_FAULTS:
         raise ScenarioError("faults", "are for real nodes alone: remove them")
     labels = tuple(device.name for device in scenario.devices)
     places = {label: number for number, label in enumerate(labels)}

@@ -8,7 +8,7 @@ the seed too. Source: DESIGN D11, architecture section 1.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
@@ -30,9 +30,10 @@ from protocol.routing.gain import Gain
 from sims.air import Air
 from sims.bounds import Peaks
 from sims.disk import freeze, scratch, thaw
+from sims.draining import run_down
 from sims.draws import Draw
 from sims.fault_plan import Behaviour, draw_plan
-from sims.fleet import ZONE, Device, Fleet, make_fleet, memory_certificate
+from sims.fleet import Device, Fleet, make_fleet, memory_certificate
 from sims.happenings import conduct
 from sims.hostile import HostileBearer, HostileHost, flood
 from sims.network import ContactNetwork, address_of
@@ -44,6 +45,7 @@ from sims.scenario import Scenario, check_scenario
 from sims.scheduler import run_seeded
 from sims.sealer import StandInSealer
 from sims.secured import SecuredBearer, contexts_of
+from sims.sensing import furnish_instruments
 from sims.steps import StepCounter, belongs_to
 
 __all__ = ["Links", "Sealing", "World", "run_world"]
@@ -119,8 +121,10 @@ class World:
         entropy = seeded_entropy(self.seed, "authority")
         self._fleet = make_fleet(self.scenario.devices, entropy, START_MS)
         on_disk = {crash.device for crash in self.scenario.crashes} | self.plan.on_disk
+        on_disk |= {each.device for each in self.scenario.batteries}
         for device in self._fleet.devices:
             self.places[device.plan.name] = self._place(device, on_disk)
+            furnish_instruments(self.places[device.plan.name], self.scenario)
         for drift in self.plan.drifts:
             self.places[drift.device].machine.drift_ppm = drift.rate_ppm
         for hostile in self.plan.hostile:
@@ -132,6 +136,9 @@ class World:
                 async with trio.open_nursery() as people:
                     people.start_soon(conduct, self, people)
                     people.start_soon(self._measure)
+                    for place in self.places.values():
+                        if place.battery is not None:
+                            people.start_soon(run_down, place, place.battery, self.cut_power)
                 await trio.sleep_forever()
             self._end()
         return WorldRecord(
@@ -261,6 +268,7 @@ class World:
             bearer=self._bearer(place),
             desk=place.device.desk(place.sealer),
             knock_keys=KnockKeyring(store) if self.scenario.hearings else None,
+            sensors=place.make_sensors(),
         )
         try:
             with place.stop:
@@ -289,16 +297,17 @@ class World:
             draw = Draw(self.seed, f"host {place.name} {trio.current_time()!r}")
             host = HostileHost(node.relay, place.behaviour, place.device, draw)
             node.relay = cast("Relay", host)
-        around = Surroundings()
+        # Readings come from outside, as in `meshnode.running`.
+        watches: tuple[Callable[[], Awaitable[None]], ...] = (node.sensors.run,)
         if self.scenario.hearings and place.behaviour is None:
-            around = Surroundings(watches=self.air.tasks(node, place.device.plan))
+            watches += self.air.tasks(node, place.device.plan)
         async with trio.open_nursery() as nursery:
             try:
-                await nursery.start(node.run, around)
+                await nursery.start(node.run, Surroundings(watches=watches))
                 nursery.start_soon(watch, node, place)
                 if place.behaviour is Behaviour.FLOOD:
                     draw = Draw(self.seed, f"flood {place.name}")
-                    nursery.start_soon(flood, node, Scope.for_codt(ZONE), draw)
+                    nursery.start_soon(flood, node, Scope.for_codt(place.device.plan.zone), draw)
                 place.node = node
                 place.started.set()
                 yield

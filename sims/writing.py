@@ -11,7 +11,8 @@ from dataclasses import fields
 from typing import Final
 
 from sims.faults import NO_FAULTS, Faults
-from sims.fleet import DevicePlan
+from sims.fleet import ZONE, DevicePlan
+from sims.instruments import BatteryPlan, SensorPlan
 from sims.scenario import Answer, Contact, Deed, Scenario, ShiftPlan, WrittenMessage
 
 __all__ = ["scenario_to_toml"]
@@ -53,6 +54,8 @@ def scenario_to_toml(scenario: Scenario) -> str:
         ),
         *(("[[shift]]", _shift(each)) for each in scenario.shifts),
         *(("[[deed]]", _deed(each)) for each in scenario.deeds),
+        *(("[[sensor]]", _sensor(each)) for each in scenario.sensors),
+        *(("[[battery]]", _battery(each)) for each in scenario.batteries),
     ]
     return "\n".join(_table(head, values) for head, values in tables)
 
@@ -74,6 +77,7 @@ def _device(device: DevicePlan) -> Iterator[tuple[str, _Value]]:
     yield "role", device.role.name.lower()
     yield "squads", device.squads or None
     yield "radio_budget", device.radio_budget or None
+    yield "zone", None if device.zone == ZONE else device.zone
 
 
 def _contact(contact: Contact) -> Iterator[tuple[str, _Value]]:
@@ -90,6 +94,7 @@ def _message(message: WrittenMessage) -> Iterator[tuple[str, _Value]]:
     yield "text", message.text
     yield "priority", message.priority
     yield "lifetime_s", message.lifetime_s
+    yield "file_bytes", message.file_bytes or None
 
 
 def _shift(shift: ShiftPlan) -> Iterator[tuple[str, _Value]]:
@@ -112,6 +117,18 @@ def _deed(deed: Deed) -> Iterator[tuple[str, _Value]]:
     yield "device", deed.device
     yield "what", deed.what
     yield "text", deed.text or None
+
+
+def _sensor(sensor: SensorPlan) -> Iterator[tuple[str, _Value]]:
+    yield "start_s", sensor.start_s
+    yield "end_s", sensor.end_s
+    yield "device", sensor.device
+    yield "says", sensor.says
+
+
+def _battery(battery: BatteryPlan) -> Iterator[tuple[str, _Value]]:
+    for each in fields(BatteryPlan):
+        yield each.name, getattr(battery, each.name)
 
 
 def _table(head: str, values: Iterable[tuple[str, _Value]]) -> str:

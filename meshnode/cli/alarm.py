@@ -13,6 +13,7 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
+from meshnode.cli.relays import is_relay, say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -107,25 +108,24 @@ def alarms(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
 
-    async def action(api: NodeApi) -> list[dict[str, Any]]:
+    async def action(api: NodeApi) -> tuple[list[dict[str, Any]], bool]:
         found = await api.alarms()
         for each in found if not as_json else ():
             await api.alarm_seen(each["alarm"], is_shown=True)
-        return found
+        return found, not found and await is_relay(api)
 
-    found = with_node(ctx, action, needs_keys=True)
+    found, reads_nothing = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(alarms=found)
-    else:
+    elif found:
         _show_alarms(found)
+    else:
+        say_nothing(say("No alarms."), reads_nothing=reads_nothing)
 
 
 def _show_alarms(found: list[dict[str, Any]]) -> None:
     from meshnode.cli.show import local_time, print_table
 
-    if not found:
-        typer.echo(say("No alarms."))
-        return
     rows = [
         (
             each["alarm"][:8],

@@ -13,6 +13,7 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
+from meshnode.cli.relays import say_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +119,9 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(**found)
         return
-    if not found["mates"]:
-        typer.echo(say("No squad is known here."))
+    if found["is_relay"] or not found["mates"]:
+        words = say("No board." if found["is_relay"] else "No squad is known here.")
+        say_nothing(words, reads_nothing=found["is_relay"])
         return
     columns = (
         say("name"),

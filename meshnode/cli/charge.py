@@ -12,6 +12,7 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
+from meshnode.cli.relays import say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -53,7 +54,11 @@ def charge(
 
     supply = supply_of(wh, sockets, watts, efficiency, turn)
     known = dict(_capacity(each) for each in capacity or ())
-    found = charge_sheet(with_node(ctx, action), supply, known)
+    seen = with_node(ctx, action)
+    if seen["is_relay"] and not as_json:
+        say_nothing(say("No board."), reads_nothing=True)
+        return
+    found = charge_sheet(seen, supply, known)
     if as_json:
         print_json(**found)
     else:

@@ -110,6 +110,8 @@ def resend(
         print_json(**sent)
         return
     typer.echo(say("Sent again; recipients: {count}.", count=sent["recipients"]))
+    if sent.get("brings_file"):
+        typer.echo(say("Its file goes along; what is there of it already is not sent twice."))
     if sent.get("leaves_file_out"):
         typer.echo(say("Its text alone: send the file anew with 'meshnode files send'."))
     typer.echo(say("See what becomes of it: meshnode message {key}", key=sent["key"]))

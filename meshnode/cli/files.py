@@ -13,6 +13,7 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson, ToHtml
+from meshnode.cli.relays import is_relay, say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -58,15 +59,16 @@ def files(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json, print_table
 
-    async def action(api: NodeApi) -> list[dict[str, Any]]:
-        return await api.files()
+    async def action(api: NodeApi) -> tuple[list[dict[str, Any]], bool]:
+        found = await api.files()
+        return found, not found and await is_relay(api)
 
-    found = with_node(ctx, action, needs_keys=True)
+    found, reads_nothing = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(files=found)
         return
     if not found:
-        typer.echo(say("No files."))
+        say_nothing(say("No files."), reads_nothing=reads_nothing)
         return
     columns = (say("id"), say("name"), say("size"), say("with"), say("progress"), say("state"))
     print_table(columns, [_line(each) for each in found], say("Files"))

@@ -1,34 +1,26 @@
 """French or English, chosen once for a run: which words people read.
 
-A catalogue maps the English sentence, which stands in the code, to the French one; what is not in
-it is shown in English. Names of commands, options and JSON keys are the same in every language.
+Names of commands, options and JSON keys are the same in every language.
 The errors of lower rooms are translated by their shape, so that those rooms need not know any
 language. Source: DESIGN D10.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from functools import lru_cache
-from importlib.resources import files
-from types import MappingProxyType
 from typing import Final
 
+from meshnode.language import LANGUAGES, catalogue, spoken
+
 __all__ = [
-    "LANGUAGES",
-    "catalogue",
     "chosen_language",
     "current_language",
     "say",
     "speak",
     "translate_error",
 ]
-
-LANGUAGES: Final = ("en", "fr")
-"""What `--lang` takes; English is the language of the code."""
 
 _VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 """The first of these that is set decides, as POSIX has it."""
@@ -66,19 +58,9 @@ def current_language() -> str:
     return _language.get()
 
 
-@lru_cache(maxsize=len(LANGUAGES))
-def catalogue(language: str) -> Mapping[str, str]:
-    """Return the sentences of a language by their English form; empty for English."""
-    if language == "en":
-        return MappingProxyType({})
-    path = files("meshnode").joinpath("locale", f"{language}.json")
-    return MappingProxyType(json.loads(path.read_text(encoding="utf-8")))
-
-
 def say(sentence: str, **fields: object) -> str:
     """Return `sentence` in the language in use, with its `{fields}` filled in."""
-    spoken = catalogue(_language.get()).get(sentence, sentence)
-    return spoken.format(**fields) if fields else spoken
+    return spoken(_language.get(), sentence, **fields)
 
 
 def translate_error(message: str) -> str:
@@ -90,11 +72,11 @@ def translate_error(message: str) -> str:
     known = catalogue(_language.get())
     if message in known:
         return known[message]
-    for sentence, spoken in known.items():
+    for sentence, words in known.items():
         if "{0}" in sentence and (found := _shape(sentence).fullmatch(message)):
             # What an error tells of another one is a sentence as well; a name alone is not.
             parts = (translate_error(part) if " " in part else part for part in found.groups())
-            return spoken.format(*parts)
+            return words.format(*parts)
     return message
 
 

@@ -32,9 +32,6 @@ async def newest(
 
 def show_inbox(messages: Sequence[dict[str, Any]]) -> None:
     """Print incoming messages as a table."""
-    if not messages:
-        typer.echo(say("No messages."))
-        return
     rows = [
         (
             str(each["key"]),

@@ -16,6 +16,7 @@ import typer
 from meshnode.cli.delivery import Which
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
+from meshnode.cli.relays import is_relay, say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -130,18 +131,20 @@ def inbox(
     if follow:
         _follow(ctx, limit, is_unread_only=unread, as_json=as_json)
 
-    async def action(api: NodeApi) -> list[dict[str, Any]]:
+    async def action(api: NodeApi) -> tuple[list[dict[str, Any]], bool]:
         found = await newest(api.inbox, limit, is_unread_only=unread)
         if not as_json:
             for each in found:
                 await api.mark_read(each["key"])
-        return found
+        return found, not found and await is_relay(api)
 
-    found = with_node(ctx, action, needs_keys=True)
+    found, reads_nothing = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(messages=found)
-    else:
+    elif found:
         show_inbox(found)
+    else:
+        say_nothing(say("No messages."), reads_nothing=reads_nothing)
 
 
 def _follow(ctx: typer.Context, limit: int, *, is_unread_only: bool, as_json: bool) -> NoReturn:

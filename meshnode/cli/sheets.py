@@ -12,20 +12,14 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson, ToHtml
+from meshnode.cli.relays import is_relay, say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
-__all__ = ["LEFT_OUT", "register"]
+__all__ = ["register"]
 
 Name = Annotated[str, typer.Argument(metavar="ID", help="Its id, as the list shows it.")]
-
-LEFT_OUT = {
-    "macros": "Macros: neither run nor shown.",
-    "objects": "Objects and forms: not shown.",
-    "pictures": "Pictures: not shown.",
-}
-"""What people read for each sort of thing that a document holds and nobody shows."""
 
 _app = typer.Typer(
     help="Reflex sheets: what to do, found and read offline.",
@@ -47,17 +41,18 @@ def sheets(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
 
-    async def action(api: NodeApi) -> dict[str, Any]:
-        return await api.sheets()
+    async def action(api: NodeApi) -> tuple[dict[str, Any], bool]:
+        found = await api.sheets()
+        return found, not found["sheets"] and await is_relay(api)
 
-    found = with_node(ctx, action, needs_keys=True)
+    found, reads_nothing = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**found)
     elif found["sheets"]:
         title = say("Reflex sheets, pack version {version}", version=found["version"])
         _show_table(found["sheets"], title)
     else:
-        typer.echo(say("No sheets have come yet."))
+        say_nothing(say("No sheets have come yet."), reads_nothing=reads_nothing)
 
 
 @_app.command("search")
@@ -147,6 +142,7 @@ def show_written(path: str) -> None:
 def show_document(found: dict[str, Any], words: str) -> None:
     """Show a document as text, below what it is; what is left out is said, not shown."""
     from meshnode.cli.show import safe
+    from meshnode.viewer.document import LEFT_OUT
 
     typer.echo(words)
     for each in found["left_out"]:

@@ -12,6 +12,7 @@ import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
+from meshnode.cli.relays import is_relay, say_nothing
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -75,17 +76,17 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
     from meshnode.cli.access import with_node
     from meshnode.cli.show import local_time, print_json
 
-    async def action(api: NodeApi) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        return await api.shift(), await api.positions()
+    async def action(api: NodeApi) -> tuple[dict[str, Any], list[dict[str, Any]], bool]:
+        return await api.shift(), await api.positions(), await is_relay(api)
 
-    found, places = with_node(ctx, action)
+    found, places, reads_nothing = with_node(ctx, action)
     if as_json:
         print_json(**found, positions=places)
         return
     if found["is_open"]:
         typer.echo(say("The shift is open until {time}.", time=local_time(found["ends_ms"])))
     else:
-        typer.echo(say("No shift is open."))
+        say_nothing(say("No shift is open."), reads_nothing=reads_nothing)
     _show_on_shift(found["on_shift"])
     show_places(places)
 

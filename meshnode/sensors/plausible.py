@@ -44,6 +44,8 @@ class MotionGuard:
     def __init__(self) -> None:
         self._good: tuple[PositionReading, float] | None = None
         self._rival: tuple[PositionReading, float] | None = None
+        self._doubted_s = math.inf
+        """When the first jump after the last good reading came; what is in reach grows no more."""
         self._rival_since_s = 0.0
         self._rivals = 0
 
@@ -59,9 +61,12 @@ class MotionGuard:
         if self._good is not None:
             if reading.told_ms and reading.told_ms == self._good[0].told_ms:
                 return None
-            if not _is_reachable(self._good, reading, at_s) and not self._agrees(reading, at_s):
-                raise SensorError("jump", "the position jumped faster than 1,000 km/h")
-        self._good, self._rival = (reading, at_s), None
+            until_s = min(at_s, self._doubted_s)
+            if not _is_reachable(self._good, reading, until_s):
+                self._doubted_s = until_s
+                if not self._agrees(reading, at_s):
+                    raise SensorError("jump", "the position jumped faster than 1,000 km/h")
+        self._good, self._rival, self._doubted_s = (reading, at_s), None, math.inf
         return reading
 
     def _agrees(self, reading: PositionReading, at_s: float) -> bool:

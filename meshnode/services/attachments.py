@@ -32,7 +32,7 @@ from meshnode.services.bulk_room import chunk_room
 from meshnode.services.intake import Intake
 from meshnode.store import attachments as kept
 from meshnode.store import bundles as rows
-from meshnode.store import chunks, delivery
+from meshnode.store import chunks, delivery, reading
 from meshnode.store.attachments import AttachmentRecord, NewAttachment
 from meshnode.store.chunks import AttachmentState, MadeChunk
 from meshnode.store.engine import Connection, Store, Transaction
@@ -241,12 +241,15 @@ class Attachments:
 
     # --- what comes in ----------------------------------------------------------------------
 
-    def expect(self, tx: Transaction, header: Header, message: int, manifest: Manifest) -> None:
-        """A message tells of a file: its chunks are kept from now on, and those held looked at."""
+    def expect(
+        self, tx: Transaction, header: Header, scope: bytes, message: int, manifest: Manifest
+    ) -> None:
+        """A message tells of a file: its chunks are kept from now on, and those held looked at.
+
+        `scope` is whom the file is for: of a copy that of the first message.
+        """
         now_ms = self._runtime.now_ms()
-        new = NewAttachment(
-            header.author, message, header.scope.encode(), now_ms, header.expires_ms, manifest
-        )
+        new = NewAttachment(header.author, message, scope, now_ms, header.expires_ms, manifest)
         if kept.add_incoming(tx, new) is None:
             return
         waiting = [
@@ -345,8 +348,13 @@ class Attachments:
         return is_given_up
 
     async def cancel_message(self, message: int) -> bool:
-        """Give up the file that goes with a message; False where there is none, or it had ended."""
-        record = await self._store.read(lambda conn: kept.of_message(conn, message))
+        """Give up the file that goes with a message, or with that which it repeats.
+
+        False where there is none, or it had ended. Raises: StoreError, LockedError.
+        """
+        record = await self._store.read(
+            lambda conn: kept.of_message(conn, reading.origin(conn, message) or message)
+        )
         return record is not None and await self.cancel(record.key)
 
     def _withdraw(self, tx: Transaction, key: int) -> None:

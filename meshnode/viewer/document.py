@@ -8,10 +8,29 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
-__all__ = ["Block", "Document", "Heading", "Item", "Paragraph", "Span", "Table", "printable"]
+__all__ = [
+    "LEFT_OUT",
+    "Block",
+    "Document",
+    "Heading",
+    "Item",
+    "Paragraph",
+    "Span",
+    "Table",
+    "printable",
+]
 
+LEFT_OUT: Final = MappingProxyType(
+    {
+        "macros": "Macros: neither run nor shown.",
+        "objects": "Objects and forms: not shown.",
+        "pictures": "Pictures: not shown.",
+    }
+)
+"""What people read for each sort of thing that a document holds and nobody shows; in English."""
 _KEPT: Final = frozenset("\n\t")
 
 

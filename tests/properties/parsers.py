@@ -117,6 +117,9 @@ MANIFEST = attachments.Manifest(
     "plan.pdf", attachments.Media.PDF, 70_000, bytes(32), bytes(range(32)), 32_768
 )
 ATTACHED = payloads.encode(payloads.Attached(NODE, SCOPE, "the plan", MANIFEST))
+ATTACHED_AGAIN = payloads.encode(
+    payloads.Attached(NODE, SCOPE, "the plan", MANIFEST, payloads.Origin(7, 1, SCOPE, NOW_MS))
+)
 SMALL_JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0000b080010001001011100")
 POSITION = payloads.encode(payloads.Position(NODE, SCOPE, NOW_MS, 448_900_000, 66_400_000, 50))
 BATTERY = states.Battery(NOW_MS, 61, False, 85, NOW_MS + 25_000_000)
@@ -411,7 +414,7 @@ PARSERS: tuple[Parser, ...] = (
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
         (
             *(TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK),
-            *(SOS_PLACED, SOS_CLOSED, AGAIN, READ, ATTACHED),
+            *(SOS_PLACED, SOS_CLOSED, AGAIN, READ, ATTACHED, ATTACHED_AGAIN),
         ),
         (MalformedError, LimitExceededError, TamperedError),
     ),

@@ -234,9 +234,17 @@ def unpad(data: bytes) -> bytes:
     return data[:marker]
 
 
+def _origin(fields: tuple[Record, ...]) -> None:
+    """Refuse four fields that name no earlier message. Source: wire-format 4.31 and 4.37."""
+    _uint(fields[0], 0, 2**32 - 1, "4.31 incarnation")
+    _uint(fields[1], 1, 2**64 - 1, "4.31 seq")
+    _bin(fields[2], 3, 19, "4.31 scope")
+    _uint(fields[3], 0, 2**48 - 1, "4.31 time")
+
+
 def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     """Read a padded payload under a header of `author` and `scope`. Source: wire-format 4.10."""
-    record = _many(read_record(unpad(padded)), 5, 9, "4.10 fields")
+    record = _many(read_record(unpad(padded)), 5, 10, "4.10 fields")
     demand(record[0] == 1, "1.2 version")
     demand(record[2] == author and record[3] == scope, "4.10 author and scope")
     if record[1] == 3:
@@ -261,10 +269,7 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
     except UnicodeDecodeError as error:
         raise RefusedError("2.1 text is UTF-8") from error
     if record[1] == 1 and len(record) == 9:
-        _uint(record[5], 0, 2**32 - 1, "4.31 incarnation")
-        _uint(record[6], 1, 2**64 - 1, "4.31 seq")
-        _bin(record[7], 3, 19, "4.31 scope")
-        _uint(record[8], 0, 2**48 - 1, "4.31 time")
+        _origin(record[5:])
         return record
     if record[1] == 1:
         return _fields(record, 5, "4.10 type 1")
@@ -272,7 +277,10 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
         # Imported here: it stands on this file.
         from tests.reference.manifests import read_manifest
 
-        read_manifest(_fields(record, 6, "4.10 type 7")[5])
+        demand(len(record) in (6, 10), "4.10 type 7")
+        read_manifest(record[5])
+        if len(record) == 10:
+            _origin(record[6:])
         return record
     demand(record[1] == 2, "4.10 type")
     _bin(_many(record, 7, 8, "4.10 type 2")[5], 8, 8, "4.10 alarm id")

@@ -32,6 +32,8 @@ FEW = settings(
 )
 """A world takes seconds; every example is one."""
 
+_ALIKE = ("border_of_two_zones", "empty_battery")
+
 PAIR = (DevicePlan("a", Role.AGENT, ("Queyras",)), DevicePlan("b", Role.AGENT, ("Queyras",)))
 
 SCENARIOS = [
@@ -94,7 +96,8 @@ def test_one_seed_gives_one_trace_in_any_process() -> None:
         "from sims.world import run_world\n"
         "print(json.dumps({n: run_world(load_scenario(n), 7).digest for n in sys.argv[1:]}))\n"
     )
-    names = included_scenarios("real")
+    # Those that are left out have the parts of others, which are run.
+    names = [name for name in included_scenarios("real") if name not in _ALIKE]
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     done = subprocess.run(
         [sys.executable, "-c", code, *names],

@@ -11,7 +11,7 @@ from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
 from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.vectors.board_cases import state_and_track_cases
-from tests.vectors.file_cases import chunk_cases, manifest_cases
+from tests.vectors.file_cases import again_cases, chunk_cases, manifest_cases
 from tests.vectors.key_cases import (
     chain_cases,
     hpke_cases,
@@ -218,6 +218,7 @@ def _letters(scope: bytes, item: Callable[[bytes], dict[str, str]]) -> Iterator[
     read = payloads.encode(payloads.Read(NODE, scope, pages))
     yield accepted("4.32", "two pages of what was read", item(envelope.pad(read)))
     yield from manifest_cases(scope)
+    yield from again_cases(scope)
 
 
 def payload_cases() -> Iterator[Case]:

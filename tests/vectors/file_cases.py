@@ -8,7 +8,7 @@ from protocol import envelope
 from protocol.canonical import Value, encode
 from tests.vectors.seeds import NODE, SEED, Case, accepted, refused
 
-__all__ = ["chunk_cases", "manifest_cases"]
+__all__ = ["again_cases", "chunk_cases", "manifest_cases"]
 
 _JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0000b080010001001011100")
 """The head of a picture of 16 pixels each way."""
@@ -53,6 +53,22 @@ def manifest_cases(scope: bytes) -> Iterator[Case]:
         "a thumbnail of 6,001 bytes": (*fields[:6], _JPEG + bytes(6_001 - len(_JPEG))),
     }.items():
         yield refused("4.23", what, item(manifest))
+
+
+def again_cases(scope: bytes) -> Iterator[Case]:
+    """Messages with a file that are sent again, and origins that are none."""
+    manifest = (b"plan.pdf", 3, 70_000, bytes(32), SEED, 32_768, b"")
+
+    def item(*origin: Value) -> dict[str, str]:
+        padded = envelope.pad(encode((1, 7, NODE, scope, b"see", manifest, *origin)))
+        return {"padded": padded.hex(), "author": NODE.hex(), "scope": scope.hex()}
+
+    yield accepted("4.37", "the file of an earlier message", item(7, 1, scope, 1))
+    yield accepted("4.37", "at its bounds", item(2**32 - 1, 2**64 - 1, scope, 2**48 - 1))
+    yield refused("4.37", "of message 0", item(7, 0, scope, 1))
+    yield refused("4.37", "without a scope", item(7, 1, b"", 1))
+    yield refused("4.37", "with half an origin", item(7, 1))
+    yield refused("4.37", "with a field too many", item(7, 1, scope, 1, 1))
 
 
 def chunk_cases() -> Iterator[Case]:

@@ -13,10 +13,10 @@ from meshnode.cli.documents import REASONS
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
-from meshnode.cli.sheets import LEFT_OUT
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
 from meshnode.store.purging import RULES
+from meshnode.viewer.document import LEFT_OUT
 from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 

@@ -47,3 +47,16 @@ def test_no_track_is_kept_at_an_agent(squad: People) -> None:
     assert squad.json("alice", "track", "bob")["segments"] == []
     assert "one device" in squad.fails(7, "alice", "track", "codt")
     assert "no device is called" in squad.fails(2, "alice", "track", "zoe")
+
+
+def test_a_relay_says_why_it_shows_nothing(people: People) -> None:
+    people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
+    people.enrol("box", "relay", "Queyras")
+    why = "This device is a relay, which carries what others write and reads none of it"
+    for words in (("board",), ("inbox",), ("alarms",), ("files",), ("sheets",), ("shift", "show")):
+        shown = people.reads("box", *words)
+        assert why in shown, words
+        assert "meshnode authority invite --role agent" in shown
+    assert why in people.reads("box", "charge", "--wh", "100")
+    assert people.json("box", "board")["is_relay"]
+    assert "est un relais" in people.reads("box", "--lang", "fr", "board")

@@ -50,3 +50,17 @@ def test_who_has_it_who_has_read_it_and_what_was_taken_back(
     assert "No messages." in squad.reads("bob", "matrix", "codt")
     with capsys.disabled():
         print(f"\n$ meshnode matrix squad:Queyras\n{shown}", end="")
+
+
+def test_a_message_goes_again_with_its_file_while_that_is_held(squad: People) -> None:
+    plan = squad.folder / "plan.pdf"
+    plan.write_bytes(b"%PDF-1.7\n" + bytes(5_000))
+    squad.reads("alice", "send", "squad:Queyras", "the plan", "--attach", str(plan))
+    shown = squad.reads("alice", "resend", "last")
+    assert "Its file goes along" in shown
+    assert "Its text alone" not in shown
+    (file,) = squad.json("alice", "files")["files"]
+    squad.reads("alice", "files", "cancel", file["file"])
+    shown = squad.reads("alice", "resend", "last")
+    assert "Its text alone" in shown
+    assert "Its file goes along" not in shown

@@ -7,14 +7,13 @@ import re
 import pytest
 
 from meshnode.cli.language import (
-    LANGUAGES,
-    catalogue,
     chosen_language,
     current_language,
     say,
     speak,
     translate_error,
 )
+from meshnode.language import LANGUAGES, catalogue
 from tests.meshnode.cli.sentences import every_sentence
 
 FIELD = re.compile(r"\{\w+\}")

@@ -75,6 +75,22 @@ def test_lies_that_contradict_each_other_never_win() -> None:
     assert all(refused(guard, next(places), second) for second in range(1, 500))
 
 
+def test_hours_of_such_lies_bring_none_into_reach() -> None:
+    """What is far away for a minute stays far away, however long the jammer goes on."""
+    guard = MotionGuard()
+    assert not refused(guard, 40, 0)
+    places = itertools.cycle((42, 43, 44))
+    assert all(refused(guard, next(places), 10 * number) for number in range(1, 720))
+    # The truth near by is believed at once, one further off as anybody who is elsewhere.
+    assert not refused(guard, 40.01, 7_200)
+
+
+def test_a_source_that_was_silent_may_be_as_far_as_it_could_have_come() -> None:
+    guard = MotionGuard()
+    assert not refused(guard, 40, 0)
+    assert not refused(guard, 42, 3_600)
+
+
 def test_a_date_off_by_more_than_a_day_is_refused() -> None:
     guard = MotionGuard()
     for off_ms in (SOURCE_CLOCK_MS_MAX, -SOURCE_CLOCK_MS_MAX):

@@ -135,6 +135,76 @@ async def test_chunks_that_come_before_their_message_are_found_again(
     assert await saved(met["bruno"], tmp_path) == raw
 
 
+async def test_a_message_that_is_sent_again_brings_its_file(
+    autojump_clock: MockClock, met: Rig, pdf: Path, tmp_path: Path
+) -> None:
+    """The copy is for Bruno alone, and the file that of the message it stands for."""
+    raw, anna, bruno = content(PDF_BYTES), met["anna"], met["bruno"]
+    sent = await send_file(anna, pdf)
+    first = await anna.held(Kind.TEXT)
+    chunks_of_it = await anna.held(Kind.CHUNK)
+    again = await anna.node.outbox.resend(sent.key)
+    assert again.has_file
+    (copy,) = [each for each in await anna.held(Kind.TEXT) if each not in first]
+    assert copy.header.scope == bruno.scope
+    await bruno.take([*await anna.held(Kind.CHAIN_KEYS), copy, *chunks_of_it[:3]])
+    partly = await only(bruno)
+    assert (partly.record.state, partly.record.have) == (AttachmentState.ARRIVING, 3)
+    # The first one comes late: it is known, and so is its file.
+    await bruno.take([*first, *chunks_of_it[3:]])
+    assert await saved(bruno, tmp_path) == raw
+    assert await bruno.texts() == ["see the file"]
+    assert (await only(bruno)).record.scope == squad_scope().encode()
+    await met.mix("anna", "box", "bruno")
+    assert (await only(anna)).record.state is AttachmentState.COMPLETE
+    assert await anna.held(Kind.CHUNK) == [], "no piece was made twice"
+
+
+async def test_a_copy_brings_the_file_to_who_has_the_text_alone(
+    autojump_clock: MockClock,
+    met: Rig,
+    pdf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A copy was opened that named no file, and the next one, which Bruno asked for, does."""
+    raw, anna, bruno = content(PDF_BYTES), met["anna"], met["bruno"]
+    sent = await send_file(anna, pdf)
+    with monkeypatch.context() as patch:
+        patch.setattr("meshnode.outbox.file_of", lambda _conn, _key, _now_ms: None)
+        assert not (await anna.node.outbox.resend(sent.key)).has_file
+    (copy,) = [e for e in await anna.held(Kind.TEXT) if e.header.scope == bruno.scope]
+    await bruno.take([copy])
+    assert await bruno.texts() == ["see the file"]
+    assert await bruno.node.attachments.progress() == []
+    await anna.node.outbox.resend(sent.key)
+    await bruno.take([e for e in await anna.held() if e.header.kind is not Kind.PREKEY])
+    assert await saved(bruno, tmp_path) == raw
+    assert await bruno.texts() == ["see the file"]
+
+
+async def test_a_file_that_is_over_is_left_out_of_a_copy(
+    autojump_clock: MockClock, met: Rig, pdf: Path
+) -> None:
+    anna, bruno = met["anna"], met["bruno"]
+    sent = await send_file(anna, pdf)
+    await anna.node.attachments.cancel_message(sent.key)
+    again = await anna.node.outbox.resend(sent.key)
+    assert not again.has_file
+    await met.mix("anna", "bruno")
+    assert await bruno.texts() == ["see the file"]
+
+
+async def test_taking_a_copy_back_gives_its_file_up(
+    autojump_clock: MockClock, met: Rig, pdf: Path
+) -> None:
+    anna = met["anna"]
+    sent = await send_file(anna, pdf)
+    again = await anna.node.outbox.resend(sent.key)
+    assert await anna.node.attachments.cancel_message(again.key)
+    assert await anna.held(Kind.CHUNK) == []
+
+
 async def test_a_photo_leaves_without_its_place_and_with_a_thumbnail(
     autojump_clock: MockClock, met: Rig, tmp_path: Path
 ) -> None:
@@ -326,9 +396,9 @@ def chunk(
 async def expected(met: Rig, manifest: Manifest) -> None:
     """Let bruno know of a file of anna."""
     anna = met["anna"]
-    header = anna.header(Kind.TEXT, squad_scope(), 999)
+    header, scope = anna.header(Kind.TEXT, squad_scope(), 999), squad_scope().encode()
     service = met["bruno"].node.attachments
-    await met["bruno"].store.write(lambda tx: service.expect(tx, header, 1, manifest))
+    await met["bruno"].store.write(lambda tx: service.expect(tx, header, scope, 1, manifest))
 
 
 async def test_lies_about_chunks_are_refused_and_the_true_file_still_comes(

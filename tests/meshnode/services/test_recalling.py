@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from meshnode.errors import SendError
@@ -103,12 +104,42 @@ async def test_a_reader_that_forgot_the_bundle_still_does_not_show_it(
     early = await anna.held(Kind.TEXT, Kind.CHAIN_KEYS)
     await cancel(anna, sent.key)
     await met.mix("anna", "bruno", "box")
-    assert await bruno.held(Kind.CANCEL) == [], "everybody receipted it"
     bruno.node.relay._immunity._cancelled.clear()
     await bruno.store.write(lambda tx: tx.connection.exec_driver_sql("DELETE FROM tombstone"))
     await bruno.take(early)
     assert await bruno.texts() == []
     assert bruno.metric("messages_withdrawn") == 1
+
+
+async def test_a_carrier_obeys_after_its_restart_what_it_never_carried(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """All readers have receipted the cancellation; a carrier far away has the message still."""
+    anna, bruno, box = met["anna"], met["bruno"], met["box"]
+    sent = await anna.send(squad_scope(), "carried elsewhere")
+    early = await anna.held(Kind.TEXT)
+    await cancel(anna, sent.key)
+    await met.mix("anna", "bruno", "box")
+    async with open_node(box.parts) as again:
+        outcomes = await again.relay.receive(None, [(0, each.raw) for each in early])
+        assert [fate for _short, fate in outcomes] == [Reception.DELIVERED]
+    assert await box.held(Kind.TEXT) == []
+    assert await bruno.texts() == []
+
+
+async def test_a_cancellation_ends_with_what_it_takes_back(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna, box = met["anna"], met["box"]
+    for number in range(3):
+        sent = await anna.send(squad_scope(), f"never mind {number}", lifetime_s=600)
+        await cancel(anna, sent.key)
+        await met.mix("anna", "bruno", "box")
+        assert len(await box.held(Kind.CANCEL)) == 1, "a later one names the earlier ones too"
+    await trio.sleep(700)
+    for member in (anna, box):
+        await member.node.housekeeping.look()
+        assert await member.held(Kind.CANCEL) == []
 
 
 async def test_what_never_left_is_ended_here(autojump_clock: MockClock) -> None:

@@ -1,0 +1,35 @@
+"""Sentences in French and English by their English form: for screens, and for what nodes write.
+
+A catalogue maps the English sentence, which stands in the code, to the French one; what is not in
+it is given in English. Which language a screen speaks is decided in `meshnode.cli.language`; a node
+is told the language of a page that is read without this program. Source: DESIGN D10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["LANGUAGES", "catalogue", "spoken"]
+
+LANGUAGES: Final = ("en", "fr")
+"""What there is; English is the language of the code."""
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def catalogue(language: str) -> Mapping[str, str]:
+    """Return the sentences of a language by their English form; empty for English."""
+    if language == "en":
+        return MappingProxyType({})
+    path = files("meshnode").joinpath("locale", f"{language}.json")
+    return MappingProxyType(json.loads(path.read_text(encoding="utf-8")))
+
+
+def spoken(language: str, sentence: str, **fields: object) -> str:
+    """Return `sentence` in one of `LANGUAGES`, with its `{fields}` filled in."""
+    words = catalogue(language).get(sentence, sentence)
+    return words.format(**fields) if fields else words
