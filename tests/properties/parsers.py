@@ -1,8 +1,8 @@
 """Every function of the protocol that reads bytes of a peer, with seeds and allowed errors.
 
 One table for Hypothesis (`test_untrusted.py`) and for the fuzzer (`tests.fuzz.fuzz_untrusted`).
-Each entry takes bytes; a function that takes text, a decoded value or a state gets it made of
-those bytes here, so that whatever the peer controls comes from the input.
+Each entry takes bytes; text, decoded values and states are made of those bytes here, so that
+whatever the peer controls comes from the input.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -11,7 +9,7 @@ from trio.testing import MockClock
 from meshnode.errors import SendError
 from meshnode.node import open_node
 from meshnode.outbox import Priority
-from meshnode.store import messages, reading
+from meshnode.store import reading
 from meshnode.store.records import MessageState, RecipientState
 from protocol import bundle as bundles
 from protocol.bundle import Scope, Suite
@@ -27,10 +25,7 @@ from sims.fleet import DevicePlan
 from sims.runtime import START_MS
 from tests.meshnode import documents
 from tests.meshnode.rig import CODT, SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
-from tests.meshnode.services.test_attachments import PDF_BYTES, content, only, pdf, saved, send_file
 from tests.meshnode.services.test_reading import read_all, state_at
-
-__all__ = ["pdf"]
 
 
 async def cancel(member: Member, key: int) -> bool:
@@ -278,25 +273,6 @@ async def test_the_first_one_then_its_copy(autojump_clock: MockClock, met: Rig) 
     assert await bruno.texts() == ["twice on its way"]
     for key in (sent.key, again.key):
         assert (await anna.message(key)).state is MessageState.DELIVERED
-
-
-async def test_a_copy_of_the_text_that_comes_first_costs_no_file(
-    autojump_clock: MockClock, met: Rig, pdf: Path, tmp_path: Path
-) -> None:
-    anna, bruno = met["anna"], met["bruno"]
-    sent = await send_file(anna, pdf)
-    await anna.node.outbox.resend(sent.key)
-    await anna.node.settle()
-    held = await anna.held(Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.CHUNK)
-    first = [each for each in held if each.header.id == sent.id]
-    await bruno.take([each for each in held if each not in first])
-    assert await bruno.texts() == ["see the file"]
-    assert await bruno.node.attachments.progress() == []
-    await bruno.take(first)
-    assert await bruno.texts() == ["see the file"], "shown once"
-    assert await saved(bruno, tmp_path) == content(PDF_BYTES)
-    (message,) = await bruno.store.read(lambda conn: messages.list_inbox(conn, 0, 9))
-    assert (await only(bruno)).record.message == message.key
 
 
 async def test_cancelling_takes_every_copy_back(autojump_clock: MockClock, met: Rig) -> None:
