@@ -29,6 +29,7 @@ SETTLING: Final = frozenset({Kind.RECEIPT, Kind.CANCEL})
 """Kinds in clear that say what need not be carried any more."""
 
 _FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS})
+_KEPT_FOR_OTHERS: Final = frozenset({Kind.CHUNK, Kind.TRACK})
 """Goes on to every member of the operations centre, whatever one of them says."""
 _PageKey = tuple[NodeId, int, int]
 """Author, incarnation, page."""
@@ -113,8 +114,8 @@ class Immunity:
 
         Everybody whom it is for has receipted it, or its author took it back.
         For the operations centre one of its members is enough, but not for chain keys, which each
-        of them needs; and a member itself goes by its own receipt, and keeps a chunk until all
-        members have it, or two might hold one half of a file each. A bundle for a whole zone is
+        of them needs; and a member itself goes by its own receipt, and keeps chunks and tracks
+        until all members have them, or two might hold one half each. A bundle for a whole zone is
         never complete and lives until it expires, and so does an SOS for whomever: the nearest
         colleague reads it too.
         """
@@ -135,7 +136,7 @@ class Immunity:
         is_outside = self._node not in recipients
         if self._node in recipients and self._node not in holders:
             return False
-        is_for_any = kind not in _FOR_EACH and (kind is not Kind.CHUNK or is_outside)
+        is_for_any = kind not in _FOR_EACH and (kind not in _KEPT_FOR_OTHERS or is_outside)
         if scope.kind is ScopeKind.CODT and is_for_any:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders
