@@ -186,12 +186,14 @@ class Positions:
         return made
 
     def _close(self, tx: Transaction) -> list[Checked]:
-        found, now_ms = self.open_shift_in(tx.connection), self._runtime.now_ms()
+        found = self.open_shift_in(tx.connection)
         if found is None:
             raise _no_shift()
         made = list[Checked]()
         for tracker in self.trackers:
             made += tracker.finish(tx, found.scopes[0], found.shift)
+        # Asked for now: nobody takes a track that is dated after the close.
+        now_ms = min(self._runtime.now_ms(), found.shift.ends_ms)
         for scope in found.scopes:
             shift = shifts.known_shift(tx.connection, self._author.node, scope)
             assert shift is not None, "it was found in this transaction"

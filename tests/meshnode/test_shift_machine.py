@@ -302,6 +302,16 @@ async def position_chains(member: Member, author: bytes) -> int:
         ("carry", ("anna", "bruno")),
     ]
 )
+@example(
+    [
+        ("open", 12),
+        ("set clock", ("anna", 9 * MINUTE_MS)),
+        ("position", None),
+        ("set clock", ("anna", -9 * MINUTE_MS)),
+        ("close", None),
+        ("carry", ("anna", "box")),
+    ]
+)
 def test_no_position_is_made_carried_or_shown_outside_a_shift(
     steps: list[tuple[str, object]],
 ) -> None:

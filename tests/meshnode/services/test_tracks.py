@@ -20,6 +20,7 @@ from protocol.payloads import Position, Track
 from protocol.reports import Reception
 from protocol.track_bodies import TrackBody, encode_track_body
 from protocol.tracks import TrackPoint
+from sims.runtime import Machine
 from tests.meshnode.rig import CODT, Member, Rig, squad_scope
 from tests.meshnode.services.test_board import count
 from tests.meshnode.test_positions import HOUR_MS, begin, end, tell
@@ -212,6 +213,23 @@ async def test_relays_take_a_track_by_the_shift_that_it_declares(
     await met.carry("anna", "gateway", Kind.SHIFT)
     assert await gateway.take([second]) == [Reception.STORED]
     assert await gateway.take([bundle]) == [Reception.STORED], "one of the shift before comes late"
+
+
+async def test_a_clock_that_runs_while_a_shift_is_closed_loses_no_track(
+    autojump_clock: MockClock, met: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making the last segment takes milliseconds, and relays judge by what the close says."""
+
+    def running(machine: Machine) -> int:
+        machine.clock_ahead_ms += 1
+        return machine.clock_ahead_ms
+
+    monkeypatch.setattr(Machine, "ahead_ms", property(running))
+    await begin(met["anna"])
+    await go(met, 2)
+    await end(met["anna"])
+    await met.mix("anna", "gateway")
+    assert [len(each) for each in await shown(met["gateway"])] == [2]
 
 
 async def test_relays_refuse_a_track_outside_its_shift(autojump_clock: MockClock, met: Rig) -> None:

@@ -71,6 +71,7 @@ async def test_a_seized_phone_or_box_has_tracks_that_it_cannot_open(
         assert len(await member.held(Kind.TRACK)) == 1, name
         (keys,) = [e for e in await member.held(Kind.CHAIN_KEYS) if e.header.scope == CODT]
         slots = decode_slots_untrusted(keys.body)
+        print(f"keys of a shift's track for one member of the centre: {len(keys.raw)} bytes")
         assert [slot.member for slot in slots] == [met["gateway"].id], name
         for what in (OWN_CHAINS, THEIR_CHAINS, POINTS):
             assert await count(member, what) == 0, name
