@@ -192,7 +192,7 @@ class Positions:
         made = list[Checked]()
         for tracker in self.trackers:
             made += tracker.finish(tx, found.scopes[0], found.shift)
-        # Asked for now: nobody takes a track that is dated after the close.
+        # Not before the last track was made: nobody takes one that is dated after the close.
         now_ms = min(self._runtime.now_ms(), found.shift.ends_ms)
         for scope in found.scopes:
             shift = shifts.known_shift(tx.connection, self._author.node, scope)
