@@ -17,7 +17,7 @@ from meshnode.metrics import Metrics
 from meshnode.reception import Checked
 from meshnode.runtime import Runtime
 from meshnode.store import keyring
-from meshnode.store.engine import Transaction
+from meshnode.store.engine import Connection, Transaction
 from meshnode.store.keyring import SendingChainRecord
 from protocol.bundle import Header, Scope, Suite
 from protocol.chains import new_chain, next_key
@@ -42,7 +42,13 @@ from protocol.limits import (
     Kind,
 )
 from protocol.receipts import KeyRequest
-from protocol.shifts import Shift, position_subject, split_subject, track_subject
+from protocol.shifts import (
+    Shift,
+    carried_under,
+    position_subject,
+    split_subject,
+    track_subject,
+)
 
 __all__ = ["ChainKeeper", "MessageKey"]
 
@@ -107,6 +113,15 @@ class ChainKeeper:
         """
         return self._start(tx, track_subject(scope, shift.shift_id), shift)
 
+    def has_track_reader(self, conn: Connection, scope: Scope, shift: Shift) -> bool:
+        """True if somebody of the centre was given the keys of a shift's tracks."""
+        subject = track_subject(scope, shift.shift_id)
+        record = keyring.open_chain(conn, subject, self._runtime.now_ms())
+        if record is None:
+            return False
+        chain_id = record.chain.chain_id
+        return bool(keyring.readers(conn, chain_id).keys() - keyring.owed(conn, chain_id).keys())
+
     def _start(self, tx: Transaction, subject: bytes, shift: Shift) -> list[Checked]:
         readers = self._membership.directory.chain_readers(subject, self._author.node)
         record = self._chain_for(tx, subject, readers, shift.ends_ms)
@@ -152,7 +167,7 @@ class ChainKeeper:
         owed = keyring.owed(tx.connection, record.chain.chain_id)
         if not owed or self._is_over(record):
             return []
-        scope, _shift_id = split_subject(record.scope)
+        scope, _keyref = carried_under(record.scope)
         members = self._membership.directory.chain_readers(record.scope, self._author.node)
         still = {node: index for node, index in owed.items() if node in members}
         return [
@@ -160,7 +175,7 @@ class ChainKeeper:
         ]
 
     def _is_over(self, record: SendingChainRecord) -> bool:
-        """True for a chain of positions whose shift has ended: nobody gets its keys any more."""
+        """True for a chain of a shift that has ended: nobody gets its keys any more."""
         _scope, shift_id = split_subject(record.scope)
         return bool(shift_id) and record.ends_ms <= self._runtime.now_ms()
 
@@ -201,8 +216,8 @@ class ChainKeeper:
                 self._author.node, chain_id, indices[node], record.scope, seed
             )
         ends_ms = min(prekey.ends_ms for prekey in prekeys.values())
-        _scope, shift_id = split_subject(record.scope)
-        if shift_id:
+        _scope, keyref = carried_under(record.scope)
+        if keyref:
             # No longer than the last position: whoever seizes a device later finds no keys.
             ends_ms = min(ends_ms, record.ends_ms + 1000 * KINDS[Kind.POSITION].lifetime_s)
         lifetime_s = min(KINDS[Kind.CHAIN_KEYS].lifetime_s, (ends_ms - now_ms) // 1000)
@@ -222,7 +237,7 @@ class ChainKeeper:
             ]
             return encode_slots(slots)
 
-        draft = Draft(Kind.CHAIN_KEYS, Suite.HYBRID, scope, shift_id, lifetime_s=lifetime_s)
+        draft = Draft(Kind.CHAIN_KEYS, Suite.HYBRID, scope, keyref, lifetime_s=lifetime_s)
         made = self._author.make(tx, draft, body)
         keyring.note_given(tx, chain_id, list(prekeys), now_ms)
         self._metrics.count("keys_given", len(prekeys))

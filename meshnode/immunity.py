@@ -30,6 +30,8 @@ SETTLING: Final = frozenset({Kind.RECEIPT, Kind.CANCEL})
 
 _FOR_EACH: Final = frozenset({Kind.CHAIN_KEYS})
 """Goes on to every member of the operations centre, whatever one of them says."""
+_KEPT_FOR_OTHERS: Final = frozenset({Kind.CHUNK, Kind.TRACK})
+"""Carriers let go of it once one member has it, members when all have."""
 _FOR_ALL_TIME: Final = frozenset({Kind.SOS, Kind.CANCEL})
 """Stays until it expires, whoever has it."""
 _PageKey = tuple[NodeId, int, int]
@@ -115,8 +117,8 @@ class Immunity:
 
         Everybody whom it is for has receipted it, or its author took it back.
         For the operations centre one of its members is enough, but not for chain keys, which each
-        of them needs; and a member itself goes by its own receipt, and keeps a chunk until all
-        members have it, or two might hold one half of a file each. A bundle for a whole zone is
+        of them needs; and a member itself goes by its own receipt, and keeps chunks and tracks
+        until all members have them, or two might hold one half each. A bundle for a whole zone is
         never complete and lives until it expires. So does an SOS for whomever: the nearest
         colleague reads it too. And so does a cancellation: what it takes back may come from a
         carrier that was far away, also after a restart.
@@ -138,7 +140,7 @@ class Immunity:
         is_outside = self._node not in recipients
         if self._node in recipients and self._node not in holders:
             return False
-        is_for_any = kind not in _FOR_EACH and (kind is not Kind.CHUNK or is_outside)
+        is_for_any = kind not in _FOR_EACH and (kind not in _KEPT_FOR_OTHERS or is_outside)
         if scope.kind is ScopeKind.CODT and is_for_any:
             return not holders.isdisjoint(recipients)
         return bool(recipients) and recipients <= holders

@@ -270,11 +270,18 @@ class Inbox:
                 self._keep_state(tx, header, opened)
                 work.made += made
             case kind if kind in self._parts.keepers:
-                kept = self._parts.keepers[kind](tx, bundle, self._opening(tx, bundle))
-                if kept is not None:
-                    self._keep_state(tx, header, kept)
+                self._have_kept(tx, bundle, work)
             case _:
                 raise MalformedError("this kind of bundle is never queued for the inbox")
+
+    def _have_kept(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
+        header = bundle.header
+        kept = self._parts.keepers[header.kind](tx, bundle, self._opening(tx, bundle))
+        if kept is not None:
+            self._keep_state(tx, header, kept)
+        if header.kind is Kind.TRACK:
+            # Carriers let go of it then: it is nine days on its way otherwise.
+            self._note_received(tx, bundle, work)
 
     def _keep_chunk(self, tx: Transaction, bundle: Bundle, work: _Work) -> None:
         if bundle.header.scope.kind is ScopeKind.ZONE:

@@ -34,7 +34,8 @@ from protocol.errors import EnvelopeError, MalformedError, NoKeyError, TamperedE
 from protocol.ids import NodeId
 from protocol.limits import CLOCK_DRIFT_MS_MAX, Kind
 from protocol.payloads import Payload
-from protocol.shifts import chain_opens, split_subject
+from protocol.shifts import carried_under, chain_opens
+from protocol.track_bodies import decode_track_body_untrusted
 
 __all__ = ["DUE", "Opened", "Opener", "Waits", "due_keyref"]
 
@@ -108,11 +109,10 @@ class Opener:
         if held is None:
             raise Waits(header.keyref)
         chain, scope = held
-        whom, _shift_id = split_subject(scope)
-        if whom != header.scope or not chain_opens(scope, header.kind):
+        if carried_under(scope)[0] != header.scope or not chain_opens(scope, header.kind):
             raise TamperedError("this chain was given for another group")
         after, key = key_for(chain, header.index)
-        plaintext = open_message(key, bundle.header_bytes, bundle.body)
+        plaintext = open_message(key, bundle.header_bytes, _sealed(bundle))
         ends_ms = keyring.receiving_ends_ms(conn, header.keyref, header.author)
         if header.kind is Kind.POSITION:
             payload = open_position_untrusted(plaintext, header)
@@ -162,11 +162,18 @@ class Opener:
         secret = decode_slot_secret_untrusted(plaintext)
         if secret.author != header.author:
             raise TamperedError("these chain keys were written for another author")
-        scope, shift_id = split_subject(secret.scope)
+        scope, keyref = carried_under(secret.scope)
         if header.scope.kind is not ScopeKind.DEVICE and scope != header.scope:
             raise MalformedError("these chain keys are for another group than their bundle")
-        if shift_id != header.keyref:
+        if keyref != header.keyref:
             raise MalformedError("these chain keys are for another shift than their bundle")
         if self.node not in self._directory().chain_readers(secret.scope, header.author):
             raise TamperedError("these chain keys are for a group that this device is not in")
         return receiving_chain(secret.chain_id, secret.index, secret.seed), secret.scope
+
+
+def _sealed(bundle: Bundle) -> bytes:
+    """Return what of a body is under a chain: of a track the part behind its declaration."""
+    if bundle.header.kind is not Kind.TRACK:
+        return bundle.body
+    return decode_track_body_untrusted(bundle.body).sealed

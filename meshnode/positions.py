@@ -42,7 +42,13 @@ from protocol.payloads import (
     LONGITUDE_E7_MAX,
     Position,
 )
-from protocol.shifts import Shift, encode_shift, position_subject, split_subject
+from protocol.shifts import (
+    Shift,
+    encode_shift,
+    is_track_subject,
+    position_subject,
+    split_subject,
+)
 
 __all__ = ["OpenShift", "Place", "Positions", "Tracker", "place_numbers"]
 
@@ -51,6 +57,8 @@ _LIST_MAX: Final = 1_000
 _HOUR_MS: Final = 3_600_000
 _CARRIED_MS: Final = 1000 * KINDS[Kind.POSITION].lifetime_s
 """A position that was taken travels for this long at most."""
+_TRACKS_LIVE_MS: Final = SHIFT_MS_MAX + 1000 * KINDS[Kind.TRACK].lifetime_s
+"""After its keys were given the last track of a shift is over at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +186,14 @@ class Positions:
         return made
 
     def _close(self, tx: Transaction) -> list[Checked]:
-        found, now_ms = self.open_shift_in(tx.connection), self._runtime.now_ms()
+        found = self.open_shift_in(tx.connection)
         if found is None:
             raise _no_shift()
         made = list[Checked]()
         for tracker in self.trackers:
             made += tracker.finish(tx, found.scopes[0], found.shift)
+        # Not before the last track was made: nobody takes one that is dated after the close.
+        now_ms = min(self._runtime.now_ms(), found.shift.ends_ms)
         for scope in found.scopes:
             shift = shifts.known_shift(tx.connection, self._author.node, scope)
             assert shift is not None, "it was found in this transaction"
@@ -330,12 +340,15 @@ class Positions:
     # --- the end of a shift -------------------------------------------------------------------
 
     def chain_ends_ms(self, tx: Transaction, author: NodeId, subject: bytes) -> int | None:
-        """Return how long the keys of a position chain may be kept; None for not at all.
+        """Return how long the keys of a shift's chain may be kept; None for not at all.
 
         Notes in the same transaction that they must be erased.
         """
         scope, shift_id = split_subject(subject)
         shift, now_ms = shifts.known_shift(tx.connection, author, scope), self._runtime.now_ms()
+        if is_track_subject(subject):
+            # For the centre alone, which may never have heard of that shift.
+            return now_ms + _TRACKS_LIVE_MS if self.is_archive else None
         if shift is None or shift.shift_id != shift_id:
             return None
         if self.is_archive:

@@ -25,13 +25,22 @@ class ShiftCalls(Calls):
         return await self.shift()
 
     async def shift(self) -> Json:
-        """Return the open shift of this device's agent, and who of its squads has one."""
+        """Return the open shift of this device's agent, and who of its squads has one.
+
+        `track_has_reader` is None where no shift is open; False where nobody of the operations
+        centre has been given its keys yet, so that its track would be erased with it.
+        """
         found = await self._node.positions.current()
+        tracks = self._node.require_desk().tracks
+        has_reader = (
+            None if found is None else await tracks.has_reader(found.scopes[0], found.shift)
+        )
         others = await self._node.positions.on_shift()
         return {
             "is_open": found is not None,
             "opened_ms": 0 if found is None else found.shift.opened_ms,
             "ends_ms": 0 if found is None else found.shift.ends_ms,
+            "track_has_reader": has_reader,
             "on_shift": [
                 {
                     **self._who(node),

@@ -2,7 +2,8 @@
 
 A position is carried only if it is dated in a shift of its author that is known here. One that
 arrives before its shift is refused without a trace in the store, so that it is brought again.
-This room reads what is in clear and holds no key. Source: wire-format 4.14, security 2.10.
+A track tells its own shift, which no known one may contradict: it comes to port days later.
+This room reads what is in clear and holds no key. Source: wire-format 4.14 and 4.33, security 2.10.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from protocol.limits import KINDS, Kind
 from protocol.quota import Allowance
 from protocol.reports import Reception
 from protocol.shifts import Shift, decode_shift_untrusted
+from protocol.track_bodies import TrackBody, decode_track_body_untrusted
 
 __all__ = [
     "add_many",
-    "has_stamp",
+    "allows_track",
     "is_for",
     "is_for_inbox",
     "is_well_formed",
@@ -44,12 +46,11 @@ _STORED: Final = Reception.STORED
 _PREKEY: Final = Kind.PREKEY
 _SOS: Final = Kind.SOS
 
-_DATED: Final = frozenset({Kind.POSITION, Kind.TRACK})
-"""Kinds that exist in shifts alone, as relays can see."""
-_BOUND: Final = _DATED | {Kind.CHAIN_KEYS}
+_TRACK: Final = Kind.TRACK
+_BOUND: Final = frozenset({Kind.POSITION, Kind.TRACK, Kind.CHAIN_KEYS})
 """Kinds that may hang on a shift."""
 _OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
-"""Kinds that the centre of the zone reads beside the squad; tracks it reads alone."""
+"""Kinds that the centre of the zone reads beside the squad."""
 _LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHUNK, Kind.CANCEL, Kind.READ, Kind.SHEETS)
 _TOLD: Final = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK)
 _KEYS: Final = (Kind.CHAIN_KEYS, Kind.KEY_REQUEST, Kind.NETWORK_KEYS)
@@ -63,9 +64,10 @@ def is_well_formed(bundle: Bundle) -> bool:
     True for other kinds.
     """
     header = bundle.header
-    if header.kind in _DATED:
-        is_short = header.lifetime_s <= KINDS[header.kind].lifetime_s
-        return is_short and header.scope.kind is ScopeKind.SQUAD
+    if header.kind is _POSITION:
+        return _is_short(header) and header.scope.kind is ScopeKind.SQUAD
+    if header.kind is _TRACK:
+        return _is_short(header) and header.scope.kind is ScopeKind.CODT and _is_declared(bundle)
     if header.kind is not _SHIFT:
         return True
     try:
@@ -74,6 +76,19 @@ def is_well_formed(bundle: Bundle) -> bool:
         return False
     is_past = max(shift.opened_ms, shift.closed_ms) <= hlc.wall_ms(header.hlc)
     return is_past and header.scope.kind is ScopeKind.SQUAD and header.index == 0
+
+
+def _is_short(header: Header) -> bool:
+    return header.lifetime_s <= KINDS[header.kind].lifetime_s
+
+
+def _is_declared(bundle: Bundle) -> bool:
+    """True for a track that is dated in the shift that it declares."""
+    try:
+        body = decode_track_body_untrusted(bundle.body)
+    except RemoteProtocolError:
+        return False
+    return body.has_stamp(hlc.wall_ms(bundle.header.hlc))
 
 
 def add_many(
@@ -92,7 +107,7 @@ def add_many(
         _add(tx, records, [n for n, each in enumerate(is_shift) if each], fates, allowed)
     others = [n for n, each in enumerate(is_shift) if not each]
     for place in [n for n in others if headers[n].kind in _BOUND]:
-        if not _is_covered(tx.connection, headers[place]):
+        if not _is_covered(tx.connection, headers[place], records[place].raw):
             fates[place] = Reception.NO_SHIFT
     _add(tx, records, [n for n in others if fates[n] is _STORED], fates, allowed)
     return fates
@@ -110,10 +125,15 @@ def _add(
         fates[place] = outcome
 
 
-def _is_covered(conn: Connection, header: Header) -> bool:
-    if header.kind in _DATED:
+def _is_covered(conn: Connection, header: Header, raw: bytes) -> bool:
+    if header.kind is _TRACK:
+        body = decode_track_body_untrusted(bundles.decode_untrusted(raw).body)
+        scope = Scope.for_squad(header.scope.zone, body.squad)
+        shift = known_shift(conn, header.author, scope)
+        return shift is None or allows_track(shift, body, hlc.wall_ms(header.hlc))
+    if header.kind is _POSITION:
         shift = known_shift(conn, header.author, header.scope)
-        return shift is not None and has_stamp(shift, header)
+        return shift is not None and shift.has(hlc.wall_ms(header.hlc))
     if not header.keyref or header.scope.kind is not ScopeKind.SQUAD:
         # Keys of other chains; and those for one asker, who alone has a use for them.
         return True
@@ -121,13 +141,18 @@ def _is_covered(conn: Connection, header: Header) -> bool:
     return shift is not None and shift.shift_id == header.keyref
 
 
-def has_stamp(shift: Shift, header: Header) -> bool:
-    """True for a position or track that is dated in a shift, or in the one before it.
+def allows_track(newest: Shift, body: TrackBody, stamp_ms: int) -> bool:
+    """True if the newest shift that is known of an author does not contradict a track of it.
 
-    The last track of a shift is made in the moment that closes it.
+    Of that shift it must be dated before its end, also where it was closed after the track was
+    made; of an earlier one before this one began; a later one has to be told first.
     """
-    stamp_ms = hlc.wall_ms(header.hlc)
-    return shift.has(stamp_ms) or (header.kind is Kind.TRACK and shift.has(stamp_ms - 1))
+    if body.opened_ms == newest.opened_ms:
+        return stamp_ms <= newest.over_ms
+    if body.opened_ms > newest.opened_ms:
+        return False
+    start_ms, end_ms = newest.before
+    return stamp_ms <= (end_ms if body.opened_ms == start_ms else newest.opened_ms)
 
 
 def known_shift(conn: Connection, author: NodeId, scope: Scope) -> Shift | None:
@@ -166,8 +191,7 @@ def is_for_inbox(node: NodeId, zone: int, header: Header, directory: Directory) 
 def is_for(node: NodeId, header: Header, directory: Directory) -> bool:
     """Tell whether a bundle is for the inbox of `node`.
 
-    A shift, a position and the keys of a shift are for the squad and for the centre of its zone;
-    a track is for the centre alone.
+    A shift, a position and the keys of a shift are for the squad and for the centre of its zone.
     """
     scope = header.scope
     if scope.kind is _DEVICE:
@@ -177,6 +201,4 @@ def is_for(node: NodeId, header: Header, directory: Directory) -> bool:
     is_bound = kind in _OF_SHIFT or (kind is _CHAIN_KEYS and bool(header.keyref))
     if is_bound and scope.kind is ScopeKind.SQUAD:
         return node in directory.position_readers(scope, header.author)
-    if kind is Kind.TRACK:
-        return node in directory.recipients(Scope.for_codt(scope.zone), header.author)
     return directory.is_recipient(node, scope, header.author)

@@ -91,7 +91,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.STATE: KindRule(TrafficClass.STATE, True, _DAY_S // 2),
     Kind.POSITION: KindRule(TrafficClass.STATE, True, _DAY_S // 2),
     Kind.CHUNK: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
-    Kind.TRACK: KindRule(TrafficClass.BULK, False, _DAY_S // 2),
+    Kind.TRACK: KindRule(TrafficClass.BULK, False, 9 * _DAY_S),
     Kind.NOTE: KindRule(TrafficClass.BULK, False, 7 * _DAY_S),
     Kind.SHIFT: KindRule(TrafficClass.MESSAGE, True, 2 * _DAY_S),
     Kind.AUDIT_HEAD: KindRule(TrafficClass.MESSAGE, True, 90 * _DAY_S),

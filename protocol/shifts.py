@@ -19,6 +19,7 @@ from protocol.limits import Kind
 __all__ = [
     "SHIFT_ID_BYTES",
     "Shift",
+    "carried_under",
     "chain_opens",
     "decode_shift_untrusted",
     "encode_shift",
@@ -133,6 +134,18 @@ def split_subject(subject: bytes) -> tuple[Scope, bytes]:
     if is_squad and len(subject) == len(_SQUAD_SCOPE) + SHIFT_ID_BYTES:
         return Scope.decode_untrusted(subject[:-SHIFT_ID_BYTES]), subject[-SHIFT_ID_BYTES:]
     return Scope.decode_untrusted(subject), b""
+
+
+def carried_under(subject: bytes) -> tuple[Scope, bytes]:
+    """Return the scope of a chain's bundles and of those with its keys, and the latters' keyref.
+
+    Those of a track are for the operations centre and outlive the shift; keys of positions name
+    theirs, so that readers erase them with it. Raises: MalformedError. Source: wire-format 4.7.
+    """
+    scope, shift_id = split_subject(subject)
+    if is_track_subject(subject):
+        return Scope.for_codt(scope.zone), b""
+    return scope, shift_id
 
 
 def chain_opens(subject: bytes, kind: Kind) -> bool:

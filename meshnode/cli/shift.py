@@ -52,6 +52,18 @@ def open_shift(
         print_json(**found)
     else:
         typer.echo(say("The shift is open until {time}.", time=local_time(found["ends_ms"])))
+        _warn_of_track(found)
+
+
+def _warn_of_track(found: dict[str, Any]) -> None:
+    """Say so where the track of an open shift cannot be sealed to anybody."""
+    if found["track_has_reader"] is False:
+        typer.echo(
+            say(
+                "No key of the operations centre is known here: unless one comes in time, the "
+                "track of this shift is erased when it ends."
+            )
+        )
 
 
 @_app.command("close")
@@ -85,6 +97,7 @@ def show(ctx: typer.Context, as_json: AsJson = False) -> None:
         return
     if found["is_open"]:
         typer.echo(say("The shift is open until {time}.", time=local_time(found["ends_ms"])))
+        _warn_of_track(found)
     else:
         say_nothing(say("No shift is open."), reads_nothing=reads_nothing)
     _show_on_shift(found["on_shift"])

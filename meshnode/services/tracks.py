@@ -1,15 +1,15 @@
 """The track of our shift, segment by segment, for the operations centre alone; and those of others.
 
 Each position that is told becomes a point; points become a bundle of the lowest class once there
-are enough of them, or when the shift is closed. With the shift its chain and its points go, so
-that a device which is seized later knows no way. The centre keeps segments as long as positions.
-Source: wire-format 4.21, security 2.6 and 2.10.
+are enough of them, or when the shift ends. With the shift its chain and its points go: what is
+carried on for days is sealed to the centre, and a device that is seized later knows no way. The
+centre keeps segments as long as positions. Source: wire-format 4.21 and 4.33, decision 37.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
 from meshnode import shifts
@@ -35,6 +35,7 @@ from protocol.ids import NodeId
 from protocol.limits import Kind
 from protocol.payloads import LATITUDE_E7_MAX, LONGITUDE_E7_MAX, Position, Track
 from protocol.shifts import Shift, split_subject, track_subject
+from protocol.track_bodies import TrackBody, decode_track_body_untrusted, encode_track_body
 from protocol.tracks import TRACK_POINTS_MAX, TrackPoint
 
 __all__ = ["POINTS_PER_SEGMENT", "TrackOf", "Tracks"]
@@ -90,31 +91,44 @@ class Tracks:
         numbers = (place.latitude_e7 + LATITUDE_E7_MAX, place.longitude_e7 + LONGITUDE_E7_MAX)
         body = canonical.encode(numbers)
         record = PointRecord(shift.shift_id, place.taken_ms, shift.ends_ms, body)
+        before_ms = board.newest_point_ms(tx.connection, shift.shift_id)
         board.put_point(tx, record)
+        if _is_last(before_ms, place.taken_ms, shift):
+            # Nobody may be there to close the shift, and what waits is erased at its end.
+            return self.finish(tx, scope, shift)
         if board.points_count(tx.connection, shift.shift_id) < POINTS_PER_SEGMENT:
             return ()
         return self._make(tx, scope, shift)
 
     def finish(self, tx: Transaction, scope: Scope, shift: Shift) -> Sequence[Checked]:
-        """See `Tracker.finish`: what is left becomes the last segment."""
-        return self._make(tx, scope, shift)
+        """See `Tracker.finish`: what is left becomes the last segments."""
+        made = list[Checked]()
+        while part := self._make(tx, scope, shift):
+            made += part
+        return made
 
     def _make(self, tx: Transaction, scope: Scope, shift: Shift) -> Sequence[Checked]:
-        """Make a segment of the points that wait; they stay where there is no room for one."""
+        """Make a segment of the points that wait; return what was made.
+
+        They stay where there is no room for one, or where nobody has the keys to open it.
+        """
         waiting = board.points(tx.connection, shift.shift_id, TRACK_POINTS_MAX)
         points = _points(waiting)
-        if not points:
+        if not points or not self._keeper.has_track_reader(tx.connection, scope, shift):
             return ()
-        payload = payloads.encode(Track(self._author.node, scope.encode(), points))
+        centre = Scope.for_codt(scope.zone)
+        payload = payloads.encode(Track(self._author.node, centre.encode(), points))
         under = self._keeper.track_key_for(tx, scope, shift)
 
         def body(header: Header) -> bytes:
-            if not shifts.has_stamp(shift, header):
+            sealed = seal_message(under.key, header.encode(), pad(payload))
+            told = TrackBody(scope.target, shift.opened_ms, shift.over_ms, sealed)
+            if not told.has_stamp(hlc.wall_ms(header.hlc)):
                 # The stamp may run ahead of the clock, and relays judge by the stamp.
                 raise QuotaError("this stamp is after the shift, so nobody takes the track")
-            return seal_message(under.key, header.encode(), pad(payload))
+            return encode_track_body(told)
 
-        draft = Draft(Kind.TRACK, Suite.CHAIN, scope, under.chain_id, under.index)
+        draft = Draft(Kind.TRACK, Suite.CHAIN, centre, under.chain_id, under.index)
         try:
             made = self._author.make(tx, draft, body)
         except (QuotaError, StoreFullError):
@@ -124,6 +138,15 @@ class Tracks:
         board.take_points(tx, shift.shift_id, waiting[-1].taken_ms)
         self._metrics.count("tracks_made")
         return (*under.made, made)
+
+    async def has_reader(self, scope: Scope, shift: Shift) -> bool:
+        """True if somebody of the centre can open the tracks of our open shift, told to `scope`.
+
+        Raises: StoreError, LockedError.
+        """
+        return await self._store.read(
+            lambda conn: self._keeper.has_track_reader(conn, scope, shift)
+        )
 
     # --- those of others ----------------------------------------------------------------------
 
@@ -136,27 +159,26 @@ class Tracks:
         header = bundle.header
         if not self._positions.is_archive:
             raise NoKeyError("tracks are for the operations centre alone")
-        opened = open_message()
+        told, opened = decode_track_body_untrusted(bundle.body), open_message()
         payload = opened.payload
-        _scope, shift_id = split_subject(opened.chain_scope)
-        shift = shifts.known_shift(tx.connection, header.author, header.scope)
-        window = None if shift is None else _window(shift, shift_id)
-        if not isinstance(payload, Track) or window is None:
+        scope, shift_id = split_subject(opened.chain_scope)
+        shift = shifts.known_shift(tx.connection, header.author, scope)
+        upto_ms = min(_over_ms(told, shift_id, shift), hlc.wall_ms(header.hlc))
+        if not isinstance(payload, Track) or told.squad != scope.target:
             self._refuse(header)
-        upto_ms = min(window[1], hlc.wall_ms(header.hlc))
-        is_within = _is_within(payload.points, window[0], upto_ms)
-        if not is_within or not self._positions.is_member(header.author, header.scope):
+        is_within = _is_within(payload.points, told.opened_ms, upto_ms)
+        if not is_within or not self._positions.is_member(header.author, scope):
             self._refuse(header)
         first_ms = 1000 * payload.points[0].taken_s
         record = TrackRecord(
             author=header.author,
-            scope=header.scope.encode(),
+            scope=scope.encode(),
             shift_id=shift_id,
             first_ms=first_ms,
             ends_ms=first_ms + POSITION_KEEP_MS,
             incarnation=header.incarnation,
             seq=header.seq,
-            body=payloads.encode(payload),
+            body=payloads.encode(replace(payload, scope=scope.encode())),
         )
         if board.put_track(tx, record):
             self._metrics.count("tracks_kept")
@@ -191,11 +213,19 @@ def _points(waiting: Sequence[PointRecord]) -> tuple[TrackPoint, ...]:
     return tuple(found[taken_s] for taken_s in sorted(found))
 
 
-def _window(shift: Shift, shift_id: bytes) -> tuple[int, int]:
-    """Return the time in which points of a shift may lie, Unix milliseconds."""
-    if shift.shift_id == shift_id:
-        return shift.opened_ms, shift.over_ms
-    return shift.before
+def _is_last(before_ms: int | None, taken_ms: int, shift: Shift) -> bool:
+    """True if the next point, after as long as from the one before, is after the shift."""
+    return before_ms is not None and 2 * taken_ms - before_ms >= shift.ends_ms
+
+
+def _over_ms(told: TrackBody, shift_id: bytes, newest: Shift | None) -> int:
+    """Return until when points may lie, Unix milliseconds; 0 if the shift was told otherwise."""
+    if newest is None:
+        return told.over_ms
+    is_same = newest.shift_id == shift_id
+    if is_same is not (newest.opened_ms == told.opened_ms):
+        return 0
+    return min(told.over_ms, newest.over_ms) if is_same else told.over_ms
 
 
 def _is_within(points: Sequence[TrackPoint], from_ms: int, upto_ms: int) -> bool:

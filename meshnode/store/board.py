@@ -24,6 +24,7 @@ __all__ = [
     "TrackRecord",
     "drop_states",
     "erase_old",
+    "newest_point_ms",
     "points",
     "points_count",
     "put_point",
@@ -190,6 +191,13 @@ def points_count(conn: Connection, shift_id: bytes) -> int:
     """Return how many places of a shift wait for the next segment."""
     query = select(func.count()).where(_POINT.c.shift_id == shift_id)
     return int(conn.execute(query).scalar_one())
+
+
+def newest_point_ms(conn: Connection, shift_id: bytes) -> int | None:
+    """Return when the newest waiting place of a shift was taken, Unix milliseconds, or None."""
+    query = select(func.max(_POINT.c.taken_ms)).where(_POINT.c.shift_id == shift_id)
+    found = conn.execute(query).scalar()
+    return None if found is None else int(found)
 
 
 def points(conn: Connection, shift_id: bytes, limit: int) -> list[PointRecord]:

@@ -98,7 +98,9 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
         DataKind.CHAIN: Rule(0, "kept until the chain can be read no more"),
         DataKind.SOS_KEY: Rule(None, "kept as long as the key is in use"),
         DataKind.POSITION: Rule(
-            POSITION_KEEP_MS, "kept until its shift ends, at the centre for two months"
+            POSITION_KEEP_MS,
+            "kept until its shift ends, at the centre for two months; a sealed track that the "
+            "centre alone opens is carried there for nine days",
         ),
         DataKind.ATTACHMENT: Rule(TEXT_KEEP_MS, "kept for one month after its lifetime ends"),
         DataKind.SHEET: Rule(None, "kept until it is retracted or a newer one takes its place"),

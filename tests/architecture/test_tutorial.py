@@ -78,6 +78,8 @@ class Shell:
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "LANG": "C.UTF-8",
             "TZ": "UTC",
+            # The program of this tree, wherever another one may be installed.
+            "PYTHONPATH": str(tree.ROOT),
         }
         self.process = subprocess.Popen(
             ["bash", "--norc", "-m"],

@@ -44,6 +44,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "receipts.",
         "cancels.",
         "uplinks.",
+        "track_bodies.",
         "meshnode.reception.",
         "meshnode.links.inbound.",
         "meshnode.explain.bundle_untrusted",
@@ -69,7 +70,7 @@ _VECTORS: Mapping[str, tuple[str, ...]] = {
     "session states": ("frame_payloads", "symbols"),
     "bundles": (
         *("bundle", "payload", "prekey", "receipt", "cancel", "key_request"),
-        *("scope", "slots", "slot_secret", "sos"),
+        *("scope", "slots", "slot_secret", "sos", "track_body"),
     ),
     "documents": ("document",),
     "papers": ("papers",),

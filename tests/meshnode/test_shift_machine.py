@@ -1,4 +1,4 @@
-"""Over any order of events and any clocks no position exists, travels or opens outside a shift.
+"""Over any order of events and any clocks no position or track is of a time outside a shift.
 
 A model that keeps nothing but lists of windows says what must be; real nodes over stores in memory
 must do the same. A restart builds a node anew over its store.
@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from meshnode.api import Api
 from meshnode.errors import SendError
 from meshnode.node import open_node
 from meshnode.positions import Place
@@ -23,8 +24,9 @@ from protocol.bundle import Bundle
 from protocol.guards import SHIFT_MS_MAX
 from protocol.limits import Kind
 from protocol.reports import Reception
-from tests.meshnode.rig import Member, Rig, open_rig
+from tests.meshnode.rig import Member, Rig, open_rig, squad_scope
 from tests.reference.codec import read_shift
+from tests.reference.track_bodies import read_track
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +66,7 @@ class Model:
 
     windows: list[Window] = field(default_factory=list)
     told: set[bytes] = field(default_factory=set)
+    tracks: set[bytes] = field(default_factory=set)
 
     def open_at(self, at_ms: int) -> Window | None:
         """Return the shift that anna's clock is in; only the newest can be open."""
@@ -71,12 +74,13 @@ class Model:
         return newest if newest is not None and newest.has(at_ms) else None
 
 
-async def play(rig: Rig, steps: list[tuple[str, object]]) -> None:
-    """Do the steps and check everything after each."""
-    model = Model()
+async def play(rig: Rig, steps: list[tuple[str, object]], model: Model | None = None) -> Model:
+    """Do the steps and check everything after each; return what must be."""
+    model = model or Model()
     for name, argument in steps:
         await step(rig, model, name, argument)
         await check(rig, model)
+    return model
 
 
 async def step(rig: Rig, model: Model, name: str, argument: object) -> None:
@@ -126,10 +130,22 @@ async def close_shift(anna: Member, model: Model) -> None:
     """Close, and expect it to be refused where none is open."""
     now_ms = anna.machine.now_ms()
     window = model.open_at(now_ms)
-    reason, _made = await refusal(anna.node.positions.close_shift())
+    reason, made = await refusal(anna.node.positions.close_shift())
     assert reason == ("no_shift" if window is None else "")
+    note_tracks(model, window, made)
     if window is not None:
         window.closed_ms = now_ms
+
+
+def note_tracks(model: Model, window: Window | None, made: list[Checked]) -> None:
+    """Remember the tracks that were made, which must be of the shift that is open."""
+    for each in made:
+        if each.bundle is not None and each.bundle.header.kind is Kind.TRACK:
+            assert window is not None
+            length_ms = window.ends_ms - window.opened_ms
+            told = (1, squad_scope().target, window.opened_ms, length_ms)
+            assert read_track(each.bundle.body)[:4] == told  # type: ignore[index]
+            model.tracks.add(each.bundle.digest)
 
 
 async def tell_position(anna: Member, model: Model) -> None:
@@ -138,6 +154,7 @@ async def tell_position(anna: Member, model: Model) -> None:
     reason, made = await refusal(anna.node.positions.report(Place(44.89, 6.64)))
     if window is None:
         assert reason == "no_shift"
+    note_tracks(model, window, made)
     # Inside one it is refused too where the stamp ran ahead of a clock that was set back.
     for each in made:
         assert each.bundle is not None
@@ -155,6 +172,9 @@ async def carry(rig: Rig, source: str, target: str) -> None:
         if bundle.header.kind is Kind.POSITION and fate in (Reception.STORED, Reception.NO_SHIFT):
             is_covered = await covers(rig[target], bundle)
             assert is_covered is (fate is Reception.STORED)
+        if bundle.header.kind is Kind.TRACK and fate in (Reception.STORED, Reception.NO_SHIFT):
+            is_allowed = await allows(rig[target], bundle)
+            assert is_allowed is (fate is Reception.STORED)
 
 
 async def covers(member: Member, position: Bundle) -> bool:
@@ -167,6 +187,26 @@ async def covers(member: Member, position: Bundle) -> bool:
             if window.has(stamp_ms) or Window(*before).has(stamp_ms):  # type: ignore[misc]
                 return True
     return False
+
+
+async def allows(member: Member, track: Bundle) -> bool:
+    """Ask every shift that a device holds whether it says otherwise than a track does."""
+    stamp_ms = track.header.hlc >> 16
+    opened_ms = read_track(track.body)[2]  # type: ignore[index]
+    for bundle in await member.held(Kind.SHIFT):
+        if bundle.header.author != track.header.author:
+            continue
+        _version, _id, opened, ends, closed, before = read_shift(bundle.body)  # type: ignore[misc]
+        if opened_ms > opened:  # type: ignore[operator]
+            return False
+        if opened_ms == opened and stamp_ms > (closed or ends):  # type: ignore[operator]
+            return False
+        if opened_ms < opened:  # type: ignore[operator]
+            start_ms, end_ms = before  # type: ignore[misc]
+            last_ms = end_ms if start_ms == opened_ms else opened
+            if stamp_ms > last_ms:  # type: ignore[operator]
+                return False
+    return True
 
 
 async def restart(member: Member) -> None:
@@ -182,6 +222,15 @@ async def check(rig: Rig, model: Model) -> None:
         for bundle in await member.held(Kind.POSITION):
             assert bundle.digest in model.told, name
             assert told_in_a_shift(model, bundle), name
+        for bundle in await member.held(Kind.TRACK):
+            assert bundle.digest in model.tracks, name
+        ways = await points_of(member)
+        assert name == "gateway" or ways == [], "the centre alone opens tracks"
+        for at_ms in ways:
+            assert any(
+                each.opened_ms // 1000 <= at_ms // 1000 < each.ends_ms / 1000
+                for each in model.windows
+            )
         if name in ("anna", "bruno"):
             await check_mate(member, model)
 
@@ -213,19 +262,26 @@ async def check_mate(member: Member, model: Model) -> None:
         assert not shown or window is not None or is_to_come
 
 
+async def points_of(member: Member) -> list[int]:
+    """Return the times of all points of anna's tracks that a device can show."""
+    found = await Api(member.node).track("anna")
+    return [at_ms for each in found["segments"] for at_ms, _north, _east in each["points"]]
+
+
 def model_has(model: Model, at_ms: int) -> bool:
     """Tell whether a position could be taken at this time; a shift closed later is as good."""
     return any(each.opened_ms <= at_ms < each.ends_ms for each in model.windows)
 
 
 async def position_chains(member: Member, author: bytes) -> int:
-    """Return how many chains of positions of an author a device can still use."""
+    """Return how many chains and points of an author's shifts a device can still use."""
     return await member.store.read(
         lambda conn: int(
             conn.exec_driver_sql(
-                "SELECT (SELECT count(*) FROM sending_chain WHERE length(scope) = 19 AND ?1 = ?2)"
+                "SELECT (SELECT count(*) FROM sending_chain WHERE length(scope) >= 19 AND ?1 = ?2)"
                 " + (SELECT count(*) FROM receiving_chain"
-                " WHERE length(scope) = 19 AND author = ?1)",
+                " WHERE length(scope) >= 19 AND author = ?1)"
+                " + (SELECT count(*) FROM track_point)",
                 (author, member.id),
             ).scalar_one()
         )
@@ -237,6 +293,25 @@ async def position_chains(member: Member, author: bytes) -> int:
 )
 @given(st.lists(STEPS, max_size=14))
 @example([("open", 1), ("position", None), ("set clock", ("anna", -9 * MINUTE_MS))])
+@example(
+    [
+        *(("open", 1), ("position", None), ("close", None), ("wait", 13 * HOUR_MS)) * 2,
+        ("carry", ("anna", "box")),
+        ("open", 12),
+        ("carry", ("box", "gateway")),
+        ("carry", ("anna", "bruno")),
+    ]
+)
+@example(
+    [
+        ("open", 12),
+        ("set clock", ("anna", 9 * MINUTE_MS)),
+        ("position", None),
+        ("set clock", ("anna", -9 * MINUTE_MS)),
+        ("close", None),
+        ("carry", ("anna", "box")),
+    ]
+)
 def test_no_position_is_made_carried_or_shown_outside_a_shift(
     steps: list[tuple[str, object]],
 ) -> None:
@@ -263,13 +338,13 @@ def test_the_model_sees_a_position_of_every_kind_of_receiver() -> None:
                 ("restart", "bruno"),
                 ("carry", ("box", "gateway")),
             ]
-            await play(rig, steps)
+            model = await play(rig, steps)
             for name in ("anna", "bruno", "gateway"):
                 assert len(await rig[name].node.positions.newest()) == 1, name
             assert len(await rig["box"].held(Kind.POSITION)) == 1
             assert await rig["box"].node.positions.newest() == []
-            await play_on(rig, [("close", None), ("carry", ("anna", "box"))])
-            await play_on(rig, [("carry", ("box", "bruno")), ("carry", ("box", "gateway"))])
+            await play(rig, [("close", None), ("carry", ("anna", "box"))], model)
+            await play(rig, [("carry", ("box", "bruno")), ("carry", ("box", "gateway"))], model)
             assert await rig["anna"].node.positions.newest() == []
             assert await rig["bruno"].node.positions.newest() == []
             assert len(await rig["gateway"].node.positions.newest()) == 1
@@ -277,8 +352,24 @@ def test_the_model_sees_a_position_of_every_kind_of_receiver() -> None:
     trio.run(run, clock=MockClock(autojump_threshold=0))
 
 
-async def play_on(rig: Rig, steps: list[tuple[str, object]]) -> None:
-    """Do further steps without the checks that need the whole story."""
-    model = Model([Window(0, 1 << 60)])
-    for name, argument in steps:
-        await step(rig, model, name, argument)
+def test_the_model_sees_a_track_that_comes_days_later() -> None:
+    """A run in which the centre must open two, or the property above would hold of none."""
+
+    async def run() -> None:
+        async with open_rig() as rig:
+            await rig.mix(*NAMES)
+            shift: list[tuple[str, object]] = [
+                ("open", 2),
+                ("position", None),
+                ("wait", MINUTE_MS),
+                ("position", None),
+                ("close", None),
+                ("carry", ("anna", "box")),
+                ("carry", ("anna", "bruno")),
+                ("wait", 13 * HOUR_MS),
+            ]
+            await play(rig, [*shift, *[shift[-1]] * 5, *shift, ("carry", ("box", "gateway"))])
+            assert len(await points_of(rig["gateway"])) == 4
+            assert await rig["gateway"].node.positions.newest() == []
+
+    trio.run(run, clock=MockClock(autojump_threshold=0))

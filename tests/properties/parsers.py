@@ -27,7 +27,6 @@ from protocol import (
     shifts,
     states,
     stick,
-    tracks,
     uplinks,
 )
 from protocol.armour import TextForm
@@ -47,6 +46,7 @@ from tests.properties.audits import AUDIT_PARSERS
 from tests.properties.orders import ORDER_PARSERS
 from tests.properties.sessions import SESSION_PARSERS
 from tests.properties.table import Parser, value_of
+from tests.properties.tracks import POINTS, TRACK_PARSERS
 from tests.protocol.enrolling import (
     INVITATION,
     KEYS,
@@ -126,10 +126,6 @@ BATTERY = states.Battery(NOW_MS, 61, False, 85, NOW_MS + 25_000_000)
 COVERAGE = states.Coverage(NOW_MS, states.Bearer.G4, states.Unit.MINUS_DBM, 97, "Orange F")
 STATE = payloads.encode(payloads.State(NODE, SCOPE, BATTERY, COVERAGE, NOW_MS))
 UNKNOWN_STATE = payloads.encode(payloads.State(NODE, SCOPE, None, None, 0))
-POINTS = [
-    tracks.TrackPoint(1_800_000_000 + 30 * n, 4_489_000 + 41 * n - n * n, 664_000 - 37 * n)
-    for n in range(20)
-]
 TRACK = payloads.encode(payloads.Track(NODE, SCOPE, tuple(POINTS)))
 SLOTS = envelope.encode_slots([envelope.Slot(NODE, RECORD.prekey_id, b"sealed")] * 2)
 SLOT_SECRET = envelope.encode_slot_secret(
@@ -429,11 +425,6 @@ PARSERS: tuple[Parser, ...] = (
         (encode(states.coverage_fields(COVERAGE)), encode(())),
     ),
     Parser(
-        "tracks.decode_points_untrusted",
-        tracks.decode_points_untrusted,
-        (tracks.encode_points(POINTS), tracks.encode_points(POINTS[:1])),
-    ),
-    Parser(
         "attachments.decode_manifest_untrusted",
         attachments.decode_manifest_untrusted,
         (attachments.encode_manifest(MANIFEST),),
@@ -496,6 +487,7 @@ PARSERS: tuple[Parser, ...] = (
     *AUDIT_PARSERS,
     *ORDER_PARSERS,
     *SESSION_PARSERS,
+    *TRACK_PARSERS,
 )
 
 assert len(ANSWER.encode()) < FRAME_BYTES_MAX < ANSWER_BYTES_MAX

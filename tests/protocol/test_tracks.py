@@ -26,8 +26,9 @@ from tests.reference import tracks as reference
 from tests.strategies import mutated, track_points
 
 START_S = 1_800_000_000
-CONTAINER_BYTES = 150
-"""What header, signature and seal of a bundle add (wire-format 4.18)."""
+CONTAINER_BYTES = 150 - 8 + 29
+"""What header, signature and seal of a bundle to the centre add (wire-format 4.18), and what a
+track says in clear (4.33)."""
 
 
 def plain(points: list[TrackPoint] | tuple[TrackPoint, ...]) -> list[reference.Point]:
@@ -148,7 +149,7 @@ WAYS: dict[str, tuple[Callable[[random.Random, int], float], float]] = {
 def test_a_point_takes_at_most_four_bytes(way: str, capsys: pytest.CaptureFixture[str]) -> None:
     points = list(sampled(*WAYS[way]))[:240]
     raw = encode_points(points)
-    track = payloads.Track(bytes(16), Scope.for_squad(1, bytes(8)).encode(), tuple(points))
+    track = payloads.Track(bytes(16), Scope.for_codt(1).encode(), tuple(points))
     whole = len(pad(payloads.encode(track))) + CONTAINER_BYTES
     each, with_bundle = len(raw) / len(points), whole / len(points)
     with capsys.disabled():

@@ -41,6 +41,7 @@ from protocol.errors import MeshError, NoKeyError
 from protocol.ids import squad_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
+from protocol.track_bodies import decode_track_body_untrusted
 from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, Writer
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -223,8 +224,10 @@ async def seeds(home: Path) -> set[bytes]:
 
 
 async def opens(position: Bundle, home: Path) -> bool:
-    """Tell whether a thief of this home reads a position."""
-    header = position.header
+    """Tell whether a thief of this home reads a position, or a track."""
+    header, sealed = position.header, position.body
+    if header.kind is Kind.TRACK:
+        sealed = decode_track_body_untrusted(sealed).sealed
     for seed in await seeds(home):
         keys = [seed]
         for start in range(header.index + 1):
@@ -232,8 +235,9 @@ async def opens(position: Bundle, home: Path) -> bool:
                 keys.append(key_for(receiving_chain(header.keyref, start, seed), header.index)[1])
         for key in keys:
             with suppress(MeshError):
-                plain = open_message(key, position.header_bytes, position.body)
-                open_position_untrusted(plain, header)
+                plain = open_message(key, position.header_bytes, sealed)
+                if header.kind is Kind.POSITION:
+                    open_position_untrusted(plain, header)
                 return True
     return False
 
@@ -316,6 +320,36 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
     assert await shown(town.home("centre"), later) == [PLACE[0]]
     await swap(town, "mule", "centre", hours=later)
     assert await shown(town.home("centre"), later) == [44.9]
+
+
+async def test_s29_a_track_opens_at_the_centre_and_on_no_stolen_device(
+    town: Town, tmp_path: Path
+) -> None:
+    """It is carried for days after its shift: by its author, by a mate, by a relay."""
+    people = ("alice", "bob", "mule", "centre")
+    await swap(town, *people)
+    async with open_home(town.home("alice"), SETTINGS, at(0)) as node:
+        await Api(node).shift_open()
+        await Api(node).position(*PLACE)
+        await Api(node).shift_close()
+    later = 6 * 24.0
+    await swap(town, "alice", "bob", "mule", hours=later)
+    for name in ("alice", "bob", "mule"):
+        async with open_home(town.home(name), SETTINGS, at(later)) as node:
+            (track,) = await everything(node, Kind.TRACK)
+            keys = await everything(node, Kind.CHAIN_KEYS)
+            assert len([each for each in keys if each.header.scope == Scope.for_codt(ZONE)]) == 1
+            assert (await Api(node).track("alice"))["segments"] == []
+        assert not await opens(track, stolen(town.home(name), tmp_path / f"{name} stolen")), name
+    async with open_home(town.home("centre"), SETTINGS, at(later)) as node:
+        await give(node, keys)
+    copy = stolen(town.home("centre"), tmp_path / "centre stolen")
+    assert await opens(track, copy), "or the trials would prove nothing"
+    await swap(town, "mule", "centre", hours=later)
+    for _restart in range(2):
+        async with open_home(town.home("centre"), SETTINGS, at(later)) as node:
+            (segment,) = (await Api(node).track("alice"))["segments"]
+            assert [point[1:] for point in segment["points"]] == [list(PLACE)]
 
 
 async def test_s29_keys_that_come_after_the_close_are_not_kept(town: Town, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sims.reading import load_scenario
 from sims.record import WorldRecord
 from sims.runtime import START_MS
 from sims.scenario import ScenarioError, ShiftPlan, check_scenario
+from sims.store_checkers import databases_of
 from sims.world import run_world
 
 pytestmark = pytest.mark.slow
@@ -117,3 +118,18 @@ def test_odd_shifts_are_refused(shift: ShiftPlan) -> None:
     scenario = replace(load_scenario("squad_board"), duration_s=90_000.0)
     with pytest.raises(ScenarioError):
         check_scenario(replace(scenario, shifts=(*scenario.shifts, shift)))
+
+
+def test_the_track_of_each_day_at_sea_comes_to_port() -> None:
+    """The first is two days old then; neither the crew nor the boat has opened one."""
+    world = run_world(load_scenario("tracks_from_sea"), 3)
+    assert check_world(world) == []
+    days: dict[str, list[int]] = {}
+    for device, database in databases_of(world):
+        found = database.execute("SELECT first_ms FROM track ORDER BY first_ms")
+        days[device.name] = sorted({(at_ms - START_MS) // 86_400_000 for (at_ms,) in found})
+        (points,) = database.execute("SELECT count(*) FROM track_point").fetchone()
+        assert points == 0, device.name
+    assert days.pop("gateway") == [0, 1, 2]
+    assert set(map(tuple, days.values())) == {()}
+    assert [line.event for line in world.lines].count("power_cut") == 3

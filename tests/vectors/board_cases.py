@@ -10,7 +10,7 @@ from protocol.states import Battery, Bearer, Coverage, Unit
 from protocol.tracks import TrackPoint, encode_points
 from tests.vectors.seeds import NODE, Case, accepted, refused
 
-__all__ = ["state_and_track_cases"]
+__all__ = ["state_and_track_cases", "track_body_cases"]
 
 
 def state_and_track_cases(scope: bytes, item: Callable[[bytes], dict[str, str]]) -> Iterator[Case]:
@@ -59,3 +59,29 @@ def state_and_track_cases(scope: bytes, item: Callable[[bytes], dict[str, str]])
     }.items():
         value = (1, 6, NODE, scope, raw)
         yield refused("4.21", what, item(envelope.pad(encode(value))))
+
+
+def track_body_cases() -> Iterator[Case]:
+    """What tracks say in clear, at its bounds, and just beyond."""
+    hour, squad = 3_600_000, b"squad-id"
+    good: dict[str, Value] = {
+        "a shift of twelve hours": (1, squad, 100 * hour, 12 * hour, b"sealed"),
+        "a shift of a millisecond": (1, bytes(8), 0, 1, bytes(17)),
+        "the last time of 48 bits": (1, squad, 2**48 - 1, 1, b"sealed"),
+    }
+    for what, value in good.items():
+        yield accepted("4.33", what, encode(value).hex())
+    odd: dict[str, Value] = {
+        "version 2": (2, squad, 100 * hour, hour, b"sealed"),
+        "a squad of seven bytes": (1, b"squad-i", 100 * hour, hour, b"sealed"),
+        "a time beyond 48 bits": (1, squad, 2**48, hour, b"sealed"),
+        "no time at all": (1, squad, 100 * hour, 0, b"sealed"),
+        "a millisecond more than twelve hours": (1, squad, 0, 12 * hour + 1, b"sealed"),
+        "nothing sealed": (1, squad, 100 * hour, hour, b""),
+        "no declaration": (1, b"sealed"),
+        "a field too many": (1, squad, 100 * hour, hour, b"sealed", 0),
+    }
+    for what, value in odd.items():
+        yield refused("4.33", what, encode(value).hex())
+    whole = encode((1, squad, 100 * hour, hour, b"sealed"))
+    yield refused("2.2", "a byte behind it", (whole + b"\0").hex())

@@ -10,7 +10,7 @@ from protocol import bundle, canonical, envelope, payloads
 from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
 from protocol.network_keys import KeyPurpose, WeeklyKey
-from tests.vectors.board_cases import state_and_track_cases
+from tests.vectors.board_cases import state_and_track_cases, track_body_cases
 from tests.vectors.file_cases import again_cases, chunk_cases, manifest_cases
 from tests.vectors.key_cases import (
     chain_cases,
@@ -462,6 +462,7 @@ CASES: Mapping[str, Callable[[], Iterator[Case]]] = {
     "uplink": uplink_cases,
     "key_request": key_request_cases,
     "shift": shift_cases,
+    "track_body": track_body_cases,
     "audit_head": audit_head_cases,
     "prekey": prekey_cases,
     "slots": slot_cases,

@@ -22,11 +22,11 @@ from protocol import (
     hlc,
     identity,
     ids,
-    knock,
     payloads,
     receipts,
     sheets,
     shifts,
+    track_bodies,
     uplinks,
 )
 from protocol.armour import TextForm, unarmour_untrusted
@@ -35,11 +35,12 @@ from protocol.ids import BundleId
 from protocol.network_keys import key_id_of
 from protocol.reconcile.sketch import Sketch, encode_symbols
 from protocol.reconcile.symbols import set_hash_of
-from tests.reference import codec, derivations, documents, ed25519, knocks
+from tests.reference import codec, derivations, documents, ed25519
 from tests.reference.catalogues import read_catalogue
 from tests.reference.codec import RefusedError, demand
+from tests.reference.track_bodies import read_track
 from tests.reference.uplinks import read_uplink
-from tests.vectors import narrow_readers, session_readers
+from tests.vectors import knock_readers, narrow_readers, session_readers
 
 __all__ = ["FILES", "Reader", "to_json"]
 
@@ -244,21 +245,6 @@ def _reference_chunk(item: Input) -> object:
     }
 
 
-def _knock(item: Input) -> object:
-    key, name = _raw(item["key"]), _raw(item["name"])
-    if "port" in item:
-        return knock.announcement_tag(key, name, item["port"])
-    return knock.make_knock(key, name, _raw(item["random"]))
-
-
-def _reference_knock(item: Input) -> object:
-    key, name = _raw(item["key"]), _raw(item["name"])
-    if "port" in item:
-        message = b"meshnode mdns 1\0" + name + item["port"].to_bytes(2, "big")
-        return knocks.hmac_sha256(key, message)[:8]
-    return knocks.knock(key, name, _raw(item["random"]))
-
-
 def _reference_sos(item: Input) -> object:
     key, name = _raw(item["key"]), (_raw(item["author"]), item["incarnation"], item["seq"])
     return {
@@ -402,6 +388,10 @@ FILES: dict[str, Reader] = {
         _both_ways(shifts.decode_shift_untrusted, shifts.encode_shift),
         _reference(codec.read_shift),
     ),
+    "track_body": Reader(
+        _both_ways(track_bodies.decode_track_body_untrusted, track_bodies.encode_track_body),
+        _reference(read_track),
+    ),
     "key_request": Reader(
         _both_ways(receipts.decode_key_request_untrusted, receipts.encode_key_request),
         _reference(codec.read_key_request),
@@ -430,7 +420,7 @@ FILES: dict[str, Reader] = {
     "chain": Reader(_chain, _reference_chain),
     "sos": Reader(_sos, _reference_sos),
     "chunk": Reader(_chunk, _reference_chunk),
-    "knock": Reader(_knock, _reference_knock),
+    "knock": Reader(knock_readers.knock, knock_readers.reference_knock),
     "symbols": Reader(_symbols, _reference_symbols),
     "frames": Reader(session_readers.frames, _reference(codec.read_frames)),
     "frame_payloads": Reader(

@@ -29,8 +29,16 @@ def test_a_position_needs_a_shift(squad: People) -> None:
     assert "no shift is open" in squad.fails(7, "alice", "position", "44.89", "6.64")
 
 
+def test_who_knows_no_key_of_the_centre_is_told_so(people: People) -> None:
+    people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "7")
+    people.enrol("alice", "agent", "Queyras")
+    assert "No key of the operations centre" in people.reads("alice", "shift", "open")
+    assert "Aucune clé du CODT" in people.reads("alice", "--lang", "fr", "shift", "show")
+    assert people.json("alice", "shift", "show")["track_has_reader"] is False
+
+
 def test_odd_numbers_are_refused(squad: People) -> None:
-    squad.reads("alice", "shift", "open")
+    assert "No key" not in squad.reads("alice", "shift", "open")
     assert "latitude" in squad.fails(7, "alice", "position", "91", "0")
     assert "latitude" in squad.fails(7, "alice", "position", "nan", "0")
     assert "accuracy" in squad.fails(7, "alice", "position", "0", "0", "--accuracy", "-1")

@@ -12,13 +12,16 @@ from meshnode.errors import SendError
 from meshnode.positions import Place
 from meshnode.services.tracks import POINTS_PER_SEGMENT
 from protocol import payloads
+from protocol.brief import seal_position
 from protocol.bundle import Bundle, Suite
 from protocol.envelope import pad, seal_message
 from protocol.limits import Kind
-from protocol.payloads import Track
+from protocol.payloads import Position, Track
 from protocol.reports import Reception
+from protocol.track_bodies import TrackBody, encode_track_body
 from protocol.tracks import TrackPoint
-from tests.meshnode.rig import Member, Rig, squad_scope
+from sims.runtime import Machine
+from tests.meshnode.rig import CODT, Member, Rig, squad_scope
 from tests.meshnode.services.test_board import count
 from tests.meshnode.test_positions import HOUR_MS, begin, end, tell
 
@@ -37,6 +40,14 @@ async def go(rig: Rig, steps: int, *, who: str = "anna") -> list[tuple[float, fl
         for member in rig.members.values():
             member.machine.clock_ahead_ms += 30_000
     return way
+
+
+async def later(rig: Rig, by_ms: int) -> None:
+    """Let time pass; everybody does then what is due by the clock."""
+    for member in rig.members.values():
+        member.machine.clock_ahead_ms += by_ms
+        await member.node.housekeeping.look()
+        await member.node.settle()
 
 
 async def shown(member: Member) -> list[list[list[float]]]:
@@ -122,17 +133,29 @@ async def test_no_point_outside_a_shift(autojump_clock: MockClock, met: Rig) -> 
     assert await count(anna, POINTS) == 0
 
 
-async def forged(met: Rig, points: list[TrackPoint], kind: Kind = Kind.TRACK) -> Bundle:
-    """Return a track that anna really seals under her chain of tracks, whatever is in it."""
+async def forged(
+    met: Rig,
+    points: list[TrackPoint],
+    *,
+    late_ms: int = 0,
+    window: tuple[int, int] | None = None,
+    squad: bytes | None = None,
+) -> Bundle:
+    """Return a track that anna really seals under her chain of tracks, whatever it says."""
     anna, scope = met["anna"], squad_scope()
     found = await anna.node.positions.current()
     assert found is not None
+    shift = found.shift
     keeper = anna.node.require_desk().tracks._keeper
-    under = await anna.store.write(lambda tx: keeper.track_key_for(tx, scope, found.shift))
+    under = await anna.store.write(lambda tx: keeper.track_key_for(tx, scope, shift))
     more = {"suite": Suite.CHAIN, "keyref": under.chain_id, "index": under.index}
-    header = anna.header(kind, scope, under.index, **more)
-    track = payloads.encode(Track(anna.id, scope.encode(), tuple(points)))
-    return anna.forge(header, seal_message(under.key, header.encode(), pad(track)))
+    stamp = (anna.machine.now_ms() + late_ms) << 16
+    header = anna.header(Kind.TRACK, CODT, under.index, hlc=stamp, **more)
+    track = payloads.encode(Track(anna.id, CODT.encode(), tuple(points)))
+    sealed = seal_message(under.key, header.encode(), pad(track))
+    opened_ms, over_ms = window or (shift.opened_ms, shift.ends_ms)
+    body = TrackBody(squad or scope.target, opened_ms, over_ms, sealed)
+    return anna.forge(header, encode_track_body(body))
 
 
 async def test_points_outside_their_shift_are_refused(autojump_clock: MockClock, met: Rig) -> None:
@@ -157,23 +180,133 @@ async def test_a_chain_of_tracks_opens_no_position(autojump_clock: MockClock, me
     anna, gateway = met["anna"], met["gateway"]
     await begin(anna)
     await met.mix("anna", "gateway")
-    now_s = anna.machine.now_ms() // 1000
-    made = await forged(met, [TrackPoint(now_s, 1, 1)], Kind.POSITION)
-    await gateway.take([made])
+    found = await anna.node.positions.current()
+    assert found is not None
+    keeper, scope = anna.node.require_desk().tracks._keeper, squad_scope()
+    under = await anna.store.write(lambda tx: keeper.track_key_for(tx, scope, found.shift))
+    more = {"suite": Suite.CHAIN, "keyref": under.chain_id, "index": under.index}
+    header = anna.header(Kind.POSITION, scope, under.index, **more)
+    place = Position(anna.id, scope.encode(), anna.machine.now_ms(), 1, 1, 0)
+    body = seal_message(under.key, header.encode(), seal_position(place, header))
+    await gateway.take([anna.forge(header, body)])
     assert gateway.metric("messages_unopenable") == 1
     assert await gateway.node.positions.newest() == []
 
 
-async def test_relays_refuse_a_track_without_its_shift(autojump_clock: MockClock, met: Rig) -> None:
-    anna, box = met["anna"], met["box"]
+async def test_relays_take_a_track_by_the_shift_that_it_declares(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna, box, gateway = met["anna"], met["box"], met["gateway"]
     await begin(anna)
+    await met.carry("anna", "gateway", Kind.SHIFT)
     await go(met, 2)
     await end(anna)
     (bundle,) = await anna.held(Kind.TRACK)
-    assert await box.take([bundle]) == [Reception.NO_SHIFT]
-    await met.carry("anna", "box", Kind.SHIFT)
-    assert await box.take([bundle]) == [Reception.STORED]
     assert bundle.header.hlc >> 16 == anna.machine.now_ms(), "made in the moment that closed it"
+    assert await box.take([bundle]) == [Reception.STORED], "its shift is not known here"
+    await later(met, 60_000)
+    await begin(anna)
+    await go(met, 2)
+    await end(anna)
+    second = next(each for each in await anna.held(Kind.TRACK) if each.raw != bundle.raw)
+    assert await gateway.take([second]) == [Reception.NO_SHIFT], "a later shift is told first"
+    await met.carry("anna", "gateway", Kind.SHIFT)
+    assert await gateway.take([second]) == [Reception.STORED]
+    assert await gateway.take([bundle]) == [Reception.STORED], "one of the shift before comes late"
+
+
+async def test_a_clock_that_runs_while_a_shift_is_closed_loses_no_track(
+    autojump_clock: MockClock, met: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making the last segment takes milliseconds, and relays judge by what the close says."""
+
+    def running(machine: Machine) -> int:
+        machine.clock_ahead_ms += 1
+        return machine.clock_ahead_ms
+
+    monkeypatch.setattr(Machine, "ahead_ms", property(running))
+    await begin(met["anna"])
+    await go(met, 2)
+    await end(met["anna"])
+    await met.mix("anna", "gateway")
+    assert [len(each) for each in await shown(met["gateway"])] == [2]
+
+
+async def test_relays_refuse_a_track_outside_its_shift(autojump_clock: MockClock, met: Rig) -> None:
+    anna, box = met["anna"], met["box"]
+    await begin(anna, hours=2)
+    await later(met, HOUR_MS)
+    now_ms = anna.machine.now_ms()
+    point = [TrackPoint(now_ms // 1000, 1, 1)]
+    hidden, too_late = [
+        await forged(met, point, late_ms=late_ms) for late_ms in (1_000, HOUR_MS + 1)
+    ]
+    early = await forged(met, point, window=(now_ms + 1, now_ms + HOUR_MS))
+    assert await box.take([too_late, early]) == [Reception.MALFORMED] * 2
+    await end(anna)
+    await met.carry("anna", "box", Kind.SHIFT)
+    assert await box.take([hidden]) == [Reception.NO_SHIFT], "that shift was closed before"
+    await later(met, 60_000)
+    await begin(anna)
+    await met.carry("anna", "box", Kind.SHIFT)
+    assert await box.take([hidden]) == [Reception.NO_SHIFT], "nor is it one of the shift before"
+
+
+async def test_the_centre_takes_no_track_for_another_shift_or_squad(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna, gateway = met["anna"], met["gateway"]
+    await begin(anna)
+    await met.mix("anna", "gateway")
+    await later(met, 60_000)
+    now_ms = anna.machine.now_ms()
+    point = [TrackPoint(now_ms // 1000, 1, 1)]
+    # A shift before this one that nobody was told of, and a squad that the chain is not for.
+    opened_ms = now_ms - HOUR_MS
+    other = await forged(met, point, window=(opened_ms, opened_ms + 12 * HOUR_MS))
+    assert await gateway.take([other]) == [Reception.NO_SHIFT]
+    await gateway.take([await forged(met, point, squad=bytes(8))])
+    assert gateway.metric("tracks_refused") == 1
+    assert await shown(gateway) == []
+
+
+async def test_without_a_key_of_the_centre_points_wait_for_one(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    anna = rig["anna"]
+    await rig.mix("anna", "bruno", "box")
+    await begin(anna)
+    assert (await Api(anna.node).shift())["track_has_reader"] is False
+    await go(rig, 3)
+    await rig.mix("anna", "gateway")
+    assert (await Api(anna.node).shift())["track_has_reader"] is True
+    await end(anna)
+    await rig.mix("anna", "gateway")
+    assert [len(each) for each in await shown(rig["gateway"])] == [3]
+
+
+async def test_nothing_is_made_that_nobody_can_open(autojump_clock: MockClock, rig: Rig) -> None:
+    anna = rig["anna"]
+    await begin(anna)
+    await go(rig, 3)
+    await end(anna)
+    assert await anna.held(Kind.TRACK) == []
+    assert (await count(anna, POINTS), await count(anna, OWN_CHAINS)) == (0, 0)
+
+
+async def test_a_shift_that_nobody_closes_brings_its_last_points(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna = met["anna"]
+    await begin(anna, hours=1)
+    for member in met.members.values():
+        member.machine.clock_ahead_ms += 15_000
+    await go(met, 120)
+    assert await anna.node.positions.current() is None, "the clock has ended it"
+    await later(met, 1_000)
+    await met.mix("anna", "box")
+    await met.mix("box", "gateway")
+    assert sum(len(each) for each in await shown(met["gateway"])) == 120
 
 
 async def test_the_centre_keeps_a_track_for_two_months(autojump_clock: MockClock, met: Rig) -> None:
