@@ -136,9 +136,7 @@ class World:
                 async with trio.open_nursery() as people:
                     people.start_soon(conduct, self, people)
                     people.start_soon(self._measure)
-                    for place in self.places.values():
-                        if place.battery is not None:
-                            people.start_soon(run_down, place, place.battery, self.cut_power)
+                    self._run_batteries_down(people)
                 await trio.sleep_forever()
             self._end()
         return WorldRecord(
@@ -164,6 +162,11 @@ class World:
         if self._sealing is Sealing.STAND_IN:
             sealer = StandInSealer(machine.runtime.entropy)
         return Place(device, machine, sealer, path)
+
+    def _run_batteries_down(self, people: trio.Nursery) -> None:
+        for place in self.places.values():
+            if place.battery is not None:
+                people.start_soon(run_down, place, place.battery, self.cut_power)
 
     def _end(self) -> None:
         """Tell every node to say goodbye and end."""
