@@ -1,4 +1,4 @@
-"""Messages that are sent again with their file: nothing is made or shown twice."""
+"""A message that is sent again, and the file that goes with it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
+from meshnode.store import messages
 from meshnode.store.chunks import AttachmentState
 from protocol.limits import Kind
 from tests.meshnode.rig import Rig, squad_scope
-from tests.meshnode.services.test_attachments import PDF_BYTES, content, only, saved, send_file
+from tests.meshnode.services.test_attachments import (
+    PDF_BYTES,
+    content,
+    only,
+    pdf,
+    saved,
+    send_file,
+)
 
-
-@pytest.fixture
-def pdf(tmp_path: Path) -> Path:
-    path = tmp_path / "procès-verbal.pdf"
-    path.write_bytes(content(PDF_BYTES))
-    return path
+__all__ = ["pdf"]
 
 
 async def test_a_message_that_is_sent_again_brings_its_file(
@@ -88,3 +91,29 @@ async def test_taking_a_copy_back_gives_its_file_up(
     again = await anna.node.outbox.resend(sent.key)
     assert await anna.node.attachments.cancel_message(again.key)
     assert await anna.held(Kind.CHUNK) == []
+
+
+async def test_a_copy_of_the_text_that_comes_first_costs_no_file(
+    autojump_clock: MockClock,
+    met: Rig,
+    pdf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the copy was made when the file was gone, or by a version that left it out."""
+    anna, bruno = met["anna"], met["bruno"]
+    sent = await send_file(anna, pdf)
+    with monkeypatch.context() as patch:
+        patch.setattr("meshnode.outbox.file_of", lambda _conn, _key, _now_ms: None)
+        assert not (await anna.node.outbox.resend(sent.key)).has_file
+    await anna.node.settle()
+    held = await anna.held(Kind.TEXT, Kind.NOTE, Kind.CHAIN_KEYS, Kind.CHUNK)
+    first = [each for each in held if each.header.id == sent.id]
+    await bruno.take([each for each in held if each not in first])
+    assert await bruno.texts() == ["see the file"]
+    assert await bruno.node.attachments.progress() == []
+    await bruno.take(first)
+    assert await bruno.texts() == ["see the file"], "shown once"
+    assert await saved(bruno, tmp_path) == content(PDF_BYTES)
+    (message,) = await bruno.store.read(lambda conn: messages.list_inbox(conn, 0, 9))
+    assert (await only(bruno)).record.message == message.key
