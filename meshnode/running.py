@@ -18,7 +18,7 @@ from meshnode.airing import Airing
 from meshnode.api import Api
 from meshnode.bearers import NodeBearers, parse_port
 from meshnode.config import Settings
-from meshnode.control import connect, serve_control
+from meshnode.control import serve_control
 from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
@@ -29,6 +29,7 @@ from meshnode.errors import HomeBusyError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
+from meshnode.lines import connect
 from meshnode.links.base import Address, parse_address
 from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks
