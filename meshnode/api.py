@@ -6,14 +6,13 @@ running node and without one. Times are Unix milliseconds, ids as people see the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from meshnode.alarm_calls import AlarmCalls
 from meshnode.audit_calls import AuditCalls
 from meshnode.board_calls import BoardCalls
-from meshnode.calls import Json
 from meshnode.delivery_calls import DeliveryCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
@@ -32,6 +31,7 @@ from meshnode.events import (
 )
 from meshnode.file_calls import FileCalls
 from meshnode.key_calls import KeyCalls
+from meshnode.lines import Json, Progress
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
 from meshnode.order_log import order_log
@@ -52,9 +52,6 @@ from protocol.ids import print_bundle_id, print_node_id
 from protocol.limits import Kind, TrafficClass
 
 __all__ = ["Api", "Json", "Progress"]
-
-Progress: TypeAlias = Callable[[Json], None]
-"""Told the counters of a contact now and then."""
 
 _LIST_MAX: Final = 1_000
 _PRIORITIES: Final = {"normal": Priority.NORMAL, "low": Priority.LOW}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
 
+from meshnode.lines import Json
 from meshnode.locking import Guard
 from meshnode.node import Node
 from meshnode.stick import StickError
@@ -14,9 +14,6 @@ from protocol.envelope import PrekeyRecord
 from protocol.ids import NodeId, print_node_id
 
 __all__ = ["Calls", "Json"]
-
-Json: TypeAlias = dict[str, Any]
-"""One record of plain values."""
 
 
 class Calls:

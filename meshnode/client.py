@@ -9,17 +9,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from meshnode.api import Api, Json, Progress
-from meshnode.config import Settings, load_settings
-from meshnode.control import LineStream, connect
 from meshnode.errors import ControlError, HomeBusyError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home
+from meshnode.lines import Json, LineStream, Progress, connect
 from meshnode.node_api import NodeApi
 from meshnode.runtime import Runtime
+
+if TYPE_CHECKING:
+    from meshnode.config import Settings
 
 __all__ = ["NodeApi", "RemoteApi", "open_api"]
 
@@ -384,49 +385,19 @@ class RemoteApi:
             yield (await self._answer(number))["event"]
 
 
-class LocalApi(Api):
-    """The calls, over a node that this command opened itself; it has no links."""
-
-    is_running: bool = False
-
-    async def lock(self) -> bool:
-        """Nothing stays open behind a command. Raises: ControlError."""
-        raise _not_running()
-
-    async def unlock(self, secret: str) -> bool:
-        """Nothing would stay open behind a command. Raises: ControlError."""
-        raise _not_running()
-
-    async def follow(self) -> AsyncGenerator[Json, None]:
-        """Nothing happens in a node that does not run. Raises: ControlError."""
-        if not self.is_running:
-            raise _not_running()
-        async for event in super().follow():
-            yield event
-
-
-def _not_running() -> ControlError:
-    return ControlError("not_running", "no node runs in this home: start it by 'meshnode run'")
-
-
 @asynccontextmanager
 async def open_api(
     home: Path,
     runtime: Runtime,
     settings: Settings | None = None,
     secret: Callable[[], str | None] | None = None,
-) -> AsyncIterator[RemoteApi | LocalApi]:
+) -> AsyncIterator[NodeApi]:
     """Give the calls of the node in `home`, running or not.
 
     `secret` gives the agent's secret; it is asked where no node runs and the device needs one.
     Raises: HomeBusyError if another command keeps it busy; HomeError, ConfigError,
     EnrolmentError, StoreError, KeystoreError.
     """
-    # Imported here: a command that talks to a running node needs no store and no links.
-    from meshnode.running import Access, open_guarded
-
-    access = Access() if secret is None else Access(secret)
-
     deadline_s = trio.current_time() + BUSY_S_MAX
     async with AsyncExitStack() as stack:
         while True:
@@ -435,16 +406,35 @@ async def open_api(
                 stack.push_async_callback(_close, lines)
                 yield RemoteApi(lines)
                 return
-            chosen = load_settings(home) if settings is None else settings
             try:
-                guard = await stack.enter_async_context(open_guarded(home, chosen, runtime, access))
+                local = await stack.enter_async_context(_opened(home, runtime, settings, secret))
             except HomeBusyError:
                 if trio.current_time() > deadline_s:
                     raise
                 await trio.sleep(BUSY_STEP_S)
                 continue
-            yield LocalApi(guard.node, guard)
+            yield local
             return
+
+
+@asynccontextmanager
+async def _opened(
+    home: Path,
+    runtime: Runtime,
+    settings: Settings | None,
+    secret: Callable[[], str | None] | None,
+) -> AsyncIterator[NodeApi]:
+    """Give the calls over the node of `home`, which nobody has open."""
+    # Imported here: a command that talks to a running node needs no store and no links, which
+    # take longer to load than the node takes to answer.
+    from meshnode.config import load_settings
+    from meshnode.local_api import LocalApi
+    from meshnode.running import Access, open_guarded
+
+    access = Access() if secret is None else Access(secret)
+    chosen = load_settings(home) if settings is None else settings
+    async with open_guarded(home, chosen, runtime, access) as guard:
+        yield LocalApi(guard.node, guard)
 
 
 async def _close(lines: LineStream) -> None:

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import errno
 import inspect
-import json
-import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from meshnode.api import Api, Json
+from meshnode.api import Api
 from meshnode.errors import ControlError, HomeError
+from meshnode.lines import Json, LineStream, reachable
 from meshnode.runtime import Runtime
 from protocol.errors import MeshError
-from protocol.limits import CONTROL_CLIENTS_MAX, CONTROL_LINE_BYTES_MAX
+from protocol.limits import CONTROL_CLIENTS_MAX
 
-__all__ = ["LineStream", "connect", "reachable", "serve_control"]
+__all__ = ["serve_control"]
 
 _METHODS: Final = frozenset(
     {
@@ -109,83 +108,8 @@ _UNATTENDED: Final = frozenset(
 """What a screen that follows does by itself: it says nothing of somebody being there."""
 _REQUEST_BYTES_MAX: Final = 262_144
 """A request holds one text of 16 kB, at most six times as long in JSON."""
-_SEND_S_MAX: Final = 30.0
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _SHORTAGE_S: Final = 0.1
-_PATH_BYTES_MAX: Final = 100
-"""Longest name of a socket that every system takes."""
-
-
-class LineStream:
-    """JSON lines over a byte stream, bounded."""
-
-    def __init__(self, stream: trio.abc.Stream, line_bytes_max: int) -> None:
-        self._stream = stream
-        self._buffer = bytearray()
-        self._line_bytes_max = line_bytes_max
-        self._sending = trio.Lock()
-
-    async def send(self, record: Json) -> None:
-        """Send one line. Raises: ControlError if the other end went away or does not read."""
-        # Half a character, which a caller may have sent, becomes its JSON escape again.
-        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-        try:
-            with trio.fail_after(_SEND_S_MAX):
-                async with self._sending:
-                    await self._stream.send_all(line)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
-            raise ControlError("gone", "the other end of the control socket went away") from error
-
-    async def receive(self) -> Json | None:
-        """Return the next line, None at the end. Raises: ControlError for what is no line."""
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if searched > self._line_bytes_max:
-                raise ControlError("line", "a line on the control socket is too long")
-            try:
-                data = await self._stream.receive_some(65_536)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return None
-            if not data:
-                return None
-            self._buffer += data
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ControlError("line", "a line on the control socket is not JSON") from error
-        if not isinstance(record, dict):
-            raise ControlError("line", "a line on the control socket is not an object")
-        return record
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-
-@asynccontextmanager
-async def reachable(path: Path) -> AsyncIterator[str]:
-    """Give a name for the socket at `path` that fits into an address, however deep it lies."""
-    if len(os.fsencode(path)) <= _PATH_BYTES_MAX:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
-async def connect(path: Path) -> LineStream | None:
-    """Return a connection to the node behind `path`, None if nobody listens there."""
-    try:
-        async with reachable(path) as name:
-            stream = await trio.open_unix_socket(name)
-    except OSError:
-        return None
-    return LineStream(stream, CONTROL_LINE_BYTES_MAX)
 
 
 async def serve_control(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from meshnode.api import Json, Progress
+from meshnode.lines import Json, Progress
 
 __all__ = ["NodeApi"]
 

@@ -20,7 +20,7 @@ from meshnode.around import surroundings_of
 from meshnode.bearers import NodeBearers, parse_port
 from meshnode.budgets import Budgets
 from meshnode.config import Settings
-from meshnode.control import connect, serve_control
+from meshnode.control import serve_control
 from meshnode.discovery.addresses import interface_of
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
@@ -29,6 +29,7 @@ from meshnode.errors import HomeBusyError, KeystoreError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
+from meshnode.lines import connect
 from meshnode.links.base import Address, parse_address
 from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks

@@ -28,8 +28,8 @@ from sims.generators.radio import Radio, read_radio
 from sims.generators.scene import whole_time
 from sims.generators.workload import draw_workload, read_writing
 from sims.importing import ImportOptions, import_region
-from sims.reading import REGION_TABLES, ScenarioFile, find_scenario
 from sims.region import Region
+from sims.scenario_files import REGION_TABLES, ScenarioFile, find_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -37,9 +37,10 @@ FULL_TIME_MAX_S = 900.0
 
 LANES = tuple(
     tuple(f"{which} and {part} and not soak" for part in ("repeating", "not repeating"))
-    for which in ("first", "not first")
+    for which in ("meeting", "first and not meeting", "not first and not meeting")
 )
-"""What runs side by side, about as long each; real parts of nodes run one after another.
+"""What runs side by side. Real parts of nodes run one after another, and wait most of the time:
+meanwhile the two other lanes, which never wait and have as much to do each, use both cores.
 
 In each lane what is not measured, and then what is: the simulator of regions is compiled at its
 first use, which takes three times as long where it is measured.

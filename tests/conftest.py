@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
@@ -27,8 +27,11 @@ REPEATING_FOLDERS = (
     "tests/benchmarks/",
     "tests/faults/",
     "tests/fuzz/",
+    "tests/meshnode/links/test_serial_session.py",
     "tests/meshnode/store/test_against_reference.py",
+    "tests/meshnode/test_broken_contacts.py",
     "tests/meshnode/test_damaged_rows.py",
+    "tests/meshnode/test_order_of_service.py",
     "tests/meshnode/test_revoked_authors.py",
     "tests/meshnode/test_shift_machine.py",
     "tests/properties/",
@@ -39,6 +42,7 @@ REPEATING_FOLDERS = (
     "tests/sims/abstract/test_properties.py",
     "tests/sims/abstract/test_rules.py",
     "tests/sims/campaign/test_runner.py",
+    "tests/sims/test_air.py",
     "tests/sims/test_replay_page.py",
     "tests/sims/test_simulation_tutorial.py",
     "tests/sims/test_soak.py",
@@ -46,6 +50,9 @@ REPEATING_FOLDERS = (
     "tests/sims/test_world_faults.py",
 )
 """What is marked `repeating`: measuring which lines these reach would double their time.
+
+Tests by Hypothesis are marked so, too: hundreds of draws go through the same lines, and what a
+floor is compared with shall not depend on what was drawn.
 
 The simulator of regions is compiled, and what is compiled shows no lines: they are seen where
 `tests/sims/abstract/test_interpreted.py` runs the rules without the compiler.
@@ -57,10 +64,13 @@ FIRST_FOLDERS = (
     "tests/meshnode/discovery/",
     "tests/meshnode/links/",
     "tests/meshnode/test_",
+    "tests/properties/",
+    "tests/protocol/",
+    "tests/security/",
 )
-"""What is marked `first` beside tests of real parts, so that both lanes have as much to do."""
+"""What is marked `first`, so that of two lanes that keep a core busy both have as much to do."""
 SIMULATOR = "tests/sims/"
-"""Its processes meet nobody on a network, so they run beside other real parts."""
+"""Its processes meet nobody on a network, so they run beside real parts."""
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -80,13 +90,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their folders, before the marks choose."""
     for item in items:
-        if item.nodeid.startswith(REPEATING_FOLDERS):
+        is_drawn = is_hypothesis_test(getattr(item, "obj", None))
+        if is_drawn or item.nodeid.startswith(REPEATING_FOLDERS):
             item.add_marker("repeating")
-        is_real = item.get_closest_marker("real") is not None
-        if item.nodeid.startswith(FIRST_FOLDERS) or (
-            is_real and not item.nodeid.startswith(SIMULATOR)
-        ):
+        if item.nodeid.startswith(FIRST_FOLDERS):
             item.add_marker("first")
+        if item.get_closest_marker("real") and not item.nodeid.startswith(SIMULATOR):
+            item.add_marker("meeting")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,9 +19,9 @@ import trio
 
 from meshnode.bench.network import make_homes
 from meshnode.bench.sync import BenchError
-from meshnode.control import connect
 from meshnode.files import write_private
 from meshnode.home import Home
+from meshnode.lines import connect
 from meshnode.runtime import system_runtime
 
 __all__ = ["SETTLE_S", "measure", "resident_mib", "wakeups"]

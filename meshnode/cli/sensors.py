@@ -55,8 +55,8 @@ async def _ask(home: Path, show_position: bool, wait_s: int) -> tuple[bool, list
     from meshnode.cli.progress import progress_bar
     from meshnode.client import RemoteApi
     from meshnode.config import load_settings
-    from meshnode.control import connect
     from meshnode.home import Home
+    from meshnode.lines import connect
     from meshnode.runtime import system_runtime
     from meshnode.sensor_calls import told
     from meshnode.sensors.trying import try_sensors

@@ -19,7 +19,6 @@ import trio
 
 from meshnode.authority_home import AuthorityHome
 from meshnode.client import RemoteApi
-from meshnode.control import connect
 from meshnode.demo.cast import NETWORK, Device
 from meshnode.demo.network import Network
 from meshnode.demo.readings import settings_of, write_readings
@@ -28,6 +27,7 @@ from meshnode.enrolled import complete, request_for
 from meshnode.errors import ControlError
 from meshnode.files import write_private
 from meshnode.home import Home
+from meshnode.lines import connect
 from meshnode.runtime import Runtime
 from meshnode.vault.wrapping import AgentCost
 from protocol.armour import TextForm, armour

@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import ExecutableDDLElement
 
 from meshnode.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
+from meshnode.store.dialect import DRIVER, WORDED
 from meshnode.store.schema import METADATA
 from meshnode.store.sealed_columns import is_unsealed, seal_store
 from meshnode.store.sealing import VAULT
@@ -157,12 +158,13 @@ def _engine(
     name: str, pool: type[Pool], pragmas: tuple[str, ...], vault: Vault | None, **options: Any
 ) -> Engine:
     engine = create_engine(
-        URL.create("sqlite", database=name),
+        URL.create(DRIVER, database=name),
         poolclass=pool,
         # Worker threads take turns; the pool hands a connection to one of them at a time.
         connect_args={"check_same_thread": False, "timeout": _BUSY_S},
         # Parameters are keys and texts: they stay out of every error.
         hide_parameters=True,
+        execution_options={"compiled_cache": WORDED},
         **options,
     )
 

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def list_scenarios(as_json: AsJson = False) -> None:
     """Show the scenarios that come with the program."""
     from meshnode.cli.show import print_json, print_table
-    from sims.reading import included_scenarios
+    from sims.scenario_files import included_scenarios
 
     found = [_scenario(name) for name in included_scenarios()]
     if as_json:
@@ -34,7 +34,8 @@ def list_scenarios(as_json: AsJson = False) -> None:
 
 def _scenario(name: str) -> dict[str, Any]:
     """Return what is told of a scenario; what needs an extra that is missing is None."""
-    from sims.reading import about_of, kind_of, load_scenario
+    from sims.reading import load_scenario
+    from sims.scenario_files import about_of, kind_of
 
     kind = kind_of(name)
     told = {"name": name, "kind": kind, "about": about_of(name)}

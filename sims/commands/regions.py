@@ -84,7 +84,7 @@ class RegionDone:
 
 def is_region(name: str) -> bool:
     """Whether a scenario is one for the abstract simulator. Raises: ScenarioError."""
-    from sims.reading import kind_of
+    from sims.scenario_files import kind_of
 
     return not name.startswith("chaos:") and kind_of(name) == "region"
 

@@ -12,10 +12,11 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from meshnode import client as module
-from meshnode.client import LocalApi, NodeApi, RemoteApi, open_api
-from meshnode.control import LineStream
+from meshnode.client import NodeApi, RemoteApi, open_api
 from meshnode.errors import ControlError, HomeBusyError
 from meshnode.home import Home, locked
+from meshnode.lines import LineStream
+from meshnode.local_api import LocalApi
 from meshnode.running import run_home
 from protocol.errors import EnrolmentError
 from tests.meshnode.homes import ALONE, enrolled_home, runtime

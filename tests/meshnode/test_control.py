@@ -16,8 +16,9 @@ from trio.testing import MockClock, memory_stream_one_way_pair, memory_stream_pa
 
 from meshnode import control
 from meshnode.api import Api
-from meshnode.control import LineStream, connect, reachable, serve_control
+from meshnode.control import serve_control
 from meshnode.errors import ControlError, HomeError
+from meshnode.lines import LineStream, connect, reachable
 from tests.meshnode.rig import Rig, open_rig
 
 pytestmark = pytest.mark.real

@@ -15,9 +15,9 @@ from sims.abstract.records import Options, PolicyName
 from sims.contacts import TraceError
 from sims.costs import LoraFigures, SatelliteFigures
 from sims.energy import EnergyFigures
-from sims.reading import about_of, included_scenarios, kind_of
 from sims.region_reading import RegionScenario, load_region
 from sims.scenario import ScenarioError
+from sims.scenario_files import about_of, included_scenarios, kind_of
 
 HEAD = 'about = "A small city."\nduration_s = 7200\n'
 SMALL = f"{HEAD}[city]\nagents = 4\nstreets = 3\nshifts = 1\n"

@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.identity import Role
 from sims.fleet import DevicePlan
-from sims.reading import (
-    about_of,
-    included_scenarios,
-    kind_of,
-    load_scenario,
-    read_scenario,
-)
+from sims.reading import load_scenario, read_scenario
 from sims.scenario import (
     DEVICES_MAX,
     ClockStep,
@@ -26,6 +20,7 @@ from sims.scenario import (
     ScenarioError,
     WrittenMessage,
 )
+from sims.scenario_files import about_of, included_scenarios, kind_of
 
 WHOLE = """
 about = "Everything once."

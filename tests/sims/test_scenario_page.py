@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import pytest
 
-from sims.reading import REGION_TABLES, included_scenarios, load_scenario, read_scenario
+from sims.reading import load_scenario, read_scenario
 from sims.region_reading import load_region
+from sims.scenario_files import REGION_TABLES, included_scenarios
 from sims.tables import Table
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "scenario-file.md"

@@ -19,9 +19,10 @@ from protocol.identity import Role
 from sims.checkers import check_world
 from sims.fleet import DevicePlan
 from sims.measures import measure
-from sims.reading import included_scenarios, load_scenario
+from sims.reading import load_scenario
 from sims.record import WorldRecord
 from sims.scenario import ClockStep, Contact, Crash, Scenario, ScenarioError, WrittenMessage
+from sims.scenario_files import included_scenarios
 from sims.world import Sealing, run_world
 from tests.sims.plans import LARGE, random_scenario
 

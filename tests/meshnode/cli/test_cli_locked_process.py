@@ -14,10 +14,10 @@ import trio
 
 from meshnode.cli.exits import exit_for
 from meshnode.client import RemoteApi, open_api
-from meshnode.control import connect
 from meshnode.enrol import badge_key
 from meshnode.errors import ControlError
 from meshnode.home import Home
+from meshnode.lines import connect
 from meshnode.runtime import system_runtime
 from meshnode.vault.keystore import KeyStore
 from tests.architecture.tree import ROOT

@@ -92,6 +92,23 @@ async def test_a_running_node_answers_and_refuses_like_one_that_is_opened(squad:
         assert (await typed(squad, "alice", "sync", "--once", "127.0.0.1:x")).code == 5
 
 
+async def test_a_command_beside_a_running_node_loads_no_node(squad: People) -> None:
+    program = (
+        "import sys; from meshnode.cli.main import execute; code = execute(sys.argv[1:]);"
+        "print(code, sorted({'meshnode.node', 'sqlalchemy', 'cryptography', 'zeroconf', 'msgpack'}"
+        " & set(sys.modules)), file=sys.stderr)"
+    )
+    async with running(squad, "alice"):
+        for words in (["status"], ["send", "bob", "écris"], ["inbox", "--json"], ["peers"]):
+            done = await trio.run_process(
+                [sys.executable, "-c", program, "--home", str(squad.home("alice")), *words],
+                capture_stdout=True,
+                capture_stderr=True,
+            )
+            assert done.stderr == b"0 []\n", words
+            assert done.stdout
+
+
 async def test_a_second_node_on_one_home_is_refused_by_name_of_the_first(squad: People) -> None:
     async with running(squad, "alice"):
         with trio.fail_after(20):

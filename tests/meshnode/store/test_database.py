@@ -7,11 +7,14 @@ import stat
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
+from sqlalchemy.engine.interfaces import CacheStats
 
 from meshnode.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
 from meshnode.store.database import SCHEMA_VERSIONS, open_database, translate
+from meshnode.store.dialect import WORDED
 from meshnode.store.engine import Store, open_store
+from meshnode.store.schema import PeerRow, table
 from tests.meshnode.store.parts import add, all_tables, drop, files_of, record, rows, runtime
 
 
@@ -56,6 +59,24 @@ async def test_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
             assert secret.raw[:64] not in each.read_bytes()
     assert secret.raw[:64] not in path.read_bytes()
     assert record(2).raw[:64] in path.read_bytes()
+
+
+def test_statements_are_put_into_words_once_for_all_stores(tmp_path: Path) -> None:
+    """Of a value that it was first run with nothing is kept, in this store or another."""
+    peer = table(PeerRow)
+    hits = []
+    for name, count in (("one", 3), ("two", 4), (None, 5)):
+        database = open_database(None if name is None else tmp_path / name)
+        for engine in (database.writer, database.reader):
+            with engine.connect() as connection:
+                found = connection.execute(select(peer.c.node).where(peer.c.contacts > count))
+                hits.append(found.context.cache_hit)
+                assert found.all() == []
+                (shown,) = connection.execute(select(literal(count).label("only here"))).one()
+                assert shown == count
+        database.close()
+    assert hits == [hits[0], *[CacheStats.CACHE_HIT] * 5]
+    assert len(WORDED) > 1
 
 
 async def test_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
