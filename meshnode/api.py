@@ -10,10 +10,18 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Final
 
-from meshnode.alarm_calls import AlarmCalls
-from meshnode.audit_calls import AuditCalls
-from meshnode.board_calls import BoardCalls
-from meshnode.delivery_calls import DeliveryCalls
+from meshnode.calls.alarm import AlarmCalls
+from meshnode.calls.audit import AuditCalls
+from meshnode.calls.board import BoardCalls
+from meshnode.calls.delivery import DeliveryCalls
+from meshnode.calls.file import FileCalls
+from meshnode.calls.key import KeyCalls
+from meshnode.calls.readiness import ReadinessCalls
+from meshnode.calls.sensor import SensorCalls
+from meshnode.calls.sheet import SheetCalls
+from meshnode.calls.shift import ShiftCalls
+from meshnode.calls.unloading import UnloadingCalls
+from meshnode.calls.uplink import UplinkCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
@@ -29,23 +37,15 @@ from meshnode.events import (
     PeerDown,
     PeerUp,
 )
-from meshnode.file_calls import FileCalls
-from meshnode.key_calls import KeyCalls
 from meshnode.lines import Json, Progress
 from meshnode.links.base import parse_address
 from meshnode.links.session_handle import SessionStats
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
-from meshnode.readiness_calls import ReadinessCalls
-from meshnode.sensor_calls import SensorCalls
-from meshnode.sheet_calls import SheetCalls
-from meshnode.shift_calls import ShiftCalls
 from meshnode.stick import Stick
 from meshnode.store import keyring, messages, peers, reading
 from meshnode.store.evidence import evidence_count
 from meshnode.store.records import Direction, IncomingReason, MessageRecord
-from meshnode.unloading_calls import UnloadingCalls
-from meshnode.uplink_calls import UplinkCalls
 from protocol.errors import EnvelopeError, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import print_bundle_id, print_node_id

@@ -52,13 +52,13 @@ def sensors(
 
 async def _ask(home: Path, show_position: bool, wait_s: int) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether a node runs, and what it says; without one, what the sensors say."""
+    from meshnode.calls.sensor import told
     from meshnode.cli.progress import progress_bar
     from meshnode.client import RemoteApi
     from meshnode.config import load_settings
     from meshnode.home import Home
     from meshnode.lines import connect
     from meshnode.runtime import system_runtime
-    from meshnode.sensor_calls import told
     from meshnode.sensors.trying import try_sensors
 
     lines = await connect(Home(home).control_socket)

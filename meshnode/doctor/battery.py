@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from meshnode.calls.sensor import told
 from meshnode.client import NodeApi
 from meshnode.doctor.findings import Facts, Finding, Level
 from meshnode.errors import ConfigError
 from meshnode.runtime import Runtime
-from meshnode.sensor_calls import told
 from meshnode.sensors.readings import SensorKind
 from meshnode.sensors.trying import try_sensors
 from meshnode.services.charge_sheet import USUAL

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from meshnode.api import Api
-from meshnode.board_calls import BoardCalls
+from meshnode.calls.board import BoardCalls
 from meshnode.chain_keeper import MessageKey
 from meshnode.errors import SendError
 from meshnode.services.board import AHEAD_MS_MAX, STALE_MS, Mate, is_stale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.services.unloading import Port
 
 __all__ = ["UnloadingCalls"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.errors import SendError
 from meshnode.language import LANGUAGES, spoken
 from meshnode.outside_files import write_new

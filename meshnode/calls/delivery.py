@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.errors import SendError
 from meshnode.services.matrix import Matrix, matrix_of
 from meshnode.services.recalling import family

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.store import keyring, network_keys
 from meshnode.store.engine import Connection
 from protocol.bundle import Scope

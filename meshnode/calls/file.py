@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.errors import SendError
 from meshnode.outbox import Sent, Writing
 from meshnode.services.attachments import Progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshnode.budgets import Account
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from protocol.budgets import MICROEUROS
 
 __all__ = ["UplinkCalls"]

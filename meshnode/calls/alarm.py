@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.directory import UnknownNameError
 from meshnode.errors import SendError
 from meshnode.events import AlarmChanged

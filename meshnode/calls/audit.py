@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.store import keyring
 from protocol.errors import EnvelopeError, RemoteProtocolError
 from protocol.guards import AUDIT_ROWS_MAX

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.errors import SendError
 from meshnode.services.board import STALE_MS, Mate, Value
 from meshnode.services.readings import BatteryRead, CoverageRead, Network

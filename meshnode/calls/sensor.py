@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshnode.calls import Calls, Json
+from meshnode.calls.base import Calls, Json
 from meshnode.sensors.hub import SourceReport
 from meshnode.sensors.readings import BatteryReading, CoverageReading, PositionReading
 
