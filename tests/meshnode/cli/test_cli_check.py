@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -296,9 +297,15 @@ def test_broken_settings_hide_nothing_else_than_the_node(leaving: Leaving) -> No
     assert set(found) == {"settings", "port"}
 
 
-def test_the_command_concludes_in_both_languages(ready: People, squad: People) -> None:
+def test_the_command_concludes_in_both_languages(
+    ready: People, squad: People, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(ready.folder, squad.folder, dirs_exist_ok=True)
+    began_s = time.perf_counter()
     screen = squad.types("alice", "check", "--place", "44.75,6.79")
+    took_s, lines = time.perf_counter() - began_s, len(screen.out.splitlines())
+    with capsys.disabled():
+        print(f"\n{lines} lines of a check: {took_s:.1f} s")
     assert screen.out.splitlines()[-1] == "Ready to leave."
     assert screen.code == 0
     (squad.home("alice") / "maps" / "queyras.pmtiles").unlink()
