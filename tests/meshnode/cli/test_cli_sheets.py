@@ -54,7 +54,7 @@ def test_sheets_from_the_centre_to_an_agent(squad: People, tmp_path: Path) -> No
 def test_a_document_that_came_with_a_message_is_shown(squad: People, tmp_path: Path) -> None:
     document = tmp_path / "ordre.odt"
     pictures = frame("Pictures/1.png", words="Pavillon") + frame("http://192.0.2.1/x.png")
-    members = {"Basic/x.xml": "Sub Main", "Pictures/1.png": png()}
+    members: dict[str, str | bytes] = {"Basic/x.xml": "Sub Main", "Pictures/1.png": png()}
     document.write_bytes(pack(content(PROCEDURE + pictures), members))
     squad.reads("alice", "send", "bob", "--attach", str(document), "the order")
     _stick(squad, "alice", "bob", tmp_path / "stick")
