@@ -7,7 +7,7 @@ way of every bundle, through the same checks; locked devices do this too. Source
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -53,11 +53,14 @@ class Radio(Protocol):
     """Narrow forms that members sent."""
 
     @property
-    def byte_ms(self) -> float:
-        """How long a byte takes on the slowest port, milliseconds; 0 without any port."""
+    def byte_ms(self) -> Mapping[str, float]:
+        """Names of the ports, and how long a byte takes on each, milliseconds."""
 
-    def air(self, form: bytes, *, is_alarm: bool) -> int:
+    def air(self, port: str, form: bytes, *, is_alarm: bool) -> int:
         """Send a form; return the bytes of its frame, 0 where it was not sent."""
+
+    async def pace_ms(self, port: str, frames: Sequence[int]) -> int:
+        """Return how long positions wait after such frames, for the budget of a port."""
 
 
 class Airing:
@@ -72,8 +75,8 @@ class Airing:
         self._runtime = runtime
         self._membership = membership
         self._metrics = membership.metrics
-        self._plan = AirPlan(radio.byte_ms)
-        self._wake = Level()
+        self._plans = {port: AirPlan(byte_ms) for port, byte_ms in radio.byte_ms.items()}
+        self._wakes = {port: Level() for port in self._plans}
         self._taking: bytes = b""
         """Digest of the bundle that was heard and is being stored."""
 
@@ -82,10 +85,12 @@ class Airing:
         self._relay.on_kept.append(self.heed)
         try:
             for short_id in await self._store.read(self._raised_lately):
-                self._plan.add_alarm(short_id, steady_ms())
+                for plan in self._plans.values():
+                    plan.add_alarm(short_id, steady_ms())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen)
-                nursery.start_soon(self._send)
+                for port in self._plans:
+                    nursery.start_soon(self._send, port)
         finally:
             self._relay.on_kept.remove(self.heed)
 
@@ -105,45 +110,53 @@ class Airing:
         for each in kept:
             if each.bundle is None or each.short_id is None:
                 continue
-            header, is_heard = each.bundle.header, each.bundle.digest == self._taking
-            is_late = hlc.wall_ms(header.hlc) < self._runtime.now_ms() - AIRED_MS_MAX
-            if is_late:
-                continue
+            is_late = hlc.wall_ms(each.bundle.header.hlc) < self._runtime.now_ms() - AIRED_MS_MAX
+            if not is_late:
+                self._add(each.bundle, each.short_id)
+        for wake in self._wakes.values():
+            wake.set()
+
+    def _add(self, bundle: Bundle, short_id: ShortId) -> None:
+        header, is_heard = bundle.header, bundle.digest == self._taking
+        for plan in self._plans.values():
             if header.kind is Kind.SOS:
                 chance = self._runtime.entropy(_CHANCE_BYTES) if is_heard else None
-                self._plan.add_alarm(each.short_id, steady_ms(), chance)
+                plan.add_alarm(short_id, steady_ms(), chance)
             elif is_heard:
                 continue
             elif header.kind is Kind.SHIFT:
-                self._plan.add_shift(each.short_id, steady_ms())
+                plan.add_shift(short_id, steady_ms())
             elif header.kind is Kind.POSITION:
-                self._plan.add_position(each.short_id, header.author + header.scope.encode())
-        self._wake.set()
+                plan.add_position(short_id, header.author + header.scope.encode())
 
-    async def _send(self) -> None:
+    async def _send(self, port: str) -> None:
+        plan, wake = self._plans[port], self._wakes[port]
         while True:
-            turn = self._plan.next(steady_ms())
+            turn = plan.next(steady_ms())
             if turn is not None:
-                await self._say(turn)
+                await self._say(port, turn)
                 continue
-            due_ms = self._plan.next_deadline_ms()
+            due_ms = plan.next_deadline_ms()
             with trio.move_on_at(float("inf") if due_ms is None else due_ms / 1000):
-                await self._wake.wait()
+                await wake.wait()
 
-    async def _say(self, turn: Turn) -> None:
+    async def _say(self, port: str, turn: Turn) -> None:
+        plan, frames = self._plans[port], list[int]()
         found = await self._store.read(lambda conn: self._to_say(conn, turn))
         if not found:
             # Superseded, delivered or expired meanwhile.
-            self._plan.drop(turn.short_id)
+            plan.drop(turn.short_id)
         for bundle in found:
             short, whole = encode_short(bundle), encode_whole(bundle)
             form = (whole or short) if turn.is_whole else (short or whole)
             if form is None:
                 self._metrics.count("forms_too_long")
                 continue
-            size_bytes = self._radio.air(form, is_alarm=turn.is_alarm)
-            if not turn.is_alarm:
-                self._plan.sent(size_bytes, steady_ms())
+            frames.append(self._radio.air(port, form, is_alarm=turn.is_alarm))
+        if not turn.is_alarm:
+            is_paced = bool(found) and found[-1].header.kind is Kind.POSITION
+            pace_ms = await self._radio.pace_ms(port, frames) if is_paced else 0
+            plan.sent(sum(frames), steady_ms(), pace_ms)
 
     def _to_say(self, conn: Connection, turn: Turn) -> list[Bundle]:
         """Return the bundle of a turn, where it goes whole after the shift that it is in."""
@@ -188,7 +201,8 @@ class Airing:
         finally:
             self._taking = b""
         if fate is Reception.DUPLICATE and short_id is not None:
-            self._plan.heard(short_id)
+            for plan in self._plans.values():
+                plan.heard(short_id)
 
     async def _restored(self, short: Short) -> Bundle | None:
         """Return the bundle of a short form, None where its background is not known here."""

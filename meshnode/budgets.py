@@ -14,7 +14,14 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store import spent
 from meshnode.store.engine import Store
-from protocol.budgets import Spent, Tariff, bearer_of, period_start_ms, steps_left
+from protocol.budgets import (
+    Spent,
+    Tariff,
+    bearer_of,
+    period_end_ms,
+    period_start_ms,
+    steps_left,
+)
 
 __all__ = ["Account", "Budgets"]
 
@@ -100,6 +107,18 @@ class Budgets:
             await self._store.write(lambda tx: spent.give_back(tx, tariff, start_ms, steps))
         except StoreError as error:
             self._runtime.trace("not_given_back", bearer=tariff.name, reason=type(error).__name__)
+
+    async def left(self, tariff: Tariff) -> tuple[int, int]:
+        """See `Bank.left`; nothing where the store fails."""
+        now_ms = self._runtime.now_ms()
+        start_ms = period_start_ms(tariff.period, now_ms)
+        left_ms = period_end_ms(tariff.period, now_ms) - now_ms
+        try:
+            cost = await self._store.read(lambda conn: spent.spent_in(conn, tariff, start_ms))
+        except StoreError as error:
+            self._runtime.trace("not_read", bearer=tariff.name, reason=type(error).__name__)
+            return 0, left_ms
+        return steps_left(tariff, cost, is_sos=False), left_ms
 
     @property
     def is_sos_pressing(self) -> bool:

@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from protocol.attachments import Media, jpeg_size_untrusted
+from protocol.attachments import Media, picture_size_untrusted
 from protocol.errors import MalformedError
 from protocol.guards import (
     PHOTO_HEAD_BYTES_MAX,
@@ -230,7 +230,7 @@ def thumbnail_of(file: BinaryIO, media: Media) -> bytes:
     except ImportError:
         return b""
     try:
-        width, height = _size(file.read(PHOTO_HEAD_BYTES_MAX), media)
+        width, height = picture_size_untrusted(file.read(PHOTO_HEAD_BYTES_MAX), media)
         if not 1 <= width * height <= PHOTO_PIXELS_MAX:
             return b""
         file.seek(0)
@@ -247,9 +247,3 @@ def thumbnail_of(file: BinaryIO, media: Media) -> bytes:
         # The photo goes without: whoever gets it sees that it is there.
         return b""
     return b""
-
-
-def _size(head: bytes, media: Media) -> tuple[int, int]:
-    if media is Media.JPEG:
-        return jpeg_size_untrusted(head)
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")

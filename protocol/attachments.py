@@ -42,6 +42,7 @@ __all__ = [
     "jpeg_size_untrusted",
     "manifest_fields",
     "may_hold_place",
+    "picture_size_untrusted",
     "read_manifest_untrusted",
     "safe_name",
     "sniff",
@@ -80,6 +81,9 @@ _TELL_PLACES: Final = ((0, b"II*\0"), (0, b"MM\0*"), (4, b"ftyp"), (8, b"WEBP"))
 """TIFF, HEIF and MP4, WebP: pictures and films that may hold a position and are not cleaned."""
 _SIZE_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Segments of JPEG that say how large the picture is."""
+_NO_SEGMENTS: Final = frozenset({*range(0xC0), *range(0xD0, 0xDB), 0xFF})
+"""Markers of JPEG that no length follows, or that no header has before the size."""
+_PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _RESERVED: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))}
 )
@@ -248,6 +252,15 @@ def check_thumbnail_untrusted(raw: bytes) -> None:
         raise MalformedError("the thumbnail claims to be larger than thumbnails are")
 
 
+def picture_size_untrusted(raw: bytes, media: Media) -> tuple[int, int]:
+    """Return width and height that a JPEG or PNG claims. Raises: MalformedError."""
+    if media is Media.JPEG:
+        return jpeg_size_untrusted(raw)
+    if raw[:16] != _PNG_HEAD or len(raw) < 24:
+        raise MalformedError("this picture is no PNG")
+    return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
+
+
 def jpeg_size_untrusted(raw: bytes) -> tuple[int, int]:
     """Return width and height by the first segment that tells them. Raises: MalformedError."""
     if raw[:2] != b"\xff\xd8":
@@ -258,7 +271,8 @@ def jpeg_size_untrusted(raw: bytes) -> tuple[int, int]:
         if marker in _SIZE_MARKERS:
             height, width = (int.from_bytes(raw[at + n : at + n + 2], "big") for n in (5, 7))
             return width, height
-        if length < 2:
+        if length < 2 or marker in _NO_SEGMENTS:
+            # A reader of pictures takes no length here, and would find another size than this.
             break
         at += 2 + length
     raise MalformedError("this JPEG does not tell its size")

@@ -23,6 +23,8 @@ __all__ = [
     "Spent",
     "Tariff",
     "bearer_of",
+    "pace_ms",
+    "period_end_ms",
     "period_start_ms",
     "read_tariff",
     "steps_left",
@@ -39,6 +41,8 @@ BUDGET_EUROS_MAX: Final = 1_000_000
 _STEP_BYTES_MAX: Final = 1_000_000
 _NAME_MAX: Final = 64
 _MS: Final = 1_000
+_DAY_MS: Final = 86_400_000
+_LONGEST_MONTH_DAYS: Final = 31
 _EUROS: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
 
 
@@ -131,6 +135,28 @@ def period_start_ms(period: Period, now_ms: int) -> int:
     elif period is Period.MONTH:
         start = start.replace(day=1)
     return int(start.timestamp()) * _MS
+
+
+def period_end_ms(period: Period, now_ms: int) -> int:
+    """Return when the period after that of `now_ms` begins, Unix milliseconds."""
+    start_ms = period_start_ms(period, now_ms)
+    if period is Period.MONTH:
+        return period_start_ms(period, start_ms + _LONGEST_MONTH_DAYS * _DAY_MS)
+    return start_ms + (7 if period is Period.WEEK else 1) * _DAY_MS
+
+
+def pace_ms(steps: int, left_steps: int, left_ms: int, most_ms: int) -> int:
+    """Return how long to wait after a burst, so that a budget lasts to the end of its period.
+
+    `steps` is what it was billed, `left_steps` what was left before it, `left_ms` the rest of the
+    period. At most `most_ms`: what is so rare as to be of no use is not worth its money. Where
+    nothing is left it is `most_ms`; for what costs nothing, 0.
+    """
+    if steps <= 0:
+        return 0
+    if left_steps <= 0:
+        return most_ms
+    return min(-(-left_ms * steps // left_steps), most_ms)
 
 
 def read_tariff(text: str) -> Tariff:

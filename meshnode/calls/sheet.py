@@ -49,7 +49,7 @@ class SheetCalls(Calls):
             "name": sheet.name,
             "version": sheet.version,
             "title": sheet.title,
-            "left_out": list(document.left_out),
+            "left_out": dict(document.left_out),
             "text": to_text(document),
         }
 
@@ -104,7 +104,7 @@ class SheetCalls(Calls):
         raw = await attachments.content(record.key)
         document = await self._read(raw, SheetForm.ODF)
         name = record.manifest.name
-        told = {"name": name, "left_out": list(document.left_out)}
+        told = {"name": name, "left_out": dict(document.left_out)}
         if not path:
             return {**told, "text": to_text(document)}
         page = to_html(document, document.title or name, _left_out(document, language))
@@ -142,7 +142,10 @@ def _known(language: str) -> str:
 
 def _left_out(document: Document, language: str) -> list[str]:
     """Return what a page does not show of a document, one sentence each."""
-    return [spoken(_known(language), LEFT_OUT[each]) for each in document.left_out]
+    return [
+        spoken(_known(language), LEFT_OUT[each], count=count)
+        for each, count in document.left_out.items()
+    ]
 
 
 def _told(state: SheetState) -> Json:

@@ -145,8 +145,8 @@ def show_document(found: dict[str, Any], words: str) -> None:
     from meshnode.viewer.document import LEFT_OUT
 
     typer.echo(words)
-    for each in found["left_out"]:
-        typer.echo(say(LEFT_OUT[each]))
+    for each, count in found["left_out"].items():
+        typer.echo(say(LEFT_OUT[each], count=count))
     for line in found["text"].split("\n"):
         typer.echo(safe(line))
 

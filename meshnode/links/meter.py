@@ -7,12 +7,20 @@ or for SOS alone, where nothing else is left; it stays so to its end. Source: de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import trio
 
 from meshnode.errors import BudgetError
-from protocol.budgets import NOTHING_SPENT, Tariff, period_start_ms, steps_left, steps_of
+from protocol.budgets import (
+    NOTHING_SPENT,
+    Tariff,
+    pace_ms,
+    period_start_ms,
+    steps_left,
+    steps_of,
+)
 from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
 
 __all__ = ["Bank", "Bursts", "Fare", "Frames", "Meter", "MeteredStream", "Packets", "Unpaid"]
@@ -56,6 +64,10 @@ class Bank(Protocol):
 
     async def give_back(self, tariff: Tariff, start_ms: int, steps: int) -> None:
         """Take back steps that were booked and not used."""
+        ...
+
+    async def left(self, tariff: Tariff) -> tuple[int, int]:
+        """Return the steps that are not booked, but for SOS, and the rest of the period, ms."""
         ...
 
     @property
@@ -121,6 +133,13 @@ class Meter:
                 self._purse += got
             self._purse -= steps
             return self._start_ms
+
+    async def pace_ms(self, bursts: Sequence[int], most_ms: int) -> int:
+        """Return how long to wait after bursts of so many bytes; see `protocol.budgets.pace_ms`."""
+        steps = sum(steps_of(self.tariff, each) for each in bursts)
+        left_steps, left_ms = await self.bank.left(self.tariff)
+        self._look_at_clock()
+        return pace_ms(steps, left_steps + self._purse, left_ms, most_ms)
 
     def _look_at_clock(self) -> None:
         """What was booked in one period pays nothing of the next."""

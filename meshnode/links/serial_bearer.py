@@ -6,7 +6,7 @@ A port that is unplugged is opened again when it is back. Source: wire-format 11
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -26,7 +26,11 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.errors import RemoteProtocolError
 from protocol.knock import keys_to_dial
-from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX, STATION_BEACON_MS
+from protocol.narrow.bounds import (
+    NARROW_FRAME_BYTES_MAX,
+    POSITION_PACE_MS_MAX,
+    STATION_BEACON_MS,
+)
 from protocol.narrow.kiss import encode_kiss
 from protocol.narrow.radio import SEAL_BYTES, keys_to_hear, radio_key, unwrap_untrusted, wrap
 
@@ -117,29 +121,30 @@ class SerialBearer(Bearer):
     # --- without a link: wire-format 12 -----------------------------------------------------
 
     @property
-    def byte_ms(self) -> float:
-        """How long a byte takes on the slowest port, milliseconds; 0 where there is no port."""
-        rates = [port.rate_bps for port in self._ports.values()]
-        return 1_000 * BITS_PER_BYTE / min(rates) if rates else 0.0
+    def byte_ms(self) -> Mapping[str, float]:
+        """Names of the ports, and how long a byte takes on each, milliseconds."""
+        return {name: 1_000 * BITS_PER_BYTE / port.rate_bps for name, port in self._ports.items()}
 
-    def air(self, form: bytes, *, is_alarm: bool) -> int:
-        """Send a narrow form on open ports; an alarm alone on those with links, or open for SOS.
+    def air(self, port: str, form: bytes, *, is_alarm: bool) -> int:
+        """Send a narrow form on a port; an alarm alone on one with links, or open for SOS.
 
         Returns: the bytes of its frame; 0 where it was not sent, or no key is held.
         """
         keys = keys_to_dial(self._knocks.keys, self._runtime.now_ms())
-        stations = [
-            each
-            for name, each in self._stations.items()
-            if is_alarm or not (each.has_links or self._is_sos_only(name))
-        ]
-        if not keys or not stations:
+        station = self._stations.get(port)
+        if not keys or station is None:
+            return 0
+        if not is_alarm and (station.has_links or self._is_sos_only(port)):
             return 0
         sealed = wrap(radio_key(keys[0]), form, self._runtime.entropy(1)[0])
-        for station in stations:
-            station.air(sealed, is_alarm=is_alarm)
-        self.metrics.count("forms_sent", len(stations))
+        station.air(sealed, is_alarm=is_alarm)
+        self.metrics.count("forms_sent")
         return len(encode_kiss(sealed))
+
+    async def pace_ms(self, port: str, frames: Sequence[int]) -> int:
+        """Return how long positions wait after frames of so many bytes; 0 where none is billed."""
+        meter = self.meters(self._ports[port].path)
+        return 0 if meter is None else await meter.pace_ms(frames, POSITION_PACE_MS_MAX)
 
     def _is_sos_only(self, port: str) -> bool:
         fare = self._fares.get(port)

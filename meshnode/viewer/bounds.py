@@ -13,6 +13,13 @@ __all__ = [
     "DOCUMENT_ELEMENTS_MAX",
     "DOCUMENT_INDEX_BYTES_MAX",
     "DOCUMENT_MEMBERS_MAX",
+    "DOCUMENT_PICTURES_BYTES_MAX",
+    "DOCUMENT_PICTURES_MAX",
+    "DOCUMENT_PICTURES_PIXELS_MAX",
+    "DOCUMENT_PICTURES_UNPACKED_MAX",
+    "DOCUMENT_PICTURE_BYTES_MAX",
+    "DOCUMENT_PICTURE_PIXELS_MAX",
+    "DOCUMENT_PICTURE_SCANS_MAX",
     "DOCUMENT_SHOWN_BYTES_MAX",
     "DOCUMENT_XML_BYTES_MAX",
     "SPACES_MAX",
@@ -31,6 +38,20 @@ DOCUMENT_ELEMENTS_MAX: Final = 300_000
 """Elements of one member; reading so many takes about a second."""
 DOCUMENT_DEPTH_MAX: Final = 100
 """Elements inside one another; real documents nest 20 deep."""
+DOCUMENT_PICTURE_BYTES_MAX: Final = 4_194_304
+"""One picture, unpacked: a photo of 12 million pixels as phones save it."""
+DOCUMENT_PICTURE_PIXELS_MAX: Final = 16_777_216
+"""Pixels that a picture claims: a browser makes 64 MB of them, whatever its file has."""
+DOCUMENT_PICTURE_SCANS_MAX: Final = 64
+"""Passes of one JPEG; programs write 10, and a browser goes over all pixels in each."""
+DOCUMENT_PICTURES_MAX: Final = 100
+"""Places of a document where a picture is shown; one that comes again counts again."""
+DOCUMENT_PICTURES_BYTES_MAX: Final = 8_388_608
+"""Pictures of a page together, each time they are shown: the page has a third more."""
+DOCUMENT_PICTURES_PIXELS_MAX: Final = 67_108_864
+"""Pixels of a page together: a browser makes 256 MB of them."""
+DOCUMENT_PICTURES_UNPACKED_MAX: Final = 16_777_216
+"""What is unpacked in search of pictures, those that are not shown with it."""
 DOCUMENT_CHARACTERS_MAX: Final = 1_000_000
 """Characters of one document that are shown: 300 pages."""
 DOCUMENT_BLOCKS_MAX: Final = 20_000

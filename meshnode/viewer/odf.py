@@ -2,8 +2,9 @@
 
 The archive's directory is measured before it is read, names of members never become paths, what
 is unpacked ends at a bound whatever the archive claims, and a document type, the home of every
-entity, is refused. Scripts, forms, objects and links to files are passed over; what a formula gave
-when it was saved is shown, and nothing is computed. Source: OpenDocument 1.3, decision 32.
+entity, is refused. Scripts, forms, objects and links to files are passed over; pictures come out of
+the archive alone; what a formula gave when it was saved is shown, and nothing is computed.
+Source: OpenDocument 1.3, decision 32.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from functools import partial
 from io import BytesIO
 from typing import Final
 from xml.parsers import expat
@@ -84,19 +86,17 @@ def _read_untrusted(archive: zipfile.ZipFile) -> Document:
         raise MalformedError("the document is neither ODT nor ODS")
     if b"encryption-data" in _unpack(archive, members, "META-INF/manifest.xml"):
         raise MalformedError("the document has a password: save it without one")
-    meta, content = MetaReader(), ContentReader()
+    meta, content = MetaReader(), ContentReader(partial(_unpack_picture, archive, members))
     _parse_untrusted(meta, _unpack(archive, members, "meta.xml"))
     _parse_untrusted(content, _unpack(archive, members, "styles.xml"))
     body = _unpack(archive, members, "content.xml")
     if not body:
         raise MalformedError("the document has no content")
     _parse_untrusted(content, body)
-    left_out = set(content.left_out)
-    if any(name.startswith(_MACROS) for name in members):
-        left_out.add("macros")
-    return Document(
-        meta.title, meta.language, meta.keywords, tuple(content.blocks), tuple(sorted(left_out))
-    )
+    left_out = content.left_out
+    left_out["macros"] += sum(name.startswith(_MACROS) for name in members)
+    told = {name: count for name, count in sorted(left_out.items()) if count}
+    return Document(meta.title, meta.language, meta.keywords, tuple(content.blocks), told)
 
 
 def _members_untrusted(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -132,6 +132,22 @@ def _unpack(
     if len(found) > bytes_max:
         raise LimitExceededError("unpacked document bytes", bytes_max, max(info.file_size, 1))
     return found
+
+
+def _unpack_picture(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, bytes_max: int
+) -> bytes:
+    """Return a picture, empty where there is none of at most so many bytes.
+
+    What a member claims is a bound of what the library reads. Raises: MalformedError if damaged.
+    """
+    info = members.get(name)
+    if info is None or info.file_size > bytes_max:
+        return b""
+    try:
+        return _unpack(archive, members, name, bytes_max)
+    except _BROKEN as error:
+        raise MalformedError("the picture is damaged") from error
 
 
 def _parse_untrusted(reader: Reader, xml: bytes) -> None:

@@ -7,6 +7,7 @@ and cells. What it does not know it passes through, so text in new elements is s
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -17,7 +18,17 @@ from meshnode.viewer.bounds import (
     DOCUMENT_ELEMENTS_MAX,
     SPACES_MAX,
 )
-from meshnode.viewer.document import Block, Heading, Item, Paragraph, Span, printable
+from meshnode.viewer.document import (
+    Block,
+    Heading,
+    Inline,
+    Item,
+    Paragraph,
+    Picture,
+    Span,
+    printable,
+)
+from meshnode.viewer.odf_frame import FrameReader, Unpack, one_line
 from meshnode.viewer.odf_table import TableReader, repeats
 from protocol.errors import LimitExceededError
 
@@ -49,6 +60,7 @@ _SKIPPED: Final = {
     "text:table-of-content": "",
     "text:note-citation": "",
     "table:content-validations": "",
+    "office:binary-data": "",
     "style:header": "",
     "style:footer": "",
 }
@@ -119,7 +131,7 @@ class MetaReader(_Counting):
     @property
     def title(self) -> str:
         """Its title, or nothing."""
-        return _line("".join(self._found.get("dc:title", [])))
+        return one_line("".join(self._found.get("dc:title", [])))
 
     @property
     def language(self) -> str:
@@ -131,7 +143,7 @@ class MetaReader(_Counting):
     def keywords(self) -> tuple[str, ...]:
         """Its keywords."""
         words = "".join(self._found.get("meta:keyword", [])).replace(";", ",").split(",")
-        return tuple(each for word in words if (each := _line(word)))[:_KEYWORDS_MAX]
+        return tuple(each for word in words if (each := one_line(word)))[:_KEYWORDS_MAX]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """See `Reader`."""
@@ -148,10 +160,6 @@ class MetaReader(_Counting):
     def text(self, data: str) -> None:
         """See `Reader`."""
         self._found.setdefault(self._name, []).append(self._count(data))
-
-
-def _line(text: str) -> str:
-    return _SPACE.sub(" ", printable(text)).strip()[:_NAME_MAX]
 
 
 @dataclass(slots=True)
@@ -172,7 +180,7 @@ class _Line:
 
     level: int
     """Of a heading; 0 for a paragraph."""
-    spans: list[Span] = field(default_factory=list)
+    spans: list[Inline] = field(default_factory=list)
     """What was read."""
     last: str = " "
     """The last character: spaces at the beginning and beside others are dropped."""
@@ -181,10 +189,12 @@ class _Line:
 class ContentReader(_Counting):
     """Styles and content of a document, read in this order."""
 
-    def __init__(self) -> None:
+    def __init__(self, unpack: Unpack | None = None) -> None:
+        """`unpack` gives pictures of the archive; without it none is shown."""
         super().__init__()
         self.blocks: list[Block] = []
-        self.left_out: set[str] = set()
+        self.left_out: Counter[str] = Counter()
+        self._frames = FrameReader(unpack, self.left_out)
         self._skip = 0
         self._styles: dict[str, tuple[bool, bool]] = {}
         self._numbered: dict[str, set[int]] = {}
@@ -209,7 +219,8 @@ class ContentReader(_Counting):
         if short in _SKIPPED:
             self._skip = 1
             if _SKIPPED[short]:
-                self.left_out.add(_SKIPPED[short])
+                self.left_out[_SKIPPED[short]] += 1
+                self._frames.passed_over()
             return
         told = {_short(key): value for key, value in attributes.items()}
         begin = getattr(self, _STARTS.get(short, ""), None)
@@ -228,7 +239,12 @@ class ContentReader(_Counting):
 
     def text(self, data: str) -> None:
         """See `Reader`."""
-        if self._skip or self._line is None:
+        if self._skip:
+            return
+        if self._frames.has_words_open:
+            self._frames.add_words(self._count(data))
+            return
+        if self._line is None:
             return
         plain = _SPACE.sub(" ", data)
         if self._line.last in " \n\t":
@@ -287,11 +303,11 @@ class ContentReader(_Counting):
         self._marks.pop()
         spans = tuple(line.spans)
         if self._table.is_open:
-            self._table.add("".join(span.text for span in spans).strip())
+            self._table.add(_trimmed(spans))
         elif any(span.text.strip() for span in spans):
             self._keep(self._block(line.level, spans))
 
-    def _block(self, level: int, spans: tuple[Span, ...]) -> Block:
+    def _block(self, level: int, spans: tuple[Inline, ...]) -> Block:
         if level:
             return Heading(level, spans)
         if not self._lists:
@@ -316,10 +332,14 @@ class ContentReader(_Counting):
             return
         shown, marks = printable(self._count(text)), self._marks[-1]
         line.last = text[-1]
-        before = line.spans[-1] if line.spans else Span("", *marks)
+        before = line.spans[-1] if line.spans else None
         # Joined while they are short, so that a long line is not copied for each piece.
-        is_short = len(before.text) + len(shown) < _NAME_MAX
-        if line.spans and is_short and (before.is_bold, before.is_italic) == marks:
+        is_joined = (
+            isinstance(before, Span)
+            and len(before.text) + len(shown) < _NAME_MAX
+            and (before.is_bold, before.is_italic) == marks
+        )
+        if is_joined:
             shown = line.spans.pop().text + shown
         line.spans.append(Span(shown, *marks))
 
@@ -348,8 +368,32 @@ class ContentReader(_Counting):
         if target.startswith(_SHOWN_TARGETS) and len(target) <= _NAME_MAX:
             self._add(f" ({target})")
 
-    def _begin_picture(self, _told: dict[str, str]) -> None:
-        self.left_out.add("pictures")
+    # --- frames -----------------------------------------------------------------------------
+
+    def _begin_frame(self, told: dict[str, str]) -> None:
+        self._frames.begin(told)
+
+    def _begin_picture(self, told: dict[str, str]) -> None:
+        self._frames.found(told.get("xlink:href", ""))
+
+    def _begin_words(self, _told: dict[str, str]) -> None:
+        self._frames.begin_words()
+
+    def _end_words(self) -> None:
+        self._frames.end_words()
+
+    def _end_frame(self) -> None:
+        shown = self._frames.end()
+        if shown is None:
+            return
+        self._count(shown.text)
+        if self._line is not None:
+            self._line.spans.append(shown)
+            self._line.last = "]"
+        elif self._table.is_in_cell:
+            self._table.add([shown if isinstance(shown, Picture) else shown.text])
+        else:
+            self._keep(Paragraph((shown,)))
 
     # --- lists ------------------------------------------------------------------------------
 
@@ -374,7 +418,7 @@ class ContentReader(_Counting):
     # --- tables -----------------------------------------------------------------------------
 
     def _begin_table(self, told: dict[str, str]) -> None:
-        self._table.begin(_line(told.get("table:name", "")))
+        self._table.begin(one_line(told.get("table:name", "")))
 
     def _begin_row(self, told: dict[str, str]) -> None:
         self._table.begin_row(told.get("table:number-rows-repeated"))
@@ -394,6 +438,18 @@ class ContentReader(_Counting):
             self._keep(table)
 
 
+def _trimmed(spans: tuple[Inline, ...]) -> list[str | Picture]:
+    """Return a line as a cell holds it: without marks, and without spaces at its ends."""
+    parts = [each if isinstance(each, Picture) else each.text for each in spans]
+    if not any(isinstance(each, Picture) for each in parts):
+        return ["".join(each.text for each in spans).strip()]
+    if isinstance(parts[0], str):
+        parts[0] = parts[0].lstrip()
+    if isinstance(parts[-1], str):
+        parts[-1] = parts[-1].rstrip()
+    return parts
+
+
 _NONE: Final = (False, False)
 _STARTS: Final = {
     "style:style": "_begin_style",
@@ -407,7 +463,10 @@ _STARTS: Final = {
     "text:tab": "_begin_tab",
     "text:line-break": "_begin_break",
     "text:a": "_begin_link",
+    "draw:frame": "_begin_frame",
     "draw:image": "_begin_picture",
+    "svg:title": "_begin_words",
+    "svg:desc": "_begin_words",
     "text:list": "_begin_list",
     "text:list-item": "_begin_item",
     "table:table": "_begin_table",
@@ -421,6 +480,9 @@ _ENDS: Final = {
     "text:p": "_end_line",
     "text:span": "_end_span",
     "text:a": "_end_link",
+    "draw:frame": "_end_frame",
+    "svg:title": "_end_words",
+    "svg:desc": "_end_words",
     "text:list": "_end_list",
     "table:table-cell": "_end_cell",
     "table:covered-table-cell": "_end_cell",

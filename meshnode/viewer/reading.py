@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshnode.viewer.bounds import DOCUMENT_SHOWN_BYTES_MAX
-from meshnode.viewer.document import Block, Document, Table
+from meshnode.viewer.document import Block, Cell, Document, Span, Table
 from meshnode.viewer.odf import read_odf_untrusted
 from meshnode.viewer.plain import read_markdown_untrusted, read_text_untrusted
 from protocol.errors import LimitExceededError
@@ -35,5 +35,15 @@ def words_of(document: Document) -> str:
 
 def _words(block: Block) -> str:
     if isinstance(block, Table):
-        return "\n".join([block.name, *(" ".join(row) for row in block.rows)])
-    return "".join(span.text for span in block.spans)
+        texts = (" ".join(map(_said_in, row)) for row in block.rows)
+        return "\n".join([block.name, *texts])
+    return "".join(
+        each.text if isinstance(each, Span) else f" {each.words} " for each in block.spans
+    )
+
+
+def _said_in(cell: Cell) -> str:
+    """Return the text of a cell, of pictures what their author said of them, not their names."""
+    if isinstance(cell, str):
+        return cell
+    return "".join(each if isinstance(each, str) else f" {each.words} " for each in cell.parts)

@@ -6,9 +6,22 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
+from types import MappingProxyType
 from typing import Final
 
-from meshnode.viewer.document import Block, Document, Heading, Item, Paragraph, Span, Table
+from meshnode.viewer.document import (
+    Block,
+    Cell,
+    Document,
+    Heading,
+    Inline,
+    Item,
+    Paragraph,
+    Picture,
+    Span,
+    Table,
+)
+from protocol.attachments import Media
 
 __all__ = ["to_html", "to_text"]
 
@@ -17,20 +30,23 @@ _STYLE: Final = (
     "color:#111;background:#fff;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}"
     "td{border:1px solid #888;padding:.2rem .5rem;vertical-align:top;white-space:pre-wrap}"
-    "p{white-space:pre-wrap}.item{margin:.3rem 0}"
+    "p{white-space:pre-wrap}img{max-width:100%;height:auto}.item{margin:.3rem 0}"
     + "".join(f".d{n}{{margin-left:{1.5 * n}rem}}" for n in range(1, 7))
     + ".told{border:1px solid #888;padding:.5rem;font-size:.9rem}"
 )
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
 )
 _BULLET: Final = "•"
+_TYPES: Final = MappingProxyType({Media.JPEG: "image/jpeg", Media.PNG: "image/png"})
 
 
 def to_html(document: Document, title: str, notes: Iterable[str] = ()) -> str:
     """Return one page of HTML: all text escaped, no script, no link, nothing to load.
 
+    Pictures stand in it whole, each as often as it is shown; the reader bounds their sum.
     `notes` are sentences for people that stand above the content.
     """
     language = document.language or "fr"
@@ -57,15 +73,29 @@ def _html(block: Block) -> str:
             return f'<p class="item d{block.depth}">{escape(lead)}{_html_spans(block.spans)}</p>'
         case Table():
             rows = "\n".join(
-                "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+                "<tr>" + "".join(f"<td>{_html_cell(cell)}</td>" for cell in row) + "</tr>"
                 for row in block.rows
             )
             name = f"<h3>{escape(block.name)}</h3>\n" if block.name else ""
             return f"{name}<table>\n{rows}\n</table>"
 
 
-def _html_spans(spans: Iterable[Span]) -> str:
-    return "".join(_html_span(each) for each in spans)
+def _html_cell(cell: Cell) -> str:
+    parts = (cell,) if isinstance(cell, str) else cell.parts
+    return "".join(escape(e) if isinstance(e, str) else _html_picture(e) for e in parts)
+
+
+def _html_picture(picture: Picture) -> str:
+    width = f' width="{picture.width_px}"' if picture.width_px else ""
+    data = base64.b64encode(picture.raw).decode()
+    words = escape(picture.words or picture.name)
+    return f'<img alt="{words}"{width} src="data:{_TYPES[picture.media]};base64,{data}">'
+
+
+def _html_spans(spans: Iterable[Inline]) -> str:
+    return "".join(
+        _html_span(each) if isinstance(each, Span) else _html_picture(each) for each in spans
+    )
 
 
 def _html_span(span: Span) -> str:
@@ -104,7 +134,7 @@ def _text(block: Block) -> Iterator[str]:
             yield from _aligned(block.rows)
 
 
-def _plain(spans: Iterable[Span]) -> str:
+def _plain(spans: Iterable[Inline]) -> str:
     return "".join(span.text for span in spans)
 
 
@@ -112,8 +142,9 @@ _WIDTH_MAX: Final = 40
 """A column that is wider does not push the others away: its cells end where they end."""
 
 
-def _aligned(rows: tuple[tuple[str, ...], ...]) -> Iterator[str]:
-    flat = [[cell.replace("\n", " / ") for cell in row] for row in rows]
+def _aligned(rows: tuple[tuple[Cell, ...], ...]) -> Iterator[str]:
+    texts = ([cell if isinstance(cell, str) else cell.text for cell in row] for row in rows)
+    flat = [[text.replace("\n", " / ") for text in row] for row in texts]
     columns = max((len(row) for row in flat), default=0)
     widths = [
         min(max((len(row[n]) for row in flat if n < len(row)), default=0), _WIDTH_MAX)

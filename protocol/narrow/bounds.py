@@ -18,6 +18,7 @@ __all__ = [
     "NARROW_FRAME_BYTES_MAX",
     "OPEN_TRIES_MAX",
     "POSITIONS_PER_WHOLE",
+    "POSITION_PACE_MS_MAX",
     "POSITION_SHARE",
     "RETRY_FIRST_MS",
     "RETRY_MS_MAX",
@@ -70,6 +71,9 @@ AIRED_SLOTS_MAX: Final = 64
 """Shifts told at a time, and authors whose positions are sent: six squads; the oldest go first."""
 POSITION_SHARE: Final = 0.25
 """Of the line, for positions and their shifts: at 9.6 kbit/s two a second, at 1.2 one in 4 s."""
+POSITION_PACE_MS_MAX: Final = 600_000
+"""Positions over a port that is billed are no rarer than this while its ordinary part lasts: a mate
+who is shown as ten minutes old can be looked for."""
 POSITIONS_PER_WHOLE: Final = 10
 """Every tenth goes whole, for those who came into hearing later: a tenth more bytes."""
 WHOLE_EVERY_MS: Final = 300_000

@@ -1,4 +1,4 @@
-"""What to send on the air and when: alarms again and again, the rest within its share.
+"""What to send on a port and when: alarms again and again, the rest within its share.
 
 Knows no bundle and no clock: names of bundles and milliseconds of any steady clock go in.
 Source: wire-format 12.8.
@@ -57,11 +57,13 @@ class _Slot:
     since_whole: int = 0
     whole_ms: int | None = None
     """When one was sent whole last."""
+    turns_ms: int = -1
+    """When it had its last turn."""
 
 
 @dataclass(slots=True)
 class AirPlan:
-    """The plan of one node, for its slowest port."""
+    """The plan of one node for one of its ports."""
 
     byte_ms: float
     """How long a byte takes, milliseconds."""
@@ -69,6 +71,7 @@ class AirPlan:
     _shifts: dict[ShortId, list[int]] = field(default_factory=dict)
     _slots: dict[bytes, _Slot] = field(default_factory=dict)
     _free_ms: int = 0
+    _paced_ms: int = 0
 
     def add_alarm(self, short_id: ShortId, now_ms: int, chance: bytes | None = None) -> None:
         """Send an alarm from now on; one that came by the air with two bytes of `chance`."""
@@ -137,31 +140,37 @@ class AirPlan:
         return None
 
     def _next_position(self, now_ms: int) -> Turn | None:
-        for slot in self._slots.values():
-            short_id = slot.waiting
-            if short_id is None:
-                continue
-            slot.waiting = None
-            slot.since_whole += 1
-            is_whole = (
-                slot.whole_ms is None
-                or slot.since_whole >= POSITIONS_PER_WHOLE
-                or now_ms >= slot.whole_ms + WHOLE_EVERY_MS
-            )
-            if is_whole:
-                slot.since_whole, slot.whole_ms = 0, now_ms
-            return Turn(short_id, False, is_whole)
-        return None
+        if now_ms < self._paced_ms:
+            return None
+        # Whoever waited longest for a turn, or a pace would leave some out for good.
+        waiting = (slot for slot in self._slots.values() if slot.waiting is not None)
+        slot = min(waiting, key=lambda each: each.turns_ms, default=None)
+        if slot is None or slot.waiting is None:
+            return None
+        short_id, slot.waiting, slot.turns_ms = slot.waiting, None, now_ms
+        slot.since_whole += 1
+        is_whole = (
+            slot.whole_ms is None
+            or slot.since_whole >= POSITIONS_PER_WHOLE
+            or now_ms >= slot.whole_ms + WHOLE_EVERY_MS
+        )
+        if is_whole:
+            slot.since_whole, slot.whole_ms = 0, now_ms
+        return Turn(short_id, False, is_whole)
 
-    def sent(self, size_bytes: int, now_ms: int) -> None:
-        """So many bytes of positions went out: the next ones wait for their share of the line."""
+    def sent(self, size_bytes: int, now_ms: int, pace_ms: int = 0) -> None:
+        """So many bytes of a position or shift went out: the next ones wait for their share.
+
+        Positions wait for `pace_ms` as well, which is what the budget of the port asks for.
+        """
         wait_ms = math.ceil(size_bytes * self.byte_ms / POSITION_SHARE)
         self._free_ms = max(self._free_ms, now_ms) + wait_ms
+        self._paced_ms = max(self._paced_ms, now_ms + pace_ms)
 
     def next_deadline_ms(self) -> int | None:
         """Return when `next` must be asked at the latest; None where nothing waits."""
         due = [alarm.times_ms[0] for alarm in self._alarms.values()]
         due += [max(self._free_ms, times_ms[0]) for times_ms in self._shifts.values()]
         if any(slot.waiting is not None for slot in self._slots.values()):
-            due.append(self._free_ms)
+            due.append(max(self._free_ms, self._paced_ms))
         return min(due, default=None)

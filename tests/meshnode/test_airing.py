@@ -15,11 +15,13 @@ import trio
 from trio.testing import MockClock
 
 from meshnode.airing import Airing
+from meshnode.budgets import Budgets
 from meshnode.links.knocking import Knocks
 from meshnode.links.serial_bearer import PortSettings, SerialBearer
 from meshnode.node import Surroundings
 from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place
+from protocol.budgets import period_end_ms, read_tariff, steps_of
 from protocol.guards import QUOTA_HOUR_SOS
 from protocol.identity import Role
 from protocol.knock import KnockKeys
@@ -190,6 +192,47 @@ def test_positions_go_in_125_bytes_and_are_carried_by_who_cannot_read_them() -> 
             await trio.sleep(15)
             left = [each.author for each, _place in await bruno.node.positions.newest()]
             assert anna.id not in left, "the end of the shift was heard, and its positions erased"
+
+    run(main)
+
+
+def test_a_port_that_is_billed_has_its_pace_and_a_free_one_beside_it_has_none() -> None:
+    async def main() -> None:
+        async with open_rig(PLANS[:2]) as rig, trio.open_nursery() as nursery:
+            await rig.mix(*rig.members)
+            anna, lines = rig["anna"], channel({"billed": "", "free": ""}, 9_600)
+            seams = anna.machine.runtime
+            tariff = read_tariff("/dev/billed per=day bytes=120000 step=50 sos=20000")
+            budgets = Budgets([tariff], anna.store, seams)
+            bearer = SerialBearer(
+                [PortSettings(f"/dev/{name}", 9_600) for name in lines],
+                network().contexts,
+                seams,
+                knocks=Knocks(seams, lambda: KEYS),
+                opener=lambda path, _rate: lines[path.removeprefix("/dev/")],
+                meters=budgets.meter_of,
+            )
+            bearer.metrics, anna.node.bearer = anna.node.metrics, bearer
+            airing = Airing(bearer, anna.node.relay, anna.store, seams, anna.node.membership)
+            await nursery.start(anna.node.run, Surroundings(watches=(airing.run,)))
+            await anna.node.relay.announce(await anna.node.positions.open_shift(), None)
+            for _ in range(120):
+                await report(anna)
+                await trio.sleep(30)
+            told = {name: len(forms(line)) for name, line in lines.items()}
+            billed = sum(50 * steps_of(tariff, len(each)) for each in lines["billed"].sent)
+            ordinary = tariff.bytes_max - tariff.sos_bytes
+            rest_ms = period_end_ms(tariff.period, START_MS) - START_MS
+            due = ordinary * 3_600_000 / rest_ms
+            print(f"frames in an hour: {told}; {billed} B, due {due:.0f} B")
+            assert told["free"] > 120
+            assert 0.8 * due < billed < due + 1_500, "and the shift, told four times"
+            assert told["billed"] >= 20, "they are spread"
+            await raise_sos(anna)
+            await trio.sleep(50)
+            alarms = {name: len(forms(line)) - told[name] for name, line in lines.items()}
+            assert alarms == {"billed": 4, "free": 4}, "an alarm knows no pace"
+            nursery.cancel_scope.cancel()
 
     run(main)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from meshnode.viewer import odf, plain, reading
+from meshnode.viewer import odf, pictures, plain, reading
 from meshnode.viewer.odf_content import ContentReader, MetaReader
-from protocol import sheets
+from protocol import attachments, sheets
 from protocol.sheets import Catalogue, Sheet, SheetForm
-from tests.meshnode.viewer.odf_files import PROCEDURE, content, ods, odt
+from tests.meshnode.viewer.odf_files import PROCEDURE, content, ods, odt, pack
+from tests.meshnode.viewer.picture_files import frame, jpeg, png
 from tests.properties.table import Parser
 
 __all__ = ["SHEET_PARSERS"]
@@ -21,7 +22,13 @@ TABLE = (
     "</table:table-row></table:table>"
 )
 ODT, ODS = odt("Contrôle", PROCEDURE, "navire"), ods("Tarifs", TABLE)
-XML = content(PROCEDURE + TABLE).encode()
+PICTURED = pack(
+    content(
+        f"<text:p>{frame('Pictures/1.png', words='Pavillon')}</text:p>{frame('Pictures/2.jpg')}"
+    ),
+    {"Pictures/1.png": png(), "Pictures/2.jpg": jpeg()},
+)
+XML = content(PROCEDURE + TABLE + frame("Pictures/1.png", words="Pavillon")).encode()
 MARKDOWN = "# Mer\n\n1. **Bouée**\n- *GPS*\n\n| a | b |\n|---|---|\n".encode()
 
 
@@ -44,12 +51,18 @@ SHEET_PARSERS: tuple[Parser, ...] = (
         sheets.decode_sheet_untrusted,
         (sheets.encode_sheet(SHEET),),
     ),
-    Parser("meshnode.viewer.odf.read_odf_untrusted", odf.read_odf_untrusted, (ODT, ODS)),
+    Parser("meshnode.viewer.odf.read_odf_untrusted", odf.read_odf_untrusted, (ODT, ODS, PICTURED)),
     Parser("meshnode.viewer.odf._measure_untrusted", odf._measure_untrusted, (ODT,)),
     Parser("meshnode.viewer.odf._read_untrusted", odf.read_odf_untrusted, (ODS, ODT)),
     Parser("meshnode.viewer.odf._members_untrusted", odf.read_odf_untrusted, (ODT,)),
     Parser("meshnode.viewer.odf._parse_untrusted", _parsed, (XML,)),
     Parser("meshnode.viewer.odf meta", _told, (XML,)),
+    Parser("meshnode.viewer.pictures.see_untrusted", pictures.see_untrusted, (png(), jpeg())),
+    Parser(
+        "attachments.picture_size_untrusted",
+        lambda data: attachments.picture_size_untrusted(data, attachments.sniff(data)),
+        (png(), jpeg()),
+    ),
     Parser("meshnode.viewer.plain.read_text_untrusted", plain.read_text_untrusted, (MARKDOWN,)),
     Parser(
         "meshnode.viewer.plain.read_markdown_untrusted",

@@ -20,6 +20,7 @@ from protocol.attachments import (
     jpeg_size_untrusted,
     manifest_fields,
     may_hold_place,
+    picture_size_untrusted,
     safe_name,
     sniff,
 )
@@ -238,9 +239,32 @@ def test_forms_that_may_tell_a_place_are_known() -> None:
     assert not may_hold_place(b"%PDF-1.7")
 
 
-@pytest.mark.parametrize("raw", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\0", JPEG[:20], b"\x89PNG"])
+SMALL = b"\xff\xc0\0\x0b\x08\0\x02\0\x02\1\1\x11\0"
+"""A segment that tells 2 by 2 pixels."""
+DIFFERENT = [
+    b"\xff\xd8\xff" + bytes((marker,)) + b"\0\x04\0\0" + SMALL
+    for marker in (0x00, 0x01, 0xD0, 0xD7, 0xD8, 0xD9, 0xDA, 0xFF)
+]
+"""A decoder takes no length after these markers, and finds another size than whoever does."""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\0", JPEG[:20], b"\x89PNG", *DIFFERENT],
+)
 def test_what_tells_no_size_is_no_thumbnail(raw: bytes) -> None:
     with pytest.raises(MalformedError):
         check_thumbnail_untrusted(raw)
     with pytest.raises(MalformedError):
         jpeg_size_untrusted(raw)
+    for media in (Media.JPEG, Media.PNG):
+        with pytest.raises(MalformedError):
+            picture_size_untrusted(raw, media)
+
+
+def test_the_size_of_a_picture_is_what_its_header_says() -> None:
+    assert picture_size_untrusted(b"\xff\xd8" + SMALL, Media.JPEG) == (2, 2)
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x05"
+    assert picture_size_untrusted(head, Media.PNG) == (3, 5)
+    with pytest.raises(MalformedError):
+        picture_size_untrusted(head[:-1], Media.PNG)

@@ -15,6 +15,8 @@ from protocol.budgets import (
     Spent,
     Tariff,
     bearer_of,
+    pace_ms,
+    period_end_ms,
     period_start_ms,
     read_tariff,
     steps_left,
@@ -134,3 +136,47 @@ def test_a_period_has_begun_and_is_its_own_start(now_ms: int, period: Period) ->
     start_ms = period_start_ms(period, now_ms)
     assert start_ms <= now_ms < start_ms + 31 * 86_400_000
     assert period_start_ms(period, start_ms) == start_ms
+
+
+@given(st.sampled_from(Period), st.integers(0, 4_000_000_000_000))
+def test_a_period_ends_where_the_next_one_begins(period: Period, now_ms: int) -> None:
+    end_ms = period_end_ms(period, now_ms)
+    assert now_ms < end_ms
+    assert period_start_ms(period, end_ms) == end_ms
+    assert period_start_ms(period, end_ms - 1) == period_start_ms(period, now_ms)
+
+
+MOST_MS = 600_000
+
+
+@given(
+    st.integers(0, 5_000),
+    st.integers(1_000, 40 * 86_400_000),
+    st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    st.integers(0, 30_000),
+)
+def test_at_its_pace_a_budget_lasts_to_the_end_of_its_period(
+    left_steps: int, left_ms: int, costs: list[int], share_ms: int
+) -> None:
+    """What was spent is never ahead of the clock, but for the first burst and where it is rare."""
+    whole_steps, whole_ms, at_ms, is_rare = left_steps, left_ms, 0, False
+    for turn in range(400):
+        steps = costs[turn % len(costs)]
+        if left_steps < steps or at_ms >= whole_ms:
+            break
+        wait_ms = pace_ms(steps, left_steps, whole_ms - at_ms, MOST_MS)
+        assert 0 <= wait_ms <= MOST_MS, "while any is left, one is sent"
+        is_rare = is_rare or wait_ms == MOST_MS
+        left_steps -= steps
+        # Never oftener than the line allows.
+        at_ms += max(wait_ms, share_ms)
+        spent = whole_steps - left_steps
+        assert is_rare or spent * whole_ms <= at_ms * whole_steps
+
+
+def test_the_pace_at_its_bounds() -> None:
+    assert pace_ms(0, 0, 1_000, MOST_MS) == 0, "what costs nothing waits for nothing"
+    assert pace_ms(3, 0, 1_000, MOST_MS) == MOST_MS
+    assert pace_ms(3, 300, 30_000_000, MOST_MS) == 300_000
+    assert pace_ms(3, 300, 0, MOST_MS) == 0
+    assert pace_ms(3, 10**9, 86_400_000, MOST_MS) == 1

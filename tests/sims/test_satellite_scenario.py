@@ -39,6 +39,9 @@ def test_an_alarm_gets_through_when_positions_have_used_up_their_part() -> None:
     (raised,) = SCENARIO.messages
     refused = [each.at_ms for each in world.lines if each.event == "budget_refused"]
     assert min(refused) < 1000 * raised.at_s, "the ordinary part was used up"
+    (shift,) = SCENARIO.shifts
+    lasted_s = min(refused) / 1000 - shift.start_s
+    assert lasted_s > 1_200, "at one position in 30 s it is gone after 270 s"
     seen = [
         each.at_ms
         for each in world.lines
@@ -52,7 +55,7 @@ def test_an_alarm_gets_through_when_positions_have_used_up_their_part() -> None:
             (billed,) = billed_of(world, device.name, tariff).values()
             assert 0 < billed <= tariff.bytes_max
             print(f"\n{device.name}: {billed} of {tariff.bytes_max} bytes billed", end="")
-    print(f"; the alarm was there after {after_s:.1f} s")
+    print(f"; the alarm was there after {after_s:.1f} s, the ordinary part lasted {lasted_s:.0f} s")
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ import pytest
 
 from tests.meshnode.cli.people import People
 from tests.meshnode.viewer.odf_files import PROCEDURE, content, odt, pack
+from tests.meshnode.viewer.picture_files import frame, png
+from tests.meshnode.viewer.strict_page import inert
 
 pytestmark = pytest.mark.slow
 
@@ -51,14 +53,21 @@ def test_sheets_from_the_centre_to_an_agent(squad: People, tmp_path: Path) -> No
 
 def test_a_document_that_came_with_a_message_is_shown(squad: People, tmp_path: Path) -> None:
     document = tmp_path / "ordre.odt"
-    document.write_bytes(pack(content(PROCEDURE), {"Basic/x.xml": "Sub Main"}))
+    pictures = frame("Pictures/1.png", words="Pavillon") + frame("http://192.0.2.1/x.png")
+    members: dict[str, str | bytes] = {"Basic/x.xml": "Sub Main", "Pictures/1.png": png()}
+    document.write_bytes(pack(content(PROCEDURE + pictures), members))
     squad.reads("alice", "send", "bob", "--attach", str(document), "the order")
     _stick(squad, "alice", "bob", tmp_path / "stick")
     (got,) = squad.json("bob", "files")["files"]
     shown = squad.reads("bob", "files", "view", got["file"])
     assert "Macros: neither run nor shown." in shown
+    assert "Pictures: 1 not shown." in shown
     assert "2. Demander les manifestes" in shown
+    assert "[▣ Pavillon]" in shown
+    told = squad.json("bob", "files", "view", got["file"])
+    assert told["left_out"] == {"macros": 1, "pictures": 1}
     page = tmp_path / "ordre.html"
     squad.reads("bob", "files", "view", got["file"], "--html", str(page))
     assert "<strong>montée à bord</strong>" in page.read_text()
+    assert [words for words, _raw in inert(page.read_text())] == ["Pavillon"]
     assert "no file" in squad.fails(7, "bob", "files", "view", "99")

@@ -26,13 +26,14 @@ from meshnode.links.tolls import Tolls
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store.engine import open_store
-from protocol.budgets import Tariff, read_tariff, steps_of
+from protocol.budgets import Period, Tariff, period_end_ms, read_tariff, steps_of
 from protocol.network_keys import epoch_at
 from tests.meshnode.links.lines import channel
 from tests.meshnode.links.parts import network, runtime
 
 SATELLITE = "/dev/ttyTEST0 per=month bytes=5000 euros=5 step=50 price=0.05 sos=1000"
 DAY_MS = 86_400_000
+NAME = PortSettings("/dev/ttyTEST0").name
 
 
 @asynccontextmanager
@@ -118,6 +119,27 @@ def test_no_order_and_no_kill_makes_a_bearer_cost_more_than_its_budget(
     assert operator.billed_bytes <= 5_000
     if all(each < 5_000 for each in kept):
         assert kept[-1] >= 1_000, "nobody but an SOS touches what is kept for it"
+
+
+async def test_the_pace_knows_what_is_held_ready_and_stops_at_a_store_that_fails(
+    autojump_clock: MockClock,
+) -> None:
+    async with bank(None, SATELLITE) as budgets:
+        budgets.metrics = Metrics()
+        meter = budgets.meter_of("/dev/ttyTEST0")
+        assert meter is not None
+        before_ms = await meter.pace_ms([101, 50], 10**12)
+        rest_ms = period_end_ms(Period.MONTH, budgets.now_ms()) - budgets.now_ms()
+        assert before_ms == -(-rest_ms * 4 // 80), "80 steps are for ordinary messages"
+        fare = await meter.open(0, 20)
+        assert await meter.pace_ms([101, 50], 10**12) == before_ms, "booked and not spent"
+        await fare.pay(40)
+        assert await meter.pace_ms([101, 50], 10**12) >= 2 * before_ms - 1
+        assert await meter.pace_ms([101, 50], 1_000) == 1_000
+        assert await meter.pace_ms([0], 1_000) == 0, "nothing was sent"
+    meter = budgets.meter_of("/dev/ttyTEST0")
+    assert meter is not None
+    assert (await budgets.left(meter.tariff))[0] == 0, "the store is closed"
 
 
 async def test_only_an_sos_may_use_what_is_kept_for_it(autojump_clock: MockClock) -> None:
@@ -259,14 +281,14 @@ async def test_a_port_that_is_open_for_sos_sends_alarms_and_no_positions(
         budgets.on_sos.append(bearer.call_out)
         n.start_soon(bearer.serve, _refuse)
         await trio.sleep(1)
-        assert bearer.air(bytes(60), is_alarm=True) == 0, "the port is shut"
+        assert bearer.air(NAME, bytes(60), is_alarm=True) == 0, "the port is shut"
         budgets.press(is_pressing=True)
         await trio.sleep(1)
         before = line.sent_bytes
-        assert bearer.air(bytes(60), is_alarm=False) == 0
+        assert bearer.air(NAME, bytes(60), is_alarm=False) == 0
         await trio.sleep(9)
         assert line.sent_bytes == before
-        assert bearer.air(bytes(60), is_alarm=True) > 60
+        assert bearer.air(NAME, bytes(60), is_alarm=True) > 60
         await trio.sleep(9)
         assert line.sent_bytes > before
         n.cancel_scope.cancel()
@@ -299,7 +321,7 @@ async def _aired(rate_bps: int) -> int:
         )
         nursery.start_soon(bearer.serve, _refuse)
         await trio.sleep(1)
-        sent = bearer.air(bytes(60), is_alarm=False)
+        sent = bearer.air(NAME, bytes(60), is_alarm=False)
         nursery.cancel_scope.cancel()
     return sent
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -119,6 +121,41 @@ def test_a_shift_is_told_four_times_and_waits_for_its_share() -> None:
     assert len(turns(plan, 1_000)) == AIRED_SLOTS_MAX
 
 
+def test_positions_wait_for_their_pace_and_nothing_else_does() -> None:
+    plan, at = AirPlan(BYTE_MS), list[int]()
+    for now_ms in range(0, 3_600_000, 30_000):
+        plan.add_position(now_ms, b"anna")
+        for turn in turns(plan, now_ms):
+            assert turn.short_id == now_ms, "the newest"
+            at.append(now_ms)
+            plan.sent(SIZE, now_ms, 400_000)
+    assert at == list(range(0, 3_600_000, 420_000))
+    plan.add_position(1, b"anna")
+    plan.add_shift(2, now_ms)
+    plan.add_alarm(3, now_ms)
+    assert [turn.short_id for turn in turns(plan, now_ms)] == [3, 2]
+    plan = AirPlan(BYTE_MS)
+    plan.add_position(1, b"anna")
+    assert len(turns(plan, 0)) == 1
+    plan.sent(SIZE, 0, 400_000)
+    assert plan.next_deadline_ms() is None
+    plan.add_position(2, b"anna")
+    assert plan.next_deadline_ms() == 400_000
+
+
+def test_at_a_pace_everybody_has_a_turn_however_seldom_others_report() -> None:
+    plan, had = AirPlan(BYTE_MS), Counter[int]()
+    for now_ms in range(0, 36_000_000, 30_000):
+        plan.add_position(0, b"own")
+        for mate in (1, 2, 3):
+            if now_ms % (60_000 * mate) == 0:
+                plan.add_position(mate, bytes([mate]))
+        for turn in turns(plan, now_ms):
+            had[turn.short_id] += 1
+            plan.sent(SIZE, now_ms, 300_000)
+    assert max(had.values()) - min(had.values()) <= 1
+
+
 class Planning(RuleBasedStateMachine):
     """Anything, in any order: alarms are never late, nothing grows, and the plan never spins."""
 
@@ -151,12 +188,12 @@ class Planning(RuleBasedStateMachine):
     def drop(self, name: int) -> None:
         self.plan.drop(name)
 
-    @rule(pause_ms=st.integers(0, 40_000))
-    def work(self, pause_ms: int) -> None:
+    @rule(pause_ms=st.integers(0, 40_000), pace_ms=st.sampled_from([0, 0, 100_000]))
+    def work(self, pause_ms: int, pace_ms: int) -> None:
         self.now_ms += pause_ms
         while (turn := self.plan.next(self.now_ms)) is not None:
             if not turn.is_alarm:
-                self.plan.sent(SIZE, self.now_ms)
+                self.plan.sent(SIZE, self.now_ms, pace_ms)
         due_ms = self.plan.next_deadline_ms()
         assert due_ms is None or due_ms > self.now_ms, "whoever waits for it does not spin"
 
