@@ -23,7 +23,7 @@ def test_a_photo_goes_with_a_message_and_is_saved_by_its_reader(
     (sent,) = squad.json("alice", "files")["files"]
     assert (sent["name"], sent["media"], sent["state"]) == ("IMG_0001.jpg", "jpeg", "queued")
     assert sent["has_thumbnail"]
-    assert "files send" in squad.reads("alice", "resend", "last")
+    assert "Its file goes along" in squad.reads("alice", "resend", "last")
     table = squad.reads("alice", "files")
     assert "IMG_0001.jpg" in table
     assert "queued here" in table
