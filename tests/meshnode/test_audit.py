@@ -266,6 +266,8 @@ NO_REFUSALS = {
     "line_frames_damaged",
     "sensor_refusals",
     "mdns_ignored",
+    # Our own money is spent: nobody else was refused.
+    "budget_refusals",
 }
 
 

@@ -153,6 +153,7 @@ CLASS_OF_KIND = {
     10: "bulk",
     11: "bulk",
     16: "bulk",
+    18: "state",
 } | dict.fromkeys((2, 3, 4, 5, 6, 12, 13, 14, 15, 30), "message")
 USUAL_LIFETIME_S = dict(
     zip(
@@ -163,7 +164,7 @@ USUAL_LIFETIME_S = dict(
         ],
         strict=True,
     )
-)
+) | {18: 600}
 """Half days."""
 LIFETIME_DAYS_MAX = {"sos": 7, "message": 90, "state": 7, "bulk": 30}
 
