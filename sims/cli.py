@@ -34,9 +34,7 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """Stopped by Ctrl-C, as shells have it."""
 
-_EXTRA: Final = frozenset(
-    {"numpy", "numba", "matplotlib", "dask", "distributed", "gpxpy", "pynmea2"}
-)
+_EXTRA: Final = frozenset({"numpy", "numba", "matplotlib", "dask", "distributed", "gpxpy"})
 """What comes with the extra `sims` alone."""
 
 _Misuse: Any = typer.BadParameter.__bases__[0]

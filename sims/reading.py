@@ -166,7 +166,7 @@ def _devices(table: Table) -> Iterator[DevicePlan]:
         roles[role],
         tuple(table.texts("squads")),
         zone,
-        table.text("radio_budget", ""),
+        table.text("radio_budget") if "radio_budget" in table else "",
     )
     table.end()
     yield plan

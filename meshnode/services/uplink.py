@@ -134,6 +134,7 @@ class Uplink:
         self._told: tuple[Claim, float] | None = None
         self._leave_s: float | None = None
         self._is_resumed = False
+        self._has_mates = False
         self._outdated: dict[NodeId, int] = {}
 
     # --- what others ask ------------------------------------------------------------------------
@@ -211,9 +212,10 @@ class Uplink:
         self.points = score(self.fitness) if may_hold and seen.scope is not None else 0
         self.claims = self._without_outdated(seen, near, before)
         if seen.scope is None:
-            self.choice, look_ms = Choice(), 0
+            self.choice, look_ms, self._has_mates = Choice(), 0, False
         else:
             mates = near.keys() & self._mates(seen.scope)
+            self._has_mates = bool(mates)
             self.choice, look_ms = choose(
                 parts.node, self.points, self.claims, mates, before, now_ms
             )
@@ -415,7 +417,8 @@ class Uplink:
 
     def _next_s(self, near: Mapping[NodeId, float], look_ms: int | None) -> float:
         now_s = trio.current_time()
-        times = [now_s + CLAIM_RENEW_MS / 1000]
+        # Without a mate in reach nobody waits for our claim, and what changes that is an event.
+        times = [now_s + CLAIM_RENEW_MS / 1000] if self._has_mates else []
         if self._told is not None and self._told[1] + _CLAIM_S > now_s:
             times.append(self._told[1] + _CLAIM_S)
         if look_ms is not None:
@@ -434,4 +437,4 @@ class Uplink:
         elif self.choice.hops > 1:
             vouching = [node for node, claim in self.claims.items() if claim.uplink == uplink]
             times += [near[node] for node in vouching if node in near]
-        return max(now_s + 0.1, min(times))
+        return max(now_s + 0.1, min(times, default=float("inf")))

@@ -310,7 +310,7 @@ def test_without_the_extra_it_says_how_to_install_it(package: str, command: list
 
 @pytest.mark.slow
 def test_without_the_extra_real_nodes_run() -> None:
-    missing = ["numpy", "numba", "matplotlib", "dask", "distributed", "gpxpy", "pynmea2"]
+    missing = ["numpy", "numba", "matplotlib", "dask", "distributed", "gpxpy"]
     done = in_a_process(
         f"import sys; sys.modules.update(dict.fromkeys({missing!r})); from sims.cli import execute;"
         "sys.exit(execute(['list']) + execute(['run', 'two_nodes', '--json']))"

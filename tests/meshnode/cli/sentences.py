@@ -99,7 +99,8 @@ def _said() -> Iterator[str]:
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
     rooms = (
-        _ROOT / "meshnode" / name for name in (".", "cli", "doctor", "sensors", "services", "vault")
+        _ROOT / "meshnode" / name
+        for name in (".", "calls", "cli", "doctor", "sensors", "services", "vault")
     )
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
