@@ -14,6 +14,7 @@ from meshnode.errors import StoreCorruptError
 from protocol import authority, orders, witnessed
 from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument, signer_id
 from protocol.certificates import issuer_key_untrusted
+from protocol.documents import zone_of_scope
 from protocol.guards import WIPE_CARRY_MS
 from protocol.identity import Badge
 from protocol.ids import NodeId
@@ -128,6 +129,10 @@ class Trust:
                 guests[key] = _guest(document)
         # A signer that the root names no longer has revoked nothing.
         lists = {key: body for key, body in lists.items() if key[1] in _revokers(self.root)}
+        # Nor does it say who belongs to a zone that it does not sign for.
+        rosters = {
+            key: body for key, body in rosters.items() if _is_named(self.root, self.held[key])
+        }
         revoked = orders.united(lists.values())
         units = self.units
         if classes & _UNIT_CLASSES:
@@ -203,6 +208,16 @@ class Trust:
 def _revokers(root: RootBody) -> frozenset[bytes]:
     rule = root.rule(DocumentClass.REVOCATION)
     return frozenset(signer_id(key) for key in rule.keys) if rule is not None else frozenset()
+
+
+def _is_named(root: RootBody, roster: SignedDocument) -> bool:
+    """True if a signer of a roster, checked when it was taken, may still sign for its zone."""
+    rule = root.rule(DocumentClass.ROSTER)
+    if rule is None:
+        return False
+    named = rule.within(zone_of_scope(roster.cls, roster.scope)).keys
+    shown = {signer for signer, _signature in roster.signatures}
+    return any(signer_id(key) in shown for key in named)
 
 
 def _guest(document: SignedDocument) -> Guest:
