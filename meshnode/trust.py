@@ -14,7 +14,6 @@ from meshnode.errors import StoreCorruptError
 from protocol import authority, orders, witnessed
 from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument, signer_id
 from protocol.certificates import issuer_key_untrusted
-from protocol.documents import zone_of_scope
 from protocol.guards import WIPE_CARRY_MS
 from protocol.identity import Badge
 from protocol.ids import NodeId
@@ -129,13 +128,17 @@ class Trust:
                 guests[key] = _guest(document)
         # A signer that the root names no longer has revoked nothing.
         lists = {key: body for key, body in lists.items() if key[1] in _revokers(self.root)}
-        # Nor does it say who belongs to a zone that it does not sign for.
-        rosters = {
-            key: body for key, body in rosters.items() if _is_named(self.root, self.held[key])
-        }
         revoked = orders.united(lists.values())
         units = self.units
         if classes & _UNIT_CLASSES:
+            # Nor does one say who belongs to a zone that it does not sign for.
+            zones = {each.zone for each in rosters.values()}
+            named = {zone: _rosterers(self.root, zone) for zone in zones}
+            rosters = {
+                key: body
+                for key, body in rosters.items()
+                if any(signer in named[body.zone] for signer, _ in self.held[key].signatures)
+            }
             units = Directory.from_documents(self.root, rosters.values())
         welcome = [
             guest
@@ -210,14 +213,11 @@ def _revokers(root: RootBody) -> frozenset[bytes]:
     return frozenset(signer_id(key) for key in rule.keys) if rule is not None else frozenset()
 
 
-def _is_named(root: RootBody, roster: SignedDocument) -> bool:
-    """True if a signer of a roster, checked when it was taken, may still sign for its zone."""
+def _rosterers(root: RootBody, zone: int) -> frozenset[bytes]:
+    """Return who may sign rosters of a zone; signatures are checked when one is taken."""
     rule = root.rule(DocumentClass.ROSTER)
-    if rule is None:
-        return False
-    named = rule.within(zone_of_scope(roster.cls, roster.scope)).keys
-    shown = {signer for signer, _signature in roster.signatures}
-    return any(signer_id(key) in shown for key in named)
+    keys = rule.within(zone).keys if rule is not None else ()
+    return frozenset(map(signer_id, keys))
 
 
 def _guest(document: SignedDocument) -> Guest:

@@ -264,13 +264,6 @@ PARSERS: tuple[Parser, ...] = (
         ),
     ),
     Parser(
-        "documents._zones_untrusted",
-        of_value(
-            lambda value: documents._zones_untrusted(value, documents.DocumentClass.ROSTER, 2)
-        ),
-        (encode([7, 0]),),
-    ),
-    Parser(
         "documents._member_untrusted",
         of_value(documents._member_untrusted),
         (encode([KEYS[0], 1, 1, b"alice"]),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from meshnode import explain
-from protocol import zones
+from protocol import documents, zones
 from protocol.armour import TextForm
 from protocol.canonical import encode
 from protocol.errors import (
@@ -28,6 +28,13 @@ OUTER = encode([REQUEST.inner, REQUEST.signature])
 SIGNERS = cast(tuple[Any, ...], value_of(REQUEST.inner))[5]
 
 ZONE_PARSERS: tuple[Parser, ...] = (
+    Parser(
+        "documents._zones_untrusted",
+        of_value(
+            lambda value: documents._zones_untrusted(value, documents.DocumentClass.ROSTER, 2)
+        ),
+        (encode([7, 0]),),
+    ),
     Parser(
         "zones.decode_zone_request_untrusted",
         of_armoured(TextForm.ZONE_REQUEST, zones.decode_zone_request_untrusted),
