@@ -37,6 +37,7 @@ from tests.meshnode.enrolling import (
     make_authority,
     opened,
 )
+from tests.meshnode.units import make_unit_home
 from tests.meshnode.zones import FURTHER, ask, certify, make_zone
 
 OWN = "a passphrase of one's own"
@@ -252,6 +253,23 @@ def test_a_power_cut_while_an_answer_is_taken_loses_nothing(
     accept()
     with opened(country / "third") as authority:
         enrol(authority, country / "zoe", "zoe")
+
+
+# --- what a zone does --------------------------------------------------------------------------
+
+
+def test_a_leader_of_a_further_zone_enrols_in_the_field(country: Path) -> None:
+    with opened(country / "zone") as zone:
+        enrol(zone, country / "lea", "lea", Role.LEADER, ["Modane"])
+    make_unit_home(country / "zone", country / "unit", ["Modane"])
+    with opened(country / "unit") as unit:
+        accepted = enrol(unit, country / "zoe", "zoe", Role.AGENT, ["Modane"])
+        report = unit.report()
+    badge = accepted.enrolled.badge
+    assert (badge.zone, len(badge.chain)) == (8, 3)
+    with opened(country / "zone") as zone:
+        assert zone.adopt(report, NOW_MS).names == ("zoe",)
+        assert badge.node in {m.node for each in zone.rosters() for m in each.members}
 
 
 # --- what a zone cannot do ---------------------------------------------------------------------
