@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from meshnode.authority_home import AuthorityHome
 from meshnode.node import Node
+from protocol.authority import DocumentClass, build
+from protocol.enrolment import encode_documents
 from tests.meshnode.cli.conftest import set_up
 from tests.meshnode.cli.people import People
 from tests.meshnode.cli.test_cli_running import running, told, typed
@@ -123,6 +129,22 @@ def test_a_zone_is_listed_bound_and_dropped(country: People) -> None:
     country.reads("west", "authority", "take", path)
     refused = country.types("west", *invite, "--squad", "Modane")
     assert "names this zone no longer" in refused.err
+
+
+def test_a_roster_that_another_zone_signed_is_refused_by_a_device(country: People) -> None:
+    secret = os.environ["MESHNODE_PASSPHRASE"]
+    with AuthorityHome.open(country.home("hq"), secret, os.urandom) as national:
+        roster = next(each for each in national.rosters() if each.members)
+    with AuthorityHome.open(country.home("west"), secret, os.urandom) as thief:
+        empty, at = replace(roster, members=()), (1, 99)
+        forged = build(
+            DocumentClass.ROSTER, empty.scope, at, 1, empty.encode(), thief._roster_signers()
+        )
+    path = country.folder / "forged.txt"
+    path.write_text(encode_documents([forged.raw]))
+    refused = country.types("alice", "documents", "import", str(path), "--json")
+    found = json.loads(refused.out)
+    assert (refused.code, found["taken"], found["refused"]) == (1, 0, {"signatures": 1})
 
 
 # --- nodes -------------------------------------------------------------------------------------
