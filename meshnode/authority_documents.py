@@ -7,7 +7,7 @@ rules that every node applies. Source: wire-format 7, security 2.1, 2.9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -41,12 +41,14 @@ __all__ = [
     "WIPE_SIGNERS",
     "Pair",
     "SignRoot",
+    "changed_rule",
     "first_root",
     "handed",
     "held_rosters",
     "root_rule",
     "roster_bodies",
     "with_cards",
+    "with_drafted",
     "with_rosters",
     "with_taken",
     "without_gone",
@@ -140,17 +142,9 @@ def with_cards(
     body, gone = state.root_body, {key for card in dropped for key in card.signers}
     rules = []
     for rule in body.rules:
-        pairs = [pair for pair in zip(rule.keys, rule.pq_keys, strict=False) if pair[0] not in gone]
-        pairs += _pairs_of(rule.cls, added)
-        if rule.cls not in _BY_CARDS:
-            rules.append(rule)
-            continue
-        if not rule.threshold <= len(pairs) <= SIGNERS_MAX:
-            raise AuthorityError(
-                f"{len(pairs)} cards of this kind would remain: {rule.threshold} to "
-                f"{SIGNERS_MAX} are needed"
-            )
-        rules.append(_rule(rule.cls, pairs))
+        if rule.cls in _BY_CARDS:
+            rule = changed_rule(rule, _pairs_of(rule.cls, added), gone, state.zone)
+        rules.append(rule)
     root = replace(body, rules=tuple(rules))
     document = sign(root)
     cards = [card for card in state.cards if card not in dropped]
@@ -158,6 +152,51 @@ def with_cards(
     return replace(
         without_strangers(state.with_document(document), root),
         cards=tuple(sorted(cards, key=lambda card: (card.kind, card.number))),
+    )
+
+
+def with_drafted(before: AuthorityState, after: AuthorityState) -> AuthorityState:
+    """Return `after` with what it no longer revokes, and `before` did, on the draft.
+
+    Our devices among it leave the rosters, which are not written yet: until they are revoked again
+    nothing else says that they are not trusted.
+    """
+    revoked = before.revoked
+    alone = revoked.keys() - after.revoked.keys()
+    lost = {subject: revoked[subject] for subject in sorted(alone)}
+    enrolees = tuple(
+        replace(each, is_removed=True) if each.node in lost else each for each in after.enrolees
+    )
+    return replace(after, drafts=(*after.drafts, *lost.values()), enrolees=enrolees)
+
+
+def changed_rule(
+    rule: SignerRule, added: Sequence[Pair], gone: Collection[bytes], zone: int
+) -> SignerRule:
+    """Return a rule of one class with other signers; those `added` are of `zone`.
+
+    They are bound to it where others are bound to theirs. Raises: AuthorityError if too few or too
+    many would remain.
+    """
+    zones = rule.zones or (0,) * len(rule.keys)
+    kept = [
+        (key, pq_key, each)
+        for key, pq_key, each in zip(rule.keys, rule.pq_keys, zones, strict=False)
+        if key not in gone
+    ]
+    bound = zone if any(zones) else 0
+    kept = sorted([*kept, *((key, pq_key, bound) for key, pq_key in added)])
+    if not rule.threshold <= len(kept) <= SIGNERS_MAX:
+        raise AuthorityError(
+            f"{len(kept)} cards of this kind would remain: {rule.threshold} to "
+            f"{SIGNERS_MAX} are needed"
+        )
+    return SignerRule(
+        rule.cls,
+        rule.threshold,
+        tuple(each[0] for each in kept),
+        tuple(each[1] for each in kept),
+        tuple(each[2] for each in kept) if any(each[2] for each in kept) else (),
     )
 
 
@@ -279,11 +318,12 @@ def with_taken(
 ) -> tuple[AuthorityState, int, tuple[str, ...]]:
     """Return the state with documents that others signed, how many took effect, and refusals.
 
-    A region takes no roots and rosters: it alone writes those. A refusal is the sentence of its
+    A region takes no roots and rosters: it alone writes those; a further zone takes the roots of
+    those who hold its cards. A refusal is the sentence of its
     error. Raises: MalformedError, LimitExceededError for bytes that are no documents.
     """
     found = sorted((decode_untrusted(raw) for raw in raws), key=lambda each: each.cls)
-    own = (DocumentClass.ROOT, DocumentClass.ROSTER)
+    own = [DocumentClass.ROSTER] if state.is_zone else [DocumentClass.ROOT, DocumentClass.ROSTER]
     root, taken, refusals = state.root_body, 0, list[str]()
     held = {(each.cls, each.scope): each for each in state.documents}
     for document in found:

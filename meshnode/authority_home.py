@@ -9,10 +9,8 @@ Source: security 2.1, 2.2, 2.9.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +22,9 @@ from meshnode.authority_documents import (
     with_rosters,
     with_taken,
     without_gone,
+    without_strangers,
 )
+from meshnode.authority_folder import AuthorityFolder, reason_of
 from meshnode.authority_founding import Network, found_region
 from meshnode.authority_inviting import Asked, Entropy, find_device, invited, tidy
 from meshnode.authority_issuing import (
@@ -37,9 +37,8 @@ from meshnode.authority_issuing import (
     pass_for,
     without_ended_passes,
 )
-from meshnode.authority_keys import AuthorityError, AuthorityKeys
+from meshnode.authority_keys import AuthorityError
 from meshnode.authority_orders import Known
-from meshnode.authority_records import decode_state, encode_state
 from meshnode.authority_roots import (
     HeldCard,
     RootHolders,
@@ -48,10 +47,17 @@ from meshnode.authority_roots import (
     renewed,
     without_operator,
 )
-from meshnode.authority_state import AuthorityState, HandedCard
+from meshnode.authority_state import AuthorityState, CertifiedZone, HandedCard
 from meshnode.authority_units import Adopted, adopted, granted, report_of
-from meshnode.files import erase, make_private_folder, sync_folder, write_private
-from protocol.authority import RosterBody, SignedDocument, Signer
+from meshnode.authority_zones import (
+    answered_before,
+    certified,
+    check_asked,
+    dropped_zone,
+    is_named,
+)
+from meshnode.files import erase, make_private_folder, sync_folder
+from protocol.authority import RosterBody, SignedDocument
 from protocol.delegation import UnitGrant, UnitReport, UnitRequest
 from protocol.documents import decode_name
 from protocol.enrolment import (
@@ -64,34 +70,20 @@ from protocol.enrolment import (
 from protocol.errors import (
     EnrolmentError,
     IdentityError,
-    MeshError,
     RemoteProtocolError,
     RightsError,
 )
 from protocol.identity import DeviceClass, Role
-from protocol.issuing import RegionalAuthority, UnitAuthority, read_request_untrusted
+from protocol.issuing import UnitAuthority, read_request_untrusted
 from protocol.network_keys import WeeklyKey
 from protocol.orders import Revocation
+from protocol.zones import ZoneAnswer, ZoneRequest
 
 __all__ = ["AuthorityError", "AuthorityHome", "Examined", "Network"]
 
 
-class AuthorityHome:
+class AuthorityHome(AuthorityFolder):
     """An open authority; made by `create` and `open`, and alone on its folder."""
-
-    def __init__(
-        self,
-        folder: Path,
-        keys: AuthorityKeys,
-        state: AuthorityState,
-        entropy: Entropy,
-        passphrase: str,
-    ) -> None:
-        self._folder = folder
-        self._passphrase = passphrase
-        self._keys = keys
-        self._entropy = entropy
-        self.state = state
 
     # --- opening ---------------------------------------------------------------------------
 
@@ -115,25 +107,6 @@ class AuthorityHome:
         MalformedError or LimitExceededError for a name that does not fit.
         """
         return found_region(home, passphrase, network, now_ms, entropy, scrypt_cost)
-
-    @classmethod
-    @contextmanager
-    def open(cls, home: Path, passphrase: str, entropy: Entropy) -> Iterator[AuthorityHome]:
-        """Open the authority in HOME/authority; nobody else can until the block is left.
-
-        Raises: AuthorityError if there is none, it is in use, or the passphrase is wrong.
-        """
-        folder = home / "authority"
-        if not folder.is_dir():
-            raise AuthorityError(f"there is no authority in {home}: make one by 'authority init'")
-        with _locked(folder / "lock"):
-            keys = AuthorityKeys.unlock(folder, passphrase)
-            try:
-                sealed = (folder / "state").read_bytes()
-            except OSError as error:
-                raise AuthorityError(f"{folder} is damaged: restore it from its copy") from error
-            state = decode_state(keys.unseal(sealed))
-            yield cls(folder, keys, state, entropy, passphrase)
 
     # --- inviting --------------------------------------------------------------------------
 
@@ -172,18 +145,6 @@ class AuthorityHome:
         self._save(after)
         return invitation
 
-    def note_refusal(self, reason: str, now_ms: int) -> None:
-        """Write into the journal that a person refused, such as for other digits (`code`)."""
-        self._save(self.state.with_note(now_ms, "refused", reason))
-
-    @contextmanager
-    def _noting_refusals(self, now_ms: int) -> Iterator[None]:
-        try:
-            yield
-        except (EnrolmentError, IdentityError, RemoteProtocolError) as error:
-            self.note_refusal(_reason(error), now_ms)
-            raise
-
     # --- issuing ---------------------------------------------------------------------------
 
     def examine(self, text: str, now_ms: int) -> Examined:
@@ -204,7 +165,7 @@ class AuthorityHome:
             return check_request_of(self.state, request, entry, now_ms)
         except (EnrolmentError, IdentityError, RemoteProtocolError) as error:
             counted = self.state.with_invitation(replace(entry, tries=entry.tries + 1))
-            self._save(counted.with_note(now_ms, "refused", _reason(error)))
+            self._save(counted.with_note(now_ms, "refused", reason_of(error)))
             raise
 
     def issue(self, text: str, now_ms: int) -> Answer:
@@ -347,10 +308,13 @@ class AuthorityHome:
 
         A revoked device stays in the rosters for a while, see `without_gone`.
         """
+        if state.root != self.state.root:
+            state = without_strangers(state, state.root_body)
         revoked = state.revoked
         drafts = tuple(each for each in state.drafts if each.subject not in revoked)
         after = without_gone(replace(state, drafts=drafts), now_ms)
-        if after.is_unit or after.enrolees == state.enrolees:
+        is_same = after.enrolees == state.enrolees and after.root.epoch == self.state.root.epoch
+        if after.is_unit or is_same or not is_named(after):
             return after
         return with_rosters(after, self._roster_signers, now_ms)
 
@@ -393,8 +357,10 @@ class AuthorityHome:
     def root_holders(self, brought: Sequence[HeldCard], now_ms: int) -> RootHolders:
         """Return who signs the next root: the cards `brought`, and those that are still here.
 
-        Raises: AuthorityError for a card that the root does not name.
+        Raises: AuthorityError for a card that the root does not name; RightsError in a unit
+        authority or a further zone.
         """
+        self._refuse_below()
         here = present_cards(self._folder.parent / "cards", self.state, self._passphrase)
         return RootHolders(self.state, self._keys, brought, here, now_ms, self._entropy)
 
@@ -403,9 +369,9 @@ class AuthorityHome:
 
         For a card that was lost or stolen, once a holder left, and for a folder that holds a root
         key itself. The files are written first: a root without its cards could not be changed.
-        Raises: AuthorityError, RightsError in a unit authority.
+        Raises: AuthorityError, RightsError as `root_holders`.
         """
-        self._refuse_unit()
+        self._refuse_below()
         cards, folder = new_root_cards(self.state), self._folder.parent / "cards"
         places = tuple(folder / f"{card.label}.card" for card in cards)
         after = renewed(self.state, holders, cards)
@@ -425,9 +391,9 @@ class AuthorityHome:
         """Write a new operator's card to `path` and name it in a new root document.
 
         The file is written first: a root that names a card which nobody has could not be used.
-        Raises: AuthorityError, RightsError in a unit authority; MalformedError for an odd name.
+        Raises: AuthorityError, RightsError as `root_holders`; MalformedError for an odd name.
         """
-        self._refuse_unit()
+        self._refuse_below()
         name = decode_name(tidy(holder).encode(), "name of the holder")
         numbers = {card.number for card in self.state.cards if card.kind == CardKind.OPERATOR}
         number = next(each for each in range(1, 18) if each not in numbers)
@@ -446,49 +412,46 @@ class AuthorityHome:
         revoked again nothing else says that it is not trusted. With `is_list_void`, for a card
         that somebody else used, all that is trusted again. Raises: AuthorityError, RightsError.
         """
-        self._refuse_unit()
+        self._refuse_below()
         after, dropped = without_operator(self.state, number, holders, is_list_void=is_list_void)
         after = with_rosters(after, self._roster_signers, now_ms)
         self._save(after.with_note(now_ms, "uncarded", f"operator-{number}"))
         return dropped
 
-    # --- keys and disk ---------------------------------------------------------------------
+    # --- further zones ---------------------------------------------------------------------
 
-    def _roster_signers(self) -> tuple[Signer, ...]:
-        return self._keys.read_hybrid("documents").signers
+    def check_zone(self, request: ZoneRequest, now_ms: int) -> None:
+        """Check that a request may be certified, before people bring cards.
 
-    def _issuer(self) -> RegionalAuthority:
-        state = self.state
-        if state.is_unit:
-            key, above = self._keys.read_ec("unit"), (state.above[0], state.above[1])
-            return UnitAuthority(key, state.badge_issuer, state.link_issuer, above)
-        return RegionalAuthority(
-            self._keys.read_ec("regional"), state.badge_issuer, state.link_issuer
-        )
+        Raises: RightsError, EnrolmentError (`zone`, `used`, `known_key`, `full`).
+        """
+        with self._noting_refusals(now_ms):
+            check_asked(self.state, request)
 
-    def _refuse_unit(self) -> None:
-        if self.state.is_unit:
-            raise RightsError("a unit authority invites and issues: ask the region for this")
+    def zone_again(self, request: ZoneRequest) -> ZoneAnswer | None:
+        """Return a fresh copy of the answer that this request had; None if it had none.
 
-    def _save(self, state: AuthorityState) -> None:
-        sealed = self._keys.seal(encode_state(state), self._entropy(12))
-        write_private(self._folder / "state", sealed)
-        self.state = state
+        Nothing is certified, and no root is signed.
+        """
+        return answered_before(self.state, request)
 
+    def certify_zone(self, request: ZoneRequest, holders: RootHolders, now_ms: int) -> ZoneAnswer:
+        """Let a further zone in; the root that names it is saved before the answer is given.
 
-def _reason(error: MeshError) -> str:
-    """Return one stable word for a refusal."""
-    if isinstance(error, EnrolmentError):
-        return error.reason
-    return type(error).__name__.removesuffix("Error").lower()
+        Raises: as `check_zone`; AuthorityError for too few root cards, or no room in the root.
+        """
+        with self._noting_refusals(now_ms):
+            after, answer = certified(self.state, request, holders.sign, now_ms)
+        self._save(after)
+        return answer
 
+    def drop_zone(self, zone: int, holders: RootHolders, now_ms: int) -> CertifiedZone:
+        """Trust nothing of a further zone any more: its badges, rosters, revocations, beacons.
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold `path` locked. Raises: AuthorityError if another program does."""
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AuthorityError("another command uses this authority: wait for its end") from error
-        yield
+        Raises: RightsError, EnrolmentError (`zone`), AuthorityError.
+        """
+        self._refuse_below()
+        with self._noting_refusals(now_ms):
+            after, dropped = dropped_zone(self.state, zone, holders.sign, now_ms)
+        self._save(with_rosters(after, self._roster_signers, now_ms))
+        return dropped

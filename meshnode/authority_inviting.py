@@ -110,6 +110,8 @@ def check_issuer(state: AuthorityState, now_ms: int) -> None:
         raise EnrolmentError(
             "ended", "the certificate of this authority has ended: ask for a new one"
         ) from error
+    if state.is_zone and state.anchor not in state.root_body.anchors:
+        raise EnrolmentError("revoked", "the root names this zone no longer: ask its holders")
     revoked = state.revoked
     if revoked and issuer_id_untrusted(state.badge_issuer) in revoked:
         raise EnrolmentError("revoked", "this authority was revoked: nobody believes it any more")

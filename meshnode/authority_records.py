@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from meshnode.authority_state import (
     JOURNAL_MAX,
+    ZONES_MAX,
     AuthorityState,
+    CertifiedZone,
     Enrolee,
     GrantedUnit,
     HandedCard,
@@ -51,7 +53,7 @@ def encode_state(state: AuthorityState) -> bytes:
     """Return the canonical record; it is secret."""
     return encode(
         [
-            2,
+            3,
             state.zone,
             state.centre_name.encode(),
             state.secrets.record(),
@@ -64,6 +66,7 @@ def encode_state(state: AuthorityState) -> bytes:
             [[each.kind, each.number, each.holder.encode(), each.signers] for each in state.cards],
             [each.record() for each in state.drafts],
             [[each.at_ms, each.action.encode(), each.subject.encode()] for each in state.journal],
+            [int(state.is_zone), [_zone_record(each) for each in state.zones]],
         ]
     )
 
@@ -76,6 +79,18 @@ def _invitation_record(each: OpenInvitation) -> Value:
 def _unit_record(each: GrantedUnit) -> Value:
     squads = [name.encode() for name in each.squads]
     return [each.name.encode(), each.unit_id, squads, each.issuers, each.granted_ms]
+
+
+def _zone_record(each: CertifiedZone) -> Value:
+    return [
+        each.zone,
+        each.name.encode(),
+        each.request_digest,
+        [each.anchor, *each.issuers],
+        each.signers,
+        each.certified_ms,
+        int(each.is_dropped),
+    ]
 
 
 def _enrolee_record(each: Enrolee) -> Value:
@@ -100,8 +115,10 @@ def _enrolee_record(each: Enrolee) -> Value:
 
 def decode_state(raw: bytes) -> AuthorityState:
     """Read what `encode_state` wrote. Raises: MalformedError, LimitExceededError."""
-    record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 13)
-    as_uint(record[0], "version of the state", 2, 2)
+    record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 14, 13)
+    # A folder whose last step was made before there were further zones has no record of them.
+    as_uint(record[0], "version of the state", len(record) - 11, len(record) - 11)
+    zones = as_array(record[13], "zones", 2) if len(record) == 14 else (0, ())
     certificates = as_array(record[4], "certificates", 3)
     anchor, badge_issuer, link_issuer = (
         as_bytes(der, "certificate", CERTIFICATE_BYTES_MAX, 1) for der in certificates
@@ -128,6 +145,8 @@ def decode_state(raw: bytes) -> AuthorityState:
         cards=tuple(_read_card(item) for item in as_array(record[10], "cards", _CARDS_MAX, 0)),
         drafts=tuple(_read_draft(item) for item in as_array(record[11], "drafts", _DRAFTS_MAX, 0)),
         journal=tuple(_read_note(item) for item in as_array(record[12], "notes", JOURNAL_MAX, 0)),
+        zones=tuple(_read_zone(item) for item in as_array(zones[1], "zones", ZONES_MAX, 0)),
+        is_zone=bool(as_uint(zones[0], "further zone", 1)),
     )
 
 
@@ -154,6 +173,23 @@ def _read_unit(value: Value) -> GrantedUnit:
         squads=_read_names(record[2]),
         issuers=(_read_certificate(issuers[0]), _read_certificate(issuers[1])),
         granted_ms=as_uint(record[4], "time of the grant"),
+    )
+
+
+def _read_zone(value: Value) -> CertifiedZone:
+    record = as_array(value, "zone", 7)
+    anchor, badge_issuer, link_issuer = map(
+        _read_certificate, as_array(record[3], "certificates", 3)
+    )
+    return CertifiedZone(
+        zone=as_uint(record[0], "zone", 65_535, 1),
+        name=as_text(record[1], "name of the centre", NAME_BYTES_MAX),
+        request_digest=as_bytes(record[2], "request", 32),
+        anchor=anchor,
+        issuers=(badge_issuer, link_issuer),
+        signers=tuple(as_bytes(key, "signer", 32) for key in as_array(record[4], "signers", 3)),
+        certified_ms=as_uint(record[5], "time"),
+        is_dropped=bool(as_uint(record[6], "dropped", 1)),
     )
 
 

@@ -18,6 +18,7 @@ from meshnode.authority_documents import (
     handed,
     root_rule,
     with_cards,
+    with_drafted,
     without_strangers,
 )
 from meshnode.authority_inviting import Entropy
@@ -127,7 +128,8 @@ class RootHolders:
             )
         except LimitExceededError as error:
             raise AuthorityError(
-                "the root has no room for so many cards: drop an operator's card first"
+                "the root has no room for so many cards and zones: drop an operator's card or a "
+                "zone first"
             ) from error
         decide(before, document, self._state.root_body)
         for each in used:
@@ -173,15 +175,8 @@ def without_operator(
     dropped = next((card for card in state.cards if (card.kind, card.number) == wanted), None)
     if dropped is None:
         raise AuthorityError(f"there is no card 'operator-{number}'")
-    before = state.revoked
     after = with_cards(state, [], [dropped], holders.sign)
-    alone = before.keys() - after.revoked.keys()
-    lost = {} if is_list_void else {subject: before[subject] for subject in sorted(alone)}
-    enrolees = tuple(
-        replace(each, is_removed=True) if each.node in lost else each for each in after.enrolees
-    )
-    drafts = (*after.drafts, *lost.values())
-    return replace(after, drafts=drafts, enrolees=enrolees), dropped
+    return after if is_list_void else with_drafted(state, after), dropped
 
 
 def new_root_cards(state: AuthorityState) -> list[Card]:

@@ -26,7 +26,9 @@ from protocol.orders import Revocation, decode_revocation_untrusted, united
 
 __all__ = [
     "JOURNAL_MAX",
+    "ZONES_MAX",
     "AuthorityState",
+    "CertifiedZone",
     "Enrolee",
     "GrantedUnit",
     "HandedCard",
@@ -37,6 +39,8 @@ __all__ = [
 
 JOURNAL_MAX = 2_000
 """Notes kept; a busy authority writes some dozens a day."""
+ZONES_MAX = 256
+"""Requests of further zones that are remembered, those of dropped zones too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,28 @@ class GrantedUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class CertifiedZone:
+    """A further zone that the holders of the root let in."""
+
+    zone: int
+    """1-65535."""
+    name: str
+    """What its operations centre is called."""
+    request_digest: bytes
+    """32 bytes; the request that it came with."""
+    anchor: bytes
+    """DER of the anchor above it, whose key is kept nowhere."""
+    issuers: tuple[bytes, bytes]
+    """DER of its certificates, for badges and for links."""
+    signers: tuple[bytes, ...]
+    """Ed25519 keys that the root names for it: rosters, revocations, beacons."""
+    certified_ms: int
+    """Unix milliseconds."""
+    is_dropped: bool = False
+    """The root names it no longer; its request never counts again."""
+
+
+@dataclass(frozen=True, slots=True)
 class HandedCard:
     """A card whose keys the root names; the private halves are on the card alone."""
 
@@ -178,6 +204,10 @@ class AuthorityState:
     """Devices that shall be revoked as soon as a card is at hand."""
     journal: tuple[Note, ...] = ()
     """Oldest first, at most `JOURNAL_MAX`."""
+    zones: tuple[CertifiedZone, ...] = ()
+    """Further zones, in the folder whose cards sign the root."""
+    is_zone: bool = False
+    """True in the folder of a further zone, whose root others sign."""
 
     @property
     def is_unit(self) -> bool:

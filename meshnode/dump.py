@@ -34,6 +34,8 @@ from meshnode.explain import (
     unit_report_untrusted,
     unit_request_untrusted,
     word,
+    zone_answer_untrusted,
+    zone_request_untrusted,
 )
 from meshnode.store.overview import read_overview
 from protocol.armour import TextForm
@@ -294,6 +296,8 @@ _MARKED: Final[tuple[tuple[bytes, str, Callable[[bytes], Facts]], ...]] = (
     (TextForm.UNIT_REQUEST.word.encode() + b":", "unit request", unit_request_untrusted),
     (TextForm.UNIT_GRANT.word.encode() + b":", "unit grant", unit_grant_untrusted),
     (TextForm.UNIT_REPORT.word.encode() + b":", "unit report", unit_report_untrusted),
+    (TextForm.ZONE_REQUEST.word.encode() + b":", "zone request", zone_request_untrusted),
+    (TextForm.ZONE_ANSWER.word.encode() + b":", "zone answer", zone_answer_untrusted),
     (b"{", "trace", _trace_untrusted),
 )
 _UNMARKED: Final[tuple[tuple[str, Callable[[bytes], Facts]], ...]] = (

@@ -30,6 +30,7 @@ from protocol.enrolment import (
 )
 from protocol.errors import MalformedError, RemoteProtocolError
 from protocol.ids import print_bundle_id, print_node_id
+from protocol.zones import decode_zone_answer_untrusted, decode_zone_request_untrusted
 
 __all__ = [
     "Facts",
@@ -46,6 +47,8 @@ __all__ = [
     "unit_report_untrusted",
     "unit_request_untrusted",
     "word",
+    "zone_answer_untrusted",
+    "zone_request_untrusted",
 ]
 
 Facts: TypeAlias = dict[str, Any]
@@ -126,6 +129,7 @@ def _root(root: RootBody) -> Facts:
                 "threshold": rule.threshold,
                 # The keys of the root stand beside its rule, not in it.
                 "signers": len(rule.keys or root.root_keys),
+                **({"zones": list(rule.zones)} if rule.zones else {}),
             }
             for rule in root.rules
         ],
@@ -258,6 +262,24 @@ def unit_grant_untrusted(raw: bytes) -> Facts:
         "link_chain": [certificate_or_fault(der) for der in (grant.link_issuer, grant.above[1])],
         "signature": _NOT_CHECKED,
         "sealed_secrets_bytes": len(grant.sealed_secrets),
+    }
+
+
+def zone_request_untrusted(raw: bytes) -> Facts:
+    """Explain the request of a further zone. Raises: MalformedError and its like."""
+    request = decode_zone_request_untrusted(_text_untrusted(raw))
+    return {"zone": request.zone, "name": request.centre_name, "code": request.code}
+
+
+def zone_answer_untrusted(raw: bytes) -> Facts:
+    """Explain the answer to it. Raises: MalformedError, LimitExceededError."""
+    answer = decode_zone_answer_untrusted(_text_untrusted(raw))
+    return {
+        "request": answer.request_digest.hex(),
+        "code": answer.code,
+        "issuers": [certificate_or_fault(der) for der in answer.issuers],
+        "documents": len(answer.documents),
+        "sealed_secrets_bytes": len(answer.sealed_secrets),
     }
 
 

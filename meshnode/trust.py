@@ -131,6 +131,14 @@ class Trust:
         revoked = orders.united(lists.values())
         units = self.units
         if classes & _UNIT_CLASSES:
+            # Nor does one say who belongs to a zone that it does not sign for.
+            zones = {each.zone for each in rosters.values()}
+            named = {zone: _rosterers(self.root, zone) for zone in zones}
+            rosters = {
+                key: body
+                for key, body in rosters.items()
+                if any(signer in named[body.zone] for signer, _ in self.held[key].signatures)
+            }
             units = Directory.from_documents(self.root, rosters.values())
         welcome = [
             guest
@@ -203,6 +211,13 @@ class Trust:
 def _revokers(root: RootBody) -> frozenset[bytes]:
     rule = root.rule(DocumentClass.REVOCATION)
     return frozenset(signer_id(key) for key in rule.keys) if rule is not None else frozenset()
+
+
+def _rosterers(root: RootBody, zone: int) -> frozenset[bytes]:
+    """Return who may sign rosters of a zone; signatures are checked when one is taken."""
+    rule = root.rule(DocumentClass.ROSTER)
+    keys = rule.within(zone).keys if rule is not None else ()
+    return frozenset(map(signer_id, keys))
 
 
 def _guest(document: SignedDocument) -> Guest:

@@ -28,6 +28,8 @@ class TextForm(Enum):
     UNIT_REQUEST = ("MESHU1", REQUEST_BYTES_MAX)
     UNIT_GRANT = ("MESHG1", REQUEST_BYTES_MAX)
     UNIT_REPORT = ("MESHP1", ANSWER_BYTES_MAX)
+    ZONE_REQUEST = ("MESHZ1", REQUEST_BYTES_MAX)
+    ZONE_ANSWER = ("MESHN1", ANSWER_BYTES_MAX)
 
     @property
     def word(self) -> str:

@@ -30,6 +30,7 @@ from protocol.documents import (
     decode_roster_untrusted,
     load_root_key_untrusted,
     roster_scope,
+    zone_of_scope,
 )
 from protocol.errors import DocumentError, EquivocationError, StaleDocumentError, ThresholdError
 from protocol.issuing import public_key_der
@@ -434,6 +435,7 @@ def _quorum_of_class(candidate: SignedDocument, root: RootBody) -> _Quorum:
     if rule is None:
         raise ThresholdError("the root names nobody who may sign this class of document")
     if candidate.cls is not DocumentClass.REVOCATION:
+        rule = rule.within(zone_of_scope(candidate.cls, candidate.scope))
         return _Quorum(rule.keys, rule.pq_keys, rule.threshold, _verify_device)
     for number, key in enumerate(rule.keys):
         if signer_id(key) == candidate.scope:

@@ -58,6 +58,7 @@ __all__ = [
     "decode_roster_untrusted",
     "load_root_key_untrusted",
     "roster_scope",
+    "zone_of_scope",
 ]
 
 
@@ -76,6 +77,19 @@ class DocumentClass(IntEnum):
     def is_witnessed(self) -> bool:
         """True if a certificate chain inside proves it, and no rule of the root does."""
         return self in (DocumentClass.ERASURE, DocumentClass.PASS)
+
+
+_ZONED = (DocumentClass.ROSTER, DocumentClass.BEACON)
+
+
+def zone_of_scope(cls: DocumentClass, scope: bytes) -> int:
+    """Return the zone in the scope of a roster or beacon; 0 for every other class.
+
+    Source: wire-format 7.4, 7.10.
+    """
+    if cls is DocumentClass.ROSTER:
+        scope = scope[1:]
+    return int.from_bytes(scope[:2], "big") if cls in _ZONED else 0
 
 
 class Unit(IntEnum):
@@ -98,6 +112,24 @@ class SignerRule:
     pq_keys: tuple[bytes, ...] = ()
     """Raw ML-DSA-65 keys, one beside each key in its order, or none at all; those of the root
     stand beside its root keys."""
+    zones: tuple[int, ...] = ()
+    """The one zone (1-65535) whose documents each key signs, in the order of the keys, 0 for any;
+    empty where no key is bound. Of rosters and beacons alone, whose scope names a zone."""
+
+    def within(self, zone: int) -> SignerRule:
+        """Return the rule with those keys alone that sign for a zone; there may be none."""
+        if not self.zones:
+            return self
+        kept = [number for number, each in enumerate(self.zones) if each in (0, zone)]
+        pq_keys = tuple(self.pq_keys[number] for number in kept) if self.pq_keys else ()
+        return SignerRule(
+            self.cls, self.threshold, tuple(self.keys[number] for number in kept), pq_keys
+        )
+
+    def record(self) -> Value:
+        """Return the canonical entry. Source: wire-format 7.3."""
+        bound: list[Value] = [self.zones] if self.zones else []
+        return [self.cls.value, self.threshold, self.keys, self.pq_keys, *bound]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +155,7 @@ class RootBody:
 
     def encode(self) -> bytes:
         """Return the canonical body."""
-        rules = [[rule.cls.value, rule.threshold, rule.keys, rule.pq_keys] for rule in self.rules]
+        rules = [rule.record() for rule in self.rules]
         name, narrow = self.network_name.encode(), int(self.is_classical_on_narrow)
         return encode([name, self.epoch, self.root_keys, self.anchors, rules, narrow])
 
@@ -225,7 +257,7 @@ def decode_root_untrusted(body: bytes) -> RootBody:
 
 
 def _rule_untrusted(value: Value) -> SignerRule:
-    record = as_array(value, "rule", 4)
+    record = as_array(value, "rule", 5, 4)
     cls = decode_class(record[0])
     if cls.is_witnessed:
         raise MalformedError("no rule of the root proves documents of this class")
@@ -240,7 +272,15 @@ def _rule_untrusted(value: Value) -> SignerRule:
     pq_keys = tuple(as_bytes(item, "ML-DSA key", PQ_KEY_BYTES) for item in pq_items)
     if len(set(pq_keys)) != len(pq_keys) or not (is_root or len(pq_keys) in (0, len(keys))):
         raise MalformedError("each signer has its own ML-DSA key, or none has")
-    return SignerRule(cls, threshold, keys, pq_keys)
+    zones = _zones_untrusted(record[4], cls, len(keys)) if len(record) == 5 else ()
+    return SignerRule(cls, threshold, keys, pq_keys, zones)
+
+
+def _zones_untrusted(value: Value, cls: DocumentClass, count: int) -> tuple[int, ...]:
+    zones = tuple(as_uint(item, "zone", 65_535) for item in as_array(value, "zones", count))
+    if cls not in _ZONED or not any(zones):
+        raise MalformedError("signers of rosters and beacons alone are bound to zones")
+    return zones
 
 
 def decode_roster_untrusted(body: bytes) -> RosterBody:

@@ -44,6 +44,7 @@ __all__ = [
     "RegionalAuthority",
     "RootAuthority",
     "UnitAuthority",
+    "certify_regional",
     "certify_unit",
     "issue_badge",
     "issue_link",
@@ -101,12 +102,22 @@ def make_root(now_ms: int) -> RootAuthority:
 def make_regional(root: RootAuthority, zone: int, now_ms: int) -> RegionalAuthority:
     """Return a new authority for `zone` (1-65535) under `root`, valid for two years."""
     key = ec.generate_private_key(ec.SECP256R1())
+    return RegionalAuthority(key, *certify_regional(root, zone, now_ms, key.public_key()))
+
+
+def certify_regional(
+    root: RootAuthority, zone: int, now_ms: int, key: ec.EllipticCurvePublicKey
+) -> tuple[bytes, bytes]:
+    """Return (badge issuer, link issuer) in DER for a key that its holder alone has.
+
+    As `make_regional` otherwise: the private key stays where it was made.
+    """
     rights = AuthorityRights(REGIONAL_RANK, zone, ()).encode()
-    badge_issuer = _intermediate(root, key.public_key(), BADGE_USES, now_ms).add_extension(
+    badge_issuer = _intermediate(root, key, BADGE_USES, now_ms).add_extension(
         x509.UnrecognizedExtension(AUTHORITY_RIGHTS_OID, rights), critical=False
     )
-    link_issuer = _intermediate(root, key.public_key(), LINK_USES, now_ms)
-    return RegionalAuthority(key, _finish(badge_issuer, root.key), _finish(link_issuer, root.key))
+    link_issuer = _intermediate(root, key, LINK_USES, now_ms)
+    return _finish(badge_issuer, root.key), _finish(link_issuer, root.key)
 
 
 def make_unit(

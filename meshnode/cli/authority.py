@@ -17,6 +17,7 @@ from meshnode.cli import (
     authority_members,
     authority_orders,
     authority_units,
+    authority_zones,
 )
 from meshnode.cli.authority_places import (
     AsJson,
@@ -42,7 +43,13 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Put these commands under `meshnode authority`."""
-    for each in (authority_members, authority_orders, authority_cards, authority_units):
+    for each in (
+        authority_members,
+        authority_orders,
+        authority_cards,
+        authority_units,
+        authority_zones,
+    ):
         each.register(app)
     parent.add_typer(app, name="authority")
 

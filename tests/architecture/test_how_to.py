@@ -9,7 +9,7 @@ import pytest
 from tests.architecture import tree
 from tests.architecture.test_tutorial import blocks, pattern, shell, steps
 
-PAGES = ("enrol-a-device.md", "lose-a-phone.md")
+PAGES = ("enrol-a-device.md", "add-a-zone.md", "lose-a-phone.md")
 
 
 def text_of(page: str) -> str:

@@ -116,7 +116,7 @@ def test_a_card_is_handed_over_whole_or_not_at_all(
             raise OSError("the disk is gone")
 
         with monkeypatch.context() as patch:
-            patch.setattr("meshnode.authority_home.write_private", fail)
+            patch.setattr("meshnode.authority_folder.write_private", fail)
             with pytest.raises(OSError, match="the disk is gone"):
                 authority.hand_over("wipe-2", "Léa", there, both, NOW_MS)
         assert open_card(here, PASSPHRASE).public == open_card(there, OWN).public

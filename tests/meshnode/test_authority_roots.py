@@ -130,7 +130,7 @@ def test_a_root_has_room_for_some_operators_and_says_so(tmp_path: Path) -> None:
         pq_keys = tuple(bytes([number]) * 1_952 for number in range(1, 17))
         full = [replace(rule, keys=keys, pq_keys=pq_keys) for rule in body.rules[2::2]]
         many = replace(body, rules=(*body.rules[:2], full[0], body.rules[3], full[1]))
-        with pytest.raises(AuthorityError, match="no room for so many cards"):
+        with pytest.raises(AuthorityError, match="no room for so many cards and zones"):
             authority.root_holders([], NOW_MS).sign(many)
 
 

@@ -55,6 +55,7 @@ from tests.properties.sensing import SENSOR_PARSERS
 from tests.properties.sessions import REMOTE, SCRIPT
 from tests.properties.table import Parser
 from tests.properties.units import UNIT_PARSERS, OneKey, of_ascii, result_of
+from tests.properties.zones import ZONE_PARSERS
 from tests.protocol.enrolling import (
     INVITATION,
     NOW_MS,
@@ -347,6 +348,7 @@ ALL_PARSERS: tuple[Parser, ...] = (
     *PARSERS,
     *NODE_PARSERS,
     *UNIT_PARSERS,
+    *ZONE_PARSERS,
     *NARROW_PARSERS,
     *SENSOR_PARSERS,
     *SHEET_PARSERS,

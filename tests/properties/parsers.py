@@ -257,7 +257,11 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         "documents._rule_untrusted",
         of_value(documents._rule_untrusted),
-        (encode([2, 1, [KEYS[0]], []]), encode([1, 1, [], [bytes(1_952)]])),
+        (
+            encode([2, 1, [KEYS[0]], []]),
+            encode([1, 1, [], [bytes(1_952)]]),
+            encode([5, 1, [KEYS[0]], [], [7]]),
+        ),
     ),
     Parser(
         "documents._member_untrusted",

@@ -68,14 +68,14 @@ class People:
         assert screen.err.count("\n") == 1, screen
         return screen.err
 
-    def enrol(self, name: str, role: str, *squads: str) -> None:
+    def enrol(self, name: str, role: str, *squads: str, issuer: str = "hq") -> None:
         """Make a device and its identity, with settings that keep it from the network."""
         asked = ["--name", name, "--role", role, "--device", "phone"]
         for squad in squads:
             asked += ["--squad", squad]
-        invitation = self.json("hq", "authority", "invite", *asked)["invitation"]
+        invitation = self.json(issuer, "authority", "invite", *asked)["invitation"]
         self.reads(name, "init")
         (self.home(name) / "meshnode.toml").write_text(SETTINGS)
         request = self.json(name, "enrol", invitation)["request"]
-        answer = self.json("hq", "authority", "issue", request, "--yes")["answer"]
+        answer = self.json(issuer, "authority", "issue", request, "--yes")["answer"]
         self.reads(name, "enrol", "--answer", answer)

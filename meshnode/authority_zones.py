@@ -1,0 +1,286 @@
+"""Further zones of a network: what the holders of the root give one, and how they drop it again.
+
+Each function takes a state and returns another, or a paper; nothing is saved here. A zone gets an
+anchor of its own, made here, whose key certifies that one zone and is kept nowhere: else the zone,
+or a thief of this folder, could certify others. Source: wire-format 7.3, 8.11, 8.12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from meshnode.authority_documents import (
+    SignRoot,
+    changed_rule,
+    with_drafted,
+    without_strangers,
+)
+from meshnode.authority_keys import HybridKey
+from meshnode.authority_state import ZONES_MAX, AuthorityState, CertifiedZone
+from protocol.authority import (
+    DocumentClass,
+    RootBody,
+    SignedDocument,
+    decide,
+    decode_root_untrusted,
+    decode_untrusted,
+)
+from protocol.delegation import issuer_id_untrusted, load_unit_key_untrusted
+from protocol.documents import SignerRule
+from protocol.enrolment import open_secrets, seal_secrets
+from protocol.envelope import HpkeSealer, PrekeySecret
+from protocol.errors import EnrolmentError, IdentityError, RightsError
+from protocol.identity import (
+    REGIONAL_RANK,
+    DeviceClass,
+    Rights,
+    Role,
+    authority_rights_untrusted,
+    verify_badge_untrusted,
+    verify_link_chain_untrusted,
+)
+from protocol.issuing import (
+    RegionalAuthority,
+    certify_regional,
+    issue_badge,
+    issue_link,
+    make_root,
+)
+from protocol.limits import ANCHORS_MAX
+from protocol.network_keys import KEY_BYTES, epoch_at
+from protocol.orders import issuer_id
+from protocol.zones import ZoneAnswer, ZoneRequest, build_zone_answer
+
+__all__ = [
+    "ZonePending",
+    "answered_before",
+    "certified",
+    "check_asked",
+    "dropped_zone",
+    "is_named",
+    "zone_state",
+]
+
+_BOUND = (DocumentClass.ROSTER, DocumentClass.BEACON)
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePending:
+    """A zone's request that waits for its answer, with the keys behind it."""
+
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    """P-256; issues badges."""
+    documents: HybridKey = field(repr=False)
+    """Signs rosters."""
+    prekey: PrekeySecret = field(repr=False)
+    """Opens the keys of the network in the answer."""
+    request: ZoneRequest
+    """As it is shown."""
+
+
+# --- where the root is signed ------------------------------------------------------------------
+
+
+def check_asked(state: AuthorityState, request: ZoneRequest) -> None:
+    """Check that a request may be certified.
+
+    Raises: RightsError where no root is signed, EnrolmentError (`zone`, `used`, `known_key`,
+    `full`).
+    """
+    if state.is_unit or state.is_zone:
+        raise RightsError("a zone is certified where the root's cards are: in the national folder")
+    if any(each.request_digest == request.digest for each in state.zones):
+        raise EnrolmentError("used", "this request was answered before: make a fresh one")
+    if request.zone in (state.zone, *(each.zone for each in _present(state))):
+        raise EnrolmentError(
+            "zone", f"zone {request.zone} has an authority already: ask with another number"
+        )
+    root = state.root_body
+    taken = {key for rule in root.rules for key in rule.keys}
+    taken |= {key for rule in root.rules for key in rule.pq_keys}
+    issuers = [state.badge_issuer, *(each.issuers[0] for each in state.zones)]
+    known = {*map(issuer_id_untrusted, issuers), *(unit.unit_id for unit in state.units)}
+    key = issuer_id(request.public_key)
+    if key in known | state.revoked.keys() or any(
+        half in taken for pair in request.signers.pairs for half in pair
+    ):
+        raise EnrolmentError("known_key", "a key of this request is known: make a fresh request")
+    if len(root.anchors) >= ANCHORS_MAX or len(state.zones) >= ZONES_MAX:
+        raise EnrolmentError("full", f"a network has at most {ANCHORS_MAX} zones: drop one first")
+
+
+def certified(
+    state: AuthorityState, request: ZoneRequest, sign: SignRoot, now_ms: int
+) -> tuple[AuthorityState, ZoneAnswer]:
+    """Return the state whose root names a further zone, and the answer to its request.
+
+    Signers of rosters and beacons that were bound to no zone are bound to ours. Raises: as
+    `check_asked` and `sign`.
+    """
+    check_asked(state, request)
+    zone, name = request.zone, request.centre_name
+    anchor = make_root(now_ms)
+    issuers = certify_regional(anchor, zone, now_ms, load_unit_key_untrusted(request.public_key))
+    before = state.root_body
+    body = replace(
+        before,
+        anchors=(*before.anchors, anchor.certificate),
+        rules=tuple(_with_zone(rule, request, zone, state.zone) for rule in before.rules),
+    )
+    entry = CertifiedZone(
+        zone, name, request.digest, anchor.certificate, issuers, request.signers.keys, now_ms
+    )
+    after = replace(state.with_document(sign(body)), zones=(*state.zones, entry))
+    return after.with_note(now_ms, "zoned", f"{zone} {name}"), _answer(after, request, entry)
+
+
+def answered_before(state: AuthorityState, request: ZoneRequest) -> ZoneAnswer | None:
+    """Return a fresh copy of the answer to a request whose zone is in force; None otherwise.
+
+    Nothing is certified and no root is signed: whoever replays a request gains a paper that the
+    zone's machine alone can open.
+    """
+    for each in _present(state):
+        if each.request_digest == request.digest:
+            return _answer(state, request, each)
+    return None
+
+
+def _present(state: AuthorityState) -> list[CertifiedZone]:
+    return [each for each in state.zones if not each.is_dropped]
+
+
+def _with_zone(rule: SignerRule, request: ZoneRequest, zone: int, own: int) -> SignerRule:
+    """Return a rule of the root that names the signer of a further zone, if it has one."""
+    signers = request.signers
+    found = {
+        DocumentClass.ROSTER: signers.roster,
+        DocumentClass.REVOCATION: signers.revocation,
+        DocumentClass.BEACON: signers.beacon,
+    }.get(rule.cls)
+    if found is None:
+        return rule
+    if rule.cls in _BOUND:
+        bound = tuple(each or own for each in rule.zones or (0,) * len(rule.keys))
+        rule = replace(rule, zones=bound)
+    return changed_rule(rule, [found], (), zone)
+
+
+def _answer(state: AuthorityState, request: ZoneRequest, entry: CertifiedZone) -> ZoneAnswer:
+    shown = (DocumentClass.ROOT, DocumentClass.REVOCATION)
+    # As for a relay: the key of our SOS is not for them, they make one of their own.
+    secrets = state.secrets.for_relay()
+    return build_zone_answer(
+        request,
+        entry.issuers,
+        tuple(each.raw for each in state.documents if each.cls in shown),
+        seal_secrets(request.prekey, request.digest[:8], secrets, HpkeSealer()),
+    )
+
+
+def dropped_zone(
+    state: AuthorityState, zone: int, sign: SignRoot, now_ms: int
+) -> tuple[AuthorityState, CertifiedZone]:
+    """Return the state whose root names nothing of a further zone any more, and that zone.
+
+    Its badges lead to no anchor then, and its rosters, revocations and beacons have no signer. What
+    it alone had revoked is put on the draft; rosters are not written yet. Raises: EnrolmentError
+    (`zone`); as `sign`.
+    """
+    found = next((each for each in _present(state) if each.zone == zone), None)
+    if found is None:
+        raise EnrolmentError("zone", f"no further zone {zone} is in force: see 'authority zones'")
+    body, gone = state.root_body, set(found.signers)
+    rules = [
+        changed_rule(rule, [], gone, zone) if gone & set(rule.keys) else rule for rule in body.rules
+    ]
+    anchors = tuple(each for each in body.anchors if each != found.anchor)
+    root = replace(body, anchors=anchors, rules=tuple(rules))
+    ended = replace(found, is_dropped=True)
+    after = replace(
+        without_strangers(state.with_document(sign(root)), root),
+        zones=tuple(ended if each is found else each for each in state.zones),
+    )
+    after = with_drafted(state, after)
+    return after.with_note(now_ms, "unzoned", f"{zone} {found.name}"), found
+
+
+# --- the zone ----------------------------------------------------------------------------------
+
+
+def is_named(state: AuthorityState) -> bool:
+    """True if the root in force stands behind this authority's certificates."""
+    return state.anchor in state.root_body.anchors
+
+
+def zone_state(
+    pending: ZonePending, answer: ZoneAnswer, now_ms: int, entropy: Callable[[int], bytes]
+) -> AuthorityState:
+    """Return the first state of the zone that an answer makes; people have compared its digits.
+
+    The answer is tried: what the zone signs and issues must hold for everybody. Raises:
+    EnrolmentError (`altered`, `key`, `rights`, `root`); IdentityError, DocumentError and their like
+    of the part that does not hold.
+    """
+    if answer.request_digest != pending.request.digest:
+        raise EnrolmentError("altered", "this answer is for another request")
+    if issuer_id_untrusted(answer.issuers[0]) != issuer_id(pending.request.public_key):
+        raise EnrolmentError("key", "this answer certifies the key of another zone")
+    given, zone = authority_rights_untrusted(answer.issuers[0]), pending.request.zone
+    if (given.rank, given.zone, given.squads) != (REGIONAL_RANK, zone, ()):
+        raise EnrolmentError("rights", "this answer says other rights than its certificate")
+    documents = tuple(decode_untrusted(raw) for raw in answer.documents)
+    root = _checked_root(documents, pending.request)
+    issuer = RegionalAuthority(pending.key, *answer.issuers)
+    anchors = [each for each in root.anchors if _holds(issuer, zone, each, now_ms)]
+    if not anchors:
+        raise EnrolmentError("root", "the root of this answer does not stand behind the zone")
+    token = answer.request_digest[:8]
+    given_keys = open_secrets(pending.prekey, token, answer.sealed_secrets, HpkeSealer())
+    secrets = replace(given_keys, sos_key=entropy(KEY_BYTES), sos_epoch=epoch_at(now_ms))
+    return AuthorityState(
+        zone=zone,
+        centre_name=pending.request.centre_name,
+        secrets=secrets,
+        anchor=anchors[0],
+        badge_issuer=answer.issuers[0],
+        link_issuer=answer.issuers[1],
+        documents=tuple(sorted(documents, key=lambda each: (each.cls, each.scope))),
+        is_zone=True,
+    )
+
+
+def _checked_root(documents: Sequence[SignedDocument], request: ZoneRequest) -> RootBody:
+    """Return the root among the documents, which must name what the request asked for."""
+    roots = [each for each in documents if each.cls is DocumentClass.ROOT]
+    if len(roots) != 1:
+        raise EnrolmentError("root", "an answer has one root")
+    root = decode_root_untrusted(roots[0].body)
+    for document in documents:
+        decide(None, document, root)
+    wanted = zip((*_BOUND, DocumentClass.REVOCATION), _ordered(request), strict=True)
+    for cls, key in wanted:
+        rule = root.rule(cls)
+        if rule is None or key not in rule.within(request.zone).keys:
+            raise EnrolmentError("root", "the root of this answer does not name the zone's signers")
+    return root
+
+
+def _ordered(request: ZoneRequest) -> tuple[bytes, bytes, bytes]:
+    signers = request.signers
+    return signers.roster[0], signers.beacon[0], signers.revocation[0]
+
+
+def _holds(issuer: RegionalAuthority, zone: int, anchor: bytes, now_ms: int) -> bool:
+    """True if what the zone issues, to a key that is thrown away, holds under this anchor."""
+    key = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    rights = Rights(Role.OPERATOR, zone, (), DeviceClass.PC)
+    try:
+        verify_badge_untrusted(issue_badge(issuer, key, rights, now_ms), [anchor], now_ms)
+        verify_link_chain_untrusted(issue_link(issuer, key, now_ms), [anchor], now_ms)
+    except IdentityError:
+        return False
+    return True

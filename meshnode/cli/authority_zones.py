@@ -1,0 +1,308 @@
+"""`meshnode authority zone request`, `certify`, `accept`, `drop`, and `authority zones`.
+
+A further zone joins the network: request, answer, and twenty digits that people compare at both
+ends. Arguments and screens only; every rule is in `meshnode.authority_zones`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshnode.cli.authority_places import (
+    AsJson,
+    PassphraseFile,
+    RootCards,
+    RootPassphraseFiles,
+    Yes,
+    opened,
+    root_cards_of,
+)
+from meshnode.cli.language import say
+
+if TYPE_CHECKING:
+    from meshnode.authority_home import AuthorityHome
+    from protocol.zones import ZoneAnswer, ZoneRequest
+
+__all__ = ["register"]
+
+_app = typer.Typer(
+    name="zone",
+    help="Let a further zone into the network, or drop it. No network is needed.",
+    no_args_is_help=True,
+)
+
+
+def register(parent: typer.Typer) -> None:
+    """Put these commands under `meshnode authority`."""
+    parent.add_typer(_app, name="zone")
+    parent.command()(zones)
+
+
+@_app.command()
+def request(
+    ctx: typer.Context,
+    zone: Annotated[int, typer.Option(help="Number of the zone, 1-65535.")],
+    name: Annotated[str, typer.Option(help="What the operations centre of the zone is called.")],
+    out: Annotated[
+        Path, typer.Option(help="Write the request here, to bring it to the national folder.")
+    ],
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the keys of a further zone in a fresh home, and ask for them to be certified.
+
+    The keys never leave this machine.
+    """
+    from meshnode.authority_zone_founding import request_zone
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import home_of, passphrase, write_text
+    from meshnode.runtime import system_runtime
+
+    home, runtime = home_of(ctx), system_runtime()
+    secret = passphrase(passphrase_file, is_new=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = request_zone(home, secret, (zone, name), runtime.now_ms(), runtime.entropy)
+    write_text(out, made.text)
+    if as_json:
+        print_json(zone=made.zone, name=made.centre_name, code=made.code, path=str(out))
+        return
+    typer.echo(say("The request is in {path}: bring it to the national folder.", path=out))
+    typer.echo(
+        say("Read these digits to those who hold the root cards: {code}", code=_spaced(made.code)),
+        err=True,
+    )
+
+
+@_app.command()
+def certify(
+    ctx: typer.Context,
+    request: Annotated[
+        str,
+        typer.Argument(metavar="REQUEST", help="The request: a file, its text, or - for stdin."),
+    ],
+    out: Annotated[Path, typer.Option(help="Write the answer here, to bring it to the zone.")],
+    code: Annotated[
+        str | None, typer.Option(help="The twenty digits that the zone reads out.")
+    ] = None,
+    root_card: RootCards = None,
+    root_passphrase_file: RootPassphraseFiles = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a further zone into the network: certify its keys for that zone and no other.
+
+    Two of the three holders of the root bring their cards: a new root document names the zone. The
+    same request has the same answer again, without cards, where it was lost.
+    """
+    from meshnode.cli.show import print_json, safe
+    from meshnode.cli.texts import read_text, write_text
+    from protocol.armour import TextForm
+    from protocol.zones import decode_zone_request_untrusted
+
+    asked = decode_zone_request_untrusted(read_text(request, TextForm.ZONE_REQUEST))
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        answer = authority.zone_again(asked)
+        if answer is None:
+            authority.check_zone(asked, now_ms)
+            _compare_request(authority, asked, code, now_ms)
+            brought = root_cards_of(root_card, root_passphrase_file)
+            holders = authority.root_holders(brought, now_ms)
+            answer = authority.certify_zone(asked, holders, now_ms)
+        version = authority.state.root.version
+    write_text(out, answer.text)
+    zone, name = asked.zone, asked.centre_name
+    if as_json:
+        print_json(zone=zone, name=name, code=answer.code, root_version=version, path=str(out))
+        return
+    line = say(
+        "Zone {zone} '{name}' is in the root now (version {version}). The answer is in {path}: "
+        "bring it to the zone.",
+        zone=zone,
+        name=name,
+        version=version,
+        path=out,
+    )
+    typer.echo(safe(line))
+    typer.echo(say("Read these digits to the zone: {code}", code=_spaced(answer.code)), err=True)
+    typer.echo(say("Next: meshnode authority roster --export FILE, for the devices of this zone."))
+
+
+def _compare_request(
+    authority: AuthorityHome, asked: ZoneRequest, code: str | None, now_ms: int
+) -> None:
+    """Show which zone is asked for, and let people compare the digits of the request.
+
+    Raises: EnrolmentError (`code`).
+    """
+    from meshnode.cli.show import safe
+    from protocol.errors import EnrolmentError
+
+    zone, name = asked.zone, asked.centre_name
+    if code is not None:
+        typer.echo(safe(say("Request of zone {zone} '{name}'.", zone=zone, name=name)), err=True)
+        if "".join(code.split()) != asked.code:
+            authority.note_refusal("code", now_ms)
+            raise EnrolmentError("code", "the digits differ: this is not that zone's request")
+        return
+    shown = _spaced(asked.code)
+    question = say("Zone {zone} '{name}': does it read {code}?", zone=zone, name=name, code=shown)
+    if not typer.confirm(safe(question), err=True):
+        authority.note_refusal("code", now_ms)
+        raise EnrolmentError("code", "not confirmed: no zone was certified")
+
+
+@_app.command()
+def accept(
+    ctx: typer.Context,
+    answer: Annotated[
+        str, typer.Argument(metavar="ANSWER", help="The answer: a file, its text, or - for stdin.")
+    ],
+    code: Annotated[
+        str | None, typer.Option(help="The twenty digits that the national folder showed.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the answer; then invite, issue, units and rosters work in this home, for its zone.
+
+    The answer brings the root of the network: the digits are the only thing that tells it from
+    that of somebody else.
+    """
+    from meshnode.authority_zone_founding import accept_zone
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import home_of, passphrase, read_text
+    from meshnode.runtime import system_runtime
+    from protocol.armour import TextForm
+    from protocol.zones import decode_zone_answer_untrusted
+
+    home, runtime = home_of(ctx), system_runtime()
+    given = decode_zone_answer_untrusted(read_text(answer, TextForm.ZONE_ANSWER))
+    secret = passphrase(passphrase_file, is_new=False)
+    _compare_answer(given, code)
+    state, card = accept_zone(home, secret, given, runtime.now_ms(), runtime.entropy)
+    network = state.root_body.network_name
+    if as_json:
+        print_json(network=network, zone=state.zone, name=state.centre_name, card=str(card))
+        return
+    typer.echo(
+        say(
+            "The authority of zone {zone} '{name}' of '{network}' is in {folder}.",
+            zone=state.zone,
+            name=state.centre_name,
+            network=network,
+            folder=home / "authority",
+        )
+    )
+    typer.echo(say("Keep a copy of that folder, and the passphrase apart from it."))
+    typer.echo(
+        say(
+            "The card of its operator is {path}. Hand it over: meshnode authority card operator-1 "
+            "--out FILE",
+            path=card,
+        )
+    )
+
+
+def _compare_answer(given: ZoneAnswer, code: str | None) -> None:
+    """Let people compare the digits of an answer. Raises: EnrolmentError (`code`)."""
+    from protocol.errors import EnrolmentError
+
+    if code is not None:
+        if "".join(code.split()) != given.code:
+            raise EnrolmentError("code", "the digits differ: this is not the answer that was given")
+        return
+    question = say("Did the national folder show {code}?", code=_spaced(given.code))
+    if not typer.confirm(question, err=True):
+        raise EnrolmentError("code", "not confirmed: the answer was not taken")
+
+
+@_app.command()
+def drop(
+    ctx: typer.Context,
+    zone: Annotated[int, typer.Argument(metavar="ZONE", help="Number of the zone.")],
+    root_card: RootCards = None,
+    root_passphrase_file: RootPassphraseFiles = None,
+    yes: Yes = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trust nothing of a further zone any more, such as one whose folder was stolen.
+
+    A new root document names neither its badges nor its signers; two of the three holders of the
+    root sign it. Its devices are strangers wherever that root arrives, and must be enrolled anew.
+    """
+    from meshnode.cli.show import print_json
+
+    question = say("Make every device of zone {zone} a stranger?", zone=zone)
+    if not yes and not typer.confirm(question, err=True):
+        raise typer.Abort
+    brought = root_cards_of(root_card, root_passphrase_file)
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        dropped = authority.drop_zone(zone, authority.root_holders(brought, now_ms), now_ms)
+        version, waiting = authority.state.root.version, len(authority.state.drafts)
+    if as_json:
+        print_json(zone=zone, name=dropped.name, root_version=version, to_revoke=waiting)
+        return
+    typer.echo(
+        say(
+            "Zone {zone} '{name}' is in the root no more (version {version}). Export the rosters "
+            "to spread it.",
+            zone=zone,
+            name=dropped.name,
+            version=version,
+        )
+    )
+    if waiting:
+        typer.echo(
+            say(
+                "Devices to revoke: {count}. Next: meshnode authority revoke --card FILE",
+                count=waiting,
+            ),
+            err=True,
+        )
+
+
+def zones(
+    ctx: typer.Context,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the zone of this folder, and the further zones that its root cards let in."""
+    from meshnode.cli.show import local_time, print_json, print_table
+
+    with opened(ctx, passphrase_file) as (authority, _):
+        state = authority.state
+    if as_json:
+        print_json(
+            zone=state.zone,
+            name=state.centre_name,
+            is_further=state.is_zone,
+            zones=[
+                {
+                    "zone": each.zone,
+                    "name": each.name,
+                    "certified_ms": each.certified_ms,
+                    "is_dropped": each.is_dropped,
+                }
+                for each in state.zones
+            ],
+        )
+        return
+    rows = [(str(state.zone), state.centre_name, "-", say("this folder"))]
+    rows += [
+        (
+            str(each.zone),
+            each.name,
+            local_time(each.certified_ms),
+            say("dropped") if each.is_dropped else say("in force"),
+        )
+        for each in state.zones
+    ]
+    print_table((say("zone"), say("name"), say("since"), say("state")), rows)
+
+
+def _spaced(code: str) -> str:
+    return " ".join(code[start : start + 4] for start in range(0, len(code), 4))
