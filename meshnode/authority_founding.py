@@ -27,14 +27,13 @@ from meshnode.authority_keys import AuthorityError, AuthorityKeys, HybridKey, ch
 from meshnode.authority_records import encode_state
 from meshnode.authority_state import AuthorityState
 from meshnode.authority_units import UnitPending, unit_state
+from meshnode.authority_waiting import Waiting, begin_waiting, open_waiting, save_waiting
 from meshnode.files import make_private_folder, sync_folder, write_private
 from protocol.authority import (
     DocumentClass,
     decode_root_untrusted,
     decode_untrusted,
 )
-from protocol.canonical import as_array, as_bytes, as_uint, encode
-from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.delegation import (
     UnitRequest,
     build_unit_request,
@@ -42,7 +41,7 @@ from protocol.delegation import (
     decode_unit_request_untrusted,
 )
 from protocol.documents import decode_name
-from protocol.envelope import HpkeSealer, decode_prekey_secret, encode_prekey_secret
+from protocol.envelope import HpkeSealer
 from protocol.errors import EnrolmentError, MalformedError
 from protocol.issuing import make_regional, make_root
 from protocol.network_keys import KEY_BYTES, Secrets, epoch_at
@@ -176,35 +175,30 @@ def request_unit(
     """
     if (home / "authority").exists():
         raise AuthorityError(f"{home / 'authority'} exists already: rename it to ask again")
-    check_passphrase(passphrase)
-    folder = home / "authority.request"
-    shutil.rmtree(folder, ignore_errors=True)
-    make_private_folder(folder)
-    keys = AuthorityKeys.prepare(folder, passphrase, entropy(16), scrypt_cost)
+    folder, keys = begin_waiting(home, passphrase, entropy, scrypt_cost)
     key = ec.generate_private_key(ec.SECP256R1())
     secret, record = HpkeSealer().make_prekey(now_ms)
     request = build_unit_request(key, record, entropy(8))
     keys.write("unit", key)
-    pending = encode([1, encode_prekey_secret(secret), request.text.encode()])
-    write_private(folder / "request", keys.seal(pending, entropy(12)))
+    save_waiting(folder / "request", Waiting(keys, secret, request.text), entropy)
     return request
 
 
 def load_unit_request(home: Path, passphrase: str) -> UnitPending:
     """Return the request that waits for its grant. Raises: AuthorityError, EnrolmentError."""
-    folder = home / "authority.request"
-    if not (folder / "request").exists():
+    return _pending(_opened(home, passphrase))
+
+
+def _opened(home: Path, passphrase: str) -> Waiting:
+    path = home / "authority.request" / "request"
+    if not path.exists():
         raise EnrolmentError("no_request", "no request waits here: run 'authority unit-request'")
-    keys = AuthorityKeys.unlock(folder, passphrase)
-    plain = keys.unseal((folder / "request").read_bytes())
-    record = as_array(decode_record_untrusted(plain, max_bytes=_PENDING_BYTES_MAX), "request", 3)
-    as_uint(record[0], "version of the request", 1, 1)
-    text = as_bytes(record[2], "request", _PENDING_BYTES_MAX, 1).decode()
-    return UnitPending(
-        keys.read_ec("unit"),
-        decode_prekey_secret(as_bytes(record[1], "prekey secret", 256, 1)),
-        decode_unit_request_untrusted(text),
-    )
+    return open_waiting(path, passphrase, _PENDING_BYTES_MAX)
+
+
+def _pending(waiting: Waiting) -> UnitPending:
+    request = decode_unit_request_untrusted(waiting.text)
+    return UnitPending(waiting.keys.read_ec("unit"), waiting.secret, request)
 
 
 def accept_grant(
@@ -220,7 +214,8 @@ def accept_grant(
     Raises: EnrolmentError, AuthorityError and the errors of what does not hold; then nothing
     is changed.
     """
-    pending, grant = load_unit_request(home, passphrase), decode_grant_untrusted(text)
+    waiting, grant = _opened(home, passphrase), decode_grant_untrusted(text)
+    pending, keys = _pending(waiting), waiting.keys
     if (home / "authority").exists():
         raise AuthorityError(f"{home / 'authority'} exists already: rename it to ask again")
     documents = [decode_untrusted(raw) for raw in raws]
@@ -230,7 +225,6 @@ def accept_grant(
     root = decode_root_untrusted(roots[0].body)
     state = unit_state(pending, grant, documents, root, now_ms)
     folder = home / "authority.request"
-    keys = AuthorityKeys.unlock(folder, passphrase)
     _save_first(folder, keys, state.with_note(now_ms, "founded", ", ".join(state.squads)), entropy)
     os.rename(folder, home / "authority")
     sync_folder(home)

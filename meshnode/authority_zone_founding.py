@@ -8,7 +8,6 @@ zone's operator is made with the request, whose keys it names. Source: security 
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from meshnode.authority_cards import CardKind, make_card, open_card, write_card
 from meshnode.authority_documents import handed
 from meshnode.authority_inviting import Entropy, tidy
-from meshnode.authority_keys import AuthorityError, AuthorityKeys, HybridKey, check_passphrase
+from meshnode.authority_keys import AuthorityError, HybridKey
 from meshnode.authority_records import encode_state
 from meshnode.authority_state import AuthorityState
+from meshnode.authority_waiting import Waiting, begin_waiting, open_waiting, save_waiting
 from meshnode.authority_zones import ZonePending, zone_state
 from meshnode.files import make_private_folder, sync_folder, write_private
-from protocol.canonical import as_array, as_bytes, as_uint, encode
-from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.documents import decode_name
-from protocol.envelope import HpkeSealer, decode_prekey_secret, encode_prekey_secret
+from protocol.envelope import HpkeSealer
 from protocol.errors import EnrolmentError
 from protocol.zones import (
     ZoneAnswer,
@@ -62,11 +60,7 @@ def request_zone(
         raise AuthorityError(f"{home / 'authority'} exists already: take a fresh folder")
     if any((home / "cards").glob("*.card")):
         raise AuthorityError(f"{home / 'cards'} holds the cards of an authority: move them first")
-    check_passphrase(passphrase)
-    folder = home / "authority.request"
-    shutil.rmtree(folder, ignore_errors=True)
-    make_private_folder(folder)
-    keys = AuthorityKeys.prepare(folder, passphrase, entropy(16), scrypt_cost)
+    folder, keys = begin_waiting(home, passphrase, entropy, scrypt_cost)
     key, documents = ec.generate_private_key(ec.SECP256R1()), HybridKey.generate()
     card = make_card(CardKind.OPERATOR, 1, "operator 1", zone)
     secret, record = HpkeSealer().make_prekey(now_ms)
@@ -75,26 +69,28 @@ def request_zone(
     keys.write("regional", key)
     keys.write_hybrid("documents", documents)
     write_card(folder / _CARD, card, passphrase, entropy, keys.scrypt_cost)
-    pending = encode([1, encode_prekey_secret(secret), request.text.encode()])
-    write_private(folder / "zone-request", keys.seal(pending, entropy(12)))
+    save_waiting(folder / "zone-request", Waiting(keys, secret, request.text), entropy)
     return request
 
 
 def load_zone_request(home: Path, passphrase: str) -> ZonePending:
     """Return the request that waits for its answer. Raises: AuthorityError, EnrolmentError."""
-    folder = home / "authority.request"
-    if not (folder / "zone-request").exists():
+    return _pending(_opened(home, passphrase))
+
+
+def _opened(home: Path, passphrase: str) -> Waiting:
+    path = home / "authority.request" / "zone-request"
+    if not path.exists():
         raise EnrolmentError("no_request", "no request waits here: run 'authority zone request'")
-    keys = AuthorityKeys.unlock(folder, passphrase)
-    plain = keys.unseal((folder / "zone-request").read_bytes())
-    record = as_array(decode_record_untrusted(plain, max_bytes=_PENDING_BYTES_MAX), "request", 3)
-    as_uint(record[0], "version of the request", 1, 1)
-    text = as_bytes(record[2], "request", _PENDING_BYTES_MAX, 1).decode()
+    return open_waiting(path, passphrase, _PENDING_BYTES_MAX)
+
+
+def _pending(waiting: Waiting) -> ZonePending:
     return ZonePending(
-        keys.read_ec("regional"),
-        keys.read_hybrid("documents"),
-        decode_prekey_secret(as_bytes(record[1], "prekey secret", 256, 1)),
-        decode_zone_request_untrusted(text),
+        waiting.keys.read_ec("regional"),
+        waiting.keys.read_hybrid("documents"),
+        waiting.secret,
+        decode_zone_request_untrusted(waiting.text),
     )
 
 
@@ -106,11 +102,11 @@ def accept_zone(
     Raises: EnrolmentError, AuthorityError and the errors of what does not hold; then nothing is
     changed.
     """
-    pending, folder = load_zone_request(home, passphrase), home / "authority.request"
+    waiting, folder = _opened(home, passphrase), home / "authority.request"
+    pending, keys = _pending(waiting), waiting.keys
     if (home / "authority").exists():
         raise AuthorityError(f"{home / 'authority'} exists already: take a fresh folder")
     state = zone_state(pending, answer, now_ms, entropy)
-    keys = AuthorityKeys.unlock(folder, passphrase)
     made, place = folder / _CARD, home / "cards" / _CARD
     make_private_folder(place.parent)
     if made.exists():
