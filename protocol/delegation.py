@@ -48,7 +48,10 @@ __all__ = [
     "decode_unit_request_untrusted",
     "issuer_id_untrusted",
     "load_unit_key_untrusted",
+    "read_paper_untrusted",
+    "sign_paper",
     "verify_grant",
+    "verify_paper",
     "verify_report",
 ]
 
@@ -176,7 +179,7 @@ def build_unit_request(
     """Return the request of the holder of a P-256 key; `request_id` is 8 fresh bytes."""
     public = public_key_der(key.public_key())
     inner = encode([1, request_id, public, encode_prekey(prekey)])
-    return UnitRequest(request_id, public, prekey, inner, _sign(key, _REQUEST_DOMAIN + inner))
+    return UnitRequest(request_id, public, prekey, inner, sign_paper(key, _REQUEST_DOMAIN + inner))
 
 
 def decode_unit_request_untrusted(text: str) -> UnitRequest:
@@ -184,12 +187,12 @@ def decode_unit_request_untrusted(text: str) -> UnitRequest:
 
     Raises: MalformedError, LimitExceededError, AuthenticationError, WeakKeyError.
     """
-    inner, signature = _outer_untrusted(TextForm.UNIT_REQUEST, text)
+    inner, signature = read_paper_untrusted(TextForm.UNIT_REQUEST, text)
     record = as_array(decode_record_untrusted(inner, max_bytes=REQUEST_BYTES_MAX), "request", 4)
     as_uint(record[0], "version of the request", 1, 1)
     public = as_bytes(record[2], "public key", _KEY_BYTES_MAX, 1)
     prekey = decode_prekey_untrusted(as_bytes(record[3], "prekey", PREKEY_BUNDLE_BYTES_MAX, 1))
-    _verify(load_unit_key_untrusted(public), signature, _REQUEST_DOMAIN + inner)
+    verify_paper(load_unit_key_untrusted(public), signature, _REQUEST_DOMAIN + inner)
     check_prekey(prekey)
     request_id = as_bytes(record[1], "request id", 8)
     return UnitRequest(request_id, public, prekey, inner, signature)
@@ -233,7 +236,7 @@ def build_grant(
     inner = encode(
         [1, request_id, *issuers, *above, zone, centre_name.encode(), names, sealed_secrets]
     )
-    return _grant_untrusted(inner, _sign(regional_key, _GRANT_DOMAIN + inner))
+    return _grant_untrusted(inner, sign_paper(regional_key, _GRANT_DOMAIN + inner))
 
 
 def decode_grant_untrusted(text: str) -> UnitGrant:
@@ -241,7 +244,7 @@ def decode_grant_untrusted(text: str) -> UnitGrant:
 
     Raises: MalformedError, LimitExceededError.
     """
-    return _grant_untrusted(*_outer_untrusted(TextForm.UNIT_GRANT, text))
+    return _grant_untrusted(*read_paper_untrusted(TextForm.UNIT_GRANT, text))
 
 
 def _grant_untrusted(inner: bytes, signature: bytes) -> UnitGrant:
@@ -270,7 +273,7 @@ def verify_grant(grant: UnitGrant) -> None:
     The caller has verified that those certificates lead to an anchor. Raises:
     AuthenticationError, MalformedError.
     """
-    _verify(_key_of(grant.above[0]), grant.signature, _GRANT_DOMAIN + grant.inner)
+    verify_paper(_key_of(grant.above[0]), grant.signature, _GRANT_DOMAIN + grant.inner)
 
 
 # --- report ------------------------------------------------------------------------------------
@@ -281,7 +284,7 @@ def build_report(
 ) -> UnitReport:
     """Return the report that the unit signs. Raises: LimitExceededError for too many devices."""
     inner = encode([1, unit_id, [each.record() for each in issued]])
-    return _report_untrusted(inner, _sign(key, _REPORT_DOMAIN + inner))
+    return _report_untrusted(inner, sign_paper(key, _REPORT_DOMAIN + inner))
 
 
 def decode_report_untrusted(text: str) -> UnitReport:
@@ -289,7 +292,7 @@ def decode_report_untrusted(text: str) -> UnitReport:
 
     Raises: MalformedError, LimitExceededError.
     """
-    return _report_untrusted(*_outer_untrusted(TextForm.UNIT_REPORT, text))
+    return _report_untrusted(*read_paper_untrusted(TextForm.UNIT_REPORT, text))
 
 
 def _report_untrusted(inner: bytes, signature: bytes) -> UnitReport:
@@ -326,7 +329,7 @@ def verify_report(report: UnitReport, badge_issuer: bytes) -> None:
 
     Raises: AuthenticationError, MalformedError.
     """
-    _verify(_key_of(badge_issuer), report.signature, _REPORT_DOMAIN + report.inner)
+    verify_paper(_key_of(badge_issuer), report.signature, _REPORT_DOMAIN + report.inner)
 
 
 # --- common ------------------------------------------------------------------------------------
@@ -337,7 +340,11 @@ def _names_untrusted(value: Value, minimum: int) -> tuple[str, ...]:
     return tuple(decode_name(item, "squad") for item in items)
 
 
-def _outer_untrusted(form: TextForm, text: str) -> tuple[bytes, bytes]:
+def read_paper_untrusted(form: TextForm, text: str) -> tuple[bytes, bytes]:
+    """Return the inner record of a signed paper and the signature, neither checked yet.
+
+    Raises: MalformedError, LimitExceededError.
+    """
     raw = unarmour_untrusted(form, text)
     record = as_array(decode_record_untrusted(raw, max_bytes=form.bytes_max), "record", 2)
     inner = as_bytes(record[0], "inner record", form.bytes_max, 0)
@@ -352,11 +359,13 @@ def _key_of(certificate: bytes) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+def sign_paper(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    """Return the signature of a paper; `message` is its domain and its inner record."""
     return key.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
-def _verify(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> None:
+def verify_paper(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> None:
+    """Raises: AuthenticationError where the key has not signed `message`."""
     try:
         key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:

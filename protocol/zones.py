@@ -12,18 +12,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol.armour import TextForm, armour, unarmour_untrusted
 from protocol.bundle import load_public_key
 from protocol.canonical import Value, as_array, as_bytes, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
-from protocol.delegation import load_unit_key_untrusted
+from protocol.delegation import (
+    load_unit_key_untrusted,
+    read_paper_untrusted,
+    sign_paper,
+    verify_paper,
+)
 from protocol.documents import decode_name
 from protocol.envelope import PrekeyRecord, check_prekey, decode_prekey_untrusted, encode_prekey
-from protocol.errors import AuthenticationError, MalformedError
+from protocol.errors import MalformedError
 from protocol.guards import PQ_KEY_BYTES
 from protocol.issuing import public_key_der
 from protocol.limits import (
@@ -49,7 +52,6 @@ _REQUEST_DOMAIN = b"meshnode zone request 1\0"
 _CODE_DOMAIN = b"meshnode zone code 1\0"
 _CODE_DIGITS = 20
 _KEY_BYTES_MAX = 256
-_SIGNATURE_BYTES_MAX = 80
 
 _Pair = tuple[bytes, bytes]
 
@@ -151,7 +153,7 @@ def build_zone_request(
     public = public_key_der(key.public_key())
     pairs = [[*pair] for pair in signers.pairs]
     inner = encode([1, zone, name.encode(), public, encode_prekey(prekey), pairs])
-    signature = key.sign(_REQUEST_DOMAIN + inner, ec.ECDSA(hashes.SHA256()))
+    signature = sign_paper(key, _REQUEST_DOMAIN + inner)
     return ZoneRequest(zone, name, public, prekey, signers, inner, signature)
 
 
@@ -160,21 +162,13 @@ def decode_zone_request_untrusted(text: str) -> ZoneRequest:
 
     Raises: MalformedError, LimitExceededError, AuthenticationError, WeakKeyError.
     """
-    raw = unarmour_untrusted(TextForm.ZONE_REQUEST, text)
-    outer = as_array(decode_record_untrusted(raw, max_bytes=REQUEST_BYTES_MAX), "request", 2)
-    inner = as_bytes(outer[0], "inner record", REQUEST_BYTES_MAX, 0)
-    signature = as_bytes(outer[1], "signature", _SIGNATURE_BYTES_MAX, 1)
+    inner, signature = read_paper_untrusted(TextForm.ZONE_REQUEST, text)
     record = as_array(decode_record_untrusted(inner, max_bytes=REQUEST_BYTES_MAX), "request", 6)
     as_uint(record[0], "version of the request", 1, 1)
     zone = as_uint(record[1], "zone", 65_535, 1)
     name = decode_name(record[2], "name of the centre")
     public = as_bytes(record[3], "public key", _KEY_BYTES_MAX, 1)
-    try:
-        load_unit_key_untrusted(public).verify(
-            signature, _REQUEST_DOMAIN + inner, ec.ECDSA(hashes.SHA256())
-        )
-    except InvalidSignature as error:
-        raise AuthenticationError("this paper was changed, or another hand signed it") from error
+    verify_paper(load_unit_key_untrusted(public), signature, _REQUEST_DOMAIN + inner)
     prekey = decode_prekey_untrusted(as_bytes(record[4], "prekey", PREKEY_BUNDLE_BYTES_MAX, 1))
     check_prekey(prekey)
     signers = _signers_untrusted(record[5])

@@ -140,10 +140,10 @@ UNIT_PARSERS: tuple[Parser, ...] = (
         (_paper(REPORT),),
     ),
     Parser(
-        "delegation._outer_untrusted",
+        "delegation.read_paper_untrusted",
         of_armoured(
             TextForm.UNIT_GRANT,
-            lambda text: delegation._outer_untrusted(TextForm.UNIT_GRANT, text),
+            lambda text: delegation.read_paper_untrusted(TextForm.UNIT_GRANT, text),
         ),
         (_paper(GRANT),),
     ),
