@@ -30,7 +30,7 @@ from meshnode.sensors.readings import CoverageBearer, SensorKind
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Connection, Store, Transaction
 from protocol import bundle as bundles
-from protocol.bundle import Header, Scope, Suite
+from protocol.bundle import Bundle, Header, Scope, Suite
 from protocol.errors import CloseCode, RemoteProtocolError
 from protocol.identity import Role
 from protocol.ids import NodeId, ShortId
@@ -236,9 +236,13 @@ class Uplink:
         seqs: dict[NodeId, int] = {}
         own = None
         for raw in rows.raws_of_kind(conn, Kind.UPLINK) if scope is not None else ():
-            header, claim = self._read(raw)
+            bundle = bundles.decode_untrusted(raw)
+            header = bundle.header
             is_void = header.expires_ms <= now_ms or header.lifetime_s > CLAIM_LIFETIME_S
-            if claim is None or is_void or header.scope != scope:
+            if is_void or header.scope != scope:
+                continue
+            claim = _claim(bundle)
+            if claim is None:
                 continue
             if header.author == self._parts.node:
                 own = claim, header.expires_ms
@@ -266,14 +270,6 @@ class Uplink:
             node: Claim(b"", 0, 0, claim.score) if node in self._outdated else claim
             for node, claim in seen.claims.items()
         }
-
-    def _read(self, raw: bytes) -> tuple[Header, Claim | None]:
-        bundle = bundles.decode_untrusted(raw)
-        try:
-            claim = decode_claim_untrusted(bundle.body)
-        except RemoteProtocolError:
-            return bundle.header, None
-        return bundle.header, claim if claim.is_of(bundle.header.author) else None
 
     def _counts(self, header: Header) -> bool:
         directory = self._parts.membership.directory
@@ -438,3 +434,12 @@ class Uplink:
             vouching = [node for node, claim in self.claims.items() if claim.uplink == uplink]
             times += [near[node] for node in vouching if node in near]
         return max(now_s + 0.1, min(times, default=float("inf")))
+
+
+def _claim(bundle: Bundle) -> Claim | None:
+    """Return what a claim says, None where it is malformed or not its author's to say."""
+    try:
+        claim = decode_claim_untrusted(bundle.body)
+    except RemoteProtocolError:
+        return None
+    return claim if claim.is_of(bundle.header.author) else None
