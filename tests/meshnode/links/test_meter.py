@@ -28,7 +28,7 @@ from meshnode.runtime import Runtime
 from meshnode.store.engine import open_store
 from protocol.budgets import Period, Tariff, period_end_ms, read_tariff, steps_of
 from protocol.network_keys import epoch_at
-from tests.meshnode.links.lines import channel
+from tests.meshnode.links.lines import LineEnd, channel
 from tests.meshnode.links.parts import network, runtime
 
 SATELLITE = "/dev/ttyTEST0 per=month bytes=5000 euros=5 step=50 price=0.05 sos=1000"
@@ -266,21 +266,7 @@ async def test_a_port_that_is_open_for_sos_sends_alarms_and_no_positions(
     autojump_clock: MockClock,
 ) -> None:
     everything_is_for_sos = "/dev/ttyTEST0 per=month bytes=5000 step=50 sos=5000"
-    seams, keys = runtime(), {epoch_at(runtime().now_ms()): [b"k" * 32]}
-    line = channel({"boat": ""}, rate_bps=1_200)["boat"]
-    async with bank(None, everything_is_for_sos, clock=seams) as budgets, trio.open_nursery() as n:
-        budgets.metrics = Metrics()
-        bearer = SerialBearer(
-            [PortSettings("/dev/ttyTEST0", 1_200)],
-            network().contexts,
-            seams,
-            knocks=Knocks(seams, lambda: keys),
-            opener=lambda _path, _rate: line,
-            meters=budgets.meter_of,
-        )
-        budgets.on_sos.append(bearer.call_out)
-        n.start_soon(bearer.serve, _refuse)
-        await trio.sleep(1)
+    async with billed_port(everything_is_for_sos, 1_200) as (bearer, budgets, line):
         assert bearer.air(NAME, bytes(60), is_alarm=True) == 0, "the port is shut"
         budgets.press(is_pressing=True)
         await trio.sleep(1)
@@ -291,7 +277,6 @@ async def test_a_port_that_is_open_for_sos_sends_alarms_and_no_positions(
         assert bearer.air(NAME, bytes(60), is_alarm=True) > 60
         await trio.sleep(9)
         assert line.sent_bytes > before
-        n.cancel_scope.cancel()
 
 
 async def test_a_port_too_slow_for_sessions_opens_for_what_one_frame_costs(
@@ -305,12 +290,19 @@ async def test_a_port_too_slow_for_sessions_opens_for_what_one_frame_costs(
 
 async def _aired(rate_bps: int) -> int:
     """Return the bytes of a form that a port sends whose budget is 6,000 bytes."""
+    budget = "/dev/ttyTEST0 per=day bytes=6000 step=50"
+    async with billed_port(budget, rate_bps) as (bearer, _budgets, _line):
+        return bearer.air(NAME, bytes(60), is_alarm=False)
+
+
+@asynccontextmanager
+async def billed_port(
+    budget: str, rate_bps: int
+) -> AsyncIterator[tuple[SerialBearer, Budgets, LineEnd]]:
+    """Serve a port with a budget for a second and on, on a line that nobody else hears."""
     seams, keys = runtime(), {epoch_at(runtime().now_ms()): [b"k" * 32]}
     line = channel({"boat": ""}, rate_bps=rate_bps)["boat"]
-    async with (
-        bank(None, "/dev/ttyTEST0 per=day bytes=6000 step=50", clock=seams) as budgets,
-        trio.open_nursery() as nursery,
-    ):
+    async with bank(None, budget, clock=seams) as budgets, trio.open_nursery() as nursery:
         bearer = SerialBearer(
             [PortSettings("/dev/ttyTEST0", rate_bps)],
             network().contexts,
@@ -319,11 +311,11 @@ async def _aired(rate_bps: int) -> int:
             opener=lambda _path, _rate: line,
             meters=budgets.meter_of,
         )
+        budgets.on_sos.append(bearer.call_out)
         nursery.start_soon(bearer.serve, _refuse)
         await trio.sleep(1)
-        sent = bearer.air(NAME, bytes(60), is_alarm=False)
+        yield bearer, budgets, line
         nursery.cancel_scope.cancel()
-    return sent
 
 
 async def _refuse(_link: Link) -> None:
