@@ -69,7 +69,9 @@ def number(value: object, what: str) -> float:
 
 def printable(text: str) -> str:
     """Return a name as it may be shown: no control characters, and not longer than is allowed."""
-    return "".join(each for each in text if each.isprintable()).strip()[:OPERATOR_CHARS_MAX]
+    whole = "".join(each for each in text if each.isprintable()).strip()
+    # The cut may fall behind a space.
+    return whole[:OPERATOR_CHARS_MAX].rstrip()
 
 
 def _within(value: float | None, what: str, low: float, high: float) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshnode.errors import SensorError
@@ -97,6 +97,7 @@ def test_the_name_of_an_operator_commands_no_screen() -> None:
 
 
 @given(st.text())
+@example("A" * (OPERATOR_CHARS_MAX - 1) + " mobile")
 def test_any_name_can_be_made_printable(name: str) -> None:
     cleaned = printable(name)
     assert cleaned == printable(cleaned)
