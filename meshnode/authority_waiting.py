@@ -28,7 +28,7 @@ class Waiting:
     """Of the folder, unlocked."""
     secret: PrekeySecret = field(repr=False)
     """To it the answer seals the keys of the network."""
-    text: str
+    text: str = field(repr=False)
     """The request as it was carried away."""
 
 
