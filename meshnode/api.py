@@ -20,6 +20,7 @@ from meshnode.calls.readiness import ReadinessCalls
 from meshnode.calls.sensor import SensorCalls
 from meshnode.calls.sheet import SheetCalls
 from meshnode.calls.shift import ShiftCalls
+from meshnode.calls.tak import TakCalls
 from meshnode.calls.unloading import UnloadingCalls
 from meshnode.calls.uplink import UplinkCalls
 from meshnode.discovery.base import DEFAULT_PORT
@@ -70,6 +71,7 @@ class Api(
     SensorCalls,
     SheetCalls,
     ShiftCalls,
+    TakCalls,
     UnloadingCalls,
     UplinkCalls,
 ):

@@ -199,6 +199,11 @@ class RemoteApi:
         found: list[Json] = await self._call("positions")
         return found
 
+    async def tak(self) -> Json:
+        """See `Api.tak`."""
+        found: Json = await self._call("tak")
+        return found
+
     async def uplink(self) -> Json:
         """See `Api.uplink`."""
         found: Json = await self._call("uplink")

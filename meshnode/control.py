@@ -80,6 +80,7 @@ _METHODS: Final = frozenset(
         "sos",
         "status",
         "sync",
+        "tak",
         "track",
         "unloading",
         "unlock",
@@ -101,6 +102,7 @@ _UNATTENDED: Final = frozenset(
         "peers",
         "sheets",
         "status",
+        "tak",
         "unloading",
         "uplink",
     }

@@ -51,6 +51,11 @@ class Home:
         return self.folder / "lease"
 
     @property
+    def tak(self) -> Path:
+        """What the bridge to a TAK server has told; identifiers alone."""
+        return self.folder / "tak.json"
+
+    @property
     def control_socket(self) -> Path:
         """Where a running node takes commands."""
         return self.folder / "control.sock"

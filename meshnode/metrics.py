@@ -120,6 +120,12 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "sensor_failures": "times that a sensor was missing or broke, and is tried again",
         "target_sentences_sent": "sentences about mates sent to a plotter",
         "target_sentences_lost": "sentences about mates that the network did not take",
+        "tak_connections": "connections made to the TAK server",
+        "tak_connections_failed": "times that the TAK server could not be reached, or proven",
+        "tak_events_sent": "events sent to the TAK server",
+        "tak_events_taken": "events of the TAK server that the mesh or the map took",
+        "tak_events_ignored": "events of the TAK server that nobody here asked for",
+        "tak_events_refused": "events of the TAK server refused: malformed, too long or too many",
         "wakeups_timer": "times that a timer of the running node woke its sleeping process",
         "wakeups_other": "times that traffic, a command or the disk woke its sleeping process",
         "radio_ms_lan": "milliseconds that Wi-Fi or cable was awake for links: bursts and tails",
@@ -188,6 +194,7 @@ AUDITED: Final = frozenset(
         "alarm_steps_ignored",
         "network_keys_taken",
         "network_keys_refused",
+        "tak_events_refused",
         "session_defects",
     }
 )

@@ -125,6 +125,10 @@ class NodeApi(Protocol):
         """See `Api.positions`."""
         ...
 
+    async def tak(self) -> Json:
+        """See `Api.tak`."""
+        ...
+
     async def uplink(self) -> Json:
         """See `Api.uplink`."""
         ...

@@ -372,10 +372,14 @@ class Positions:
     def _forget_unopened(
         self, tx: Transaction, author: NodeId, scope: Scope, newest: Shift
     ) -> None:
-        """No key will come any more for a position of a shift that is over."""
+        """No key will come any more for a position or a state of a shift that is over."""
         if newest.is_open(self._runtime.now_ms()):
             return
-        found = rows.by_slot(tx.connection, Kind.POSITION, scope.encode(), 0)
+        found = [
+            each
+            for kind in (Kind.POSITION, Kind.STATE)
+            for each in rows.by_slot(tx.connection, kind, scope.encode(), 0)
+        ]
         delivery.mark_opened(tx, [each.short_id for each in found if each.author == author])
 
 

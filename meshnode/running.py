@@ -25,7 +25,7 @@ from meshnode.discovery.addresses import interface_of
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
-from meshnode.errors import HomeBusyError, KeystoreError, LinkError, WipedError
+from meshnode.errors import HomeBusyError, HomeError, KeystoreError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -396,6 +396,8 @@ async def run_home(
             stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
             api = Api(node, guard)
+            if settings.tak.server:
+                await _start_bridge(nursery, home, settings, api, node)
             await nursery.start(serve_control, Home(home).control_socket, api, runtime)
             task_status.started(node)
     except WipedError:
@@ -408,6 +410,20 @@ async def run_home(
         await run_remnant(home, runtime)
         await runtime.run_blocking(finish, home, runtime)
     raise wiped_error(home)
+
+
+async def _start_bridge(
+    nursery: trio.Nursery, home: Path, settings: Settings, api: Api, node: Node
+) -> None:
+    """Share with the TAK server that the settings name. Raises: ConfigError, HomeError."""
+    # Imported here: few nodes are gateways that share, and the others need no XML.
+    from meshnode.tak.start import make_bridge
+
+    try:
+        bridge = await make_bridge(home, settings.tak, api, node)
+    except OSError as error:
+        raise HomeError(f"{Home(home).tak} cannot be read: {error.strerror}") from error
+    nursery.start_soon(keep_running, "tak", bridge.run, node.runtime, node.metrics)
 
 
 @asynccontextmanager

@@ -200,7 +200,7 @@ class Board:
 
     def _tell(self, tx: Transaction, scope: Scope, shift: Shift, state: State) -> list[Checked]:
         encoded, now_ms = payloads.encode(state), self._runtime.now_ms()
-        under = self._keeper.key_for(tx, scope)
+        under = self._keeper.position_key_for(tx, scope, shift)
 
         def body(header: Header) -> bytes:
             if not shift.is_open(hlc.wall_ms(header.hlc)):

@@ -62,6 +62,7 @@ COMMANDS = frozenset(
         "state",
         "status",
         "sync",
+        "tak",
         "track",
         "unload",
         "unlock",
