@@ -25,7 +25,7 @@ def register(parent: typer.Typer) -> None:
 
 
 def tak(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show what this gateway shares with a TAK server, and the units of partners there."""
+    """Show what is shared with a TAK server."""
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json
 
@@ -52,10 +52,10 @@ def _show(found: dict[str, Any]) -> None:
     else:
         typer.echo(say("Not connected to {server} yet.", server=server))
     nothing = say("nothing")
-    sends = ", ".join(say(each) for each in found["send"]) or nothing
+    sends = ", ".join(map(_kind, found["send"])) or nothing
     squads = safe(", ".join(found["squads"])) or say("all squads")
     typer.echo(say("Leaves: {kinds}, of {squads}.", kinds=sends, squads=squads))
-    accepts = ", ".join(say(each) for each in found["accept"]) or nothing
+    accepts = ", ".join(map(_kind, found["accept"])) or nothing
     typer.echo(say("Is taken in: {kinds}.", kinds=accepts))
     typer.echo(
         say(
@@ -77,3 +77,15 @@ def _show(found: dict[str, Any]) -> None:
         ]
         columns = (say("name"), say("place"), say("time"), "")
         print_table(columns, rows, say("Partners"))
+
+
+def _kind(name: str) -> str:
+    """Return what people call a sort of thing that is shared."""
+    known = {
+        "position": say("positions"),
+        "battery": say("battery"),
+        "chat": say("texts"),
+        "sos": say("SOS"),
+        "receipt": say("receipts"),
+    }
+    return known[name]

@@ -51,7 +51,12 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("meshnode/store/*", "meshnode/bench/*", "sims/store_checkers.py"),
     "zeroconf": ("meshnode/discovery/mdns.py",),
     "ifaddr": ("meshnode/discovery/*",),
-    "ssl": ("meshnode/links/tls.py", "meshnode/enrol.py", "meshnode/bench/*"),
+    "ssl": (
+        "meshnode/links/tls.py",
+        "meshnode/tak/connection.py",
+        "meshnode/enrol.py",
+        "meshnode/bench/*",
+    ),
     "typer": ("meshnode/cli/*", "sims/cli.py", "sims/commands/*"),
     "rich": ("meshnode/cli/*", "meshnode/demo/*", "sims/cli.py", "sims/commands/*"),
     "numba": ("sims/compiled.py",),
