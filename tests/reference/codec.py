@@ -386,23 +386,36 @@ def read_shift(data: bytes) -> Record:
 
 def read_receipt(data: bytes) -> Record:
     """Read the body of a receipt. Source: wire-format 4.12."""
-    demand(len(data) <= 6_000, "4.12 size")
-    record = _fields(read_record(data), 5, "4.12 fields")
-    demand(record[0] == 1, "1.2 version")
-    _uint(record[1], 0, 2**32 - 1, "3.3 incarnation")
-    _uint(record[2], 0, 2**54 - 1, "4.12 page")
-    _runs(record[3], 1)
-    _bin(record[4], 8, 8, "4.12 digest")
-    return record
+    demand(14 <= len(data) <= 219, "4.12 size")
+    demand(data[0] == 2, "1.2 version")
+    bits = [byte >> 7 - place & 1 for byte in data[13:] for place in range(8)]
+    numbers: list[int] = []
+    while any(bits):
+        zeros = bits.index(1)
+        code, bits = bits[zeros : 2 * zeros + 1], bits[2 * zeros + 1 :]
+        demand(len(code) == zeros + 1, "4.12 a whole code")
+        numbers.append(sum(bit << zeros - at for at, bit in enumerate(code)))
+    demand(len(bits) < 8, "4.12 fill")
+    demand(len(numbers) >= 3 and len(numbers) % 2 == 1, "4.12 page and runs")
+    demand(numbers[0] - 1 < 2**54, "4.12 page")
+    runs: list[Record] = []
+    here = -1
+    for gap, count in zip(numbers[1::2], numbers[2::2], strict=True):
+        here += gap
+        runs.append((here, count))
+        here += count
+    demand(here <= 1_024, "4.12 beyond the page")
+    incarnation = int.from_bytes(data[1:5], "big")
+    return (incarnation, numbers[0] - 1, tuple(runs), data[5:13])
 
 
 def _runs(value: Record, least: int) -> None:
     covered: set[int] = set()
-    for run in _many(value, least, 512, "4.12 runs"):
-        first, count = _fields(run, 2, "4.12 a run")
-        start = _uint(first, 0, 1_023, "4.12 first")
-        end = start + _uint(count, 1, 1_024 - start, "4.12 count")
-        demand(not covered or start > max(covered) + 1, "4.12 ascending, disjoint, not adjacent")
+    for run in _many(value, least, 512, "4.30 runs"):
+        first, count = _fields(run, 2, "4.30 a run")
+        start = _uint(first, 0, 1_023, "4.30 first")
+        end = start + _uint(count, 1, 1_024 - start, "4.30 count")
+        demand(not covered or start > max(covered) + 1, "4.30 ascending, disjoint, not adjacent")
         covered |= set(range(start, end))
 
 
