@@ -138,6 +138,24 @@ class Positions:
             return None
         return OpenShift(found[0][1], tuple(scope for scope, _shift in found))
 
+    def _agents_squads(self) -> list[Scope]:
+        """Return the squads that a shift here is told to. Raises: SendError."""
+        own = self._membership.directory.member(self._author.node)
+        if own is not None and own.role is Role.RELAY:
+            raise SendError(
+                "relay",
+                "this device is a relay, which has no agent and so no shift: for one, invite it"
+                " anew with 'meshnode authority invite --role agent --squad NAME'",
+            )
+        squads = self._own_squads()
+        if not squads:
+            raise SendError(
+                "no_squad",
+                "this device belongs to no squad, which a shift is told to: for one, invite it"
+                " anew with 'meshnode authority invite --role agent --squad NAME'",
+            )
+        return squads
+
     def _own_squads(self) -> list[Scope]:
         own = self._membership.directory.member(self._author.node)
         if own is None:
@@ -147,7 +165,7 @@ class Positions:
     async def open_shift(self, hours: int = SHIFT_MS_MAX // _HOUR_MS) -> list[Checked]:
         """Open a shift of 1 to 12 hours; the caller announces what it makes.
 
-        Raises: SendError (`shift_open`, `hours`, `no_squad`), StoreFullError, StoreError.
+        Raises: SendError (`shift_open`, `hours`, `relay`, `no_squad`), StoreFullError, StoreError.
         """
         if not 1 <= hours <= SHIFT_MS_MAX // _HOUR_MS:
             raise SendError("hours", "a shift lasts from one to twelve hours")
@@ -157,9 +175,7 @@ class Positions:
         return made
 
     def _open(self, tx: Transaction, length_ms: int) -> list[Checked]:
-        squads, now_ms = self._own_squads(), self._runtime.now_ms()
-        if not squads:
-            raise SendError("no_squad", "this device belongs to no squad, which a shift is told to")
+        squads, now_ms = self._agents_squads(), self._runtime.now_ms()
         if self.open_shift_in(tx.connection) is not None:
             raise SendError("shift_open", "a shift is open already: close it first")
         shift_id, made = self._runtime.entropy(8), list[Checked]()

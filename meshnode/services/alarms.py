@@ -166,7 +166,11 @@ class Alarms:
         now_ms = self._runtime.now_ms()
         found = network_keys.chosen(tx.connection, KeyPurpose.ZONE_SOS, now_ms, revoked)
         if found is None:
-            raise SendError("no_sos_key", "this device may carry an SOS but has no key to raise it")
+            raise SendError(
+                "no_sos_key",
+                "this device may carry an SOS but has no key to raise it: raise it on the device"
+                " of an agent",
+            )
         key_id, zone_key = found
 
         def body(header: Header) -> bytes:
