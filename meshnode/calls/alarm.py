@@ -10,7 +10,7 @@ from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place, place_numbers
 from meshnode.services.alarms import AlarmView
 from meshnode.store.alarms import AlarmName
-from protocol.alarms import Outcome, Step, Told
+from protocol.alarms import Outcome, Step, Told, aired_text
 from protocol.bundle import Scope
 from protocol.ids import NodeId, print_bundle_id
 from protocol.payloads import SosPlace
@@ -44,6 +44,7 @@ class AlarmCalls(Calls):
             "to": self._describe(scope.encode()),
             "recipients": sent.recipients,
             "is_held_back": sent.is_held_back,
+            "aired_text": aired_text(text),
         }
 
     def _alarmed(self, to: str) -> Scope:

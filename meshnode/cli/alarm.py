@@ -66,7 +66,7 @@ def sos(
     It needs no shift. A position goes along only from an open shift, or if you give it with --at.
     """
     from meshnode.cli.access import with_node
-    from meshnode.cli.show import print_json
+    from meshnode.cli.show import print_json, safe
     from meshnode.cli.texts import message_text
 
     words = message_text(text)
@@ -88,6 +88,13 @@ def sos(
     else:
         typer.echo(
             say("The alarm is kept; it leaves before all else, on every link that is or comes up.")
+        )
+    if raised["aired_text"] != words:
+        typer.echo(
+            say(
+                "By radio its beginning goes at once, the whole text with the next session: {text}",
+                text=safe(raised["aired_text"]),
+            )
         )
     typer.echo(
         say("Your position goes along.")
