@@ -187,10 +187,8 @@ def test_of_a_long_alarm_its_beginning_goes_by_the_air_and_the_whole_by_the_next
                 return await told(member) == list(texts)
 
             took_s = await until(partial(hears, bruno, cut), 5) - at_s
-            print(
-                f"{len(text.encode())} B of text: the first {len(cut.encode())} after {took_s:.1f} s"
-            )
-            assert await until(partial(box.held, Kind.SOS)) - at_s <= 5, "whole, so relays take it"
+            print(f"{len(text.encode())} B, cut to {len(cut.encode())}: heard in {took_s:.1f} s")
+            assert await until(partial(box.held, Kind.SOS)) - at_s <= 5, "whole, for relays"
             assert await told(anna) == [text]
             await rig.mix("anna", "bruno")
             assert await told(bruno) == [text]
