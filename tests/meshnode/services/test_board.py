@@ -10,6 +10,8 @@ from trio.testing import MockClock
 from meshnode.api import Api
 from meshnode.calls.board import BoardCalls
 from meshnode.chain_keeper import MessageKey
+from meshnode.cli import alarm as cli_alarm
+from meshnode.cli.shift import show_places
 from meshnode.errors import SendError
 from meshnode.services.board import AHEAD_MS_MAX, STALE_MS, Mate, is_stale
 from meshnode.services.readings import BatteryRead, CoverageRead, Network
@@ -272,6 +274,52 @@ async def test_a_mate_whose_clock_is_ahead_is_not_young_for_ever(
     found = await line(bruno, anna)
     assert found.battery is not None
     assert found.battery[1].is_stale
+
+
+async def test_a_place_lies_here_for_as_long_as_it_does_whatever_its_author_s_clock_says(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """Its author's clock is ahead: by that clock it would be young when it is long too old."""
+    anna, bruno = met["anna"], met["bruno"]
+    await begin(anna)
+    anna.machine.clock_ahead_ms += 5 * MINUTE_MS
+    await tell(anna)
+    await met.mix("anna", "bruno")
+    for passed_ms in range(0, 20 * MINUTE_MS, 30_000):
+        found = await line(bruno, anna)
+        assert found.place is not None
+        value = found.place[-1]
+        assert value.age_ms >= passed_ms
+        assert value.is_stale or passed_ms < STALE_MS["position"], "an old place shown as current"
+        bruno.machine.clock_ahead_ms += 30_000
+
+
+async def test_wherever_a_place_is_shown_its_age_stands_beside_it(
+    autojump_clock: MockClock, met: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anna, bruno = met["anna"], met["bruno"]
+    await begin(anna)
+    await tell(anna)
+    raised = await Api(anna.node).sos("Chute au col")
+    assert cli_alarm.what_place(raised["place"]) == "Your position goes along."
+    await met.mix("anna", "bruno")
+    await begin(bruno)
+    await tell(bruno)
+    await met.mix("anna", "bruno")
+    wait(met, STALE_MS["position"])
+    raised = await Api(anna.node).sos("Et maintenant")
+    assert "STALE, of 6 min ago" in cli_alarm.what_place(raised["place"])
+    await met.mix("anna", "bruno")
+    show_places(await Api(bruno.node).positions())
+    assert capsys.readouterr().out.count("STALE 6 min ago") == 2
+    cli_alarm.show_alarm(await Api(bruno.node).alarm("last"))
+    shown = capsys.readouterr().out
+    assert "STALE 6 min ago: Place: 44." in shown
+    assert "0 m " in shown, "who is near is told, as of then"
+    assert shown.count("STALE 6 min ago") == 2
+    found = await line(bruno, anna)
+    assert found.place is not None
+    assert found.place[-1].is_stale
 
 
 # --- who ---------------------------------------------------------------------------------------
