@@ -138,8 +138,11 @@ class Positions:
             return None
         return OpenShift(found[0][1], tuple(scope for scope, _shift in found))
 
-    def _agents_squads(self) -> list[Scope]:
-        """Return the squads that a shift here is told to. Raises: SendError."""
+    def agents_squads(self) -> list[Scope]:
+        """Return the squads that a shift here is told to.
+
+        Raises: SendError (`relay`, `no_squad`) where this device can have none.
+        """
         own = self._membership.directory.member(self._author.node)
         if own is not None and own.role is Role.RELAY:
             raise SendError(
@@ -175,7 +178,7 @@ class Positions:
         return made
 
     def _open(self, tx: Transaction, length_ms: int) -> list[Checked]:
-        squads, now_ms = self._agents_squads(), self._runtime.now_ms()
+        squads, now_ms = self.agents_squads(), self._runtime.now_ms()
         if self.open_shift_in(tx.connection) is not None:
             raise SendError("shift_open", "a shift is open already: close it first")
         shift_id, made = self._runtime.entropy(8), list[Checked]()
@@ -204,6 +207,7 @@ class Positions:
     def _close(self, tx: Transaction) -> list[Checked]:
         found = self.open_shift_in(tx.connection)
         if found is None:
+            self.agents_squads()
             raise _no_shift()
         made = list[Checked]()
         for tracker in self.trackers:
@@ -241,6 +245,8 @@ class Positions:
     ) -> list[Checked]:
         found, now_ms = self.open_shift_in(tx.connection), self._runtime.now_ms()
         at_ms = now_ms if taken_ms is None else min(taken_ms, now_ms)
+        if found is None:
+            self.agents_squads()
         if found is None or not found.shift.is_open(at_ms):
             raise _no_shift()
         made = list[Checked]()

@@ -179,6 +179,7 @@ class Board:
         now_ms = self._runtime.now_ms()
         found = self._positions.open_shift_in(tx.connection)
         if found is None:
+            self._positions.agents_squads()
             raise _no_shift()
         gateway_ms = self._gateway_ms(tx.connection, now_ms)
         held = {
