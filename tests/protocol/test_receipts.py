@@ -24,7 +24,8 @@ from protocol.receipts import (
     make_receipt,
     page_of,
 )
-from tests.reference.codec import RefusedError, read_key_request, read_receipt
+from tests.reference.codec import RefusedError, read_key_request
+from tests.reference.receipts import read_receipt
 from tests.strategies import key_requests, mutated, receipts, uints
 from tests.vectors.cases import receipt_body
 
