@@ -225,7 +225,11 @@ def test_a_text_that_was_cut_is_spelled_out_once_the_whole_one_is_there() -> Non
         assert found.raised is not None
         assert found.raised.sos.text == shown
         assert found.raised.sos.number == max(steps[each].sos.number for each in some)
-    for other in (raising(0, "Autre chose"), raising(0, whole, 1), raising(0, "Chute")):
+    for other in (
+        raising(0, "Une autre chose, et plus longue"),
+        raising(0, whole, 1),
+        raising(0, "Chute"),
+    ):
         found = summed([steps[0], other], standing_of)
         assert found.raised is not None
         assert found.raised.sos.text == (whole if other.sos.round else cut)
