@@ -70,10 +70,21 @@ _IS_OPEN: Final = _MESSAGE.c.state.in_(
     [MessageState.WAITING.value, MessageState.QUEUED.value, MessageState.CARRIED.value]
 )
 _IS_OUTGOING: Final = _MESSAGE.c.direction == Direction.OUTGOING.value
-# Built once: each node runs these every few minutes, and building one costs more than running it.
+# Built once: each node runs these in every contact or every few minutes, and building one costs
+# more than running it.
 _OVER: Final = (
     select(_MESSAGE.c.key)
     .where(_IS_OUTGOING, _IS_OPEN, _MESSAGE.c.expires_ms <= bindparam("now_ms"))
+    .order_by(_MESSAGE.c.key)
+    .limit(bindparam("rows_max"))
+)
+_UNCARRIED: Final = (
+    select(_MESSAGE.c.short_id)
+    .where(
+        _IS_OUTGOING,
+        _MESSAGE.c.state == MessageState.QUEUED.value,
+        _MESSAGE.c.short_id.is_not(None),
+    )
     .order_by(_MESSAGE.c.key)
     .limit(bindparam("rows_max"))
 )
@@ -152,17 +163,8 @@ def note_handed(
 
 def uncarried(conn: Connection, limit: int) -> list[ShortId]:
     """Return the bundles of at most `limit` messages that nobody is known to hold, oldest first."""
-    query = (
-        select(_MESSAGE.c.short_id)
-        .where(
-            _IS_OUTGOING,
-            _MESSAGE.c.state == MessageState.QUEUED.value,
-            _MESSAGE.c.short_id.is_not(None),
-        )
-        .order_by(_MESSAGE.c.key)
-        .limit(limit)
-    )
-    return [unsigned64(short_id) for short_id in conn.execute(query).scalars()]
+    found = conn.execute(_UNCARRIED, {"rows_max": limit}).scalars()
+    return [unsigned64(short_id) for short_id in found]
 
 
 def note_receipt(
