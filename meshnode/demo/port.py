@@ -93,7 +93,8 @@ class PortCall:
         chunks = -(-_CATCH_BYTES // _CHUNK_BYTES)
 
         async def is_aboard() -> bool:
-            return int((await self._unloading())["bundles"]) >= before + _NOTES + 1 + chunks
+            found: int = (await self._unloading())["bundles"]
+            return found >= before + _NOTES + 1 + chunks
 
         await self._until("the box has it all", is_aboard)
         held = await self._unloading()

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from meshnode.store import spent
 from meshnode.store.engine import Connection, Transaction, open_store
 from protocol.budgets import period_start_ms, read_tariff
+from sims.runtime import START_MS
 from tests.meshnode.links.parts import runtime
-from tests.meshnode.rig import START_MS
 
 DAY_MS = 86_400_000
 TARIFF = read_tariff("wwan0 per=day bytes=100 step=10")
