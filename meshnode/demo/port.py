@@ -88,7 +88,7 @@ class PortCall:
         await self._stage.nodes[BOAT].start()
         self._report.scene("the boat puts to sea; its box was switched off and on")
         self.sent_before_bytes = await self._sent_to_centre()
-        before = (await self._unloading())["bundles"]
+        before: int = (await self._unloading())["bundles"]
         await self._write()
         chunks = -(-_CATCH_BYTES // _CHUNK_BYTES)
 
