@@ -45,6 +45,7 @@ __all__ = [
     "sending_seat",
     "sheet_piece_seat",
     "sheet_seat",
+    "spool_seat",
     "state_seat",
     "track_point_seat",
     "track_seat",
@@ -293,3 +294,11 @@ def sheet_piece_seat(file_id: bytes, number: int, received_ms: int) -> Seat:
     """Seat of one piece of a reflex sheet."""
     place = encode([file_id, number])
     return Seat(DataKind.SHEET, day_of(received_ms), b"sheet_piece", place)
+
+
+def spool_seat(
+    is_opened: int, sealed_as: int, author: bytes, incarnation: int, seq: int, at_ms: int
+) -> Seat:
+    """Seat of what waits for the archive; `seq` as the signed number the table holds."""
+    place = encode([is_opened, author, incarnation, seq.to_bytes(8, "big", signed=True)])
+    return Seat(DataKind(sealed_as), day_of(at_ms), b"spool", place)
