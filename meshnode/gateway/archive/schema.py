@@ -107,6 +107,7 @@ class ContentRow(_Base, table=True):
 
 _CONTENT = METADATA.tables["content"].c
 Index("content_name", _CONTENT.author, _CONTENT.incarnation, _CONTENT.seq, unique=True)
+Index("content_scope", _CONTENT.scope, _CONTENT.data_class, _CONTENT.day)
 Index("content_time", _CONTENT.data_class, _CONTENT.day, _CONTENT.created_ms)
 
 

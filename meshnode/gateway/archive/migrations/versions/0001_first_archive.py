@@ -58,6 +58,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('key')
     )
     op.create_index('content_name', 'content', ['author', 'incarnation', 'seq'], unique=True)
+    op.create_index('content_scope', 'content', ['scope', 'data_class', 'day'], unique=False)
     op.create_index('content_time', 'content', ['data_class', 'day', 'created_ms'], unique=False)
     op.create_table('word',
     sa.Column('token', sa.BigInteger(), autoincrement=False, nullable=False),
