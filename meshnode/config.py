@@ -16,6 +16,7 @@ from typing import Any, Final
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import ConfigError, LinkError
 from meshnode.links.base import Address, parse_address
+from meshnode.retention import RETENTION, DataClass, Terms
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.catalogue import make_sensors
 from meshnode.sensors.readings import SensorKind
@@ -25,8 +26,10 @@ from protocol.routing import ROUTERS
 __all__ = [
     "BudgetSettings",
     "DiscoverySettings",
+    "GatewaySettings",
     "LinkSettings",
     "PlotterSettings",
+    "RetentionSettings",
     "SecuritySettings",
     "SensorSettings",
     "Setting",
@@ -53,9 +56,11 @@ def _setting(
     minimum: int | None = None,
     maximum: int | None = None,
     choices: tuple[str, ...] = (),
+    is_telling: bool = False,
 ) -> Any:
+    """Return a field; one that `is_telling` stands in no repr."""
     bounds = {"minimum": minimum, "maximum": maximum, "choices": choices}
-    return field(default=default, metadata={"sentence": sentence, **bounds})
+    return field(default=default, repr=not is_telling, metadata={"sentence": sentence, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +244,62 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Section `[gateway]`. Raises: ConfigError for a database that is none of the two."""
+
+    database: str = _setting(
+        "",
+        "Where the archive of this gateway lies, as postgresql+psycopg://USER@HOST/NAME; "
+        "empty for a file of SQLite in the home.",
+        is_telling=True,
+    )
+    """A URL, which may hold a password."""
+    spool_bytes_max: int = _setting(
+        2_000_000_000,
+        "Bytes that may wait for an archive that does not answer; from 70 % on files are not "
+        "taken, from 85 % positions, from 100 % messages, an SOS always.",
+        minimum=1_000_000,
+        maximum=1_000_000_000_000,
+    )
+    """Bytes."""
+
+    def __post_init__(self) -> None:
+        if self.database and not self.database.startswith("postgresql+psycopg://"):
+            raise ConfigError("gateway.database", "begins with postgresql+psycopg://, or is empty")
+
+
+def _days(data_class: DataClass) -> Any:
+    rule = RETENTION[data_class]
+    sentence = f"Days that the archive keeps {data_class}: {rule.reason}."
+    return _setting(rule.days, sentence, minimum=rule.days_min, maximum=rule.days_max)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """Section `[retention]`: how long a gateway's archive keeps what, in days."""
+
+    positions: int = _days(DataClass.POSITIONS)
+    """Places, states and tracks."""
+    shifts: int = _days(DataClass.SHIFTS)
+    """Who opened and closed a shift when."""
+    texts: int = _days(DataClass.TEXTS)
+    """Messages, notes, and what was taken back."""
+    sos: int = _days(DataClass.SOS)
+    """Alarms with their steps."""
+    files: int = _days(DataClass.FILES)
+    """Pieces of attached files."""
+    receipts: int = _days(DataClass.RECEIPTS)
+    """What arrived and what was read."""
+    audit: int = _days(DataClass.AUDIT)
+    """Heads of audit logs."""
+
+    @property
+    def terms(self) -> Terms:
+        """Days by class."""
+        return {each: getattr(self, each.value) for each in DataClass}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -256,6 +317,10 @@ class Settings:
     """What a boat's plotter is told."""
     budgets: BudgetSettings = field(default_factory=BudgetSettings)
     """What bearers may cost."""
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    """Where a gateway's archive lies."""
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    """How long the archive keeps what."""
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """When the agent's keys lock."""
     trace: TraceSettings = field(default_factory=TraceSettings)

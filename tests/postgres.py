@@ -2,6 +2,8 @@
 
 The server refuses to run as root, so it runs under an account that may do nothing then. It stands
 on a socket in its own folder and on the loopback address, and writes without waiting for the disk.
+It says that commits need not wait either, as an administrator may have it: a client that depends on
+them must ask for that itself.
 """
 
 from __future__ import annotations

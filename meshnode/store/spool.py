@@ -23,7 +23,7 @@ from meshnode.store.sealing import Seals, message_kind, spool_seat
 from meshnode.store.statements import rows_of, run_many, signed64, unsigned64
 from meshnode.vault.kinds import DataKind, Tier
 from protocol import hlc
-from protocol.bundle import Scope, ScopeKind
+from protocol.bundle import ScopeKind
 from protocol.ids import BundleId, NodeId
 from protocol.limits import Kind, TrafficClass
 
@@ -72,6 +72,8 @@ SHED_PCT: Final[Mapping[TrafficClass, int]] = MappingProxyType(
     {TrafficClass.BULK: 70, TrafficClass.STATE: 85, TrafficClass.MESSAGE: 100}
 )
 """From this fill of the spool on a class is refused, per cent of its bound; an SOS never is."""
+_ZONE: Final = int(ScopeKind.ZONE)
+"""First byte of the scope of what is for a whole zone."""
 _OPENED_AS: Final = MappingProxyType(
     {Kind.POSITION: DataKind.POSITION, Kind.STATE: DataKind.POSITION, Kind.TRACK: DataKind.POSITION}
 )
@@ -234,7 +236,7 @@ def add_opened(tx: Transaction, content: Content) -> None:
 def _is_spooled(record: BundleRecord) -> bool:
     if record.kind is Kind.CHUNK:
         # Chunks for a whole zone are of sheets, which everybody has.
-        return Scope.decode_untrusted(record.scope).kind is not ScopeKind.ZONE
+        return record.scope[0] != _ZONE
     return record.kind in SPOOLED_KINDS
 
 

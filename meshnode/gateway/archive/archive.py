@@ -17,12 +17,12 @@ import trio
 from sqlalchemy import Connection
 
 from meshnode.gateway.archive import purging, searching, writing
-from meshnode.gateway.archive.classes import DataClass, Terms
 from meshnode.gateway.archive.database import ArchiveDatabase, open_archive_database
 from meshnode.gateway.archive.keys import archive_vault
 from meshnode.gateway.archive.purge_log import Action, Head, Signed
 from meshnode.gateway.archive.purging import Scribe
 from meshnode.gateway.archive.records import Day, Found, Held, Put, Query, Taken
+from meshnode.retention import DataClass, Terms
 from meshnode.runtime import Runtime
 from protocol.ids import NodeId
 

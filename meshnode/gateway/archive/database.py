@@ -13,16 +13,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, Table, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    QueuePool,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, SQLAlchemyError
 
 from meshnode.errors import ArchiveDownError, ArchiveError
-from meshnode.gateway.archive.upgrade import upgrade
 
-__all__ = ["ArchiveDatabase", "check_url", "open_archive_database", "translated"]
+__all__ = [
+    "ARCHIVE_VERSIONS",
+    "ArchiveDatabase",
+    "check_url",
+    "open_archive_database",
+    "translated",
+]
 
 T = TypeVar("T")
 
+ARCHIVE_VERSIONS: Final = ("0001",)
+"""Every schema of the archive this build can open, oldest first."""
 _POSTGRES: Final = "postgresql+psycopg"
 _SQLITE_PRAGMAS: Final = (
     # auto_vacuum must come before anything is written, journal_mode included, or it stays off.
@@ -180,6 +197,17 @@ def check_url(url: str) -> None:
 def _upgrade(database: ArchiveDatabase, connection: Connection) -> None:
     # Two gateways that start at the same time must not both make the tables.
     database.lock(connection)
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if found == ARCHIVE_VERSIONS[-1]:
+            return
+        if found is not None and found not in ARCHIVE_VERSIONS:
+            raise ArchiveError(
+                f"the archive has schema {found}; this build knows {ARCHIVE_VERSIONS[-1]}"
+            )
+    # Imported here: most starts find the schema current and need no alembic.
+    from meshnode.gateway.archive.upgrade import upgrade
+
     upgrade(connection)
 
 
@@ -235,7 +263,8 @@ def _postgres(url: str) -> Engine:
                 "connect_timeout": _CONNECT_S,
                 "tcp_user_timeout": _SILENT_MS,
                 "application_name": "meshnode",
-                "options": f"-c statement_timeout={_STATEMENT_MS}",
+                # What this gateway acknowledges is on the disk, whatever the server is set to.
+                "options": f"-c statement_timeout={_STATEMENT_MS} -c synchronous_commit=on",
             },
         )
     except ModuleNotFoundError as error:

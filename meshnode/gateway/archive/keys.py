@@ -13,10 +13,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from meshnode.errors import ArchiveKeyError, SealBrokenError
-from meshnode.gateway.archive.classes import DataClass
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.schema import DayKeyRow, table
 from meshnode.gateway.archive.words import WORD_KEY_BYTES
+from meshnode.retention import DataClass
 from meshnode.vault.vault import MASTER_BYTES, DataKey, Vault
 from protocol.canonical import encode
 from protocol.ids import BundleId

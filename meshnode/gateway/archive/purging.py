@@ -12,7 +12,6 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, select
 
-from meshnode.gateway.archive.classes import DataClass, Terms
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, make
 from meshnode.gateway.archive.records import Day
@@ -24,6 +23,7 @@ from meshnode.gateway.archive.schema import (
     WordRow,
     table,
 )
+from meshnode.retention import DataClass, Terms
 from protocol.ids import NodeId
 
 __all__ = ["Scribe", "append", "destroy_keys", "drop_rows", "head", "over", "read_log"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from meshnode.gateway.archive.classes import DataClass
+from meshnode.retention import DataClass
 from protocol.ids import BundleId, NodeId
 from protocol.limits import Kind
 

@@ -12,13 +12,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, and_, func, select
 
 from meshnode.errors import SealBrokenError
-from meshnode.gateway.archive.classes import DataClass
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.keys import DayKeys, place_of
 from meshnode.gateway.archive.records import Found, Held, Query
 from meshnode.gateway.archive.schema import ArchivedRow, ContentRow, DayKeyRow, WordRow, table
 from meshnode.gateway.archive.words import token
 from meshnode.gateway.archive.writing import ARCHIVED_SEAT, CONTENT_SEAT
+from meshnode.retention import DataClass
 from meshnode.store.statements import unsigned64
 from meshnode.vault.kinds import day_of
 from meshnode.vault.vault import Vault

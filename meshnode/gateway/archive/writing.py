@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select, tuple_
 
-from meshnode.gateway.archive.classes import CLASS_OF, DataClass
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.keys import DayKeys, place_of
 from meshnode.gateway.archive.records import Put, Taken
 from meshnode.gateway.archive.schema import ArchivedRow, ContentRow, WordRow, table
 from meshnode.gateway.archive.words import token, words_of
+from meshnode.retention import CLASS_OF, DataClass
 from meshnode.store.statements import signed64
 from meshnode.vault.kinds import day_of
 from meshnode.vault.vault import Vault

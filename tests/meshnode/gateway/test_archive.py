@@ -9,10 +9,10 @@ import pytest
 
 from meshnode.errors import ArchiveKeyError, ArchiveTamperedError
 from meshnode.gateway.archive.archive import Archive, open_archive
-from meshnode.gateway.archive.classes import DataClass, default_terms
 from meshnode.gateway.archive.purge_log import Action, Head, verify
 from meshnode.gateway.archive.records import Put, Query
 from meshnode.gateway.archive.words import words_of
+from meshnode.retention import DataClass, default_terms
 from meshnode.vault.kinds import DAY_MS
 from protocol.limits import Kind
 from tests.meshnode.gateway.parts import (
