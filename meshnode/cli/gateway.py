@@ -7,7 +7,7 @@ once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -136,3 +136,288 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     ]
     if rows:
         print_table((say("class"), say("bundles"), say("contents"), say("oldest")), rows)
+
+
+_Author = Annotated[str, typer.Option(help="Device that wrote it, by name or id.")]
+_For = Annotated[str, typer.Option("--for", help="For whom it was: codt, squad:NAME, or a device.")]
+_Class = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        help="positions, shifts, texts, sos, files, receipts or audit; may be given several times.",
+    ),
+]
+_From = Annotated[
+    str, typer.Option("--from", metavar="TIME", help="Written then or later, 2026-05-01T08:00.")
+]
+_To = Annotated[str, typer.Option("--to", metavar="TIME", help="Written before.")]
+_FOUND_MAX: Final = 200
+"""Answers that one search shows: who finds more asks for less time."""
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    words: Annotated[
+        str, typer.Argument(help="Words that must all be there; accents and case do not matter.")
+    ] = "",
+    author: _Author = "",
+    to: _For = "",
+    data_class: _Class = None,
+    since: _From = "",
+    until: _To = "",
+    as_json: AsJson = False,
+) -> None:
+    """Find what the centre could read, the newest first."""
+    asked = {"author": author, "to": to, "classes": list(data_class or ()), "text": words}
+    _search(ctx, asked | _period(since, until), as_json=as_json)
+
+
+@app.command()
+def carried(
+    ctx: typer.Context,
+    author: _Author = "",
+    to: _For = "",
+    data_class: _Class = None,
+    since: _From = "",
+    until: _To = "",
+    as_json: AsJson = False,
+) -> None:
+    """Find what passed here, opened or not, the newest first."""
+    asked = {"author": author, "to": to, "classes": list(data_class or ()), "bundles": True}
+    _search(ctx, asked | _period(since, until), as_json=as_json)
+
+
+def _period(since: str, until: str) -> dict[str, Any]:
+    from meshnode.cli.moments import moment_ms
+
+    return {
+        "from_ms": moment_ms(since) if since else None,
+        "to_ms": moment_ms(until) if until else None,
+    }
+
+
+def _search(ctx: typer.Context, asked: dict[str, Any], *, as_json: bool) -> None:
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import local_time, print_json, print_table
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.archive_search(limit=_FOUND_MAX, **asked)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+        return
+    if not found["found"]:
+        typer.echo(say("The archive holds nothing like that."))
+        return
+    rows = [
+        (
+            local_time(each["created_ms"]),
+            each["author"]["name"],
+            each["to"],
+            say(each["class"]),
+            _content(each),
+        )
+        for each in found["found"]
+    ]
+    print_table((say("written"), say("from"), say("to"), say("class"), say("content")), rows)
+
+
+def _content(each: dict[str, Any]) -> str:
+    from meshnode.cli.show import size
+
+    if "bytes" in each:
+        return size(each["bytes"])
+    if not each["is_readable"]:
+        return say("cannot be opened")
+    if "points" in each:
+        return say("{count} places", count=len(each["points"]))
+    place = each.get("place")
+    where = f"{place['latitude']:.5f} {place['longitude']:.5f}" if place else ""
+    return " ".join(part for part in (each.get("text", ""), where) if part)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, a ZIP.")],
+    reason: Annotated[
+        str, typer.Option(help="Who asks for it, and by which right; it stands in the purge log.")
+    ],
+    author: Annotated[
+        str, typer.Option(help="Device whose messages and places are wanted; else all.")
+    ] = "",
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Written then or later, 2026-05-01T08:00.")
+    ] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Written before.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write what is held of a device and a period for a judge, signed and with all hashes.
+
+    The file lies open. That it was written, and why, is noted in the audit log and the purge log.
+    """
+    from meshnode.cli.access import with_node
+    from meshnode.cli.moments import moment_ms
+    from meshnode.cli.show import print_json
+
+    path = str(file.absolute())
+    from_ms = moment_ms(since) if since else 0
+    to_ms = moment_ms(until) if until else 0
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.archive_export(path, reason, author, from_ms, to_ms)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+        return
+    typer.echo(
+        say(
+            "{path}: {contents} contents and {bundles} bundles, no. {number} of the purge log.",
+            path=file,
+            contents=found["contents"],
+            bundles=found["bundles"],
+            number=found["log_number"],
+        )
+    )
+
+
+@app.command()
+def verify(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What 'export' or 'held' of a gateway wrote.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Check an export or an answer: signature, and the hash of every file in it."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    path = str(file.absolute())
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.archive_verify(path)
+
+    found = with_node(ctx, action)
+    if as_json:
+        print_json(**found)
+        return
+    typer.echo(
+        say(
+            "The signature holds: {name} ({node}) wrote this.",
+            name=found["gateway"]["name"],
+            node=found["gateway"]["node"],
+        )
+    )
+    if found["is_revoked"]:
+        typer.echo(say("This device is revoked: others may have signed with its key since."))
+    if found["kind"] == "answer":
+        _print_held(found)
+    else:
+        typer.echo(say("Reason: {reason}", reason=found["reason"]))
+
+
+@app.command()
+def held(
+    ctx: typer.Context,
+    device: Annotated[str, typer.Argument(help="Device, by name or id.")],
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the answer here, signed by this gateway."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the archive holds about a device, and until when; no text, no place."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    path = "" if certificate is None else str(certificate.absolute())
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.archive_held(device, path)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+        return
+    _print_held(found)
+    if certificate is not None:
+        typer.echo(say("The signed answer is in {path}.", path=certificate), err=True)
+
+
+def _print_held(found: dict[str, Any]) -> None:
+    from meshnode.cli.show import local_time, print_table
+
+    rows = [
+        (
+            say(each["class"]),
+            str(each["bundles"]),
+            str(each["contents"]),
+            local_time(each["oldest_ms"]) or "-",
+            local_time(each["next_purge_ms"]) or "-",
+            say("{count} days", count=each["days"]),
+        )
+        for each in found["held"]
+    ]
+    columns = ("class", "bundles", "contents", "oldest", "next purge", "kept")
+    print_table(tuple(say(each) for each in columns), rows)
+
+
+# --- the key -----------------------------------------------------------------------------------
+
+key = typer.Typer(
+    name="key",
+    help="Hand the key of an archive to another gateway that shares it.",
+    no_args_is_help=True,
+)
+app.add_typer(key, name="key")
+
+
+@key.command("export")
+def key_export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
+    to: Annotated[str, typer.Option(help="The gateway that may open it, by name or id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the key of this archive into a file that one other gateway can open."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    path = str(file.absolute())
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.archive_key_export(path, to)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+        return
+    typer.echo(say("{path}: the key of this archive, for {name}.", path=file, name=found["name"]))
+
+
+@key.command("import")
+def key_import(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What 'gateway key export' wrote elsewhere.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Take the key of another gateway's archive, to archive there, too."""
+    from meshnode.cli.access import with_node
+    from meshnode.cli.show import print_json
+
+    path = str(file.absolute())
+
+    async def action(api: NodeApi) -> dict[str, Any]:
+        return await api.archive_key_import(path)
+
+    found = with_node(ctx, action, needs_keys=True)
+    if as_json:
+        print_json(**found)
+        return
+    typer.echo(say("This gateway has the key of {name}'s archive now.", name=found["name"]))
