@@ -67,6 +67,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "jeepney": ("meshnode/sensors/bus.py",),
     "pyais": ("meshnode/services/ais.py",),
     "pynmea2": ("meshnode/sensors/nmea.py", "sims/importing/nmea.py"),
+    "psycopg": ("meshnode/bench/archive_ends.py",),
     "segno": ("meshnode/cli/*",),
     "PIL": ("meshnode/photos.py",),
     "cryptography": (
@@ -94,6 +95,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/bench/floor.py",
         "meshnode/doctor/identity.py",
         "meshnode/enrol.py",
+        "meshnode/gateway/signatures.py",
         "meshnode/holdings.py",
         "meshnode/links/tls.py",
         "meshnode/store/keyring.py",

@@ -99,7 +99,7 @@ class ArchiveDatabase:
             return connection.exec_driver_sql(text, list(rows)).rowcount
         # One statement for all, each column as an array: a third of the cost of a row at a time.
         types = (_array_of(table.columns[name]) for name in names)
-        arrays = ",".join(f"%s::{each}[]" for each in types)
+        arrays = ",".join(f"%b::{each}[]" for each in types)
         text = f"{listed} SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608 - names of our own columns
         columns = tuple(list(column) for column in zip(*rows, strict=True))
         return connection.exec_driver_sql(text, columns).rowcount
@@ -184,7 +184,7 @@ def check_url(url: str) -> None:
     """Refuse what names no PostgreSQL. Raises: ArchiveError, which never repeats the password."""
     try:
         found = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ArchiveError(
             "this names no database: write postgresql+psycopg://USER@HOST/NAME"
         ) from error
