@@ -51,7 +51,7 @@ def measure(
     """Return what taking in so many bundles of 200 bytes cost.
 
     Keys: schema, database, bundles, bundles_s, floor_bundles_s (mean of before and after), ratio,
-    floor_cpu_seconds, seconds, cpu_seconds, memory_mib_first, memory_mib_last (after a fifth, and at the end),
+    floor_cpu_seconds, seconds, cpu_seconds, memory_mib_first (after a fifth), memory_mib_last,
     peak_mib. `url` names an empty PostgreSQL database; it keeps the tables. Raises: BenchError.
     Cost: about 2 ms per bundle, most of it to write them.
     """

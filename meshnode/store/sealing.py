@@ -58,6 +58,8 @@ _NODE = table(NodeRow)
 _DATA_KEY = table(DataKeyRow)
 _SELECT_KEY: Final = "SELECT wrapped FROM data_key WHERE kind = ? AND day = ?"
 _BUNDLE: Final = DataKind.BUNDLE
+_DATA_KINDS: Final = {int(kind): kind for kind in DataKind}
+"""Looked up, not called: an enumeration's own look-up costs a microsecond."""
 _SLICE: Final = 500
 """Rows sealed at a time when an older store is sealed."""
 _ZONE_SOS: Final = 2
@@ -301,4 +303,4 @@ def spool_seat(
 ) -> Seat:
     """Seat of what waits for the archive; `seq` as the signed number the table holds."""
     place = encode([is_opened, author, incarnation, seq.to_bytes(8, "big", signed=True)])
-    return Seat(DataKind(sealed_as), day_of(at_ms), b"spool", place)
+    return Seat(_DATA_KINDS[sealed_as], day_of(at_ms), b"spool", place)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import BundleRecord
@@ -24,7 +24,7 @@ from meshnode.store.statements import rows_of, run_many, signed64, unsigned64
 from meshnode.vault.kinds import DataKind, Tier
 from protocol import hlc
 from protocol.bundle import ScopeKind
-from protocol.ids import BundleId, NodeId
+from protocol.ids import BundleId
 from protocol.limits import Kind, TrafficClass
 
 __all__ = [
@@ -51,6 +51,15 @@ _ENDS: Final = (
     "SELECT (SELECT mark - size_bytes FROM spool ORDER BY key LIMIT 1), "
     "(SELECT mark FROM spool ORDER BY key DESC LIMIT 1)"
 )
+_READ: Final = ",".join(("key", *(name for name in _COLUMNS if name != "mark")))
+_OLDEST: Final = f"SELECT {_READ} FROM spool ORDER BY key LIMIT ?"  # noqa: S608 - our own columns
+_DEVICE_KINDS: Final = ",".join(str(int(each)) for each in DataKind if each.tier is Tier.DEVICE)
+_OLDEST_OF_DEVICE: Final = (
+    f"SELECT {_READ} FROM spool WHERE sealed_as IN ({_DEVICE_KINDS}) "  # noqa: S608 - our own
+    "ORDER BY key LIMIT ?"
+)
+# Looked up, not called: an enumeration's own look-up costs a microsecond.
+_KINDS: Final = {int(kind): kind for kind in Kind}
 SPOOLED_KINDS: Final = frozenset(
     {
         Kind.SOS,
@@ -254,38 +263,32 @@ def batch(conn: Connection, rows_max: int, *, has_agent: bool) -> tuple[list[Spo
 
     While the device is locked (`has_agent` false) what needs its agent is passed over.
     """
-    query = select(_SPOOL).order_by(_SPOOL.c.key).limit(rows_max)
-    if not has_agent:
-        open_kinds = [int(kind) for kind in DataKind if kind.tier is Tier.DEVICE]
-        query = query.where(_SPOOL.c.sealed_as.in_(open_kinds))
     open_raw, found, broken = Seals(conn).open_or_none, [], []
-    for row in conn.execute(query):
-        seat = spool_seat(
-            row.is_opened, row.sealed_as, row.author, row.incarnation, row.seq, row.at_ms
-        )
-        raw = open_raw(seat, row.raw)
+    statement = _OLDEST if has_agent else _OLDEST_OF_DEVICE
+    for row in rows_of(conn, statement, (rows_max,)):
+        key, is_opened, sealed_as, author, incarnation, seq, digest, kind, *rest, sealed = row
+        scope, created_ms, expires_ms, at_ms, size_bytes, hops = rest
+        raw = open_raw(spool_seat(is_opened, sealed_as, author, incarnation, seq, at_ms), sealed)
         if raw is None:
-            broken.append(row.key)
+            broken.append(key)
             continue
-        found.append(_spooled(row, raw))
+        name = BundleId(author, incarnation, unsigned64(seq))
+        times = (created_ms, expires_ms, at_ms)
+        found.append(
+            Spooled(
+                key,
+                is_opened == 1,
+                name,
+                digest,
+                _KINDS[kind],
+                scope,
+                *times,
+                size_bytes,
+                hops,
+                raw,
+            )
+        )
     return found, broken
-
-
-def _spooled(row: Any, raw: bytes) -> Spooled:
-    return Spooled(
-        row.key,
-        bool(row.is_opened),
-        BundleId(NodeId(row.author), row.incarnation, unsigned64(row.seq)),
-        row.digest,
-        Kind(row.kind),
-        row.scope,
-        row.created_ms,
-        row.expires_ms,
-        row.at_ms,
-        row.size_bytes,
-        row.hops,
-        raw,
-    )
 
 
 def drop(tx: Transaction, keys: Sequence[int]) -> int:

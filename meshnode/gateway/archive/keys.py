@@ -8,7 +8,7 @@ destroyed by another gateway. Source: decision 54, security 2.10.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -76,6 +76,21 @@ class DayKeys:
             self._found[data_class, day] = self._read(data_class, day)
         return self._found[data_class, day]
 
+    def find_all(self, data_class: DataClass, first_day: int, last_day: int) -> list[int]:
+        """Look up the keys of a class and a run of days at once; return the days that have one.
+
+        Raises: as `find`.
+        """
+        query = select(_DAY_KEY).where(
+            _DAY_KEY.c.data_class == str(data_class),
+            _DAY_KEY.c.day.between(first_day, last_day),
+        )
+        days = []
+        for row in self._connection.execute(query):
+            self._found[data_class, row.day] = self._opened(data_class, row.day, row)
+            days.append(row.day)
+        return days
+
     def make(self, data_class: DataClass, day: int) -> DayKey:
         """Return the key of a class and day, made in this transaction if need be.
 
@@ -98,8 +113,9 @@ class DayKeys:
             _DAY_KEY.c.data_class == str(data_class), _DAY_KEY.c.day == day
         )
         row = self._connection.execute(query).first()
-        if row is None:
-            return None
+        return None if row is None else self._opened(data_class, day, row)
+
+    def _opened(self, data_class: DataClass, day: int, row: Any) -> DayKey:
         data = DataKey(data_class.kind, day, bytes(row.wrapped))
         try:
             return DayKey(data, self._vault.open(data, _WORDS, b"", bytes(row.words)))

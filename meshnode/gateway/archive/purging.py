@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, tuple_
 
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, make
@@ -115,10 +115,12 @@ def drop_rows(connection: Connection, data_class: DataClass, before_day: int) ->
         connection.execute(delete(_WORD).where(_WORD.c.content.in_(keys)))
         return connection.execute(delete(_CONTENT).where(_CONTENT.c.key.in_(keys))).rowcount
     older = (_ARCHIVED.c.data_class == str(data_class), _ARCHIVED.c.day < before_day)
-    keys = list(connection.execute(select(_ARCHIVED.c.key).where(*older).limit(_SLICE)).scalars())
-    if not keys:
+    name = (_ARCHIVED.c.author, _ARCHIVED.c.incarnation, _ARCHIVED.c.seq)
+    names = connection.execute(select(*name).where(*older).limit(_SLICE)).all()
+    if not names:
         return 0
-    return connection.execute(delete(_ARCHIVED).where(_ARCHIVED.c.key.in_(keys))).rowcount
+    gone = tuple_(*name).in_([tuple(each) for each in names])
+    return connection.execute(delete(_ARCHIVED).where(gone)).rowcount
 
 
 # --- the log ---------------------------------------------------------------------------------

@@ -63,10 +63,9 @@ class ArchivedRow(_Base, table=True):
     """One bundle that a gateway took in; `sealed` is its container."""
 
     __tablename__ = "archived"
-    key: int | None = Field(default=None, sa_column=_key())
-    author: bytes = Field(sa_column=_bytes())
-    incarnation: int = Field(sa_column=_whole())
-    seq: int = Field(sa_column=_whole())
+    author: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    incarnation: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     data_class: str = Field(sa_column=Column(AutoString, nullable=False))
     day: int
     kind: int
@@ -83,7 +82,6 @@ class ArchivedRow(_Base, table=True):
 
 
 _ARCHIVED = METADATA.tables["archived"].c
-Index("archived_name", _ARCHIVED.author, _ARCHIVED.incarnation, _ARCHIVED.seq, unique=True)
 Index("archived_day", _ARCHIVED.data_class, _ARCHIVED.day)
 
 

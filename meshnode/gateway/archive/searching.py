@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, func, select
+from sqlalchemy import Connection, Table, and_, func, select, tuple_
 
 from meshnode.errors import SealBrokenError
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.keys import DayKeys, place_of
 from meshnode.gateway.archive.records import Found, Held, Query
-from meshnode.gateway.archive.schema import ArchivedRow, ContentRow, DayKeyRow, WordRow, table
+from meshnode.gateway.archive.schema import ArchivedRow, ContentRow, WordRow, table
 from meshnode.gateway.archive.words import token
 from meshnode.gateway.archive.writing import ARCHIVED_SEAT, CONTENT_SEAT
 from meshnode.retention import DataClass
@@ -29,8 +29,12 @@ __all__ = ["bundles", "contents", "held"]
 
 _ARCHIVED: Final = table(ArchivedRow)
 _CONTENT: Final = table(ContentRow)
-_DAY_KEY: Final = table(DayKeyRow)
 _WORD: Final = table(WordRow)
+_FIRST_DAY: Final = 0
+_GROUP_DAYS: Final = 8
+"""Classes and days that are looked through first."""
+_GROUP_GROWS: Final = 4
+_Day = tuple[int, DataClass]
 
 
 class _Search:
@@ -48,47 +52,54 @@ class _Search:
         self._query = query
         self._keys = DayKeys(database, connection, vault, _no_entropy)
 
-    def days(self) -> list[tuple[int, list[DataClass]]]:
-        """Return the days that hold anything, the newest first, with their classes."""
+    def groups(self) -> Iterator[list[_Day]]:
+        """Yield the days that hold anything, the newest first, in groups that grow.
+
+        Most searches are answered by the newest days; what is rare is looked for in many at once.
+        """
         wanted = self._query.classes or tuple(DataClass)
         # A thing counts from the day it was written or taken in, whichever was earlier.
-        rows = self._connection.execute(
-            select(_DAY_KEY.c.day, _DAY_KEY.c.data_class).where(
-                _DAY_KEY.c.data_class.in_([str(each) for each in wanted]),
-                _DAY_KEY.c.day <= day_of(self._query.to_ms),
-            )
+        last = day_of(self._query.to_ms)
+        found = sorted(
+            ((day, each) for each in wanted for day in self._keys.find_all(each, _FIRST_DAY, last)),
+            reverse=True,
         )
-        found: dict[int, list[DataClass]] = {}
-        for day, data_class in rows:
-            found.setdefault(day, []).append(DataClass(data_class))
-        return sorted(found.items(), reverse=True)
+        start, size = 0, _GROUP_DAYS
+        while start < len(found):
+            yield found[start : start + size]
+            start, size = start + size, size * _GROUP_GROWS
 
-    def rows_of(self, rows: Table, day: int, classes: list[DataClass], limit: int) -> list[Any]:
-        """Return the rows of one day, the newest first."""
+    def rows_of(self, rows: Table, days: list[_Day], limit: int) -> list[Any]:
+        """Return the rows of some days, the newest first."""
         query = self._query
-        wanted = [
-            rows.c.day == day,
-            rows.c.data_class.in_([str(each) for each in classes]),
-            rows.c.created_ms >= query.from_ms,
-            rows.c.created_ms < query.to_ms,
-        ]
+        words = query.words if rows is _CONTENT else ()
+        wanted = [rows.c.created_ms >= query.from_ms, rows.c.created_ms < query.to_ms]
+        if not words:
+            # The hash of a word is that of one class and day, and says so by itself.
+            named = [(str(each), day) for day, each in days]
+            wanted.append(tuple_(rows.c.data_class, rows.c.day).in_(named))
+            if query.author is None:
+                # Said in parts, too, for the index by day; of one author that by name serves.
+                wanted.append(rows.c.data_class.in_({str(each) for _day, each in days}))
+                wanted.append(rows.c.day.in_({day for day, _class in days}))
         if query.author is not None:
             wanted.append(rows.c.author == query.author)
         if query.scope is not None:
             wanted.append(rows.c.scope == query.scope)
         found = select(rows)
-        for word in query.words if rows is _CONTENT else ():
+        for word in words:
             hashed = _WORD.alias()
-            tokens = [
-                token(word, key.words)
-                for each in classes
-                if (key := self._keys.find(each, day)) is not None
-            ]
+            tokens = [token(word, self._words_of(each, day)) for day, each in days]
             found = found.join(
                 hashed, and_(hashed.c.content == rows.c.key, hashed.c.token.in_(tokens))
             )
-        found = found.where(*wanted).order_by(rows.c.created_ms.desc(), rows.c.key.desc())
-        return list(self._connection.execute(found.limit(limit)))
+        order = (rows.c.day.desc(), rows.c.created_ms.desc(), rows.c.author, rows.c.seq)
+        return list(self._connection.execute(found.where(*wanted).order_by(*order).limit(limit)))
+
+    def _words_of(self, data_class: DataClass, day: int) -> bytes:
+        key = self._keys.find(data_class, day)
+        assert key is not None, "only days that have a key are looked through"
+        return key.words
 
     def opened(self, row: Any, seat: bytes, *, is_content: bool) -> Found:
         """Return a row with what it holds."""
@@ -132,10 +143,10 @@ def bundles(
 def _found(search: _Search, rows: Table, limit: int) -> Iterator[Found]:
     is_content = rows is _CONTENT
     seat = CONTENT_SEAT if is_content else ARCHIVED_SEAT
-    for day, classes in search.days():
+    for days in search.groups():
         if limit <= 0:
             return
-        for row in search.rows_of(rows, day, classes, limit):
+        for row in search.rows_of(rows, days, limit):
             limit -= 1
             yield search.opened(row, seat, is_content=is_content)
 

@@ -21,10 +21,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('data_class', 'day')
     )
     op.create_table('archived',
-    sa.Column('key', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
     sa.Column('author', sa.LargeBinary(), nullable=False),
-    sa.Column('incarnation', sa.BigInteger(), nullable=False),
-    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('incarnation', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('data_class', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('day', sa.Integer(), nullable=False),
     sa.Column('kind', sa.Integer(), nullable=False),
@@ -38,9 +37,8 @@ def upgrade() -> None:
     sa.Column('digest', sa.LargeBinary(), nullable=False),
     sa.Column('gateway', sa.LargeBinary(), nullable=False),
     sa.Column('sealed', sa.LargeBinary(), nullable=False),
-    sa.PrimaryKeyConstraint('key')
+    sa.PrimaryKeyConstraint('author', 'incarnation', 'seq')
     )
-    op.create_index('archived_name', 'archived', ['author', 'incarnation', 'seq'], unique=True)
     op.create_index('archived_day', 'archived', ['data_class', 'day'], unique=False)
     op.create_table('content',
     sa.Column('key', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
