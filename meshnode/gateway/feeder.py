@@ -29,6 +29,8 @@ BATCH_ROWS: Final = 1_000
 """Rows handed over in one transaction of each database."""
 _LOOK_S: Final = 2.0
 """Between two looks at the spool that nobody asked for: opened content announces itself not."""
+_GATHER_S: Final = 0.25
+"""After a batch that was not full the next one waits for so long."""
 _WAIT_S_MIN: Final = 0.5
 _WAIT_S_MAX: Final = 30.0
 
@@ -62,6 +64,9 @@ class Feeder:
             if not moved:
                 with trio.move_on_after(_LOOK_S):
                     await self.wake.wait()
+            if moved < BATCH_ROWS:
+                # A transaction of each database costs as much as some hundred rows: let some come.
+                await trio.sleep(_GATHER_S)
 
     async def drain(self) -> int:
         """Feed until the spool is empty; return how many rows that were.
