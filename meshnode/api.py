@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from meshnode.calls.alarm import AlarmCalls
+from meshnode.calls.archive_file import ArchiveFileCalls
 from meshnode.calls.audit import AuditCalls
 from meshnode.calls.board import BoardCalls
 from meshnode.calls.delivery import DeliveryCalls
@@ -28,6 +29,7 @@ from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
 from meshnode.events import (
     AlarmChanged,
+    ArchiveGrew,
     BundlesStored,
     DocumentsChanged,
     Equivocated,
@@ -62,6 +64,7 @@ _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 class Api(
     AlarmCalls,
+    ArchiveFileCalls,
     AuditCalls,
     BoardCalls,
     DeliveryCalls,
@@ -404,8 +407,8 @@ class Api(
 
     def _told(self, event: Event) -> Json:
         match event:
-            case AlarmChanged():
-                return self._told_alarm(event)
+            case AlarmChanged() | ArchiveGrew():
+                return self._told_elsewhere(event)
             case MessageArrived(key, message):
                 return {
                     "event": "message_arrived",
@@ -428,6 +431,12 @@ class Api(
                 return {"event": "equivocation", **self._who(node), "message": name}
             case LockChanged(is_locked):
                 return {"event": "lock_changed", "is_locked": is_locked}
+
+    def _told_elsewhere(self, event: AlarmChanged | ArchiveGrew) -> Json:
+        if isinstance(event, AlarmChanged):
+            return self._told_alarm(event)
+        grown = {"bundles": event.bundles, "contents": event.contents}
+        return {"event": "archive_grew", **self._who(event.gateway), **grown}
 
     # --- words ------------------------------------------------------------------------------
 

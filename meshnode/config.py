@@ -13,20 +13,24 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from meshnode.centre_settings import GatewaySettings, RetentionSettings, TakSettings
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import ConfigError, LinkError
 from meshnode.links.base import Address, parse_address
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.catalogue import make_sensors
 from meshnode.sensors.readings import SensorKind
+from meshnode.setting_fields import setting as _setting
 from protocol.budgets import Tariff, read_tariff
 from protocol.routing import ROUTERS
 
 __all__ = [
     "BudgetSettings",
     "DiscoverySettings",
+    "GatewaySettings",
     "LinkSettings",
     "PlotterSettings",
+    "RetentionSettings",
     "SecuritySettings",
     "SensorSettings",
     "Setting",
@@ -45,20 +49,6 @@ _PLOTTERS_MAX: Final = 4
 """A boat has a plotter or two, and each gets every sentence."""
 _AIS_PORT: Final = 10_110
 """Where boats send NMEA sentences round."""
-_TAK_PORT: Final = 8_089
-"""Where TAK servers take mutual TLS."""
-
-
-def _setting(
-    default: Any,
-    sentence: str,
-    *,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    bounds = {"minimum": minimum, "maximum": maximum, "choices": choices}
-    return field(default=default, metadata={"sentence": sentence, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,89 +232,6 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class TakSettings:
-    """Section `[tak]`. Raises: ConfigError for a server, a file or a word that cannot be."""
-
-    server: str = _setting(
-        "",
-        "The TAK server to share with: tls://HOST:PORT, or tcp://127.0.0.1:PORT on this machine; "
-        "whoever is on that server reads what is sent there.",
-    )
-    """Empty for none."""
-    authority: str = _setting(
-        "", "File with the certificate of the server's authority, PEM, relative to the home."
-    )
-    """Path."""
-    certificate: str = _setting(
-        "", "File with the certificate of this gateway on that server, PEM, relative to the home."
-    )
-    """Path."""
-    key: str = _setting("", "File with the key of that certificate, PEM, relative to the home.")
-    """Path."""
-    server_name: str = _setting(
-        "", "Name in the certificate of the server; empty for the host in its address."
-    )
-    """Name or IP address."""
-    callsign: str = _setting("CODT", "What this gateway is called on the server.")
-    """Text."""
-    send: tuple[str, ...] = _setting(
-        ("position", "battery", "sos"),
-        "What leaves for the server: position, battery, chat, sos, receipt.",
-    )
-    """Words."""
-    squads: tuple[str, ...] = _setting(
-        (), "Squads of which something may leave, by name; empty for all that this gateway reads."
-    )
-    """Names."""
-    accept: tuple[str, ...] = _setting(
-        (), "What is taken from the server into the mesh: chat, position, sos."
-    )
-    """Words."""
-    chat_to: str = _setting(
-        "", "To whom lines of the server's common chat room go, such as codt; empty for nobody."
-    )
-    """As `meshnode send` takes it."""
-    interval_s: int = _setting(
-        10, "Seconds between two looks at the board for what moved.", minimum=2, maximum=300
-    )
-    """Seconds."""
-
-    def __post_init__(self) -> None:
-        _known_words("tak.send", self.send, ("position", "battery", "chat", "sos", "receipt"))
-        _known_words("tak.accept", self.accept, ("chat", "position", "sos"))
-        if not self.callsign.strip() or not self.callsign.isprintable():
-            raise ConfigError("tak.callsign", "is a name on one line")
-        if self.server:
-            self._check_server()
-
-    @property
-    def is_tls(self) -> bool:
-        """True where the server must prove itself."""
-        return self.server.startswith("tls://")
-
-    @property
-    def place(self) -> Address:
-        """Where the server is. Raises: LinkError."""
-        return parse_address(self.server.partition("://")[2], _TAK_PORT)
-
-    def _check_server(self) -> None:
-        if not self.server.startswith(("tls://", "tcp://")):
-            raise ConfigError("tak.server", "begins with tls:// or tcp://")
-        try:
-            host = self.place.host
-        except LinkError as error:
-            raise ConfigError("tak.server", "is written as tls://tak.example:8089") from error
-        if self.is_tls:
-            for name in ("authority", "certificate", "key"):
-                if not getattr(self, name):
-                    raise ConfigError(f"tak.{name}", "is needed for a server that is on tls://")
-        elif host not in {"127.0.0.1", "::1", "localhost"}:
-            raise ConfigError(
-                "tak.server", "is on another machine: nothing goes there unencrypted, use tls://"
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -342,6 +249,10 @@ class Settings:
     """What a boat's plotter is told."""
     budgets: BudgetSettings = field(default_factory=BudgetSettings)
     """What bearers may cost."""
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    """Where a gateway's archive lies."""
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    """How long the archive keeps what."""
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """When the agent's keys lock."""
     tak: TakSettings = field(default_factory=TakSettings)
@@ -422,13 +333,6 @@ def _section(name: str, record: Any, content: Mapping[str, object]) -> Any:
         default = getattr(record(), key)
         values[key] = _checked(f"{name}.{key}", value, default, known[key].metadata)
     return record(**values)
-
-
-def _known_words(key: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Raises: ConfigError for a word that is none of `known`."""
-    for word in words:
-        if word not in known:
-            raise ConfigError(key, f"knows {', '.join(known)}, not '{word[:40]}'")
 
 
 def _plotter(text: str) -> Address:

@@ -11,6 +11,8 @@ MeshError
 ├── ChargeError      a plan for charging is asked for with numbers that cannot be
 ├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
+├── ArchiveError     the archive of a gateway; ArchiveDownError, ArchiveKeyError,
+│                    ArchiveTamperedError
 └── ControlError     the running node did not answer, or refused
 
 Source: STYLE 17-20, architecture section 8.
@@ -21,6 +23,10 @@ from __future__ import annotations
 from protocol.errors import MeshError
 
 __all__ = [
+    "ArchiveDownError",
+    "ArchiveError",
+    "ArchiveKeyError",
+    "ArchiveTamperedError",
     "BudgetError",
     "ChargeError",
     "ConfigError",
@@ -171,3 +177,19 @@ class ControlError(MeshError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class ArchiveError(MeshError):
+    """The archive of a gateway cannot do this."""
+
+
+class ArchiveDownError(ArchiveError):
+    """The database of the archive does not answer; what waits for it stays in the spool."""
+
+
+class ArchiveKeyError(ArchiveError):
+    """The key of the archive is missing, damaged, or of another archive."""
+
+
+class ArchiveTamperedError(ArchiveError):
+    """A record of the archive was changed, cut off or signed by somebody else."""

@@ -176,6 +176,8 @@ async def _opened(
     broken: list[DataKind] = []
     vault.on_broken = broken.append
     async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
+        if place.archive_key.exists():
+            store.spool_bytes_max = settings.gateway.spool_bytes_max
         knock_keys = KnockKeyring(store)
         await knock_keys.load()
         knocks = Knocks(
@@ -224,7 +226,28 @@ async def _opened(
             guard.wipe = wiping.wipe
             await _start(guard, secret, is_held=is_held or node.is_wiped)
             del secret
-            yield guard, wiping
+            async with _archiving(guard, home, settings, rights.role):
+                yield guard, wiping
+
+
+@asynccontextmanager
+async def _archiving(
+    guard: Guard, home: Path, settings: Settings, role: Role
+) -> AsyncIterator[None]:
+    """Give a device of the centre its archive, which is opened once somebody needs it."""
+    if role not in (Role.GATEWAY, Role.OPERATOR):
+        yield
+        return
+    # Imported here: all others need no second database.
+    from meshnode.gateway.gateway import Gateway, GatewayPlan
+
+    chosen = settings.gateway
+    plan = GatewayPlan(chosen.database, chosen.spool_bytes_max, settings.retention.terms)
+    guard.gateway = Gateway(guard.node, home, plan)
+    try:
+        yield
+    finally:
+        await guard.gateway.aclose()
 
 
 def _bound(node: Node, bearer: NodeBearers, settings: Settings, runtime: Runtime) -> None:
@@ -395,6 +418,9 @@ async def run_home(
             surroundings = surroundings_of(settings, runtime, node)
             stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
+            if guard.gateway is not None and Home(home).archive_key.exists():
+                room = guard.gateway.run
+                nursery.start_soon(keep_running, "archive", room, runtime, node.metrics)
             api = Api(node, guard)
             if settings.tak.server:
                 await _start_bridge(nursery, home, settings, api, node)

@@ -23,6 +23,7 @@ from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
 from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, ReceivedRow, table
 from meshnode.store.sealing import Seals
+from meshnode.store.spool import add_bundles
 from meshnode.store.statements import (
     INSERT_AUTHOR,
     INSERT_BUNDLE,
@@ -119,8 +120,8 @@ def add_many(
         _keep_evidence(tx, second, first_digest)
     settle()
     _tell_index(tx, fresh)
-    olds = [old for position, old in replaced if position in fresh]
-    drop_many(tx, olds, Reception.SUPERSEDED)
+    add_bundles(tx, fresh.values())
+    drop_many(tx, [old for position, old in replaced if position in fresh], Reception.SUPERSEDED)
     return fates
 
 

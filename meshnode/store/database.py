@@ -59,6 +59,7 @@ SCHEMA_VERSIONS: Final = (
     "0011",
     "0012",
     "0013",
+    "0014",
 )
 """Every schema this build can open, oldest first; the last is the one it works with."""
 

@@ -27,6 +27,7 @@ from meshnode.store.records import (
 )
 from meshnode.store.schema import LedgerRow, MessageRow, UnopenedRow, table
 from meshnode.store.sealing import Seals, Seat, message_seat
+from meshnode.store.spool import Content, add_opened
 from meshnode.store.statements import signed64, unsigned64
 from meshnode.vault.kinds import DataKind
 from protocol.ids import BundleId, NodeId, ShortId
@@ -133,6 +134,8 @@ def set_bundle(
     assert changed == 1, "only an open message is sealed"
     note(tx, key, now_ms, LedgerEvent.SEALED)
     note(tx, key, now_ms, LedgerEvent.QUEUED)
+    if tx.spool_bytes_max is not None and (sealed := get(tx.connection, key)) is not None:
+        _spool(tx, sealed, now_ms)
 
 
 def note_handed(
@@ -253,7 +256,15 @@ def add_incoming(
         return None
     key = _add(tx, new, Direction.INCOMING, MessageState.RECEIVED, short_id, digest)
     note(tx, key, now_ms, LedgerEvent.RECEIVED, new.id.author)
+    _spool(tx, new, now_ms)
     return key
+
+
+def _spool(tx: Transaction, each: NewMessage | MessageRecord, now_ms: int) -> None:
+    """Hand a text to the archive of a gateway; an SOS goes there as a step of its alarm."""
+    if each.kind is not Kind.SOS:
+        times = (each.created_ms, each.expires_ms, now_ms)
+        add_opened(tx, Content(each.id, each.kind, each.scope, *times, each.text.encode()))
 
 
 def mark_read(tx: Transaction, key: MessageKey, at_ms: int) -> bool:

@@ -45,6 +45,7 @@ __all__ = [
     "sending_seat",
     "sheet_piece_seat",
     "sheet_seat",
+    "spool_seat",
     "state_seat",
     "track_point_seat",
     "track_seat",
@@ -59,6 +60,8 @@ _SELECT_KEY: Final = "SELECT wrapped FROM data_key WHERE kind = ? AND day = ?"
 _BUNDLE: Final = DataKind.BUNDLE
 _CONTAINER: Final = b"bundle"
 """Table in which containers lie."""
+_DATA_KINDS: Final = {int(kind): kind for kind in DataKind}
+"""Looked up, not called: an enumeration's own look-up costs a microsecond."""
 _SLICE: Final = 500
 """Rows sealed at a time when an older store is sealed."""
 _ZONE_SOS: Final = 2
@@ -358,3 +361,11 @@ def sheet_piece_seat(file_id: bytes, number: int, received_ms: int) -> Seat:
     """Seat of one piece of a reflex sheet."""
     place = encode([file_id, number])
     return Seat(DataKind.SHEET, day_of(received_ms), b"sheet_piece", place)
+
+
+def spool_seat(
+    is_opened: int, sealed_as: int, author: bytes, incarnation: int, seq: int, at_ms: int
+) -> Seat:
+    """Seat of what waits for the archive; `seq` as the signed number the table holds."""
+    place = encode([is_opened, author, incarnation, seq.to_bytes(8, "big", signed=True)])
+    return Seat(_DATA_KINDS[sealed_as], day_of(at_ms), b"spool", place)
