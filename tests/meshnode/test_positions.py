@@ -121,6 +121,32 @@ async def test_a_position_under_a_chain_of_texts_does_not_open(
     assert bruno.metric("messages_unopenable") == 1
 
 
+@pytest.mark.parametrize(("dated_ms", "is_kept"), [(0, True), (-60_000, False), (60_000, False)])
+async def test_a_place_of_before_its_shift_or_of_after_its_stamp_is_refused(
+    autojump_clock: MockClock, met: Rig, dated_ms: int, is_kept: bool
+) -> None:
+    """A mate's changed program seals what it likes; the stamp alone is seen by relays."""
+    anna, bruno = met["anna"], met["bruno"]
+    await begin(anna)
+    shift = await anna.node.positions.current()
+    assert shift is not None
+    opened = shift.shift
+    under = await anna.store.write(
+        lambda tx: anna.node.positions._keeper.position_key_for(tx, squad_scope(), opened)
+    )
+    more = {"suite": Suite.CHAIN, "keyref": under.chain_id, "index": under.index}
+    header = anna.header(Kind.POSITION, squad_scope(), 7, lifetime_s=600, **more)
+    stamp_ms = header.hlc >> 16
+    taken_ms = opened.opened_ms + dated_ms if dated_ms < 0 else stamp_ms + dated_ms
+    place = Position(anna.id, squad_scope().encode(), taken_ms, 1, 1, 0)
+    body = seal_message(under.key, header.encode(), pad(payloads.encode(place)))
+    await anna.node.relay.announce(under.made, None)
+    await met.mix("anna", "bruno")
+    await bruno.take([anna.forge(header, body)])
+    assert bool(await latitudes(bruno)) is is_kept
+    assert bruno.metric("positions_refused") == (0 if is_kept else 1)
+
+
 async def test_closing_erases_at_once_here_and_later_at_mates(
     autojump_clock: MockClock, met: Rig
 ) -> None:
