@@ -211,18 +211,7 @@ async def _opened(
             await wiping.look()
             if wiping.is_gone:
                 raise wiped_error(home)
-            guard = Guard(
-                GuardParts(
-                    node=node,
-                    sealer=access.sealer,
-                    keys=keys,
-                    view=beacons_of(node),
-                    device_class=rights.device_class,
-                    enrolled_ms=_enrolled_ms(identity, node),
-                    auto_lock_s=settings.security.auto_lock_s,
-                    bound_file=BoundFile(place.lease),
-                )
-            )
+            guard = _guard(node, keys, access, settings, home, identity)
             guard.wipe = wiping.wipe
             await _start(guard, secret, is_held=is_held or node.is_wiped)
             del secret
@@ -248,6 +237,27 @@ async def _archiving(
         yield
     finally:
         await guard.gateway.aclose()
+
+
+def _guard(
+    node: Node,
+    keys: AgentKeys,
+    access: Access,
+    settings: Settings,
+    home: Path,
+    identity: DeviceIdentity,
+) -> Guard:
+    parts = GuardParts(
+        node=node,
+        sealer=access.sealer,
+        keys=keys,
+        view=beacons_of(node),
+        device_class=rights_untrusted(identity.badge_chain[0]).device_class,
+        enrolled_ms=_enrolled_ms(identity, node),
+        auto_lock_s=settings.security.auto_lock_s,
+        bound_file=BoundFile(Home(home).lease),
+    )
+    return Guard(parts)
 
 
 def _bound(node: Node, bearer: NodeBearers, settings: Settings, runtime: Runtime) -> None:

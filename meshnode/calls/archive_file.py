@@ -248,8 +248,9 @@ def _claims(path: Path, check: Callable[[NodeId, bytes, bytes], None]) -> Json:
         found = answer.certificate
         check(found.gateway, answer.message, answer.signature)
         return {"kind": "answer", **found.as_json(), "signer": found.gateway.hex()}
-    export = exporting.export_untrusted(path)
-    check(export.gateway, export.message, export.signature)
-    exporting.hashes_hold(path, export)
+    with open_picked(path) as file:
+        export = exporting.export_untrusted(file)
+        check(export.gateway, export.message, export.signature)
+        exporting.hashes_hold(file, export)
     told = {name: value for name, value in export.manifest.items() if name != "files"}
     return {"kind": "export", **told, "signer": export.gateway.hex()}

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from meshnode.errors import ArchiveError
 from meshnode.files import sync_folder
@@ -142,13 +142,13 @@ def _entry(name: str) -> zipfile.ZipInfo:
 # --- reading -----------------------------------------------------------------------------------
 
 
-def export_untrusted(path: Path) -> ClaimedExport:
+def export_untrusted(file: BinaryIO) -> ClaimedExport:
     """Return what a file claims; nothing proves it yet.
 
-    Raises: MalformedError, LimitExceededError, OSError.
+    Raises: MalformedError, LimitExceededError.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             if len(archive.infolist()) > _FILES_MAX:
                 raise LimitExceededError("files of an export", _FILES_MAX, len(archive.infolist()))
             manifest = _read(archive, _MANIFEST, _MANIFEST_BYTES_MAX)
@@ -163,22 +163,27 @@ def export_untrusted(path: Path) -> ClaimedExport:
     return ClaimedExport(told, NodeId(gateway), _DOMAIN + manifest, signature, hashes)
 
 
-def hashes_hold(path: Path, claimed: ClaimedExport) -> None:
+def hashes_hold(file: BinaryIO, claimed: ClaimedExport) -> None:
     """Raises: ArchiveError unless every file of an export is there and as its manifest says."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         names = {each.filename for each in archive.infolist()} - {_MANIFEST, _SIGNATURE}
         if names != set(claimed.hashes):
             raise ArchiveError("this export was changed: a file of it is missing, or too many")
         for name, wanted in claimed.hashes.items():
-            digest = hashlib.sha256()
             try:
-                with archive.open(name) as file:
-                    while piece := file.read(_PIECE_BYTES):
-                        digest.update(piece)
+                found = _hash_of(archive, name)
             except _BROKEN as error:
                 raise ArchiveError(f"this export was changed: {name} is damaged") from error
-            if digest.hexdigest() != wanted:
+            if found != wanted:
                 raise ArchiveError(f"this export was changed: {name} is another")
+
+
+def _hash_of(archive: zipfile.ZipFile, name: str) -> str:
+    digest = hashlib.sha256()
+    with archive.open(name) as part:
+        while piece := part.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _read(archive: zipfile.ZipFile, name: str, bytes_max: int) -> bytes:

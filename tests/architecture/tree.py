@@ -34,10 +34,14 @@ TEXT_SUFFIXES = {"", ".cfg", ".json", ".lock", ".mako", ".md", ".py", ".toml", "
 ENTRY_POINTS = {
     "meshnode.cli.main",
     "sims.cli",
+    "meshnode.gateway.archive.migrations.env",
     "meshnode.store.migrations.env",
 }
 """Modules that something outside the tree calls: the installed commands and alembic."""
-MIGRATIONS = "meshnode.store.migrations.versions."
+MIGRATIONS = (
+    "meshnode.gateway.archive.migrations.versions.",
+    "meshnode.store.migrations.versions.",
+)
 """What stands below is found by alembic by itself."""
 
 

@@ -40,6 +40,7 @@ from protocol.errors import (
 from protocol.limits import MDNS_LOOKUPS_MAX
 from protocol.narrow import frames, kiss
 from protocol.network_keys import epoch_at
+from tests.properties.archives import ARCHIVE_PARSERS
 from tests.properties.documents_shown import SHEET_PARSERS
 from tests.properties.foreign import FOREIGN_PARSERS
 from tests.properties.narrow_parsers import NARROW_PARSERS
@@ -349,6 +350,7 @@ ALL_PARSERS: tuple[Parser, ...] = (
     *PARSERS,
     *NODE_PARSERS,
     *UNIT_PARSERS,
+    *ARCHIVE_PARSERS,
     *ZONE_PARSERS,
     *NARROW_PARSERS,
     *SENSOR_PARSERS,

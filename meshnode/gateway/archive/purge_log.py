@@ -124,7 +124,9 @@ def verify(
         try:
             check(entry.gateway, _DOMAIN + each.hash, each.signature)
         except AuthenticationError as error:
-            raise _tampered(each.number, "is not signed by its gateway") from error
+            raise ArchiveTamperedError(
+                f"the purge log was changed: no. {each.number} is not signed by its gateway"
+            ) from error
         entries.append(entry)
         head = Head(each.number, each.hash)
         hashes[each.number] = each.hash
@@ -135,21 +137,27 @@ def verify(
                 f"and no. {told.number} was written"
             )
         if hashes[told.number] != told.hash:
-            raise _tampered(told.number, "is another than the one that was written")
+            raise ArchiveTamperedError(
+                f"the purge log was changed: no. {told.number} is another than was written"
+            )
     return entries, head
 
 
 def _read(signed: Signed, before: Head) -> Entry:
     if signed.number != before.number + 1:
-        raise _tampered(before.number + 1, "is missing")
+        raise ArchiveTamperedError(f"the purge log was changed: no. {before.number + 1} is missing")
     if _hash(signed.body) != signed.hash:
-        raise _tampered(signed.number, "was changed")
+        raise ArchiveTamperedError(f"the purge log was changed: no. {signed.number} was changed")
     try:
         entry = _decode(signed.body)
     except (RemoteProtocolError, ValueError) as error:
-        raise _tampered(signed.number, "cannot be read") from error
+        raise ArchiveTamperedError(
+            f"the purge log was changed: no. {signed.number} cannot be read"
+        ) from error
     if entry.number != signed.number or entry.before != before.hash:
-        raise _tampered(signed.number, "does not follow the one before")
+        raise ArchiveTamperedError(
+            f"the purge log was changed: no. {signed.number} does not follow the one before"
+        )
     return entry
 
 
@@ -177,7 +185,3 @@ def _decode(body: bytes) -> Entry:
 
 def _hash(body: bytes) -> bytes:
     return hashlib.sha256(_DOMAIN + body).digest()
-
-
-def _tampered(number: int, what: str) -> ArchiveTamperedError:
-    return ArchiveTamperedError(f"the purge log was changed: no. {number} {what}")

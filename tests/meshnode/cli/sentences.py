@@ -15,13 +15,20 @@ from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
+from meshnode.gateway.archive.purge_log import Action
+from meshnode.retention import RETENTION, DataClass
 from meshnode.store.purging import RULES
 from meshnode.viewer.document import LEFT_OUT
 from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
 _ROOT = Path(__file__).parents[3]
+_ARCHIVE = ("gateway", "gateway/archive")
 _FAILURES = (
+    "ArchiveDownError",
+    "ArchiveError",
+    "ArchiveKeyError",
+    "ArchiveTamperedError",
     "AuthorityError",
     "ChargeError",
     "ConfigError",
@@ -85,6 +92,8 @@ def every_sentence() -> set[str]:
     found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values())
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
+    found |= {rule.reason for rule in RETENTION.values()}
+    found |= {str(each) for names in (DataClass, Action) for each in names}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
     return found | {each.name.lower() for names in enums for each in names}
 
@@ -100,7 +109,7 @@ def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
     rooms = (
         _ROOT / "meshnode" / name
-        for name in (".", "calls", "cli", "doctor", "sensors", "services", "vault")
+        for name in (".", "calls", "cli", "doctor", "sensors", "services", "vault", *_ARCHIVE)
     )
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
