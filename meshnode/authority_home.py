@@ -49,12 +49,16 @@ from meshnode.authority_roots import (
 )
 from meshnode.authority_state import AuthorityState, CertifiedZone, HandedCard
 from meshnode.authority_units import Adopted, adopted, granted, report_of
+from meshnode.authority_waiting import Waiting, save_waiting
+from meshnode.authority_zone_founding import load_zone_request
 from meshnode.authority_zones import (
     answered_before,
+    asked_anew,
     certified,
     check_asked,
     dropped_zone,
     is_named,
+    renewed_state,
 )
 from meshnode.files import erase, make_private_folder, sync_folder
 from protocol.authority import RosterBody, SignedDocument
@@ -67,6 +71,7 @@ from protocol.enrolment import (
     decode_request_untrusted,
     read_prekey_untrusted,
 )
+from protocol.envelope import HpkeSealer
 from protocol.errors import (
     EnrolmentError,
     IdentityError,
@@ -444,6 +449,30 @@ class AuthorityHome(AuthorityFolder):
             after, answer = certified(self.state, request, holders.sign, now_ms)
         self._save(after)
         return answer
+
+    def ask_anew(self, now_ms: int) -> ZoneRequest:
+        """Return the request of this zone for fresh certificates; it waits here for its answer.
+
+        Raises: RightsError, EnrolmentError (`root`).
+        """
+        secret, record = HpkeSealer().make_prekey(now_ms)
+        with self._noting_refusals(now_ms):
+            request = asked_anew(self.state, self._keys, record)
+        waiting = Waiting(self._keys, secret, request.text)
+        save_waiting(self._folder / "zone-request", waiting, self._entropy)
+        return request
+
+    def take_renewal(self, answer: ZoneAnswer, now_ms: int) -> None:
+        """Go on under the fresh certificates of an answer whose digits people compared.
+
+        Raises: EnrolmentError, and the errors of what does not hold; then nothing is changed.
+        """
+        with self._noting_refusals(now_ms):
+            home = self._folder.parent
+            pending = load_zone_request(home, self._passphrase, self._folder.name)
+            after = renewed_state(self.state, pending, answer, now_ms, self._entropy)
+        self._save(self._settled(after, now_ms))
+        (self._folder / "zone-request").unlink()
 
     def drop_zone(self, zone: int, holders: RootHolders, now_ms: int) -> CertifiedZone:
         """Trust nothing of a further zone any more: its badges, rosters, revocations, beacons.

@@ -73,13 +73,18 @@ def request_zone(
     return request
 
 
-def load_zone_request(home: Path, passphrase: str) -> ZonePending:
-    """Return the request that waits for its answer. Raises: AuthorityError, EnrolmentError."""
-    return _pending(_opened(home, passphrase))
+def load_zone_request(
+    home: Path, passphrase: str, folder: str = "authority.request"
+) -> ZonePending:
+    """Return the request that waits for its answer, of a new zone or of one that has `authority`.
+
+    Raises: AuthorityError, EnrolmentError.
+    """
+    return _pending(_opened(home, passphrase, folder))
 
 
-def _opened(home: Path, passphrase: str) -> Waiting:
-    path = home / "authority.request" / "zone-request"
+def _opened(home: Path, passphrase: str, folder: str = "authority.request") -> Waiting:
+    path = home / folder / "zone-request"
     if not path.exists():
         raise EnrolmentError("no_request", "no request waits here: run 'authority zone request'")
     return open_waiting(path, passphrase, _PENDING_BYTES_MAX)

@@ -16,9 +16,10 @@ from meshnode.authority_documents import (
     SignRoot,
     changed_rule,
     with_drafted,
+    with_taken,
     without_strangers,
 )
-from meshnode.authority_keys import HybridKey
+from meshnode.authority_keys import AuthorityKeys, HybridKey
 from meshnode.authority_state import ZONES_MAX, AuthorityState, CertifiedZone
 from protocol.authority import (
     DocumentClass,
@@ -31,7 +32,7 @@ from protocol.authority import (
 from protocol.delegation import issuer_id_untrusted, load_unit_key_untrusted
 from protocol.documents import SignerRule
 from protocol.enrolment import open_secrets, seal_secrets
-from protocol.envelope import HpkeSealer, PrekeySecret
+from protocol.envelope import HpkeSealer, PrekeyRecord, PrekeySecret
 from protocol.errors import EnrolmentError, IdentityError, RightsError
 from protocol.identity import (
     REGIONAL_RANK,
@@ -52,15 +53,23 @@ from protocol.issuing import (
 from protocol.limits import ANCHORS_MAX
 from protocol.network_keys import KEY_BYTES, epoch_at
 from protocol.orders import issuer_id
-from protocol.zones import ZoneAnswer, ZoneRequest, build_zone_answer
+from protocol.zones import (
+    ZoneAnswer,
+    ZoneRequest,
+    ZoneSigners,
+    build_zone_answer,
+    build_zone_request,
+)
 
 __all__ = [
     "ZonePending",
     "answered_before",
+    "asked_anew",
     "certified",
     "check_asked",
     "dropped_zone",
     "is_named",
+    "renewed_state",
     "zone_state",
 ]
 
@@ -94,11 +103,16 @@ def check_asked(state: AuthorityState, request: ZoneRequest) -> None:
         raise RightsError("a zone is certified where the root's cards are: in the national folder")
     if any(each.request_digest == request.digest for each in state.zones):
         raise EnrolmentError("used", "this request was answered before: make a fresh one")
+    root, renewed = state.root_body, _renewed(state, request)
+    is_full = len(_anchors_kept(state, renewed)) >= ANCHORS_MAX
+    if is_full or len(state.zones) >= ZONES_MAX:
+        raise EnrolmentError("full", f"a network has at most {ANCHORS_MAX} zones: drop one first")
+    if renewed is not None:
+        return
     if request.zone in (state.zone, *(each.zone for each in _present(state))):
         raise EnrolmentError(
             "zone", f"zone {request.zone} has an authority already: ask with another number"
         )
-    root = state.root_body
     taken = {key for rule in root.rules for key in rule.keys}
     taken |= {key for rule in root.rules for key in rule.pq_keys}
     issuers = [state.badge_issuer, *(each.issuers[0] for each in state.zones)]
@@ -108,8 +122,35 @@ def check_asked(state: AuthorityState, request: ZoneRequest) -> None:
         half in taken for pair in request.signers.pairs for half in pair
     ):
         raise EnrolmentError("known_key", "a key of this request is known: make a fresh request")
-    if len(root.anchors) >= ANCHORS_MAX or len(state.zones) >= ZONES_MAX:
-        raise EnrolmentError("full", f"a network has at most {ANCHORS_MAX} zones: drop one first")
+
+
+def _renewed(state: AuthorityState, request: ZoneRequest) -> CertifiedZone | None:
+    """Return the newest certificates of the zone that asks anew with the very keys it has."""
+    key = issuer_id(request.public_key)
+    if key in state.revoked:
+        return None
+    return next(
+        (
+            each
+            for each in reversed(_present(state))
+            if each.zone == request.zone
+            and issuer_id_untrusted(each.issuers[0]) == key
+            and each.signers == request.signers.keys
+        ),
+        None,
+    )
+
+
+def _anchors_kept(state: AuthorityState, renewed: CertifiedZone | None) -> tuple[bytes, ...]:
+    """Return the anchors that stay beside a new one.
+
+    Of a zone that is renewed the newest stays, under which its devices are; older ones go.
+    """
+    if renewed is None:
+        return state.root_body.anchors
+    older = {each.anchor for each in _present(state) if each.zone == renewed.zone}
+    gone = older - {renewed.anchor}
+    return tuple(each for each in state.root_body.anchors if each not in gone)
 
 
 def certified(
@@ -117,24 +158,33 @@ def certified(
 ) -> tuple[AuthorityState, ZoneAnswer]:
     """Return the state whose root names a further zone, and the answer to its request.
 
-    Signers of rosters and beacons that were bound to no zone are bound to ours. Raises: as
-    `check_asked` and `sign`.
+    Signers of rosters and beacons that were bound to no zone are bound to ours. A zone that is in
+    force and asks anew with the same keys gets fresh certificates under a fresh anchor; the last
+    ones hold until they end. Raises: as `check_asked` and `sign`.
     """
     check_asked(state, request)
+    renewed = _renewed(state, request)
     zone, name = request.zone, request.centre_name
     anchor = make_root(now_ms)
-    issuers = certify_regional(anchor, zone, now_ms, load_unit_key_untrusted(request.public_key))
+    key = load_unit_key_untrusted(request.public_key)
+    earlier = None if renewed is None else renewed.issuers
+    issuers = certify_regional(anchor, zone, now_ms, key, earlier)
     before = state.root_body
-    body = replace(
-        before,
-        anchors=(*before.anchors, anchor.certificate),
-        rules=tuple(_with_zone(rule, request, zone, state.zone) for rule in before.rules),
-    )
+    rules = before.rules
+    if renewed is None:
+        rules = tuple(_with_zone(rule, request, zone, state.zone) for rule in before.rules)
+    anchors = _anchors_kept(state, renewed)
+    body = replace(before, anchors=(*anchors, anchor.certificate), rules=rules)
     entry = CertifiedZone(
         zone, name, request.digest, anchor.certificate, issuers, request.signers.keys, now_ms
     )
-    after = replace(state.with_document(sign(body)), zones=(*state.zones, entry))
-    return after.with_note(now_ms, "zoned", f"{zone} {name}"), _answer(after, request, entry)
+    zones = tuple(
+        replace(each, is_dropped=each.is_dropped or each.anchor not in anchors)
+        for each in state.zones
+    )
+    after = replace(state.with_document(sign(body)), zones=(*zones, entry))
+    action = "zoned" if renewed is None else "renewed"
+    return after.with_note(now_ms, action, f"{zone} {name}"), _answer(after, request, entry)
 
 
 def answered_before(state: AuthorityState, request: ZoneRequest) -> ZoneAnswer | None:
@@ -190,19 +240,22 @@ def dropped_zone(
     it alone had revoked is put on the draft; rosters are not written yet. Raises: EnrolmentError
     (`zone`); as `sign`.
     """
-    found = next((each for each in _present(state) if each.zone == zone), None)
-    if found is None:
+    certificates = [each for each in _present(state) if each.zone == zone]
+    if not certificates:
         raise EnrolmentError("zone", f"no further zone {zone} is in force: see 'authority zones'")
+    found = certificates[-1]
     body, gone = state.root_body, set(found.signers)
     rules = [
         changed_rule(rule, [], gone, zone) if gone & set(rule.keys) else rule for rule in body.rules
     ]
-    anchors = tuple(each for each in body.anchors if each != found.anchor)
+    ended = {each.anchor for each in certificates}
+    anchors = tuple(each for each in body.anchors if each not in ended)
     root = replace(body, anchors=anchors, rules=tuple(rules))
-    ended = replace(found, is_dropped=True)
     after = replace(
         without_strangers(state.with_document(sign(root)), root),
-        zones=tuple(ended if each is found else each for each in state.zones),
+        zones=tuple(
+            replace(each, is_dropped=True) if each in certificates else each for each in state.zones
+        ),
     )
     after = with_drafted(state, after)
     return after.with_note(now_ms, "unzoned", f"{zone} {found.name}"), found
@@ -235,7 +288,8 @@ def zone_state(
     documents = tuple(decode_untrusted(raw) for raw in answer.documents)
     root = _checked_root(documents, pending.request)
     issuer = RegionalAuthority(pending.key, *answer.issuers)
-    anchors = [each for each in root.anchors if _holds(issuer, zone, each, now_ms)]
+    # The newest is the last one: under it a zone is that has others from before.
+    anchors = [each for each in reversed(root.anchors) if _holds(issuer, zone, each, now_ms)]
     if not anchors:
         raise EnrolmentError("root", "the root of this answer does not stand behind the zone")
     token = answer.request_digest[:8]
@@ -251,6 +305,57 @@ def zone_state(
         documents=tuple(sorted(documents, key=lambda each: (each.cls, each.scope))),
         is_zone=True,
     )
+
+
+def asked_anew(state: AuthorityState, keys: AuthorityKeys, prekey: PrekeyRecord) -> ZoneRequest:
+    """Return the request by which a zone asks for fresh certificates of the keys that it has.
+
+    Raises: RightsError in another folder, EnrolmentError (`root`) where the root names no more what
+    the zone was let in with.
+    """
+    if not state.is_zone:
+        raise RightsError("only a further zone asks to be certified anew, in its own folder")
+    revocation, beacon = (
+        _pair(state, cls, number)
+        for number, cls in enumerate((DocumentClass.REVOCATION, DocumentClass.BEACON))
+    )
+    signers = ZoneSigners(keys.read_hybrid("documents").public, revocation, beacon)
+    place = (state.zone, state.centre_name)
+    return build_zone_request(place, keys.read_ec("regional"), prekey, signers)
+
+
+def _pair(state: AuthorityState, cls: DocumentClass, number: int) -> tuple[bytes, bytes]:
+    """Return both public keys of a class on the card with which the zone was let in."""
+    rule = state.root_body.rule(cls)
+    key = state.cards[0].signers[number] if state.cards else b""
+    if rule is None or key not in rule.keys:
+        raise EnrolmentError("root", "the root of this network names the zone's signers no more")
+    return key, rule.pq_keys[rule.keys.index(key)]
+
+
+def renewed_state(
+    state: AuthorityState,
+    pending: ZonePending,
+    answer: ZoneAnswer,
+    now_ms: int,
+    entropy: Callable[[int], bytes],
+) -> AuthorityState:
+    """Return the state of a zone under the fresh certificates of an answer.
+
+    Members, units, keys and the journal stay as they are. Raises: as `zone_state`; EnrolmentError
+    (`root`) for a root that does not follow the one in force here.
+    """
+    fresh = zone_state(pending, answer, now_ms, entropy)
+    after, _taken, refusals = with_taken(state, answer.documents)
+    if refusals or after.root != fresh.root:
+        raise EnrolmentError("root", "the root of this answer does not follow the one in force")
+    after = replace(
+        after,
+        anchor=fresh.anchor,
+        badge_issuer=fresh.badge_issuer,
+        link_issuer=fresh.link_issuer,
+    )
+    return after.with_note(now_ms, "renewed", str(after.root.version))
 
 
 def _checked_root(documents: Sequence[SignedDocument], request: ZoneRequest) -> RootBody:

@@ -106,17 +106,28 @@ def make_regional(root: RootAuthority, zone: int, now_ms: int) -> RegionalAuthor
 
 
 def certify_regional(
-    root: RootAuthority, zone: int, now_ms: int, key: ec.EllipticCurvePublicKey
+    root: RootAuthority,
+    zone: int,
+    now_ms: int,
+    key: ec.EllipticCurvePublicKey,
+    earlier: tuple[bytes, bytes] | None = None,
 ) -> tuple[bytes, bytes]:
     """Return (badge issuer, link issuer) in DER for a key that its holder alone has.
 
-    As `make_regional` otherwise: the private key stays where it was made.
+    As `make_regional` otherwise: the private key stays where it was made. With `earlier`, the
+    certificates that the key has, these bear the same names, so that units below those stand
+    below these as well.
     """
     rights = AuthorityRights(REGIONAL_RANK, zone, ()).encode()
-    badge_issuer = _intermediate(root, key, BADGE_USES, now_ms).add_extension(
+    badge_name, link_name = (
+        (_opaque_name(), _opaque_name())
+        if earlier is None
+        else (x509.load_der_x509_certificate(each).subject for each in earlier)
+    )
+    badge_issuer = _intermediate(root, key, BADGE_USES, now_ms, badge_name).add_extension(
         x509.UnrecognizedExtension(AUTHORITY_RIGHTS_OID, rights), critical=False
     )
-    link_issuer = _intermediate(root, key, LINK_USES, now_ms)
+    link_issuer = _intermediate(root, key, LINK_USES, now_ms, link_name)
     return _finish(badge_issuer, root.key), _finish(link_issuer, root.key)
 
 
@@ -288,10 +299,11 @@ def _intermediate(
     key: ec.EllipticCurvePublicKey,
     uses: Sequence[x509.ObjectIdentifier],
     now_ms: int,
+    name: x509.Name,
 ) -> x509.CertificateBuilder:
     """Begin a regional certificate; unit authorities may stand below it, hence path length 1."""
     issuer = x509.load_der_x509_certificate(root.certificate)
-    builder = _builder(key, _opaque_name(), issuer.subject, now_ms, REGIONAL_LIFE_MS)
+    builder = _builder(key, name, issuer.subject, now_ms, REGIONAL_LIFE_MS)
     builder = _as_issuer(builder, key, path_length=1)
     return builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()), critical=False

@@ -1,4 +1,4 @@
-"""`meshnode authority zone request`, `certify`, `accept`, `drop`, and `authority zones`.
+"""`meshnode authority zone request`, `certify`, `accept`, `renew`, `drop`, and `authority zones`.
 
 A further zone joins the network: request, answer, and twenty digits that people compare at both
 ends. Arguments and screens only; every rule is in `meshnode.authority_zones`.
@@ -58,14 +58,39 @@ def request(
     The keys never leave this machine.
     """
     from meshnode.authority_zone_founding import request_zone
-    from meshnode.cli.show import print_json
-    from meshnode.cli.texts import home_of, passphrase, write_text
+    from meshnode.cli.texts import home_of, passphrase
     from meshnode.runtime import system_runtime
 
     home, runtime = home_of(ctx), system_runtime()
     secret = passphrase(passphrase_file, is_new=True)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = request_zone(home, secret, (zone, name), runtime.now_ms(), runtime.entropy)
+    _give_request(made, out, as_json=as_json)
+
+
+@_app.command()
+def renew(
+    ctx: typer.Context,
+    out: Annotated[
+        Path, typer.Option(help="Write the request here, to bring it to the national folder.")
+    ],
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for fresh certificates of this zone's keys, before those of two years end.
+
+    Certify and accept it as the first request; devices, units and rosters stay as they are.
+    """
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        made = authority.ask_anew(now_ms)
+    _give_request(made, out, as_json=as_json)
+
+
+def _give_request(made: ZoneRequest, out: Path, *, as_json: bool) -> None:
+    """Write a request and show its digits."""
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import write_text
+
     write_text(out, made.text)
     if as_json:
         print_json(zone=made.zone, name=made.centre_name, code=made.code, path=str(out))
@@ -181,6 +206,9 @@ def accept(
 
     home, runtime = home_of(ctx), system_runtime()
     given = decode_zone_answer_untrusted(read_text(answer, TextForm.ZONE_ANSWER))
+    if (home / "authority").exists():
+        _accept_renewal(ctx, given, code, passphrase_file, as_json=as_json)
+        return
     secret = passphrase(passphrase_file, is_new=False)
     _compare_answer(given, code)
     state, card = accept_zone(home, secret, given, runtime.now_ms(), runtime.entropy)
@@ -203,6 +231,39 @@ def accept(
             "The card of its operator is {path}. Hand it over: meshnode authority card operator-1 "
             "--out FILE",
             path=card,
+        )
+    )
+
+
+def _accept_renewal(
+    ctx: typer.Context,
+    given: ZoneAnswer,
+    code: str | None,
+    passphrase_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Take fresh certificates into the folder of a zone that has some."""
+    from meshnode.cli.show import print_json
+    from protocol.errors import EnrolmentError
+
+    with opened(ctx, passphrase_file) as (authority, now_ms):
+        try:
+            _compare_answer(given, code)
+        except EnrolmentError as error:
+            authority.note_refusal(error.reason, now_ms)
+            raise
+        authority.take_renewal(given, now_ms)
+        zone, version = authority.state.zone, authority.state.root.version
+    if as_json:
+        print_json(zone=zone, root_version=version)
+        return
+    typer.echo(
+        say(
+            "Zone {zone} has fresh certificates (root version {version}). Export the rosters to "
+            "spread that root.",
+            zone=zone,
+            version=version,
         )
     )
 

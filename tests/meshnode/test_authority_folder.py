@@ -17,7 +17,7 @@ from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
 from meshnode.authority_records import decode_state, encode_state
 from meshnode.authority_state import JOURNAL_MAX
 from protocol.canonical import as_array, decode_untrusted, encode
-from protocol.errors import MalformedError, MeshError
+from protocol.errors import LimitExceededError, MeshError
 from protocol.guards import NETWORK_EPOCH_MS
 from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.meshnode.enrolling import (
@@ -256,5 +256,5 @@ def test_a_folder_from_before_the_counts_counts_what_its_journal_holds(home: Pat
             as_array(decode_untrusted(encode_state(authority.state), max_bytes=10**7), "", 15)
         )
         assert decode_state(encode([3, *record[1:14]])) == authority.state
-        with pytest.raises(MalformedError):
+        with pytest.raises(LimitExceededError):
             decode_state(encode([4, *record[1:14]]))

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from meshnode.authority_cards import open_card
+from meshnode.authority_founding import accept_grant, request_unit
 from meshnode.authority_home import AuthorityHome
 from meshnode.authority_keys import AuthorityError
 from meshnode.authority_orders import beacon, revocation_list
@@ -295,7 +297,8 @@ def test_a_zone_changes_no_root_and_certifies_no_zone(country: Path) -> None:
                 step()
         with pytest.raises(RightsError, match="in the national folder"):
             zone.check_zone(request, NOW_MS)
-        assert replace(zone.state, journal=()) == replace(before, journal=())
+        assert zone.state.refusals == (("rights", 1),)
+        assert replace(zone.state, journal=(), refusals=()) == replace(before, journal=())
     assert not card.exists()
 
 
@@ -402,3 +405,96 @@ def test_operators_of_the_first_zone_come_bound_to_it(country: Path) -> None:
         rule = national.state.root_body.rule(DocumentClass.BEACON)
         assert rule is not None
         assert sorted(rule.zones) == [7, 7, 8]
+
+
+# --- certifying anew ---------------------------------------------------------------------------
+
+YEARS_LATER_MS = NOW_MS + 700 * 86_400_000
+"""A month before the zone's first certificates end."""
+AFTER_THE_END_MS = NOW_MS + 760 * 86_400_000
+
+
+def renew(country: Path, now_ms: int) -> None:
+    """Give the zone fresh certificates, from request to answer."""
+    with opened(country / "zone") as zone, opened(country / "hq") as national:
+        request = zone.ask_anew(now_ms)
+        holders = national.root_holders((), now_ms)
+        zone.take_renewal(national.certify_zone(request, holders, now_ms), now_ms)
+
+
+def test_a_zone_is_certified_anew_and_goes_on_with_all_it_has(country: Path) -> None:
+    rights = Rights(Role.OPERATOR, 8, (), DeviceClass.PC)
+    with opened(country / "zone") as zone:
+        before, late = zone.state, issued(zone, rights, AFTER_THE_END_MS)
+    with pytest.raises(MeshError):
+        verify_badge_untrusted(late, before.root_body.anchors, AFTER_THE_END_MS)
+    renew(country, YEARS_LATER_MS)
+    with opened(country / "zone") as zone, opened(country / "hq") as national:
+        after, here = zone.state, national.state
+        chain = issued(zone, rights, AFTER_THE_END_MS)
+        assert verify_badge_untrusted(chain, here.root_body.anchors, AFTER_THE_END_MS).zone == 8
+    assert after.root == here.root
+    assert after.root.version > before.root.version
+    assert after.enrolees == before.enrolees
+    assert after.secrets == before.secrets
+    assert (after.cards, after.units) == (before.cards, before.units)
+    assert {before.anchor, after.anchor} <= {*here.root_body.anchors}, "the old ones hold on"
+    assert here.root_body.rules == before.root_body.rules
+    assert not (country / "zone" / "authority" / "zone-request").exists()
+
+
+def test_a_unit_of_a_zone_works_on_when_the_zone_is_certified_anew(country: Path) -> None:
+    with opened(country / "zone") as zone:
+        enrol(zone, country / "rita", "rita", Role.LEADER, ["Modane"])
+    request = request_unit(country / "unit", PASSPHRASE, NOW_MS, CountedEntropy(), scrypt_cost=2)
+    with opened(country / "zone") as zone:
+        grant = zone.grant(request, "rita", ["Modane"], NOW_MS)
+        raws = [document.raw for document in zone.state.documents]
+    accept_grant(country / "unit", PASSPHRASE, grant.text, raws, NOW_MS, CountedEntropy())
+    later_ms = NOW_MS + 10 * 86_400_000
+    renew(country, later_ms)
+    with opened(country / "unit") as unit:
+        enrol(unit, country / "zoe", "zoe", Role.AGENT, ["Modane"])
+        report, chain = unit.report(), unit.state.above
+    with opened(country / "zone") as zone:
+        assert chain[0] != zone.state.badge_issuer, "it stands under the first certificates"
+        assert zone.adopt(report, later_ms).names == ("zoe",)
+
+
+def issued(zone: AuthorityHome, rights: Rights, now_ms: int) -> tuple[bytes, ...]:
+    """Return the chain of a badge that the zone issues now."""
+    state = zone.state
+    key = zone._keys.read_ec("regional")
+    public = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    return issue_badge(
+        RegionalAuthority(key, state.badge_issuer, state.link_issuer), public, rights, now_ms
+    )
+
+
+def test_the_anchor_before_the_last_one_goes_and_all_go_with_the_zone(country: Path) -> None:
+    with opened(country / "zone") as zone:
+        first = zone.state.anchor
+    renew(country, YEARS_LATER_MS)
+    with opened(country / "zone") as zone:
+        second = zone.state.anchor
+    renew(country, YEARS_LATER_MS + 1)
+    with opened(country / "hq") as national:
+        root = national.state.root_body
+        assert first not in root.anchors
+        assert second in root.anchors
+        assert len(root.anchors) == 3
+        national.drop_zone(8, national.root_holders((), YEARS_LATER_MS), YEARS_LATER_MS)
+        assert national.state.root_body.anchors == (national.state.anchor,)
+        assert all(each.is_dropped for each in national.state.zones)
+
+
+def test_a_renewal_by_other_keys_is_refused(country: Path, tmp_path: Path) -> None:
+    stranger = ask(tmp_path / "stranger")
+    with opened(country / "hq") as national, pytest.raises(EnrolmentError) as caught:
+        national.check_zone(stranger, YEARS_LATER_MS)
+    assert caught.value.reason == "zone"
+    with opened(country / "hq") as national, pytest.raises(RightsError):
+        national.ask_anew(YEARS_LATER_MS)
+    with opened(country / "zone") as zone, pytest.raises(EnrolmentError) as caught:
+        zone.take_renewal(certify(country / "hq", ask(tmp_path / "x", (9, "Lac"))), NOW_MS)
+    assert caught.value.reason == "no_request"
