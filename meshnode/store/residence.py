@@ -40,6 +40,15 @@ _BEHIND: Final = (
     .order_by(_MARK.c.uptime_ms)
 )
 """Marks since which the clock lost time; `lead_ms` is by how much uptime is ahead of it now."""
+_OUTLIVED: Final = (
+    select(_BUNDLE.c.short_id)
+    .where(
+        _BUNDLE.c.key <= bindparam("last_key"),
+        _BUNDLE.c.expires_ms - _BUNDLE.c.hlc.op(">>")(16) <= bindparam("here_ms"),
+    )
+    .limit(bindparam("rows_max"))
+)
+"""Bundles up to that of a mark that live no longer than they have been here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +127,13 @@ def expire_resident(tx: Transaction, uptime_ms: int, wall_ms: int, limit: int) -
     """
     gone = 0
     for each in tx.connection.execute(_BEHIND, {"lead_ms": uptime_ms - wall_ms}).all():
-        lifetime_ms = _BUNDLE.c.expires_ms - _BUNDLE.c.hlc.op(">>")(16)
-        over = (
-            select(_BUNDLE.c.short_id)
-            .where(_BUNDLE.c.key <= each.last_key, lifetime_ms <= uptime_ms - each.uptime_ms)
-            .limit(limit - gone)
-        )
-        ids = [unsigned64(key) for key in tx.connection.execute(over).scalars()]
+        bounds = {
+            "last_key": each.last_key,
+            "here_ms": uptime_ms - each.uptime_ms,
+            "rows_max": limit - gone,
+        }
+        over = tx.connection.execute(_OUTLIVED, bounds).scalars()
+        ids = [unsigned64(key) for key in over]
         gone += len(drop_many(tx, ids, Reception.EXPIRED))
         if gone >= limit:
             break

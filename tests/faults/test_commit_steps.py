@@ -40,6 +40,7 @@ from protocol.ids import squad_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
 from protocol.routing.gain import Gain
+from sims.disk import freeze
 from sims.fleet import ZONE, DevicePlan, Fleet, make_fleet
 from sims.network import address_of
 from sims.runtime import START_MS, Machine, Tracer, seeded_entropy
@@ -117,6 +118,12 @@ class _Network:
         self.fleet: Fleet = make_fleet(_PLANS, seeded_entropy(_SEED, "authority"), START_MS)
         self._devices = {each.plan.name: each for each in self.fleet.devices}
         self.clock_ahead_ms = 0
+        self.start_ms = 0
+        """When by the clocks of the devices each case begins."""
+
+    def begin(self) -> None:
+        """Set all clocks to the begin of a case: the same work leaves the same bytes."""
+        self.clock_ahead_ms = self.start_ms - round(trio.current_time() * 1000)
 
     def id_of(self, name: str) -> bytes:
         return self._devices[name].node
@@ -249,7 +256,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> _Prepared:
     async def prepare() -> dict[str, _Case]:
         cases = await _cases(network)
         # What follows begins on a new clock; to the nodes it is later all the same.
-        network.clock_ahead_ms = round(trio.current_time() * 1000)
+        network.start_ms = round(trio.current_time() * 1000)
         return cases
 
     cases = trio.run(prepare, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -295,11 +302,13 @@ async def test_a_fault_at_any_step_heals(
     name: str, prepared: _Prepared, tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     network, case = prepared.network, prepared.cases[name]
+    network.begin()
     wanted = _story(await network.after(case.name, case.work, base=case.base))
     assert wanted != _story(case.base)
     path = tmp_path / "broken.sqlite"
     for step in range(1, _STEPS_MAX):
         shutil.copy(case.base, path)
+        network.begin()
         async with network.opened(case.name, path) as node:
             async with node.working():
                 with broken(step, is_cut=False) as breaker:
@@ -322,14 +331,22 @@ async def test_a_power_cut_at_any_step_loses_nothing(
     name: str, prepared: _Prepared, tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     network, case = prepared.network, prepared.cases[name]
+    network.begin()
     wanted = _story(await network.after(case.name, case.work, base=case.base))
     path = tmp_path / "cut.sqlite"
+    seen = set()
     for step in range(1, _STEPS_MAX):
         shutil.copy(case.base, path)
+        network.begin()
         async with network.opened(case.name, path) as node, node.working():
             with broken(step, is_cut=True) as breaker:
                 is_done = await _tried(case.work, node)
                 await _healed(node)
+        left = (is_done, freeze(path))
+        if breaker.has_struck and left in seen:
+            # Cut at another step of one transaction: what comes of the same bytes was seen.
+            continue
+        seen.add(left)
         async with network.opened(case.name, path) as node:
             assert node.store.rebuilt_count == 0
             async with node.working():
