@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -263,6 +264,24 @@ async def test_a_running_home_has_screens_that_commands_open(tmp_path: Path) -> 
                 assert await api.web_token_revoke("wall") is True
             assert (await api.names())["members"] == []
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
+async def test_gdal_reads_the_features_of_a_running_node(tmp_path: Path) -> None:
+    async with served(tmp_path) as screens:
+        base = await screens.base()
+        api, door = screens.room._api, screens.room.door
+        assert door is not None
+        await api.shift_open(8)
+        await api.position(44.9, 6.6)
+        token = (await door.add_token("gdal", "reader", 1))["token"]
+        options = ["--config", "GDAL_HTTP_HEADERS", f"Authorization: Bearer {token}"]
+        argv = ["ogrinfo", "-ro", "-al", *options, f"OAPIF:{base}/api/ogc"]
+        done = await trio.run_process(argv, capture_stdout=True, capture_stderr=True, check=False)
+        shown = done.stdout.decode()
+        assert "Feature Count: 1" in shown, done.stderr.decode()
+        assert "name (String) = anna" in shown
+        assert "POINT (6.6 44.9)" in shown
 
 
 async def test_a_home_without_screens_says_so(tmp_path: Path) -> None:
