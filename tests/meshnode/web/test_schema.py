@@ -5,6 +5,7 @@ Few examples for each route, and the same ones each time. The node behind it is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
-from schemathesis import Case, GenerationMode
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import (
@@ -42,10 +43,12 @@ pytestmark = [
 ]
 
 
-def gathered(description: dict[str, Any]) -> list[Case]:
+def gathered(description: dict[str, Any]) -> list[Any]:
     """Return requests that fit the description, and such that break it somewhere."""
-    cases: list[Case] = []
-    for found in schemathesis.openapi.from_dict(description).get_all_operations():
+    cases: list[Any] = []
+    # Its types name what it was built with, which matters to nobody here.
+    operations: Iterable[Any] = schemathesis.openapi.from_dict(description).get_all_operations()
+    for found in operations:
         operation = found.ok()
         if (operation.method, operation.path) in BY_HAND:
             continue
@@ -61,7 +64,7 @@ def gathered(description: dict[str, Any]) -> list[Case]:
                 suppress_health_check=list(HealthCheck),
             )
             @given(strategy)
-            def gather(case: Case) -> None:
+            def gather(case: Any) -> None:
                 cases.append(case)
 
             try:
@@ -72,7 +75,7 @@ def gathered(description: dict[str, Any]) -> list[Case]:
     return cases
 
 
-def kwargs_of(case: Case) -> dict[str, Any]:
+def kwargs_of(case: Any) -> dict[str, Any]:
     """Return a request in the words of httpx."""
     sent = case.as_transport_kwargs(base_url=BASE)
     sent.pop("cookies", None)
@@ -103,6 +106,7 @@ async def test_no_answer_breaks_the_description(autojump_clock: MockClock, tmp_p
         # A wrong answer is seen.
         wrong = httpx.Response(200, json={"schema": 2}, request=request)
         wrong.elapsed = timedelta()
+        status = next(each for each in cases if each.operation.path == "/api/status")
         with pytest.raises(FailureGroup):
-            case.validate_response(wrong, checks=CHECKS)
+            status.validate_response(wrong, checks=CHECKS)
         assert screens.metric("web_defects") == 0
