@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fast soak fuzz bench docs clean
+.PHONY: help setup demo test check fast soak taky fuzz bench docs clean
 
 help:
 	@echo "make demo    watch messages leave a white zone (about one minute)"
@@ -15,6 +15,7 @@ help:
 	@echo "make soak    a hundred days of a squad with every fault, both simulators, a week at sea (ten minutes)"
 	@echo "make bench   speed and bytes beside a bare pipeline"
 	@echo "make fuzz    a million inputs for each group of parsers, and forgeries of all that is signed"
+	@echo "make taky    install a real TAK server for the tests, apart from everything else"
 	@echo "make docs    write the generated reference pages anew"
 	@echo "make clean   remove the environment and caches"
 
@@ -57,6 +58,14 @@ bench: setup
 	@$(BIN)/meshnode bench reconcile --ids 100000 --differences 1000
 	@$(BIN)/meshnode bench documents --identities 18000 --revocations 50
 
+# The real TAK server that a test talks to, in an environment of its own: it needs older packages.
+taky: .venv-taky/.installed
+
+.venv-taky/.installed: tests/real/taky.lock
+	@$(PYTHON) -m venv .venv-taky
+	@.venv-taky/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/real/taky.lock
+	@touch $@
+
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
@@ -64,4 +73,4 @@ docs: setup
 	@$(BIN)/python -m tests.architecture.generate
 
 clean:
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov dist build
+	@rm -rf $(VENV) .venv-taky .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov dist build

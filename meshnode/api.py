@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from meshnode.calls.alarm import AlarmCalls
+from meshnode.calls.archive_file import ArchiveFileCalls
 from meshnode.calls.audit import AuditCalls
 from meshnode.calls.board import BoardCalls
 from meshnode.calls.delivery import DeliveryCalls
@@ -22,6 +23,7 @@ from meshnode.calls.readiness import ReadinessCalls
 from meshnode.calls.sensor import SensorCalls
 from meshnode.calls.sheet import SheetCalls
 from meshnode.calls.shift import ShiftCalls
+from meshnode.calls.tak import TakCalls
 from meshnode.calls.unloading import UnloadingCalls
 from meshnode.calls.uplink import UplinkCalls
 from meshnode.calls.web import WebCalls
@@ -30,6 +32,7 @@ from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
 from meshnode.events import (
     AlarmChanged,
+    ArchiveGrew,
     BundlesStored,
     DocumentsChanged,
     Equivocated,
@@ -64,6 +67,7 @@ _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 class Api(
     AlarmCalls,
+    ArchiveFileCalls,
     AuditCalls,
     BoardCalls,
     DeliveryCalls,
@@ -74,6 +78,7 @@ class Api(
     SensorCalls,
     SheetCalls,
     ShiftCalls,
+    TakCalls,
     UnloadingCalls,
     UplinkCalls,
     WebCalls,
@@ -400,8 +405,8 @@ class Api(
 
     def _told(self, event: Event) -> Json:
         match event:
-            case AlarmChanged():
-                return self._told_alarm(event)
+            case AlarmChanged() | ArchiveGrew():
+                return self._told_elsewhere(event)
             case MessageArrived(key, message):
                 return {
                     "event": "message_arrived",
@@ -424,6 +429,12 @@ class Api(
                 return {"event": "equivocation", **self._who(node), "message": name}
             case LockChanged(is_locked):
                 return {"event": "lock_changed", "is_locked": is_locked}
+
+    def _told_elsewhere(self, event: AlarmChanged | ArchiveGrew) -> Json:
+        if isinstance(event, AlarmChanged):
+            return self._told_alarm(event)
+        grown = {"bundles": event.bundles, "contents": event.contents}
+        return {"event": "archive_grew", **self._who(event.gateway), **grown}
 
     # --- words ------------------------------------------------------------------------------
 

@@ -28,6 +28,11 @@ EVENTS: Final[dict[str, str]] = {
     "import": "a sealed file was taken in",
     "unlocked": "the agent's keys were opened",
     "audit_exported": "this log was written into a sealed file",
+    "archive_founded": "an archive was begun here",
+    "archive_exported": "content of the archive was written into a file",
+    "archive_answered": "somebody was told what the archive holds about a device",
+    "archive_key_given": "the key of the archive was given to another gateway",
+    "archive_key_taken": "the key of an archive was taken from another gateway",
     "clock_doubted": "the clock jumped: nothing is destroyed until it is confirmed",
 }
 """What is noted beside the counters in `AUDITED`, and what it means."""

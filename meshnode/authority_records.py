@@ -6,8 +6,12 @@ it is what makes these bytes our own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from meshnode.authority_state import (
     JOURNAL_MAX,
+    REASONS_MAX,
+    REFUSED,
     ZONES_MAX,
     AuthorityState,
     CertifiedZone,
@@ -16,6 +20,7 @@ from meshnode.authority_state import (
     HandedCard,
     Note,
     OpenInvitation,
+    counted,
 )
 from protocol.armour import TextForm, armour
 from protocol.authority import Member, decode_untrusted
@@ -53,7 +58,7 @@ def encode_state(state: AuthorityState) -> bytes:
     """Return the canonical record; it is secret."""
     return encode(
         [
-            3,
+            4,
             state.zone,
             state.centre_name.encode(),
             state.secrets.record(),
@@ -67,6 +72,7 @@ def encode_state(state: AuthorityState) -> bytes:
             [each.record() for each in state.drafts],
             [[each.at_ms, each.action.encode(), each.subject.encode()] for each in state.journal],
             [int(state.is_zone), [_zone_record(each) for each in state.zones]],
+            [[reason.encode(), count] for reason, count in state.refusals],
         ]
     )
 
@@ -115,10 +121,12 @@ def _enrolee_record(each: Enrolee) -> Value:
 
 def decode_state(raw: bytes) -> AuthorityState:
     """Read what `encode_state` wrote. Raises: MalformedError, LimitExceededError."""
-    record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 14, 13)
-    # A folder whose last step was made before there were further zones has no record of them.
+    record = as_array(decode_record_untrusted(raw, max_bytes=_STATE_BYTES_MAX), "state", 15, 13)
+    # A folder whose last step was made before there were further zones has no record of them, nor
+    # one that is older than the counts of refusals of those: they are counted in its journal.
     as_uint(record[0], "version of the state", len(record) - 11, len(record) - 11)
-    zones = as_array(record[13], "zones", 2) if len(record) == 14 else (0, ())
+    zones = as_array(record[13], "zones", 2) if len(record) > 13 else (0, ())
+    journal = tuple(_read_note(item) for item in as_array(record[12], "notes", JOURNAL_MAX, 0))
     certificates = as_array(record[4], "certificates", 3)
     anchor, badge_issuer, link_issuer = (
         as_bytes(der, "certificate", CERTIFICATE_BYTES_MAX, 1) for der in certificates
@@ -144,7 +152,8 @@ def decode_state(raw: bytes) -> AuthorityState:
         units=tuple(_read_unit(item) for item in as_array(record[9], "units", _UNITS_MAX, 0)),
         cards=tuple(_read_card(item) for item in as_array(record[10], "cards", _CARDS_MAX, 0)),
         drafts=tuple(_read_draft(item) for item in as_array(record[11], "drafts", _DRAFTS_MAX, 0)),
-        journal=tuple(_read_note(item) for item in as_array(record[12], "notes", JOURNAL_MAX, 0)),
+        journal=journal,
+        refusals=_read_refusals(record, journal),
         zones=tuple(_read_zone(item) for item in as_array(zones[1], "zones", ZONES_MAX, 0)),
         is_zone=bool(as_uint(zones[0], "further zone", 1)),
     )
@@ -220,6 +229,17 @@ def _read_note(value: Value) -> Note:
         as_uint(record[0], "time"),
         as_text(record[1], "action", 32),
         as_text(record[2], "subject", 512),
+    )
+
+
+def _read_refusals(record: Sequence[Value], journal: Sequence[Note]) -> tuple[tuple[str, int], ...]:
+    if len(record) < 15:
+        return counted((), (each.subject for each in journal if each.action == REFUSED))
+    items = [
+        as_array(item, "refusals", 2) for item in as_array(record[14], "reasons", REASONS_MAX, 0)
+    ]
+    return tuple(
+        (as_text(reason, "reason", 64), as_uint(count, "count")) for reason, count in items
     )
 
 

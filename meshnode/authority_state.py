@@ -7,6 +7,7 @@ step changes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,8 @@ from protocol.orders import Revocation, decode_revocation_untrusted, united
 
 __all__ = [
     "JOURNAL_MAX",
+    "REASONS_MAX",
+    "REFUSED",
     "ZONES_MAX",
     "AuthorityState",
     "CertifiedZone",
@@ -34,10 +37,15 @@ __all__ = [
     "HandedCard",
     "Note",
     "OpenInvitation",
+    "counted",
     "revoked_in",
 ]
 
 JOURNAL_MAX = 2_000
+REASONS_MAX = 256
+"""Reasons that are counted apart; they are words of this program, of which there are fewer."""
+REFUSED = "refused"
+"""Action of the lines about what was refused; their subject is the reason."""
 """Notes kept; a busy authority writes some dozens a day."""
 ZONES_MAX = 256
 """Requests of further zones that are remembered, those of dropped zones too."""
@@ -204,6 +212,8 @@ class AuthorityState:
     """Devices that shall be revoked as soon as a card is at hand."""
     journal: tuple[Note, ...] = ()
     """Oldest first, at most `JOURNAL_MAX`."""
+    refusals: tuple[tuple[str, int], ...] = ()
+    """How often each reason refused something since the folder was made, by reason."""
     zones: tuple[CertifiedZone, ...] = ()
     """Further zones, in the folder whose cards sign the root."""
     is_zone: bool = False
@@ -225,8 +235,11 @@ class AuthorityState:
         return decode_root_untrusted(self.root.body)
 
     def with_note(self, at_ms: int, action: str, subject: str) -> AuthorityState:
-        """Return the state with one more line in its journal."""
-        return replace(self, journal=(*self.journal, Note(at_ms, action, subject))[-JOURNAL_MAX:])
+        """Return the state with one more line in its journal; a refusal is counted, too."""
+        journal = (*self.journal, Note(at_ms, action, subject))[-JOURNAL_MAX:]
+        if action != REFUSED:
+            return replace(self, journal=journal)
+        return replace(self, journal=journal, refusals=counted(self.refusals, [subject]))
 
     def with_document(self, document: SignedDocument) -> AuthorityState:
         """Return the state with `document` in the place of the one with its class and scope."""
@@ -298,3 +311,14 @@ def revoked_in(documents: Iterable[SignedDocument]) -> dict[bytes, Revocation]:
         for each in documents
         if each.cls is DocumentClass.REVOCATION
     )
+
+
+def counted(
+    refusals: Iterable[tuple[str, int]], reasons: Iterable[str]
+) -> tuple[tuple[str, int], ...]:
+    """Return how often each reason refused something, with `reasons` counted once more each."""
+    counts = Counter(dict(refusals))
+    for reason in reasons:
+        assert reason in counts or len(counts) < REASONS_MAX, "a reason is a word of this program"
+        counts[reason] += 1
+    return tuple(sorted(counts.items()))

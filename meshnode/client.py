@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from meshnode.archive_client import ArchiveClient
 from meshnode.errors import ControlError, HomeBusyError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home
 from meshnode.lines import Json, LineStream, Progress, connect
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeApi", "RemoteApi", "open_api"]
 
 
-class RemoteApi:
+class RemoteApi(ArchiveClient):
     """The calls, answered by a running node."""
 
     is_running = True
@@ -197,6 +198,11 @@ class RemoteApi:
     async def positions(self) -> list[Json]:
         """See `Api.positions`."""
         found: list[Json] = await self._call("positions")
+        return found
+
+    async def tak(self) -> Json:
+        """See `Api.tak`."""
+        found: Json = await self._call("tak")
         return found
 
     async def uplink(self) -> Json:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from meshnode.centre_settings import GatewaySettings, RetentionSettings, TakSettings
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import ConfigError, LinkError
 from meshnode.links.base import Address, parse_address
 from meshnode.sensors.base import Sensor
 from meshnode.sensors.catalogue import make_sensors
 from meshnode.sensors.readings import SensorKind
+from meshnode.setting_fields import setting as _setting
 from protocol.budgets import Tariff, read_tariff
 from protocol.routing import ROUTERS
 
@@ -26,13 +28,16 @@ __all__ = [
     "WEB_ADDRESS",
     "BudgetSettings",
     "DiscoverySettings",
+    "GatewaySettings",
     "LinkSettings",
     "PlotterSettings",
+    "RetentionSettings",
     "SecuritySettings",
     "SensorSettings",
     "Setting",
     "Settings",
     "StoreSettings",
+    "TakSettings",
     "TraceSettings",
     "WebSettings",
     "is_loopback",
@@ -50,18 +55,6 @@ _AIS_PORT: Final = 10_110
 WEB_ADDRESS: Final = "127.0.0.1:8480"
 """Where the screens are, if nothing else is set."""
 _WEB_AUTO: Final = "auto"
-
-
-def _setting(
-    default: Any,
-    sentence: str,
-    *,
-    minimum: int | None = None,
-    maximum: int | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    bounds = {"minimum": minimum, "maximum": maximum, "choices": choices}
-    return field(default=default, metadata={"sentence": sentence, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +327,14 @@ class Settings:
     """What a boat's plotter is told."""
     budgets: BudgetSettings = field(default_factory=BudgetSettings)
     """What bearers may cost."""
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    """Where a gateway's archive lies."""
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    """How long the archive keeps what."""
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """When the agent's keys lock."""
+    tak: TakSettings = field(default_factory=TakSettings)
+    """What a gateway shares with a TAK server."""
     trace: TraceSettings = field(default_factory=TraceSettings)
     """What is written down for those who look for a fault."""
     web: WebSettings = field(default_factory=WebSettings)

@@ -11,6 +11,8 @@ MeshError
 ├── ChargeError      a plan for charging is asked for with numbers that cannot be
 ├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
+├── ArchiveError     the archive of a gateway; ArchiveDownError, ArchiveKeyError,
+│                    ArchiveTamperedError
 ├── ControlError     the running node did not answer, or refused
 └── WebError         the screens cannot be used as asked
 
@@ -22,6 +24,10 @@ from __future__ import annotations
 from protocol.errors import MeshError
 
 __all__ = [
+    "ArchiveDownError",
+    "ArchiveError",
+    "ArchiveKeyError",
+    "ArchiveTamperedError",
     "BudgetError",
     "ChargeError",
     "ConfigError",
@@ -177,3 +183,19 @@ class ControlError(MeshError):
 
 class WebError(MeshError):
     """The screens cannot be used as asked; the node goes on all the same."""
+
+
+class ArchiveError(MeshError):
+    """The archive of a gateway cannot do this."""
+
+
+class ArchiveDownError(ArchiveError):
+    """The database of the archive does not answer; what waits for it stays in the spool."""
+
+
+class ArchiveKeyError(ArchiveError):
+    """The key of the archive is missing, damaged, or of another archive."""
+
+
+class ArchiveTamperedError(ArchiveError):
+    """A record of the archive was changed, cut off or signed by somebody else."""

@@ -123,8 +123,21 @@ class LockChanged:
     """True if they are locked now."""
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveGrew:
+    """Another gateway put something into the archive that both share."""
+
+    gateway: NodeId
+    """Which one."""
+    bundles: int
+    """Bundles that were new."""
+    contents: int
+    """Contents that were new."""
+
+
 Event: TypeAlias = (
     AlarmChanged
+    | ArchiveGrew
     | BundlesStored
     | MessageArrived
     | MessageChanged

@@ -51,6 +51,26 @@ class Home:
         return self.folder / "lease"
 
     @property
+    def tak(self) -> Path:
+        """What the bridge to a TAK server has told; identifiers alone."""
+        return self.folder / "tak.json"
+
+    @property
+    def archive_key(self) -> Path:
+        """The key of the archive that this node keeps; there is an archive where it is."""
+        return self.folder / "archive.key"
+
+    @property
+    def archive_head(self) -> Path:
+        """Where the purge log of the archive ended when this node saw it last."""
+        return self.folder / "archive.head"
+
+    @property
+    def archive(self) -> Path:
+        """The archive, where it lies in SQLite."""
+        return self.folder / "archive.sqlite"
+
+    @property
     def control_socket(self) -> Path:
         """Where a running node takes commands."""
         return self.folder / "control.sock"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -29,6 +29,9 @@ from meshnode.node import DeskParts, Node
 from protocol.envelope import Sealer
 from protocol.identity import DeviceClass
 from protocol.orders import WipeLevel
+
+if TYPE_CHECKING:
+    from meshnode.gateway.gateway import Gateway
 
 __all__ = ["AgentKeys", "Guard", "GuardParts", "LockReason", "SecretCase"]
 
@@ -113,6 +116,8 @@ class Guard:
         """Told after every locking whether the device stays locked until somebody opens it."""
         self.wipe: Callable[[WipeLevel], Awaitable[None]] | None = None
         """Destroys the keys that it opens, for ever; None where no home holds them."""
+        self.gateway: Gateway | None = None
+        """The archive of this node; None where its badge is not of the centre."""
         self.wake = Level()
         """Set when the lease may have changed."""
         self.node.housekeeping.on_look.append(self.wake.set)

@@ -125,6 +125,10 @@ class NodeApi(Protocol):
         """See `Api.positions`."""
         ...
 
+    async def tak(self) -> Json:
+        """See `Api.tak`."""
+        ...
+
     async def uplink(self) -> Json:
         """See `Api.uplink`."""
         ...
@@ -291,4 +295,65 @@ class NodeApi(Protocol):
 
     def follow(self) -> AsyncIterator[Json]:
         """See `Api.follow`; only a running node has anything to tell."""
+        ...
+
+    async def archive_found(self) -> bool:
+        """See `Api.archive_found`."""
+        ...
+
+    async def archive_status(self) -> Json:
+        """See `Api.archive_status`."""
+        ...
+
+    async def archive_search(
+        self,
+        text: str = "",
+        author: str = "",
+        to: str = "",
+        classes: Sequence[str] = (),
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        limit: int = 100,
+        *,
+        bundles: bool = False,
+    ) -> Json:
+        """See `Api.archive_search`."""
+        ...
+
+    async def archive_export(
+        self, path: str, reason: str, author: str = "", from_ms: int = 0, to_ms: int = 0
+    ) -> Json:
+        """See `Api.archive_export`."""
+        ...
+
+    async def archive_verify(self, path: str) -> Json:
+        """See `Api.archive_verify`."""
+        ...
+
+    async def archive_held(self, device: str, path: str = "") -> Json:
+        """See `Api.archive_held`."""
+        ...
+
+    async def archive_key_export(self, path: str, to: str) -> Json:
+        """See `Api.archive_key_export`."""
+        ...
+
+    async def archive_key_import(self, path: str) -> Json:
+        """See `Api.archive_key_import`."""
+        ...
+
+    async def retention(self) -> Json:
+        """See `Api.retention`."""
+        ...
+
+    async def retention_log(self, last: int = 100) -> Json:
+        """See `Api.retention_log`."""
+        ...
+
+    async def retention_verify(self) -> Json:
+        """See `Api.retention_verify`."""
+        ...
+
+    async def retention_apply(self) -> Json:
+        """See `Api.retention_apply`."""
         ...

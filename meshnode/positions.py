@@ -138,6 +138,27 @@ class Positions:
             return None
         return OpenShift(found[0][1], tuple(scope for scope, _shift in found))
 
+    def agents_squads(self) -> list[Scope]:
+        """Return the squads that a shift here is told to.
+
+        Raises: SendError (`relay`, `no_squad`) where this device can have none.
+        """
+        own = self._membership.directory.member(self._author.node)
+        if own is not None and own.role is Role.RELAY:
+            raise SendError(
+                "relay",
+                "this device is a relay, which has no agent and so no shift: for one, invite it"
+                " anew with 'meshnode authority invite --role agent --squad NAME'",
+            )
+        squads = self._own_squads()
+        if not squads:
+            raise SendError(
+                "no_squad",
+                "this device belongs to no squad, which a shift is told to: for one, invite it"
+                " anew with 'meshnode authority invite --role agent --squad NAME'",
+            )
+        return squads
+
     def _own_squads(self) -> list[Scope]:
         own = self._membership.directory.member(self._author.node)
         if own is None:
@@ -147,7 +168,7 @@ class Positions:
     async def open_shift(self, hours: int = SHIFT_MS_MAX // _HOUR_MS) -> list[Checked]:
         """Open a shift of 1 to 12 hours; the caller announces what it makes.
 
-        Raises: SendError (`shift_open`, `hours`, `no_squad`), StoreFullError, StoreError.
+        Raises: SendError (`shift_open`, `hours`, `relay`, `no_squad`), StoreFullError, StoreError.
         """
         if not 1 <= hours <= SHIFT_MS_MAX // _HOUR_MS:
             raise SendError("hours", "a shift lasts from one to twelve hours")
@@ -157,9 +178,7 @@ class Positions:
         return made
 
     def _open(self, tx: Transaction, length_ms: int) -> list[Checked]:
-        squads, now_ms = self._own_squads(), self._runtime.now_ms()
-        if not squads:
-            raise SendError("no_squad", "this device belongs to no squad, which a shift is told to")
+        squads, now_ms = self.agents_squads(), self._runtime.now_ms()
         if self.open_shift_in(tx.connection) is not None:
             raise SendError("shift_open", "a shift is open already: close it first")
         shift_id, made = self._runtime.entropy(8), list[Checked]()
@@ -188,6 +207,7 @@ class Positions:
     def _close(self, tx: Transaction) -> list[Checked]:
         found = self.open_shift_in(tx.connection)
         if found is None:
+            self.agents_squads()
             raise _no_shift()
         made = list[Checked]()
         for tracker in self.trackers:
@@ -225,6 +245,8 @@ class Positions:
     ) -> list[Checked]:
         found, now_ms = self.open_shift_in(tx.connection), self._runtime.now_ms()
         at_ms = now_ms if taken_ms is None else min(taken_ms, now_ms)
+        if found is None:
+            self.agents_squads()
         if found is None or not found.shift.is_open(at_ms):
             raise _no_shift()
         made = list[Checked]()
@@ -372,10 +394,14 @@ class Positions:
     def _forget_unopened(
         self, tx: Transaction, author: NodeId, scope: Scope, newest: Shift
     ) -> None:
-        """No key will come any more for a position of a shift that is over."""
+        """No key will come any more for a position or a state of a shift that is over."""
         if newest.is_open(self._runtime.now_ms()):
             return
-        found = rows.by_slot(tx.connection, Kind.POSITION, scope.encode(), 0)
+        found = [
+            each
+            for kind in (Kind.POSITION, Kind.STATE)
+            for each in rows.by_slot(tx.connection, kind, scope.encode(), 0)
+        ]
         delivery.mark_opened(tx, [each.short_id for each in found if each.author == author])
 
 

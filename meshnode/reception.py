@@ -20,7 +20,7 @@ from meshnode.runtime import Runtime
 from meshnode.shifts import is_well_formed
 from meshnode.store import bundles as rows
 from meshnode.store.engine import Connection, Store
-from meshnode.store.quotas import Claim, Meter
+from meshnode.store.quotas import Claim, Figures, Meter
 from meshnode.store.records import BundleRecord
 from protocol import bundle as bundles
 from protocol import hlc
@@ -142,9 +142,13 @@ class Examiner:
     ) -> list[Checked]:
         decoded = [self._decode_untrusted(raw) for _hops, raw in batch]
         known = rows.fates(conn, [short for _bundle, short in filter(None, decoded)])
-        claims = [_claim(bundle) for bundle, short in filter(None, decoded) if short not in known]
+        claims: list[Figures] = [
+            (bundle.header.author, bundle.header.kind, bundle.header.hlc, len(bundle.raw))
+            for bundle, short in filter(None, decoded)
+            if short not in known
+        ]
         meter: Meter | None = Meter(conn, claims, now_ms)
-        authors = {claim.author for claim in claims}
+        authors = {claim[0] for claim in claims}
         if meter is not None and meter.is_roomy(allowances(directory, authors)):
             # There is room for all of them, even if every signature holds.
             meter = None

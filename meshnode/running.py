@@ -25,7 +25,7 @@ from meshnode.discovery.addresses import interface_of
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
-from meshnode.errors import HomeBusyError, KeystoreError, LinkError, WipedError
+from meshnode.errors import HomeBusyError, HomeError, KeystoreError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
@@ -178,6 +178,8 @@ async def _opened(
     broken: list[DataKind] = []
     vault.on_broken = broken.append
     async with open_store(place.store, runtime, bytes_max=size, vault=vault) as store:
+        if place.archive_key.exists():
+            store.spool_bytes_max = settings.gateway.spool_bytes_max
         knock_keys = KnockKeyring(store)
         await knock_keys.load()
         knocks = Knocks(
@@ -226,7 +228,28 @@ async def _opened(
             guard.wipe = wiping.wipe
             await _start(guard, secret, is_held=is_held or node.is_wiped)
             del secret
-            yield guard, wiping
+            async with _archiving(guard, home, settings, rights.role):
+                yield guard, wiping
+
+
+@asynccontextmanager
+async def _archiving(
+    guard: Guard, home: Path, settings: Settings, role: Role
+) -> AsyncIterator[None]:
+    """Give a device of the centre its archive, which is opened once somebody needs it."""
+    if role not in (Role.GATEWAY, Role.OPERATOR):
+        yield
+        return
+    # Imported here: all others need no second database.
+    from meshnode.gateway.gateway import Gateway, GatewayPlan
+
+    chosen = settings.gateway
+    plan = GatewayPlan(chosen.database, chosen.spool_bytes_max, settings.retention.terms)
+    guard.gateway = Gateway(guard.node, home, plan)
+    try:
+        yield
+    finally:
+        await guard.gateway.aclose()
 
 
 def _bound(node: Node, bearer: NodeBearers, settings: Settings, runtime: Runtime) -> None:
@@ -399,11 +422,16 @@ async def run_home(
             surroundings = surroundings_of(settings, runtime, node)
             stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
+            if guard.gateway is not None and Home(home).archive_key.exists():
+                room = guard.gateway.run
+                nursery.start_soon(keep_running, "archive", room, runtime, node.metrics)
             api = Api(node, guard)
             if has_screens(settings.web, api.own_role):
-                room = WebRoom(api, home, settings.web, node.runtime, node.metrics, on_web)
-                guard.on_lock.append(room.on_lock)
-                nursery.start_soon(room.run)
+                screens = WebRoom(api, home, settings.web, node.runtime, node.metrics, on_web)
+                guard.on_lock.append(screens.on_lock)
+                nursery.start_soon(screens.run)
+            if settings.tak.server:
+                await _start_bridge(nursery, home, settings, api, node)
             await nursery.start(serve_control, Home(home).control_socket, api, runtime)
             task_status.started(node)
     except WipedError:
@@ -416,6 +444,20 @@ async def run_home(
         await run_remnant(home, runtime)
         await runtime.run_blocking(finish, home, runtime)
     raise wiped_error(home)
+
+
+async def _start_bridge(
+    nursery: trio.Nursery, home: Path, settings: Settings, api: Api, node: Node
+) -> None:
+    """Share with the TAK server that the settings name. Raises: ConfigError, HomeError."""
+    # Imported here: few nodes are gateways that share, and the others need no XML.
+    from meshnode.tak.start import make_bridge
+
+    try:
+        bridge = await make_bridge(home, settings.tak, api, node)
+    except OSError as error:
+        raise HomeError(f"{Home(home).tak} cannot be read: {error.strerror}") from error
+    nursery.start_soon(keep_running, "tak", bridge.run, node.runtime, node.metrics)
 
 
 @asynccontextmanager

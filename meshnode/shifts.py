@@ -49,7 +49,7 @@ _SOS: Final = Kind.SOS
 _TRACK: Final = Kind.TRACK
 _BOUND: Final = frozenset({Kind.POSITION, Kind.TRACK, Kind.CHAIN_KEYS})
 """Kinds that may hang on a shift."""
-_OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION})
+_OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION, Kind.STATE})
 """Kinds that the centre of the zone reads beside the squad."""
 _LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHUNK, Kind.CANCEL, Kind.READ, Kind.SHEETS)
 _TOLD: Final = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK)

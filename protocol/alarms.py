@@ -3,13 +3,13 @@
 Every node keeps the steps that came and asks here what they come to. The answer depends on the
 set of steps alone, never on their order or on a clock: two nodes with the same steps and the same
 documents say the same. A step that may not be taken stays in the set and counts for nothing.
-Source: wire-format 4.19, security 2.8, decision 26.
+Source: wire-format 4.19 and 4.40, security 2.8, decision 26.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
@@ -19,8 +19,10 @@ from protocol.ids import BundleId, NodeId
 from protocol.payloads import Sos
 
 __all__ = [
+    "AIRED_TEXT_BYTES_MAX",
     "BASES",
     "CLOSERS_MIN",
+    "CUT_MARK",
     "STEPS",
     "Alarm",
     "Basis",
@@ -28,10 +30,19 @@ __all__ = [
     "Standing",
     "Step",
     "Told",
+    "aired_text",
     "counts",
+    "is_to_be_cut",
     "repeat_due_ms",
     "summed",
 ]
+
+AIRED_TEXT_BYTES_MAX: Final = 72
+"""Longest text of an alarm with a place and a number that fits a narrow form sent whole."""
+CUT_MARK: Final = "\u2026"
+"""Stands at the end of a text that was cut."""
+_WORD_CHARACTERS_MAX: Final = 16
+"""A longer piece of a word is kept: the text may have no spaces."""
 
 
 class Step(IntEnum):
@@ -122,7 +133,8 @@ class Alarm:
     round: int
     """How often the agent raised it anew after a closing."""
     raised: Told | None
-    """The newest raising of this round; None where no raising has come, and nobody may act."""
+    """The newest raising of this round, its text spelled out by an earlier one where it was cut;
+    None where no raising has come, and nobody may act."""
     first: Told | None
     """The first raising of this round that is known."""
     seen: tuple[Told, ...]
@@ -166,7 +178,7 @@ def summed(told: Iterable[Told], standing: Callable[[Told], Standing]) -> Alarm:
     return Alarm(
         state=Step.CLOSED if deciding is not None else max(reached, default=Step.RAISED),
         round=current,
-        raised=raised[-1] if raised else None,
+        raised=_spelled_out(raised) if raised else None,
         first=raised[0] if raised else None,
         seen=by_step[Step.SEEN],
         taken=by_step[Step.TAKEN],
@@ -203,6 +215,36 @@ def _deciding(closings: Iterable[Told], here: Iterable[tuple[Told, Standing]]) -
         if len(found) >= CLOSERS_MIN[who]:
             return min(found, key=lambda each: (each.sos.outcome, _order(each)))
     return None
+
+
+def aired_text(text: str) -> str:
+    """Return `text`, or its beginning and a mark where that alone fits a narrow form sent whole.
+
+    It is cut between characters, at a space where one is near. Source: wire-format 4.40.
+    """
+    raw = text.encode("utf-8")
+    if len(raw) <= AIRED_TEXT_BYTES_MAX:
+        return text
+    room = AIRED_TEXT_BYTES_MAX - len(CUT_MARK.encode("utf-8"))
+    stem = raw[:room].decode("utf-8", "ignore")
+    head, _space, tail = stem.rpartition(" ")
+    return (head if head and len(tail) <= _WORD_CHARACTERS_MAX else stem) + CUT_MARK
+
+
+def is_to_be_cut(sos: Sos) -> bool:
+    """True for a raising that not everybody hears by the air before its beginning is repeated."""
+    return sos.number == 0 and aired_text(sos.text) != sos.text
+
+
+def _spelled_out(raisings: Sequence[Told]) -> Told:
+    """Return the last raising, with the longest text that it may have been cut from."""
+    last = raisings[-1]
+    if not last.sos.text.endswith(CUT_MARK):
+        return last
+    stem, texts = last.sos.text.removesuffix(CUT_MARK), [each.sos.text for each in raisings]
+    longer = [each for each in texts if each.startswith(stem) and len(each) > len(stem)]
+    text = max(longer, key=lambda each: (not each.endswith(CUT_MARK), len(each), each))
+    return replace(last, sos=replace(last.sos, text=text))
 
 
 def repeat_due_ms(first_ms: int, last_ms: int) -> int:

@@ -48,6 +48,7 @@ __all__ = [
     "decode_unit_request_untrusted",
     "issuer_id_untrusted",
     "load_unit_key_untrusted",
+    "paper_code",
     "read_paper_untrusted",
     "sign_paper",
     "verify_grant",
@@ -58,6 +59,8 @@ __all__ = [
 _REQUEST_DOMAIN = b"meshnode unit request 1\0"
 _GRANT_DOMAIN = b"meshnode unit grant 1\0"
 _REPORT_DOMAIN = b"meshnode unit report 1\0"
+_CODE_DOMAIN = b"meshnode unit code 1\0"
+_CODE_DIGITS = 20
 _KEY_BYTES_MAX = 256
 
 
@@ -78,9 +81,8 @@ class UnitRequest:
 
     @property
     def code(self) -> str:
-        """Six digits that both machines show, to be compared by people."""
-        digest = hashlib.sha256(b"meshnode unit code 1\0" + self.inner).digest()
-        return f"{int.from_bytes(digest, 'big') % 1_000_000:06d}"
+        """Twenty digits that both machines show, to be compared by people."""
+        return paper_code(_CODE_DOMAIN, self.inner)
 
     @property
     def text(self) -> str:
@@ -357,6 +359,16 @@ def _key_of(certificate: bytes) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise MalformedError("an authority has an elliptic curve key")
     return key
+
+
+def paper_code(domain: bytes, paper: bytes) -> str:
+    """Return the twenty digits by which people know a paper that no secret stands behind.
+
+    With six, whoever holds the paper on its way finds another one with the same digits in a
+    minute. Source: wire-format 8.6, 8.11.
+    """
+    digest = hashlib.sha256(domain + paper).digest()
+    return f"{int.from_bytes(digest, 'big') % 10**_CODE_DIGITS:0{_CODE_DIGITS}d}"
 
 
 def sign_paper(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Numbers of one author's bundles in pages of 1,024, named by runs; shared by several bodies.
 
-Source: wire-format 4.12.
+Source: wire-format 4.12 and 4.30.
 """
 
 from __future__ import annotations

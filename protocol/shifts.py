@@ -153,8 +153,8 @@ def chain_opens(subject: bytes, kind: Kind) -> bool:
     if is_track_subject(subject):
         return kind is Kind.TRACK
     if split_subject(subject)[1]:
-        return kind is Kind.POSITION
-    return kind not in (Kind.POSITION, Kind.TRACK)
+        return kind in (Kind.POSITION, Kind.STATE)
+    return kind not in (Kind.POSITION, Kind.STATE, Kind.TRACK)
 
 
 _TRACKS: Final = b"\1"

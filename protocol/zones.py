@@ -20,6 +20,7 @@ from protocol.canonical import Value, as_array, as_bytes, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.delegation import (
     load_unit_key_untrusted,
+    paper_code,
     read_paper_untrusted,
     sign_paper,
     verify_paper,
@@ -50,7 +51,6 @@ __all__ = [
 
 _REQUEST_DOMAIN = b"meshnode zone request 1\0"
 _CODE_DOMAIN = b"meshnode zone code 1\0"
-_CODE_DIGITS = 20
 _KEY_BYTES_MAX = 256
 
 _Pair = tuple[bytes, bytes]
@@ -105,7 +105,7 @@ class ZoneRequest:
     @property
     def code(self) -> str:
         """Twenty digits that both machines show, to be compared by people."""
-        return _code(self.inner)
+        return paper_code(_CODE_DOMAIN, self.inner)
 
     @property
     def text(self) -> str:
@@ -131,7 +131,7 @@ class ZoneAnswer:
     @property
     def code(self) -> str:
         """Twenty digits of the answer, and so of the request and of the root in it."""
-        return _code(self.raw)
+        return paper_code(_CODE_DOMAIN, self.raw)
 
     @property
     def text(self) -> str:
@@ -223,8 +223,3 @@ def _answer_untrusted(raw: bytes) -> ZoneAnswer:
         sealed_secrets=as_bytes(record[4], "sealed secrets", SEALED_SECRETS_BYTES_MAX, 1),
         raw=raw,
     )
-
-
-def _code(paper: bytes) -> str:
-    digest = hashlib.sha256(_CODE_DOMAIN + paper).digest()
-    return f"{int.from_bytes(digest, 'big') % 10**_CODE_DIGITS:0{_CODE_DIGITS}d}"

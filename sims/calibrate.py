@@ -43,7 +43,7 @@ SETUP_TRIPS: Final = 7
 HELLO, documents, symbols and the wish for what is missing, and that of the bundle itself."""
 PREKEY_BYTES: Final = 1_400
 """Container of a prekey bundle."""
-RECEIPT_BYTES: Final = 165
+RECEIPT_BYTES: Final = 148
 """Container of a receipt bundle with a few runs."""
 SETUP_BYTES: Final = 2_400
 """Bytes ahead of the first bundle, one way: badge chain and binding of the HELLO, versions of

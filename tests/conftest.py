@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
+from functools import cache
+from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
@@ -71,6 +75,47 @@ FIRST_FOLDERS = (
 """What is marked `first`, so that of two lanes that keep a core busy both have as much to do."""
 SIMULATOR = "tests/sims/"
 """Its processes meet nobody on a network, so they run beside real parts."""
+_OPERATORS = frozenset({"and", "or", "not"})
+
+
+@cache
+def known_marks(folder: Path, name: str) -> Mapping[str, bool]:
+    """Return which of the marks given here all tests of the file `name` have, and which none has.
+
+    What is not in it can only be told by reading the tests.
+    """
+    text = (folder / name).read_text(encoding="utf-8")
+    known = {"first": name.startswith(FIRST_FOLDERS)}
+    if name.startswith(REPEATING_FOLDERS):
+        known["repeating"] = True
+    elif "hypothesis" not in text:
+        known["repeating"] = False
+    if name.startswith(SIMULATOR) or "mark.real" not in text:
+        known["meeting"] = False
+    return known
+
+
+def may_choose(expression: str, known: Mapping[str, bool]) -> bool:
+    """Return whether some test with these marks, whatever its others, is chosen by `-m`."""
+    if not expression or re.search(r"[^\w\s()]", expression):
+        return True
+    names = set(re.findall(r"\w+", expression)) - _OPERATORS
+    unknown = sorted(names - set(known))
+    return any(
+        eval(expression, {"__builtins__": {}}, {**known, **dict(zip(unknown, drawn, strict=True))})
+        for drawn in product((False, True), repeat=len(unknown))
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file none of whose tests is chosen: of six processes each needs a part of all."""
+    folder = config.rootpath
+    if not re.fullmatch(r"test_\w+\.py", collection_path.name):
+        return None
+    if collection_path in {folder / each.partition("::")[0] for each in config.args}:
+        return None
+    name = collection_path.relative_to(folder).as_posix()
+    return None if may_choose(config.option.markexpr, known_marks(folder, name)) else True
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -97,6 +142,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("first")
         if item.get_closest_marker("real") and not item.nodeid.startswith(SIMULATOR):
             item.add_marker("meeting")
+        for mark, has_it in known_marks(
+            item.config.rootpath, item.nodeid.partition("::")[0]
+        ).items():
+            # Where this fails, some process leaves out a file and with it this test.
+            assert bool(item.get_closest_marker(mark)) is has_it, (item.nodeid, mark)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -38,7 +38,7 @@ from protocol.limits import TrafficClass
 __all__ = ["main"]
 
 _LOOP = "127.0.0.1"
-_STEP_S = 0.02
+_STEP_S = 0.05
 """The sender looks this often whether all is acknowledged: rarely, because looking costs CPU."""
 _LINGER_S = 0.3
 _GIVE_UP_S = 120

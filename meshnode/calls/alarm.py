@@ -10,7 +10,7 @@ from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place, place_numbers
 from meshnode.services.alarms import AlarmView
 from meshnode.store.alarms import AlarmName
-from protocol.alarms import Outcome, Step, Told
+from protocol.alarms import Outcome, Step, Told, aired_text
 from protocol.bundle import Scope
 from protocol.ids import NodeId, print_bundle_id
 from protocol.payloads import SosPlace
@@ -44,6 +44,7 @@ class AlarmCalls(Calls):
             "to": self._describe(scope.encode()),
             "recipients": sent.recipients,
             "is_held_back": sent.is_held_back,
+            "aired_text": aired_text(text),
         }
 
     def _alarmed(self, to: str) -> Scope:
@@ -84,6 +85,7 @@ class AlarmCalls(Calls):
                     **self._who(near.node),
                     "distance_m": round(near.distance_m),
                     "taken_ms": near.taken_ms,
+                    **self._place_age(near.taken_ms),
                 }
                 for near in view.nearest
             ],
@@ -166,7 +168,7 @@ class AlarmCalls(Calls):
             "raised_ms": first.at_ms,
             "repeated_ms": raised.at_ms if raised != first else 0,
             "round": alarm.round,
-            "place": _place_words(raised.sos.place),
+            "place": self._place_words(raised.sos.place),
             "seen": [self._signed(each) for each in alarm.seen],
             "taken": [self._signed(each) for each in alarm.taken],
             "on_scene": [self._signed(each) for each in alarm.on_scene],
@@ -187,7 +189,18 @@ class AlarmCalls(Calls):
             "step": Step(sos.step).name.lower() if is_known else str(sos.step),
             "round": sos.round,
             "number": sos.number,
-            "place": _place_words(sos.place),
+            "place": self._place_words(sos.place),
+        }
+
+    def _place_words(self, place: SosPlace | None) -> Json | None:
+        if place is None:
+            return None
+        return {
+            "taken_ms": place.taken_ms,
+            **self._place_age(place.taken_ms),
+            "latitude": place.latitude_e7 / 10_000_000,
+            "longitude": place.longitude_e7 / 10_000_000,
+            "accuracy_m": place.accuracy_dm / 10,
         }
 
     def _told_alarm(self, event: AlarmChanged) -> Json:
@@ -204,14 +217,3 @@ class AlarmCalls(Calls):
 
 def _id(name: AlarmName) -> str:
     return name[1].hex()
-
-
-def _place_words(place: SosPlace | None) -> Json | None:
-    if place is None:
-        return None
-    return {
-        "taken_ms": place.taken_ms,
-        "latitude": place.latitude_e7 / 10_000_000,
-        "longitude": place.longitude_e7 / 10_000_000,
-        "accuracy_m": place.accuracy_dm / 10,
-    }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from meshnode.lines import Json
 from meshnode.locking import Guard
 from meshnode.node import Node
+from meshnode.services.board import place_value
 from meshnode.stick import StickError
 from meshnode.store import keyring
 from protocol.bundle import Scope
@@ -34,6 +35,11 @@ class Calls:
         """Return name and id of a device."""
         name = self._node.membership.directory.name_of(node)
         return {"name": name, "node": print_node_id(node)}
+
+    def _place_age(self, taken_ms: int) -> Json:
+        """Return how old a place is, and whether it is too old to be where somebody is."""
+        value = place_value(taken_ms, self._node.runtime.now_ms())
+        return {"age_s": value.age_ms // 1000, "is_stale": value.is_stale}
 
     def _describe(self, scope: bytes) -> str:
         """Return what people call a scope."""

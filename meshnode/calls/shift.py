@@ -71,6 +71,7 @@ class ShiftCalls(Calls):
                 "to": self._describe(record.scope),
                 "is_author_revoked": is_astray(record.author, record.incarnation, record.seq),
                 "taken_ms": record.taken_ms,
+                **self._place_age(record.taken_ms),
                 "latitude": payload.latitude_e7 / 10_000_000,
                 "longitude": payload.longitude_e7 / 10_000_000,
                 "accuracy_m": payload.accuracy_dm / 10,

@@ -18,7 +18,7 @@ from meshnode.cli.relays import is_relay, say_nothing
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
-__all__ = ["register"]
+__all__ = ["register", "show_alarm", "what_place"]
 
 Which = Annotated[
     str, typer.Argument(metavar="ID", help="Its id, the start of it, or 'last' for the latest.")
@@ -66,7 +66,7 @@ def sos(
     It needs no shift. A position goes along only from an open shift, or if you give it with --at.
     """
     from meshnode.cli.access import with_node
-    from meshnode.cli.show import print_json
+    from meshnode.cli.show import print_json, safe
     from meshnode.cli.texts import message_text
 
     words = message_text(text)
@@ -89,12 +89,30 @@ def sos(
         typer.echo(
             say("The alarm is kept; it leaves before all else, on every link that is or comes up.")
         )
-    typer.echo(
-        say("Your position goes along.")
-        if raised["place"]
-        else say("No position goes along: give one with --at LAT,LON if you can.")
-    )
+    if raised["aired_text"] != words:
+        typer.echo(
+            say(
+                "By radio its beginning goes at once, the whole text with the next session: {text}",
+                text=safe(raised["aired_text"]),
+            )
+        )
+    typer.echo(what_place(raised["place"]))
     typer.echo(say("See who answers: meshnode alarm show {id}", id=raised["alarm"]))
+
+
+def what_place(place: dict[str, Any] | None) -> str:
+    """Return what whoever raised an alarm is told of the place that goes along."""
+    from meshnode.cli.show import duration
+
+    if not place:
+        return say("No position goes along: give one with --at LAT,LON if you can.")
+    if place["is_stale"]:
+        return say(
+            "The position that goes along is STALE, of {duration} ago:"
+            " give a newer one with --at LAT,LON if you can.",
+            duration=duration(place["age_s"]),
+        )
+    return say("Your position goes along.")
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -177,11 +195,12 @@ def show(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     if as_json:
         print_json(**found)
     else:
-        _show_one(found)
+        show_alarm(found)
 
 
-def _show_one(found: dict[str, Any]) -> None:
-    from meshnode.cli.show import local_time, print_table, safe
+def show_alarm(found: dict[str, Any]) -> None:
+    """Print all that the node gives of one alarm."""
+    from meshnode.cli.show import aged, local_time, print_table, safe
 
     raised = local_time(found["raised_ms"])
     typer.echo(
@@ -197,7 +216,7 @@ def _show_one(found: dict[str, Any]) -> None:
     print_table((say("when"), say("who"), say("step"), say("text")), rows)
     if found["nearest"]:
         near = [
-            (each["name"], _distance(each["distance_m"]), local_time(each["taken_ms"]))
+            (each["name"], _distance(each["distance_m"]), aged(local_time(each["taken_ms"]), each))
             for each in found["nearest"]
         ]
         columns = (say("name"), say("distance"), say("position of"))
@@ -205,12 +224,13 @@ def _show_one(found: dict[str, Any]) -> None:
 
 
 def _where(place: dict[str, Any]) -> str:
-    from meshnode.cli.show import local_time
+    from meshnode.cli.show import aged, local_time
 
     spot = f"{place['latitude']:.5f}, {place['longitude']:.5f}"
     if place["accuracy_m"]:
         spot += f" ± {place['accuracy_m']:.0f} m"
-    return say("Place: {place}, at {time}", place=spot, time=local_time(place["taken_ms"]))
+    words = say("Place: {place}, at {time}", place=spot, time=local_time(place["taken_ms"]))
+    return aged(words, place)
 
 
 def _distance(metres: int) -> str:

@@ -119,18 +119,29 @@ def log(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what this authority did and what it refused, oldest first."""
+    """Show what this authority did and what it refused, oldest first.
+
+    Below stands how often each reason refused something since the folder was made, also where the
+    line is gone: the newest 2,000 are kept.
+    """
     from meshnode.cli.show import local_time, print_json, print_table
 
     with opened(ctx, passphrase_file) as (authority, _):
-        journal = authority.state.journal
+        journal, refusals = authority.state.journal, authority.state.refusals
     if as_json:
         print_json(
             journal=[
                 {"at_ms": each.at_ms, "action": each.action, "subject": each.subject}
                 for each in journal
-            ]
+            ],
+            refusals=dict(refusals),
         )
         return
     rows = [(local_time(each.at_ms), each.action, each.subject) for each in journal]
     print_table((say("time"), say("action"), say("subject")), rows)
+    if refusals:
+        typer.echo()
+        print_table(
+            (say("reason"), say("times refused")),
+            [(reason, str(count)) for reason, count in refusals],
+        )

@@ -44,6 +44,7 @@ __all__ = [
     "opened",
     "place_of",
     "root_cards_of",
+    "spaced",
     "take_from_node",
 ]
 
@@ -290,3 +291,8 @@ def give_to_node(ctx: typer.Context, authority: AuthorityHome) -> None:
         ]
         if passes:
             give(passes, home)
+
+
+def spaced(code: str) -> str:
+    """Return the digits of a paper in groups of four, as people read them out."""
+    return " ".join(code[start : start + 4] for start in range(0, len(code), 4))

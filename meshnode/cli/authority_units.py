@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshnode.cli.authority_places import AsJson, PassphraseFile, export_of_node, opened
+from meshnode.cli.authority_places import AsJson, PassphraseFile, export_of_node, opened, spaced
 from meshnode.cli.language import say
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def unit_request(
             draw_qr(request.text)
     else:
         typer.echo(say("The request is in {path}: bring it to the authority.", path=out))
-    digits = f"{request.code[:3]} {request.code[3:]}"
     typer.echo(
-        say("Compare these digits with those of the authority: {code}", code=digits), err=True
+        say("Compare these digits with those of the authority: {code}", code=spaced(request.code)),
+        err=True,
     )
 
 
@@ -81,7 +81,9 @@ def unit(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the grant here.")] = None,
-    code: Annotated[str | None, typer.Option(help="The six digits that the leader sees.")] = None,
+    code: Annotated[
+        str | None, typer.Option(help="The twenty digits that the leader sees.")
+    ] = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,15 +118,15 @@ def unit(
 
 
 def _compare(request: UnitRequest, name: str, code: str | None) -> None:
-    """Let people compare the six digits. Raises: EnrolmentError (`code`)."""
+    """Let people compare the twenty digits. Raises: EnrolmentError (`code`)."""
     from protocol.errors import EnrolmentError
 
     if code is not None:
-        if code.replace(" ", "") != request.code:
-            raise EnrolmentError("code", "the six digits differ: this is not that leader's request")
+        if "".join(code.split()) != request.code:
+            raise EnrolmentError("code", "the digits differ: this is not that leader's request")
         return
-    digits = f"{request.code[:3]} {request.code[3:]}"
-    question = say("Does the machine of {name} show {code}?", name=name, code=digits)
+    shown = spaced(request.code)
+    question = say("Does the machine of {name} show {code}?", name=name, code=shown)
     if not typer.confirm(question, err=True):
         raise EnrolmentError("code", "not confirmed: nothing was granted")
 

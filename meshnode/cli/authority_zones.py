@@ -19,6 +19,7 @@ from meshnode.cli.authority_places import (
     Yes,
     opened,
     root_cards_of,
+    spaced,
 )
 from meshnode.cli.language import say
 
@@ -71,7 +72,7 @@ def request(
         return
     typer.echo(say("The request is in {path}: bring it to the national folder.", path=out))
     typer.echo(
-        say("Read these digits to those who hold the root cards: {code}", code=_spaced(made.code)),
+        say("Read these digits to those who hold the root cards: {code}", code=spaced(made.code)),
         err=True,
     )
 
@@ -126,7 +127,7 @@ def certify(
         path=out,
     )
     typer.echo(safe(line))
-    typer.echo(say("Read these digits to the zone: {code}", code=_spaced(answer.code)), err=True)
+    typer.echo(say("Read these digits to the zone: {code}", code=spaced(answer.code)), err=True)
     typer.echo(say("Next: meshnode authority roster --export FILE, for the devices of this zone."))
 
 
@@ -147,7 +148,7 @@ def _compare_request(
             authority.note_refusal("code", now_ms)
             raise EnrolmentError("code", "the digits differ: this is not that zone's request")
         return
-    shown = _spaced(asked.code)
+    shown = spaced(asked.code)
     question = say("Zone {zone} '{name}': does it read {code}?", zone=zone, name=name, code=shown)
     if not typer.confirm(safe(question), err=True):
         authority.note_refusal("code", now_ms)
@@ -214,7 +215,7 @@ def _compare_answer(given: ZoneAnswer, code: str | None) -> None:
         if "".join(code.split()) != given.code:
             raise EnrolmentError("code", "the digits differ: this is not the answer that was given")
         return
-    question = say("Did the national folder show {code}?", code=_spaced(given.code))
+    question = say("Did the national folder show {code}?", code=spaced(given.code))
     if not typer.confirm(question, err=True):
         raise EnrolmentError("code", "not confirmed: the answer was not taken")
 
@@ -302,7 +303,3 @@ def zones(
         for each in state.zones
     ]
     print_table((say("zone"), say("name"), say("since"), say("state")), rows)
-
-
-def _spaced(code: str) -> str:
-    return " ".join(code[start : start + 4] for start in range(0, len(code), 4))

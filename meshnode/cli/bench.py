@@ -15,7 +15,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts, links, documents and an idle node.",
+    help="Measure contacts, links, documents, archives and an idle node.",
     no_args_is_help=True,
 )
 
@@ -113,6 +113,42 @@ def idle(
     from meshnode.bench.idle import SETTLE_S, measure
 
     _print(_watched(SETTLE_S + seconds, partial(measure, seconds)), as_json)
+
+
+_Database = Annotated[
+    str, typer.Option(metavar="URL", help="An empty PostgreSQL database; else SQLite.")
+]
+
+
+@app.command()
+def archive(
+    bundles: Annotated[
+        int, typer.Option(min=1_000, max=1_000_000, help="Bundles that the gateway takes in.")
+    ] = 20_000,
+    database: _Database = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a gateway take bundles into its archive, and measure it against verify and insert."""
+    from meshnode.bench.archive import STEPS, measure
+
+    _print(_watched(STEPS, partial(measure, bundles, database)), as_json)
+
+
+@app.command()
+def search(
+    texts: Annotated[
+        int, typer.Option(min=2_000, max=10_000_000, help="Texts in the archive, over 30 days.")
+    ] = 100_000,
+    devices: Annotated[
+        int, typer.Option(min=10, max=100_000, help="Devices that wrote them.")
+    ] = 18_000,
+    database: _Database = "",
+    as_json: AsJson = False,
+) -> None:
+    """Fill an archive with the texts of 30 days, and measure searches in it."""
+    from meshnode.bench.archive import SEARCH_STEPS, measure_search
+
+    _print(_watched(SEARCH_STEPS, partial(measure_search, texts, devices, database)), as_json)
 
 
 def _watched(

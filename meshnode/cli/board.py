@@ -158,9 +158,11 @@ def _row(mate: dict[str, Any], now_ms: int) -> tuple[str, ...]:
 
 
 def _shift(mate: dict[str, Any]) -> str:
+    from meshnode.cli.show import aged
+
     heard = mate["heard"]
     if mate["is_on_shift"]:
-        return _aged(say("on duty"), heard) if heard["is_stale"] else say("on duty")
+        return aged(say("on duty"), heard) if heard["is_stale"] else say("on duty")
     if not mate["shift_over_ms"]:
         return say("unknown")
     return say("off duty")
@@ -168,18 +170,9 @@ def _shift(mate: dict[str, Any]) -> str:
 
 def _with_age(value: dict[str, Any] | None, words: Callable[[dict[str, Any]], str]) -> str:
     """Return a value with its age; a stale one is marked first."""
-    return "" if value is None else _aged(words(value), value)
+    from meshnode.cli.show import aged
 
-
-def _aged(words: str, value: dict[str, Any]) -> str:
-    from meshnode.cli.show import duration
-
-    age = say("{duration} ago", duration=duration(value["age_s"]))
-    return (
-        say("STALE {age}: {words}", age=age, words=words)
-        if value["is_stale"]
-        else f"{words}, {age}"
-    )
+    return "" if value is None else aged(words(value), value)
 
 
 def _place(value: dict[str, Any]) -> str:

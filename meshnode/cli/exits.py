@@ -16,6 +16,9 @@ from meshnode.cli.texts import TextError
 from meshnode.directory import UnknownNameError
 from meshnode.dump import DumpError
 from meshnode.errors import (
+    ArchiveDownError,
+    ArchiveError,
+    ArchiveTamperedError,
     ChargeError,
     ConfigError,
     ControlError,
@@ -124,6 +127,11 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         StoreCorruptError: Exit(6, "the store is damaged", "see 'meshnode doctor'"),
         StoreError: Exit(6, "the store could not do what was asked", "see 'meshnode doctor'"),
         SendError: Exit(7, "the message was refused; nothing was stored"),
+        ArchiveDownError: Exit(
+            6, "the database of the archive does not answer", "start it, or look at its address"
+        ),
+        ArchiveTamperedError: Exit(6, "a record of the archive was changed or cut off"),
+        ArchiveError: Exit(6, "the archive could not do what was asked"),
         SensorError: Exit(
             8, "a sensor is missing, or says what cannot be", "see 'meshnode sensors'"
         ),

@@ -37,15 +37,22 @@ _LOCKED: Final = "--locked"
 
 
 def run_until_told(
-    home: Path, trace_to: str | None, access: Access, *, has_web: bool | None = None
+    home: Path,
+    trace_to: str | None,
+    access: Access,
+    settings: Settings | None = None,
+    *,
+    has_web: bool | None = None,
 ) -> None:
     """Run the node of `home` until SIGINT or SIGTERM. Raises: MeshError where it cannot start.
+
+    `settings` are those of the home unless others are given.
 
     Once the agent's keys have locked, this process becomes a fresh one of the same command: the
     interpreter cannot erase from its memory what it held. It keeps its number, and makes its
     sockets anew. `has_web` says whether there are screens; None leaves that to the settings.
     """
-    settings = _with_web(load_settings(home), has_web)
+    settings = _with_web(settings or load_settings(home), has_web)
     with _trace(home, trace_to if trace_to is not None else settings.trace.file) as trace:
         is_held = trio.run(_serve, home, settings, system_runtime(trace), access)
     if is_held is not None:

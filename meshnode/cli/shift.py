@@ -120,14 +120,14 @@ def _marked(found: dict[str, Any]) -> str:
 
 def show_places(found: list[dict[str, Any]]) -> None:
     """Show positions as the node gives them; nothing where there are none."""
-    from meshnode.cli.show import local_time, print_table
+    from meshnode.cli.show import aged, local_time, print_table
 
     if not found:
         return
     rows = [
         (
             _marked(each),
-            local_time(each["taken_ms"]),
+            aged(local_time(each["taken_ms"]), each),
             f"{each['latitude']:.5f}",
             f"{each['longitude']:.5f}",
             f"{each['accuracy_m']:.0f} m" if each["accuracy_m"] else "",

@@ -141,6 +141,16 @@ def duration(seconds: float) -> str:
     return f"{days} {word} {rest_hours} h" if rest_hours else f"{days} {word}"
 
 
+def aged(words: str, value: Mapping[str, Any]) -> str:
+    """Return words with the age of the value they tell; one that is stale is marked first."""
+    age = say("{duration} ago", duration=duration(value["age_s"]))
+    return (
+        say("STALE {age}: {words}", age=age, words=words)
+        if value["is_stale"]
+        else f"{words}, {age}"
+    )
+
+
 def size(size_bytes: int) -> str:
     """Return a number of bytes in decimal units."""
     number, unit = float(size_bytes), "B"

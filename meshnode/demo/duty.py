@@ -1,4 +1,4 @@
-"""The second act: a day of the squad, with its shift, board, alarm and a file.
+"""The second act: a day of the squad, with its shift, board, alarm and a file, and a boat at port.
 
 Everything is asked of the nodes through their control sockets; what is printed is what they
 answered. Each scene ends when the devices say what it was for, or after a bound.
@@ -14,6 +14,7 @@ import trio
 
 from meshnode.demo.cast import CAR, CENTRE, COL
 from meshnode.demo.network import Network
+from meshnode.demo.port import PortCall
 from meshnode.demo.report import Report, short
 from meshnode.demo.speaking import Speaking
 from meshnode.demo.stage import Stage
@@ -88,6 +89,8 @@ class Duty:
         self._network: Network = stage.network
         self._report = report
         self._runtime = runtime
+        self.port = PortCall(stage, report, runtime, self._until)
+        """The scene with the boat, which the sums at the end ask for what it sent."""
 
     async def play(self) -> None:
         """Play everything. Raises: NodeFailedError, NetworkError, ControlError."""
@@ -97,6 +100,7 @@ class Duty:
             await Speaking(self._stage, self._report, SQUAD_DEVICES, self._until).play()
             await self._alarm()
             await self._file()
+            await self.port.play()
             await self._close_shifts()
             nursery.cancel_scope.cancel()
 
@@ -218,7 +222,7 @@ class Duty:
         return 100 * files[0]["have_bytes"] / files[0]["size_bytes"] if files else 0.0
 
     async def _close_shifts(self) -> None:
-        self._report.act("13. The squad closes its shift: where it was is erased")
+        self._report.act("14. The squad closes its shift: where it was is erased")
         for name in ("alice", "bruno"):
             await self._network.leave(name)
             await self._network.go(name, CAR)

@@ -6,7 +6,7 @@ Reads homes and nothing else: no word of the story's script reaches this room.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,12 +15,14 @@ from meshnode.client import NodeApi
 __all__ = [
     "Account",
     "Haul",
+    "Landing",
     "Met",
     "Sheet",
     "Shown",
     "Written",
     "duplicates",
     "haul",
+    "landing",
     "ledger",
     "lost",
     "read_sheet",
@@ -88,6 +90,22 @@ class Haul:
     """From the begin of the contact to the last note opened."""
     overtaken: int
     """Notes that were opened after an SOS which was written last of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What a boat brought at a later call."""
+
+    notes: int
+    """Notes that arrived."""
+    bytes: int
+    """Bytes that its box sent from then on."""
+    seconds: float
+    """From the first note opened to the last."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"notes": self.notes, "bytes": self.bytes, "seconds": round(self.seconds, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +210,38 @@ def lost(accounts: Iterable[Account]) -> list[Account]:
     return [each for each in accounts if each.missing or each.written.state != "delivered"]
 
 
-def haul(carrier: Sheet, reader: Sheet) -> Haul | None:
-    """Return how the notes in the inbox of `reader` came; None if they did not meet at all."""
+def haul(
+    carrier: Sheet, reader: Sheet, texts: Collection[str], sent_bytes: int | None = None
+) -> Haul | None:
+    """Return how the notes with these texts came to `reader`; None if they did not meet at all.
+
+    `sent_bytes` is what `carrier` had sent it by then; by default what it has sent at all.
+    """
     contact = next((each for each in carrier.met if each.name == reader.name), None)
-    opened = [each.received_ms for each in reader.shown if each.kind == "note"]
+    came = [each for each in reader.shown if each.kind == "sos" or each.text in texts]
+    opened = [each.received_ms for each in came if each.kind == "note"]
     if contact is None or not opened:
         return None
-    kinds = [each.kind for each in reader.shown]
+    kinds = [each.kind for each in came]
     overtaken = kinds[kinds.index("sos") :].count("note") if "sos" in kinds else 0
     seconds = (max(opened) - contact.first_ms) / 1000
-    return Haul(len(opened), contact.sent_bytes, seconds, overtaken)
+    sent = contact.sent_bytes if sent_bytes is None else sent_bytes
+    return Haul(len(opened), sent, seconds, overtaken)
+
+
+def landing(
+    carrier: Sheet, reader: Sheet, texts: Collection[str], sent_before_bytes: int
+) -> Landing | None:
+    """Return what came at a later call, of which `texts` are the notes; None if none of them did.
+
+    `sent_before_bytes` is what `carrier` had sent to `reader` before it.
+    """
+    opened = [each.received_ms for each in reader.shown if each.text in texts]
+    sent_bytes = sum(each.sent_bytes for each in carrier.met if each.name == reader.name)
+    if not opened:
+        return None
+    seconds = (max(opened) - min(opened)) / 1000
+    return Landing(len(opened), sent_bytes - sent_before_bytes, seconds)
 
 
 def duplicates(sheets: Sequence[Sheet]) -> int:

@@ -23,12 +23,24 @@ from meshnode.client import open_api
 from meshnode.demo.cast import BOAT, CAST, CENTRE, PLACES
 from meshnode.demo.day import Day, DaySheet, day_of, read_day
 from meshnode.demo.duty import DOCUMENT, SQUAD_DEVICES, Duty
-from meshnode.demo.ledger import Account, Haul, Sheet, duplicates, haul, ledger, lost, read_sheet
+from meshnode.demo.ledger import (
+    Account,
+    Haul,
+    Landing,
+    Sheet,
+    duplicates,
+    haul,
+    landing,
+    ledger,
+    lost,
+    read_sheet,
+)
 from meshnode.demo.network import Loopback, Namespaces, Network, NetworkError, open_network
+from meshnode.demo.port import catch_notes
 from meshnode.demo.report import Report
 from meshnode.demo.secrecy import Trial, try_to_read
 from meshnode.demo.stage import NodeFailedError, Stage, enrol_all
-from meshnode.demo.story import BACKLOG, Story
+from meshnode.demo.story import BACKLOG, Story, notes
 from meshnode.errors import ControlError
 from meshnode.runtime import Runtime, system_runtime
 from protocol.identity import Role
@@ -54,6 +66,8 @@ class Outcome:
     """Attempts to read what is carried for others."""
     haul: Haul | None
     """How the boat's backlog came ashore."""
+    port: Landing | None
+    """What it brought at its second call."""
     day: Day
     """What is left of the squad's day."""
 
@@ -80,20 +94,25 @@ class Outcome:
             "unreadable_at_relays": self.is_unreadable,
             "seconds": round(seconds, 2),
             "day": self.day.as_json(),
+            "port": None if self.port is None else self.port.as_json(),
             "ledger": [account.as_json() for account in self.accounts],
         }
 
 
-def outcome_of(sheets: list[Sheet], trials: list[Trial], day: Day) -> Outcome:
-    """Return what sheets and trials come to."""
+def outcome_of(
+    sheets: list[Sheet], trials: list[Trial], day: Day, sent_before_bytes: int = 0
+) -> Outcome:
+    """Return what sheets and trials come to; `sent_before_bytes` went ashore at the first call."""
     accounts = ledger(sheets)
     by_name = {sheet.name: sheet for sheet in sheets}
+    boat, centre = by_name[BOAT], by_name[CENTRE]
     return Outcome(
         tuple(accounts),
         tuple(lost(accounts)),
         duplicates(sheets),
         tuple(trials),
-        haul(by_name[BOAT], by_name[CENTRE]),
+        haul(boat, centre, notes(BACKLOG), sent_before_bytes),
+        landing(boat, centre, catch_notes(), sent_before_bytes),
         day,
     )
 
@@ -200,13 +219,15 @@ async def _played(stage: Stage, report: Report, runtime: Runtime) -> Outcome:
         report.text("All nodes run; nobody hears anybody yet.")
         async with _contacts(stage):
             await story.play()
-            await Duty(stage, report, runtime).play()
+            duty = Duty(stage, report, runtime)
+            await duty.play()
     report.act("What the stores say, now that every node is stopped")
     sheets, days = await _read_all(stage, runtime)
     trials = [*story.trials, *await _try_all(stage, sheets, runtime)]
     sent = await trio.Path(stage.folder / DOCUMENT).read_bytes()
-    day = day_of(SQUAD_DEVICES, days, {hashlib.sha256(sent).hexdigest()})
-    return outcome_of(sheets, trials, day)
+    digests = {hashlib.sha256(sent).hexdigest(), duty.port.digest}
+    day = day_of(SQUAD_DEVICES, days, digests)
+    return outcome_of(sheets, trials, day, duty.port.sent_before_bytes)
 
 
 async def _read_all(stage: Stage, runtime: Runtime) -> tuple[list[Sheet], list[DaySheet]]:
@@ -275,15 +296,19 @@ def _sum_up(report: Report, outcome: Outcome) -> None:
             f"The boat brought {brought.notes} notes ashore in {brought.seconds:.2f} s, in "
             f"{brought.bytes} bytes; the SOS, written last, overtook {brought.overtaken} of them."
         )
+    if outcome.port is not None:
+        called = outcome.port
+        report.text(
+            f"At its second call it brought {called.notes} notes, opened within "
+            f"{called.seconds:.2f} s, and its box sent {called.bytes / 1e6:.1f} MB."
+        )
     _sum_up_day(report, outcome.day)
 
 
 def _sum_up_day(report: Report, day: Day) -> None:
     for device, file in day.received:
-        report.text(
-            f"{device} received {file.name}, {file.size_bytes / 1e6:.1f} MB: {file.state}, "
-            f"{day.intact} of {len(day.received)} with the bytes that were sent."
-        )
+        report.text(f"{device} received {file.name}, {file.size_bytes / 1e6:.1f} MB: {file.state}.")
+    report.text(f"{day.intact} of {len(day.received)} files have the bytes that were sent.")
     report.text(
         f"{day.alarms} alarms, {day.closed} closed for {', '.join(day.squad)} and the centre; "
         f"{day.positions} positions are left on the squad's devices, {day.archived} at the centre."

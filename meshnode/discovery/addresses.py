@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -214,13 +214,13 @@ class AddressWatch:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled; starts after the first look."""
+        # Opened before the first look: a change between the two is not lost.
         notices = _open_notices()
-        await self._look()
-        task_status.started()
-        if notices is not None:
-            # Opened before the first look: a change between the two is not lost.
-            with notices, suppress(OSError):
-                while True:
+        with notices or nullcontext():
+            await self._look()
+            task_status.started()
+            with suppress(OSError):
+                while notices is not None:
                     await _settled(notices)
                     await self._look()
         while True:

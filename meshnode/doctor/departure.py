@@ -111,6 +111,8 @@ def check_roster(facts: Facts) -> Finding:
     fix = "See your squad leader or the authority, then import the newest documents"
     if known["is_revoked"]:
         return Finding("roster", Level.FAIL, "This device is revoked: nobody takes its words", fix)
+    if known["is_member"] and not known["squads"] and facts.is_relay:
+        return Finding("roster", Level.OK, "This device is a relay, which needs no squad")
     if not known["is_member"] or not known["squads"]:
         return Finding("roster", Level.FAIL, "This device stands in no squad's roster", fix)
     words = ", ".join(f"{squad['to']} ({squad['mates'] + 1})" for squad in known["squads"])
@@ -140,6 +142,8 @@ def check_sos_key(facts: Facts) -> Finding:
     known = facts.readiness
     if known is None:
         return Finding("sos", Level.OK, "The key of an SOS cannot be looked at yet")
+    if facts.is_relay:
+        return Finding("sos", Level.OK, "This device is a relay: it carries an SOS and raises none")
     fix = "Stay near a device that meets the centre until the new keys have come"
     if not known["has_sos_key"]:
         return Finding("sos", Level.FAIL, "No key is here to raise an SOS with", fix)
@@ -155,6 +159,8 @@ def check_duty(facts: Facts) -> Finding:
     """The shift is open: without one the squad sees no position."""
     if facts.readiness is None:
         return Finding("shift", Level.OK, "The shift cannot be looked at yet")
+    if facts.is_relay:
+        return Finding("shift", Level.OK, "This device is a relay, which has no agent and no shift")
     if not facts.is_on_shift:
         return Finding(
             "shift",

@@ -80,6 +80,11 @@ class Facts:
     plan: Plan | None = None
     """What the squad is about to do; None where nobody leaves."""
 
+    @property
+    def is_relay(self) -> bool:
+        """True for a device that was enrolled to carry alone; False where that is not known."""
+        return isinstance(self.status, dict) and self.status["role"] == "relay"
+
 
 Check: TypeAlias = Callable[[Facts], Finding]
 """One named check."""

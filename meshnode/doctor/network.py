@@ -96,7 +96,7 @@ def check_plotter(facts: Facts) -> Finding:
         return Finding("plotter", Level.OK, "No position goes to a plotter")
     addresses = facts.settings.plotter.addresses
     listed = ", ".join(str(each) for each in addresses)
-    if isinstance(facts.status, dict) and facts.status["role"] == "relay":
+    if facts.is_relay:
         return Finding(
             "plotter",
             Level.WARN,

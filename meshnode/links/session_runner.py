@@ -398,8 +398,12 @@ class SessionRunner:
         if self._inbound is not None:
             self._inbound.start()
         self._answers.look()
-        for level in (self._writable, self._suppliable, self._readable):
-            level.set()
+        # Each waking costs as much as a bundle does: only whoever has work is woken.
+        if self._session.may_send:
+            self._writable.set()
+        if self._session.bundles_waiting:
+            self._suppliable.set()
+        self._readable.set()
         self._tell_changed()
         deadline_ms = self._session.next_deadline_ms()
         if deadline_ms is not None and (self._armed_ms is None or deadline_ms < self._armed_ms):

@@ -42,6 +42,8 @@ from protocol.alarms import (
     Standing,
     Step,
     Told,
+    aired_text,
+    is_to_be_cut,
     repeat_due_ms,
     summed,
 )
@@ -166,7 +168,11 @@ class Alarms:
         now_ms = self._runtime.now_ms()
         found = network_keys.chosen(tx.connection, KeyPurpose.ZONE_SOS, now_ms, revoked)
         if found is None:
-            raise SendError("no_sos_key", "this device may carry an SOS but has no key to raise it")
+            raise SendError(
+                "no_sos_key",
+                "this device may carry an SOS but has no key to raise it: raise it on the device"
+                " of an agent",
+            )
         key_id, zone_key = found
 
         def body(header: Header) -> bytes:
@@ -405,7 +411,8 @@ class Alarms:
 
         A bundle that one peer has taken goes on by itself: saying the same again brings nothing.
         So a repeat is made only where it says a new place, or its end is nearer than half its
-        life. Raises: StoreError.
+        life, or where its text is too long for the air: then its beginning goes at once.
+        Raises: StoreError.
         """
         if not await self._store.read(lambda conn: kept.live_of(conn, self._author.node, 0)):
             return None
@@ -423,9 +430,9 @@ class Alarms:
             if raised is None or first is None or not self._is_in_need(tx.connection, view):
                 continue
             due_ms = repeat_due_ms(first.at_ms, raised.at_ms)
-            if now_ms >= due_ms and self._brings_something(tx.connection, raised, now_ms):
-                again = self._repeat_one(tx, raised)
-                made += again
+            is_due = now_ms >= due_ms or is_to_be_cut(raised.sos)
+            if is_due and self._brings_something(tx.connection, raised, now_ms):
+                made += self._repeat_one(tx, raised)
             waits.append(repeat_due_ms(first.at_ms, max(now_ms, raised.at_ms)) - now_ms)
         return made, min(waits) if waits else None
 
@@ -442,7 +449,8 @@ class Alarms:
             return False
         steps = kept.steps(conn, raised.sos.alarm)
         record = next(each for each in steps if each.name == raised.name)
-        if now_ms - record.at_ms >= (record.expires_ms - record.at_ms) // 2:
+        is_half_over = now_ms - record.at_ms >= (record.expires_ms - record.at_ms) // 2
+        if is_half_over or is_to_be_cut(raised.sos):
             return True
         told, here = raised.sos.place, self.own_place(conn)
         return told is not None and here is not None and distance_m(told, here) >= ALARM_MOVED_M
@@ -450,7 +458,8 @@ class Alarms:
     def _repeat_one(self, tx: Transaction, raised: Told) -> list[Checked]:
         sos = raised.sos
         try:
-            return [self._raise_again(tx, sos, "", sos.round, sos.number + 1)]
+            words, number = aired_text(sos.text), sos.number + 1
+            return [self._raise_again(tx, sos, words, sos.round, number)]
         except (SendError, QuotaError) as error:
             self._runtime.trace("alarm_not_repeated", reason=type(error).__name__)
             return []

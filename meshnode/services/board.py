@@ -27,12 +27,12 @@ from meshnode.runtime import Runtime
 from meshnode.services.drain import Drain
 from meshnode.services.readings import BatterySeen, CoverageSeen, Network
 from meshnode.store import board as rows
-from meshnode.store import peers
+from meshnode.store import bundles, peers
 from meshnode.store import positions as places
 from meshnode.store.board import StateRecord
 from meshnode.store.engine import Connection, Store, Transaction
 from meshnode.store.positions import PositionRecord, ShiftEnd
-from meshnode.store.records import PeerRecord
+from meshnode.store.records import BundleSummary, PeerRecord
 from protocol import hlc, payloads
 from protocol.bundle import Bundle, Header, Scope, Suite
 from protocol.envelope import pad, seal_message
@@ -52,7 +52,7 @@ from protocol.states import (
     is_plain,
 )
 
-__all__ = ["AHEAD_MS_MAX", "STALE_MS", "Board", "Mate", "Value", "is_stale"]
+__all__ = ["AHEAD_MS_MAX", "STALE_MS", "Board", "Mate", "Value", "is_stale", "place_value"]
 
 _MINUTE_MS: Final = 60_000
 STALE_MS: Final[Mapping[str, int]] = MappingProxyType(
@@ -130,6 +130,8 @@ class _Seen:
     shift: Shift | None = None
     state: StateRecord | None = None
     place: PositionRecord | None = None
+    placed_ms: int | None = None
+    """When the bundle of that place came here; None where it is not held any more."""
 
 
 class Board:
@@ -177,6 +179,7 @@ class Board:
         now_ms = self._runtime.now_ms()
         found = self._positions.open_shift_in(tx.connection)
         if found is None:
+            self._positions.agents_squads()
             raise _no_shift()
         gateway_ms = self._gateway_ms(tx.connection, now_ms)
         held = {
@@ -200,7 +203,7 @@ class Board:
 
     def _tell(self, tx: Transaction, scope: Scope, shift: Shift, state: State) -> list[Checked]:
         encoded, now_ms = payloads.encode(state), self._runtime.now_ms()
-        under = self._keeper.key_for(tx, scope)
+        under = self._keeper.position_key_for(tx, scope, shift)
 
         def body(header: Header) -> bytes:
             if not shift.is_open(hlc.wall_ms(header.hlc)):
@@ -318,6 +321,10 @@ class Board:
             for node, shift in shifts.known_shifts(conn, scope):
                 if (node, scope) in seen:
                     seen[node, scope].shift = shift
+            for told in bundles.by_slot(conn, Kind.POSITION, scope.encode(), 0):
+                known = seen.get((told.author, scope))
+                if known and known.place and _name(known.place) == _name(told):
+                    known.placed_ms = told.received_ms
         return seen
 
     def _squads(self) -> dict[Scope, list[DirectoryEntry]]:
@@ -340,7 +347,7 @@ class Board:
         received_ms = now_ms if seen.state is None else seen.state.received_ms
         place = None
         if seen.place is not None:
-            value = _value("position", seen.place.taken_ms, now_ms, now_ms)
+            value = _value("position", seen.place.taken_ms, _placed_ms(seen, now_ms), now_ms)
             place = (seen.place, _opened_place(seen.place), value)
         battery = coverage = None
         if state is not None and state.battery is not None:
@@ -370,6 +377,11 @@ def is_stale(name: str, age_ms: int, ahead_ms: int = 0) -> bool:
     return age_ms >= STALE_MS[name] or ahead_ms > AHEAD_MS_MAX
 
 
+def place_value(at_ms: int, now_ms: int) -> Value:
+    """Judge a place by the clock of whoever took it, where nothing else is known of it."""
+    return _value("position", at_ms, now_ms, now_ms)
+
+
 def _value(name: str, at_ms: int, received_ms: int, now_ms: int) -> Value:
     """Judge a value by the clock of its author and by how long it lies here, whichever is older.
 
@@ -379,15 +391,25 @@ def _value(name: str, at_ms: int, received_ms: int, now_ms: int) -> Value:
     return Value(at_ms, age_ms, is_stale(name, age_ms, at_ms - now_ms))
 
 
+def _placed_ms(seen: _Seen, now_ms: int) -> int:
+    return now_ms if seen.placed_ms is None else seen.placed_ms
+
+
+def _name(told: PositionRecord | BundleSummary) -> tuple[int, int]:
+    return told.incarnation, told.seq
+
+
 def _heard(seen: _Seen, now_ms: int) -> Value | None:
     told = []
     if seen.shift is not None:
-        told.append(seen.shift.closed_ms or seen.shift.opened_ms)
+        at_ms = seen.shift.closed_ms or seen.shift.opened_ms
+        told.append(_value("shift", at_ms, now_ms, now_ms))
     if seen.state is not None:
-        told.append(hlc.wall_ms(seen.state.stamp))
+        at_ms, received_ms = hlc.wall_ms(seen.state.stamp), seen.state.received_ms
+        told.append(_value("shift", at_ms, received_ms, now_ms))
     if seen.place is not None:
-        told.append(seen.place.taken_ms)
-    return _value("shift", max(told), now_ms, now_ms) if told else None
+        told.append(_value("shift", seen.place.taken_ms, _placed_ms(seen, now_ms), now_ms))
+    return min(told, key=lambda value: (value.is_stale, value.age_ms)) if told else None
 
 
 def _times(state: State) -> list[int]:

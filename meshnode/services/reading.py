@@ -117,9 +117,15 @@ class Reading:
         """There is news for whoever wrote a message to `scope`."""
         member = self._membership.directory.member(author)
         if member is not None:
-            to = answer_scope(scope, Scope.for_device(member.zone, author))
+            device = Scope.for_device(member.zone, author)
+            to = device if self._is_outside(author, scope) else answer_scope(scope, device)
             reading.note_due(tx, to.encode(), self._runtime.now_ms())
             self._has_news = True
+
+    def _is_outside(self, author: NodeId, scope: Scope) -> bool:
+        """True for a squad without `author`, which hears nothing there, such as an operator."""
+        readers = self._membership.directory.recipients(scope, self._author.node)
+        return scope.kind is ScopeKind.SQUAD and author not in readers
 
     async def run(self) -> None:
         """Write read receipts until cancelled. Raises: StoreError."""
@@ -184,7 +190,9 @@ class Reading:
             if scope.target in self._membership.directory.revoked:
                 return None
             whom = scope.target
-            mine = (Scope.for_device(own.zone, node), Scope.for_codt(own.zone))
+            mine = [Scope.for_device(own.zone, node), Scope.for_codt(own.zone)]
+            squads = [Scope.for_squad(own.zone, each) for each in own.squads]
+            mine += [each for each in squads if self._is_outside(whom, each)]
             scopes = [each.encode() for each in (*mine, Scope.for_zone(own.zone))]
         told = reading.told(tx.connection, scopes, whom, node, now_ms, READ_MESSAGES_MAX)
         pages = _pages(told)

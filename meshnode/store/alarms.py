@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select
 from meshnode.store.engine import Transaction
 from meshnode.store.schema import AlarmStepRow, table
 from meshnode.store.sealing import Seals, Seat, alarm_step_seat
+from meshnode.store.spool import Content, add_opened
 from meshnode.store.statements import signed64, unsigned64
 from protocol.guards import ALARM_AUTHOR_STEPS_MAX
 from protocol.ids import BundleId, NodeId
+from protocol.limits import Kind
 
 __all__ = [
     "AlarmName",
@@ -78,6 +80,8 @@ def put(tx: Transaction, record: StepRecord) -> bool:
             body=Seals(tx.connection).seal(_seat(record.name, record.expires_ms), record.body),
         )
     )
+    times = (record.at_ms, record.expires_ms, record.received_ms)
+    add_opened(tx, Content(record.name, Kind.SOS, record.scope, *times, record.body))
     return True
 
 

@@ -15,8 +15,10 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 from meshnode.store.engine import Transaction
 from meshnode.store.schema import StateRow, TrackPointRow, TrackRow, table
 from meshnode.store.sealing import Seals, Seat, state_seat, track_point_seat, track_seat
+from meshnode.store.spool import Content, add_opened
 from meshnode.store.statements import signed64, unsigned64
-from protocol.ids import NodeId
+from protocol.ids import BundleId, NodeId
+from protocol.limits import Kind
 
 __all__ = [
     "PointRecord",
@@ -131,6 +133,9 @@ def put_state(tx: Transaction, record: StateRecord) -> bool:
             body=Seals(tx.connection).seal(seat, record.body),
         )
     )
+    name = BundleId(record.author, record.incarnation, record.seq)
+    times = (record.received_ms, record.ends_ms, record.received_ms)
+    add_opened(tx, Content(name, Kind.STATE, record.scope, *times, record.body))
     return True
 
 
@@ -249,6 +254,9 @@ def put_track(tx: Transaction, record: TrackRecord) -> bool:
             body=Seals(tx.connection).seal(seat, record.body),
         )
     )
+    name = BundleId(record.author, record.incarnation, record.seq)
+    times = (record.first_ms, record.ends_ms, record.first_ms)
+    add_opened(tx, Content(name, Kind.TRACK, record.scope, *times, record.body))
     return True
 
 

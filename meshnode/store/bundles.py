@@ -22,7 +22,8 @@ from meshnode.store.records import BundleRecord, BundleSummary, Cursor, Evidence
 from meshnode.store.removal import bury, drop_many
 from meshnode.store.retention import admit
 from meshnode.store.schema import AuthorRow, BundleRow, InterestRow, ReceivedRow, table
-from meshnode.store.sealing import Seals, bundle_seat
+from meshnode.store.sealing import Seals
+from meshnode.store.spool import add_bundles
 from meshnode.store.statements import (
     INSERT_AUTHOR,
     INSERT_BUNDLE,
@@ -34,6 +35,7 @@ from meshnode.store.statements import (
     SELECT_SUMMARY,
     SELECT_TOMBSTONE,
     SIZE_CLASSES,
+    row_of,
     run_many,
     select_many,
     signed64,
@@ -118,8 +120,8 @@ def add_many(
         _keep_evidence(tx, second, first_digest)
     settle()
     _tell_index(tx, fresh)
-    olds = [old for position, old in replaced if position in fresh]
-    drop_many(tx, olds, Reception.SUPERSEDED)
+    add_bundles(tx, fresh.values())
+    drop_many(tx, [old for position, old in replaced if position in fresh], Reception.SUPERSEDED)
     return fates
 
 
@@ -226,8 +228,15 @@ def _insert(
     tx: Transaction, fresh: dict[int, BundleRecord], authors: dict[NodeId, int]
 ) -> list[int]:
     """Insert rows; return the positions of those whose name another bundle bears already."""
-    seals = Seals(tx.connection)
-    rows = [_row(record, authors[record.author], seals) for record in fresh.values()]
+    records = list(fresh.values())
+    keys = [signed64(record.short_id) for record in records]
+    sealed = Seals(tx.connection).seal_containers(
+        [(key, record.expires_ms, record.raw) for key, record in zip(keys, records, strict=True)]
+    )
+    rows = [
+        row_of(record, key, authors[record.author], raw)
+        for record, key, raw in zip(records, keys, sealed, strict=True)
+    ]
     refused: list[int] = []
     if run_many(tx.connection, INSERT_BUNDLE, rows) != len(rows):
         held = has_many(tx.connection, [record.short_id for record in fresh.values()])
@@ -239,32 +248,6 @@ def _insert(
     ]
     run_many(tx.connection, INSERT_OWN_BUNDLE, own)
     return refused
-
-
-def _row(record: BundleRecord, author: int, seals: Seals) -> tuple[Any, ...]:
-    """Return the values of `BUNDLE_COLUMNS`. Plain ints: the driver is slow with subclasses."""
-    key = signed64(record.short_id)
-    return (
-        key,
-        record.digest,
-        author,
-        record.incarnation,
-        signed64(record.seq),
-        int(record.kind),
-        int(record.traffic_class),
-        record.zone,
-        record.scope,
-        signed64(record.slot),
-        signed64(record.hlc),
-        record.expires_ms,
-        record.size_bytes,
-        record.hops,
-        record.received_ms,
-        int(record.is_own),
-        size_class_of(record.size_bytes),
-        int(record.kind in _SUPERSEDING),
-        seals.seal(bundle_seat(key, record.expires_ms), record.raw),
-    )
 
 
 def _digest_of(conn: Connection, record: BundleRecord, author: int) -> bytes:
@@ -327,11 +310,15 @@ def known_many(conn: Connection, ids: Sequence[ShortId]) -> set[ShortId]:
 
 def raw_many(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, tuple[bytes, int]]:
     """Return container and hop count of those of `ids` that are held and whole."""
-    keys, open_raw = [signed64(short_id) for short_id in ids], Seals(conn).open_or_none
+    keys = [signed64(short_id) for short_id in ids]
+    rows = list(select_many(conn, SELECT_RAW, keys))
+    raws = Seals(conn).open_containers(
+        [(key, expires_ms, sealed) for key, sealed, _hops, expires_ms in rows]
+    )
     return {
-        unsigned64(key): (raw, hops)
-        for key, sealed, hops, expires_ms in select_many(conn, SELECT_RAW, keys)
-        if (raw := open_raw(bundle_seat(key, expires_ms), sealed)) is not None
+        key & 0xFFFFFFFFFFFFFFFF: (raw, hops)
+        for (key, _sealed, hops, _expires_ms), raw in zip(rows, raws, strict=True)
+        if raw is not None
     }
 
 
@@ -398,8 +385,7 @@ def raws_of_kind(conn: Connection, kind: Kind, limit: int = _LIST_MAX) -> list[b
     """Return the whole containers of one kind in the order in which they came; as `by_kind`."""
     columns = select(_BUNDLE.c.short_id, _BUNDLE.c.expires_ms, _BUNDLE.c.raw)
     query = _of_kind(columns, kind).order_by(_BUNDLE.c.key).limit(limit)
-    open_raw = Seals(conn).open_or_none
-    found = (open_raw(bundle_seat(key, ends), raw) for key, ends, raw in conn.execute(query))
+    found = Seals(conn).open_containers([tuple(row) for row in conn.execute(query)])
     return [raw for raw in found if raw is not None]
 
 

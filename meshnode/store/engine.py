@@ -55,6 +55,10 @@ class Transaction:
         self.dropped: list[BundleSummary] = []
         """Bundles that this function evicted, superseded or dropped."""
         self.bytes_max = store.bytes_max
+        self.spool_bytes_max = store.spool_bytes_max
+        """Bytes that may wait for the archive; None where nothing is archived."""
+        self.spool_shed = 0
+        """Bundles refused because the archive is too far behind."""
         self.incarnation = store.incarnation
         self._held = store.index.totals
         self._earlier = earlier
@@ -135,6 +139,10 @@ class Store:
         """Seals and opens columns; None in tests and simulations, whose rows lie open."""
         self.bytes_max = bytes_max
         """Bytes that bundles may be charged with, containers and `STORE_ROW_BYTES` each."""
+        self.spool_bytes_max: int | None = None
+        """Bytes that may wait for the archive of a gateway; None, and nothing is archived here."""
+        self.spool_shed = 0
+        """Bundles that were refused because the archive was too far behind, since the start."""
         self.incarnation = 0
         """32-bit number of this store, drawn when it was created."""
         self.index = Index()
@@ -269,6 +277,7 @@ class Store:
                 if savepoint is not connection:
                     savepoint.commit()
                 changes.merge(tx.changes)
+                self.spool_shed += tx.spool_shed
             self.index.save(connection, changes)
         return changes
 

@@ -27,6 +27,7 @@ from meshnode.store.records import (
 )
 from meshnode.store.schema import LedgerRow, MessageRow, UnopenedRow, table
 from meshnode.store.sealing import Seals, Seat, message_seat
+from meshnode.store.spool import Content, add_opened
 from meshnode.store.statements import signed64, unsigned64
 from meshnode.vault.kinds import DataKind
 from protocol.ids import BundleId, NodeId, ShortId
@@ -70,10 +71,21 @@ _IS_OPEN: Final = _MESSAGE.c.state.in_(
     [MessageState.WAITING.value, MessageState.QUEUED.value, MessageState.CARRIED.value]
 )
 _IS_OUTGOING: Final = _MESSAGE.c.direction == Direction.OUTGOING.value
-# Built once: each node runs these every few minutes, and building one costs more than running it.
+# Built once: each node runs these in every contact or every few minutes, and building one costs
+# more than running it.
 _OVER: Final = (
     select(_MESSAGE.c.key)
     .where(_IS_OUTGOING, _IS_OPEN, _MESSAGE.c.expires_ms <= bindparam("now_ms"))
+    .order_by(_MESSAGE.c.key)
+    .limit(bindparam("rows_max"))
+)
+_UNCARRIED: Final = (
+    select(_MESSAGE.c.short_id)
+    .where(
+        _IS_OUTGOING,
+        _MESSAGE.c.state == MessageState.QUEUED.value,
+        _MESSAGE.c.short_id.is_not(None),
+    )
     .order_by(_MESSAGE.c.key)
     .limit(bindparam("rows_max"))
 )
@@ -122,6 +134,8 @@ def set_bundle(
     assert changed == 1, "only an open message is sealed"
     note(tx, key, now_ms, LedgerEvent.SEALED)
     note(tx, key, now_ms, LedgerEvent.QUEUED)
+    if tx.spool_bytes_max is not None and (sealed := get(tx.connection, key)) is not None:
+        _spool(tx, sealed, now_ms)
 
 
 def note_handed(
@@ -152,17 +166,8 @@ def note_handed(
 
 def uncarried(conn: Connection, limit: int) -> list[ShortId]:
     """Return the bundles of at most `limit` messages that nobody is known to hold, oldest first."""
-    query = (
-        select(_MESSAGE.c.short_id)
-        .where(
-            _IS_OUTGOING,
-            _MESSAGE.c.state == MessageState.QUEUED.value,
-            _MESSAGE.c.short_id.is_not(None),
-        )
-        .order_by(_MESSAGE.c.key)
-        .limit(limit)
-    )
-    return [unsigned64(short_id) for short_id in conn.execute(query).scalars()]
+    found = conn.execute(_UNCARRIED, {"rows_max": limit}).scalars()
+    return [unsigned64(short_id) for short_id in found]
 
 
 def note_receipt(
@@ -251,7 +256,15 @@ def add_incoming(
         return None
     key = _add(tx, new, Direction.INCOMING, MessageState.RECEIVED, short_id, digest)
     note(tx, key, now_ms, LedgerEvent.RECEIVED, new.id.author)
+    _spool(tx, new, now_ms)
     return key
+
+
+def _spool(tx: Transaction, each: NewMessage | MessageRecord, now_ms: int) -> None:
+    """Hand a text to the archive of a gateway; an SOS goes there as a step of its alarm."""
+    if each.kind is not Kind.SOS:
+        times = (each.created_ms, each.expires_ms, now_ms)
+        add_opened(tx, Content(each.id, each.kind, each.scope, *times, each.text.encode()))
 
 
 def mark_read(tx: Transaction, key: MessageKey, at_ms: int) -> bool:

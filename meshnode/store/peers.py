@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from meshnode.store.engine import Transaction
 from meshnode.store.records import PeerRecord
@@ -28,17 +28,28 @@ __all__ = [
 _PEER = table(PeerRow)
 _COPY = table(CopyRow)
 
+# Built once: every contact runs these, and building one costs more than running it.
+_OF_NODE: Final = select(_PEER).where(_PEER.c.node == bindparam("who"))
+_MET: Final = (
+    update(_PEER)
+    .where(_PEER.c.node == bindparam("who"))
+    .values(is_up=1, last_ms=bindparam("met_ms"), contacts=_PEER.c.contacts + 1)
+)
+_MOVED: Final = (
+    update(_PEER)
+    .where(_PEER.c.node == bindparam("who"))
+    .values(address=bindparam("place"), address_ms=bindparam("met_ms"))
+)
+
 
 def contact_up(tx: Transaction, node: NodeId, address: str, at_ms: int) -> None:
     """Note that a session with `node` began; an empty address leaves the last known one."""
-    values: dict[str, Any] = {"is_up": 1, "last_ms": at_ms, "contacts": _PEER.c.contacts + 1}
     sealed = Seals(tx.connection).seal(peer_seat(node, at_ms), address.encode())
-    if address:
-        values |= {"address": sealed, "address_ms": at_ms}
-    changed = tx.connection.execute(
-        update(_PEER).where(_PEER.c.node == node).values(values)
-    ).rowcount
-    if not changed:
+    values = {"who": node, "met_ms": at_ms}
+    known = tx.connection.execute(_MET, values)
+    if known.rowcount and address:
+        tx.connection.execute(_MOVED, values | {"place": sealed})
+    if not known.rowcount:
         tx.connection.execute(
             insert(_PEER).values(
                 node=node,
@@ -84,7 +95,7 @@ def list_peers(conn: Connection) -> list[PeerRecord]:
 
 def get(conn: Connection, node: NodeId) -> PeerRecord | None:
     """Return what is remembered of one node."""
-    row = conn.execute(select(_PEER).where(_PEER.c.node == node)).first()
+    row = conn.execute(_OF_NODE, {"who": node}).first()
     return None if row is None else _peer(row, Seals(conn))
 
 

@@ -26,9 +26,10 @@ from meshnode.store.schema import (
     table,
 )
 from meshnode.store.sealing import Seals, Seat, bundle_seat, position_seat
+from meshnode.store.spool import Content, add_opened
 from meshnode.store.statements import signed64, unsigned64
 from protocol import bundle as bundles
-from protocol.ids import NodeId
+from protocol.ids import BundleId, NodeId
 from protocol.limits import Kind
 from protocol.reports import Reception
 from protocol.shifts import split_subject
@@ -133,6 +134,9 @@ def put(tx: Transaction, record: PositionRecord, *, is_archive: bool) -> bool:
             body=Seals(tx.connection).seal(seat, record.body),
         )
     )
+    name = BundleId(record.author, record.incarnation, record.seq)
+    times = (record.taken_ms, record.ends_ms, record.taken_ms)
+    add_opened(tx, Content(name, Kind.POSITION, record.scope, *times, record.body))
     return True
 
 

@@ -8,7 +8,8 @@ bounds those. Source: security 2.13, wire-format 4.16.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -30,6 +31,7 @@ from protocol.reports import Reception
 
 __all__ = [
     "Claim",
+    "Figures",
     "Meter",
     "bound_zones",
     "charge",
@@ -114,6 +116,11 @@ class Claim(NamedTuple):
     """Of its container."""
 
 
+Figures: TypeAlias = tuple[NodeId, Kind, int, int]
+"""What `Claim` holds, in its order, where it is only counted: made in a third of the time."""
+_FIGURES: Final = attrgetter("author", "kind", "hlc", "size_bytes")
+
+
 def claim_of(record: BundleRecord) -> Claim:
     """Return what of a row its author's quota is about."""
     return Claim(record.author, record.kind, record.hlc, record.size_bytes)
@@ -148,26 +155,23 @@ def charge(
     once it is known what of `fresh` is held: what had no room is not charged after all, and what
     was replaced or contradicted stays counted as made.
     """
-    claims = {position: claim_of(record) for position, record in fresh.items()}
-    meter = Meter(tx.connection, claims.values(), now_ms)
-    charged = claims
+    meter = Meter(tx.connection, list(map(_FIGURES, fresh.values())), now_ms)
     if meter.is_roomy(allowed):
         meter.charge_everything()
     else:
-        charged = {}
-        for position, claim in claims.items():
-            allowance = allowed.get(claim.author)
+        for position, record in list(fresh.items()):
+            claim, allowance = claim_of(record), allowed.get(record.author)
             if allowance is None or meter.has_room(claim, allowance):
                 meter.charge(claim)
-                charged[position] = claim
             else:
                 fates[position] = Reception.QUOTA
                 del fresh[position]
+    charged = dict(fresh)
 
     def settle() -> None:
         for position in charged.keys() - fresh.keys():
             is_uncounted = fates[position] is Reception.STORE_FULL
-            meter.take_off(charged[position], is_uncounted=is_uncounted)
+            meter.take_off(claim_of(charged[position]), is_uncounted=is_uncounted)
         meter.save(tx)
 
     return settle
@@ -180,8 +184,8 @@ class Meter:
     forged bundle costs the author whose name it bears nothing.
     """
 
-    def __init__(self, conn: Connection, claims: Collection[Claim], now_ms: int) -> None:
-        """Read what the batch needs.
+    def __init__(self, conn: Connection, claims: Collection[Figures], now_ms: int) -> None:
+        """Read what the batch needs; a `Claim` is also such figures.
 
         Cost: two statements, 0.5 µs per claim, and a statement per author that is dated ahead.
         """
@@ -204,7 +208,7 @@ class Meter:
             self._holdings[node] = Holding(*figures)
 
     def _demand_of(
-        self, conn: Connection, claims: Collection[Claim]
+        self, conn: Connection, claims: Collection[Figures]
     ) -> dict[tuple[NodeId, int], list[int]]:
         """Return what all claims amount to: per author and hour, counts and bytes.
 

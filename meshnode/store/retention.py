@@ -35,6 +35,7 @@ from meshnode.store.schema import (
     TombstoneRow,
     table,
 )
+from meshnode.store.spool import shed
 from meshnode.store.statements import SIZE_CLASSES, unsigned64
 from protocol.ids import ShortId
 from protocol.limits import (
@@ -184,17 +185,21 @@ def prune(tx: Transaction, now_ms: int) -> int:
 def admit(tx: Transaction, candidates: Mapping[int, BundleRecord], now_ms: int) -> list[int]:
     """Make room for `candidates` by position in their batch; return positions that must not in.
 
+    At a gateway whose archive is far behind, what it sheds is among them.
     Cost: nothing to speak of as long as there is room.
     """
+    refused = list(shed(tx, candidates))
+    if refused:
+        candidates = {place: candidates[place] for place in candidates if place not in refused}
     extra = [0] * len(TrafficClass)
     for record in candidates.values():
         extra[record.traffic_class] += record.size_bytes + STORE_ROW_BYTES
     if _fits(tx.class_bytes, extra, tx.bytes_max):
-        return []
+        return refused
     expire(tx, now_ms, EVICTION_ROWS_MAX)
     room = _Room(tx)
     ordered = sorted(candidates.items(), key=lambda item: _service_key(item[1]))
-    refused = [position for position, record in ordered if not room.take(record)]
+    refused += [position for position, record in ordered if not room.take(record)]
     drop_many(tx, room.victims, Reception.STORE_FULL)
     return refused
 

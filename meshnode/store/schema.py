@@ -6,7 +6,7 @@ Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in th
 they are read; the container comes last so that reading the others never touches its overflow pages.
 Tables about conduct, of the squad board, of alarms, about delivery and of attached files stand
 beside, in `schema_conduct.py`, `schema_board.py`, `schema_alarms.py`, `schema_delivery.py`,
-`schema_files.py` and `schema_budgets.py`.
+`schema_files.py`, `schema_budgets.py` and `schema_spool.py`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from meshnode.store.schema_sheets import (
     SheetRetractedRow,
     SheetRow,
 )
+from meshnode.store.schema_spool import SpoolRow
 from meshnode.store.tables import METADATA, Base, bytes_column, key_column, table, whole_column
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "SheetRow",
     "ShiftEndRow",
     "SpentRow",
+    "SpoolRow",
     "StateRow",
     "TimeFloorRow",
     "TombstoneRow",

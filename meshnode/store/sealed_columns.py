@@ -31,6 +31,7 @@ from meshnode.store.sealing import (
     sending_seat,
     sheet_piece_seat,
     sheet_seat,
+    spool_seat,
     state_seat,
     track_point_seat,
     track_seat,
@@ -261,6 +262,16 @@ SEALED: Final = (
         seat=sheet_piece_seat,
         named_by=("file_id", "number", "received_ms"),
         kind_of=_all_of(DataKind.SHEET),
+    ),
+    SealedColumn(
+        table="spool",
+        column="raw",
+        born="at_ms",
+        time="at_ms",
+        seat=spool_seat,
+        named_by=("is_opened", "sealed_as", "author", "incarnation", "seq", "at_ms"),
+        kind_of=DataKind,
+        divided_by="sealed_as",
     ),
 )
 """Every sealed column of the store."""

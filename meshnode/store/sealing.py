@@ -8,7 +8,7 @@ given. Source: security 2.10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert
@@ -17,7 +17,7 @@ from meshnode.errors import SealBrokenError
 from meshnode.store.records import LedgerEvent
 from meshnode.store.schema import DataKeyRow, NodeRow, table
 from meshnode.store.statements import rows_of
-from meshnode.vault.kinds import DataKind, day_of
+from meshnode.vault.kinds import DAY_MS, DataKind, day_of
 from meshnode.vault.vault import DataKey, Vault
 from protocol.canonical import encode
 from protocol.limits import Kind
@@ -45,6 +45,7 @@ __all__ = [
     "sending_seat",
     "sheet_piece_seat",
     "sheet_seat",
+    "spool_seat",
     "state_seat",
     "track_point_seat",
     "track_seat",
@@ -57,6 +58,10 @@ _NODE = table(NodeRow)
 _DATA_KEY = table(DataKeyRow)
 _SELECT_KEY: Final = "SELECT wrapped FROM data_key WHERE kind = ? AND day = ?"
 _BUNDLE: Final = DataKind.BUNDLE
+_CONTAINER: Final = b"bundle"
+"""Table in which containers lie."""
+_DATA_KINDS: Final = {int(kind): kind for kind in DataKind}
+"""Looked up, not called: an enumeration's own look-up costs a microsecond."""
 _SLICE: Final = 500
 """Rows sealed at a time when an older store is sealed."""
 _ZONE_SOS: Final = 2
@@ -104,6 +109,57 @@ class Seals:
         except SealBrokenError:
             key = self._new_key(self._vault, seat)
         return self._vault.seal(key, seat.table, seat.place, plaintext)
+
+    def seal_containers(self, rows: Sequence[tuple[int, int, bytes]]) -> list[bytes]:
+        """As `seal` at `bundle_seat`, for each (short id, expires_ms, container) of a batch.
+
+        The keys are looked up once for each day, not for each bundle. Raises: LockedError.
+        """
+        vault = self._vault
+        if vault is None:
+            return [raw for _short_id, _expires_ms, raw in rows]
+        sealed = [b""] * len(rows)
+        for day, places in _days(row[1] for row in rows).items():
+            seat = Seat(_BUNDLE, day, _CONTAINER, b"")
+            texts = [(rows[at][0].to_bytes(8, "big", signed=True), rows[at][2]) for at in places]
+            key = self._key(seat) or self._new_key(vault, seat)
+            try:
+                values = vault.seal_many(key, _CONTAINER, texts)
+            except SealBrokenError:
+                values = vault.seal_many(self._new_key(vault, seat), _CONTAINER, texts)
+            for at, value in zip(places, values, strict=True):
+                sealed[at] = value
+        return sealed
+
+    def open_containers(self, rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:
+        """As `open_or_none` at `bundle_seat`, for each (short id, expires_ms, sealed container).
+
+        Raises: LockedError.
+        """
+        vault = self._vault
+        if vault is None:
+            return [raw for _short_id, _expires_ms, raw in rows]
+        opened: list[bytes | None] = [None] * len(rows)
+        for day, places in _days(row[1] for row in rows).items():
+            texts = [(rows[at][0].to_bytes(8, "big", signed=True), rows[at][2]) for at in places]
+            for at, value in zip(places, self._open_day(vault, day, texts), strict=True):
+                opened[at] = value
+        return opened
+
+    def _open_day(
+        self, vault: Vault, day: int, texts: Sequence[tuple[bytes, bytes]]
+    ) -> Sequence[bytes | None]:
+        key, told = self._key(Seat(_BUNDLE, day, _CONTAINER, b"")), 0
+        if key is not None:
+            try:
+                return vault.open_many(key, _CONTAINER, texts)
+            except SealBrokenError:
+                # The day's key does not open. That was told of the first one; each is told of.
+                told = 1
+        seats = [Seat(_BUNDLE, day, _CONTAINER, place) for place, _sealed in texts[told:]]
+        for seat, (_place, sealed) in zip(seats, texts[told:], strict=True):
+            self.open_or_none(seat, sealed)
+        return [None] * len(texts)
 
     def require(self, kind: DataKind) -> None:
         """Raises: LockedError if values of `kind` cannot be opened now, be there any or none."""
@@ -171,7 +227,19 @@ class Seals:
 def bundle_seat(short_id: int, expires_ms: int) -> Seat:
     """Seat of a container; `short_id` as the signed number the table holds."""
     place = short_id.to_bytes(8, "big", signed=True)
-    return Seat(_BUNDLE, day_of(expires_ms), b"bundle", place)
+    return Seat(_BUNDLE, day_of(expires_ms), _CONTAINER, place)
+
+
+def _days(expiries_ms: Iterable[int]) -> dict[int, list[int]]:
+    """Return the places of a batch by the day on which each is over."""
+    found: dict[int, list[int]] = {}
+    for place, expires_ms in enumerate(expiries_ms):
+        day = expires_ms // DAY_MS
+        if day in found:
+            found[day].append(place)
+        else:
+            found[day] = [place]
+    return found
 
 
 def document_seat(document_class: int, scope: bytes, received_ms: int) -> Seat:
@@ -293,3 +361,11 @@ def sheet_piece_seat(file_id: bytes, number: int, received_ms: int) -> Seat:
     """Seat of one piece of a reflex sheet."""
     place = encode([file_id, number])
     return Seat(DataKind.SHEET, day_of(received_ms), b"sheet_piece", place)
+
+
+def spool_seat(
+    is_opened: int, sealed_as: int, author: bytes, incarnation: int, seq: int, at_ms: int
+) -> Seat:
+    """Seat of what waits for the archive; `seq` as the signed number the table holds."""
+    place = encode([is_opened, author, incarnation, seq.to_bytes(8, "big", signed=True)])
+    return Seat(_DATA_KINDS[sealed_as], day_of(at_ms), b"spool", place)

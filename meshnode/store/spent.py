@@ -20,11 +20,12 @@ from protocol.budgets import (
     with_steps,
 )
 
-__all__ = ["book", "give_back", "spent_in"]
+__all__ = ["PERIODS_KEPT", "book", "give_back", "spent_in"]
 
 _SPENT: Final = table(SpentRow)
-_KEPT_MS: Final = 400 * 86_400_000
-"""Rows of periods that began longer ago than a year and some go."""
+PERIODS_KEPT: Final = 400
+"""Periods of one bearer that are remembered: a year of days and some. Counted and not timed, since
+a clock that jumps ahead and back would make them old, and what was spent in them unspent."""
 
 
 def spent_in(conn: Connection, tariff: Tariff, start_ms: int) -> Spent:
@@ -65,7 +66,12 @@ def _put(tx: Transaction, tariff: Tariff, start_ms: int, spent: Spent) -> None:
         return
     key = {"bearer": tariff.name, "period": tariff.period.value, "start_ms": start_ms}
     tx.connection.execute(insert(_SPENT).values(key | values))
-    tx.connection.execute(delete(_SPENT).where(_SPENT.c.start_ms < start_ms - _KEPT_MS))
+    bearer = (_SPENT.c.bearer == tariff.name, _SPENT.c.period == tariff.period.value)
+    starts = select(_SPENT.c.start_ms).where(*bearer).order_by(_SPENT.c.start_ms.desc())
+    oldest = starts.offset(PERIODS_KEPT - 1).limit(1).scalar_subquery()
+    # Not the one that was put, or a clock that stands in the past would spend without an end.
+    is_other = _SPENT.c.start_ms != start_ms
+    tx.connection.execute(delete(_SPENT).where(*bearer, _SPENT.c.start_ms < oldest, is_other))
 
 
 def _of(tariff: Tariff, start_ms: int) -> tuple[ColumnElement[Any], ...]:

@@ -1,9 +1,9 @@
 """SQL that the sync path runs for every bundle, and the helpers that feed it.
 
 These few statements take tuples: per row that costs half of what Core needs to bind a dictionary.
-Changes go through `exec_driver_sql`; lists are looked up on the driver's own connection, inside the
-same transaction, because a result of SQLAlchemy costs as much as fifty look-ups. They are plain SQL
-of SQLite and PostgreSQL but for the mark of a parameter. All else in the store is built with Core.
+They run on the driver's own connection, inside the same transaction, because a result of SQLAlchemy
+costs as much as fifty look-ups. They are plain SQL of SQLite and PostgreSQL but for the mark of a
+parameter. All else in the store is built with Core.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from meshnode.store.records import BundleSummary
+from meshnode.store.records import BundleRecord, BundleSummary
 from meshnode.store.schema import METADATA
-from protocol.limits import BUNDLE_BYTES_MAX, Kind, TrafficClass
+from protocol.limits import BUNDLE_BYTES_MAX, KINDS, Kind, TrafficClass
 
 __all__ = [
     "BUNDLE_COLUMNS",
@@ -36,6 +36,7 @@ __all__ = [
     "SIZE_CLASSES",
     "SUMMARIES",
     "delete_many",
+    "row_of",
     "rows_of",
     "run_many",
     "select_many",
@@ -48,6 +49,7 @@ __all__ = [
 # Looked up, not called: an enumeration's own look-up costs a microsecond.
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _CLASSES: Final = {int(each): each for each in TrafficClass}
+_SUPERSEDING: Final = frozenset(kind for kind, rule in KINDS.items() if rule.supersedes)
 _CHUNK: Final = 512
 """Values per statement at most."""
 _SIZES: Final = (1, 16, 128, _CHUNK)
@@ -111,6 +113,34 @@ def size_class_of(size_bytes: int) -> int:
     return max(0, (size_bytes - 1).bit_length() - 9) // 2
 
 
+def row_of(record: BundleRecord, key: int, author: int, sealed: bytes) -> tuple[Any, ...]:
+    """Return the values of `BUNDLE_COLUMNS`. Plain ints: the driver is slow with subclasses.
+
+    `key` is the signed short id, `author` the small number of the author, `sealed` the container.
+    """
+    return (
+        key,
+        record.digest,
+        author,
+        record.incarnation,
+        signed64(record.seq),
+        int(record.kind),
+        int(record.traffic_class),
+        record.zone,
+        record.scope,
+        signed64(record.slot),
+        signed64(record.hlc),
+        record.expires_ms,
+        record.size_bytes,
+        record.hops,
+        record.received_ms,
+        int(record.is_own),
+        size_class_of(record.size_bytes),
+        int(record.kind in _SUPERSEDING),
+        sealed,
+    )
+
+
 def summary_of(row: Sequence[Any]) -> BundleSummary:
     """Return the record for a row of `SELECT_SUMMARY`."""
     return BundleSummary(
@@ -148,26 +178,37 @@ def rows_of(conn: Connection, statement: str, values: Sequence[Any]) -> list[Any
 
     Raises: errors of the driver, which the store translates like those of SQLAlchemy.
     """
+    rows: list[Any] = _driver(conn).execute(statement, values).fetchall()
+    return rows
+
+
+def _driver(conn: Connection) -> Any:
+    """Return the driver's own connection, in the transaction of `conn`."""
     if not conn.in_transaction():
         conn.begin()
-    driver: Any = conn.connection.dbapi_connection
-    rows: list[Any] = driver.execute(statement, values).fetchall()
-    return rows
+    return conn.connection.dbapi_connection
 
 
 def delete_many(conn: Connection, table: str, values: Sequence[int]) -> int:
     """Delete the rows of `table` whose short id is among `values`; return how many."""
     statement = f"DELETE FROM {table} WHERE short_id IN (%s)"  # noqa: S608 - our own table
-    return sum(
-        conn.exec_driver_sql(text, chunk).rowcount for text, chunk in _chunks(statement, values)
-    )
+    driver = _driver(conn)
+    return sum(driver.execute(text, chunk).rowcount for text, chunk in _chunks(statement, values))
 
 
 def run_many(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Run one prepared statement for each of `rows`; return how many rows it changed."""
+    """Run one prepared statement for each of `rows`; return how many rows it changed.
+
+    Raises: errors of the driver, as `rows_of`.
+    """
     if not rows:
         return 0
-    return conn.exec_driver_sql(statement, list(rows)).rowcount
+    cursor = _driver(conn).cursor()
+    try:
+        cursor.executemany(statement, rows)
+        return int(cursor.rowcount)
+    finally:
+        cursor.close()
 
 
 def _chunks(statement: str, values: Sequence[Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -102,12 +102,12 @@ class Egress:
         if not ask_first:
             self.outflow.offer(items)
             return
+        whole: list[Item] = []
         by_id: list[Item] = []
         for item in items:
-            if item.traffic_class is _BULK and item.size_bytes > PUSH_BYTES_MAX:
-                by_id.append(item)
-            else:
-                self.outflow.offer((item,))
+            is_large = item.size_bytes > PUSH_BYTES_MAX and item.traffic_class is _BULK
+            (by_id if is_large else whole).append(item)
+        self.outflow.offer(whole)
         room = IDS_PER_LIST_MAX - len(self._offers)
         self._offers.extend(self.outflow.announce(by_id)[:room])
 

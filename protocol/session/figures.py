@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocol.session.egress import Egress
 from protocol.session.reconciliation import Reconciliation
+from protocol.session.states import State
 from protocol.session.transfer import Inflow, Outflow
 
 __all__ = ["SessionFigures"]
@@ -12,6 +13,7 @@ __all__ = ["SessionFigures"]
 class SessionFigures:
     """The figures of one session; `SyncSession` moves them."""
 
+    _state: State
     _rounds: Reconciliation
     _outflow: Outflow
     _inflow: Inflow
@@ -31,6 +33,15 @@ class SessionFigures:
             and not self._inflow.pending
             and not self._egress.has_waiting
         )
+
+    @property
+    def may_send(self) -> bool:
+        """False if `data_to_send` would change nothing: frames, bundles and an end are told here.
+
+        True may come too often, where what waits is held back or is under way already.
+        """
+        is_over = self._state is State.PARTING or self._state is State.CLOSED
+        return is_over or self._egress.has_waiting or not self._outflow.is_idle
 
     @property
     def bundles_waiting(self) -> int:

@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import pairwise
@@ -234,7 +235,7 @@ def _meaning(setting: settings.Setting) -> str:
     """Return the sentence of a setting, with its unit or form, and its bounds."""
     section, name = setting.key.split(".")
     record = type(getattr(settings.Settings(), section))
-    form = texts_below(_class_body(settings, record.__name__))[name]
+    form = texts_below(_class_body(sys.modules[record.__module__], record.__name__))[name]
     bounds = ""
     if setting.minimum is not None and setting.maximum is not None:
         bounds = f" From {setting.minimum:_} to {setting.maximum:_}."

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from tests.check import (
     surroundings,
 )
 from tests.check import steps as steps_of
+from tests.conftest import known_marks, may_choose
 from tests.environment import unmeasured
 
 
@@ -94,11 +95,67 @@ sys.exit(int(code))
     assert not pair(0, 3)
 
 
+MARKS_OF_ALL = """
+import sys
+import pytest
+
+class Tell:
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items):
+        for item in items:
+            print("marks", *{mark.name for mark in item.iter_markers()})
+
+folders = ("tests/contracts", "tests/meshnode/vault", "tests/real", "tests/security")
+sys.exit(pytest.main(["--collect-only", "-q", *folders], plugins=[Tell()]))
+"""
+
+
 def test_every_test_runs_in_one_lane_unless_it_is_a_soak() -> None:
-    found = [_collected(which) for lane in LANES for which in lane]
-    assert all(found)
-    assert sum(map(len, found)) == len(set().union(*found))
-    assert set().union(*found) == _collected("not soak")
+    done = subprocess.run(
+        (sys.executable, "-c", MARKS_OF_ALL),
+        cwd=ROOT,
+        env=unmeasured(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    found = {tuple(line.split()[1:]) for line in done.stdout.splitlines() if line[:6] == "marks "}
+    lanes = [which for lane in LANES for which in lane]
+    assert len(found) > 5
+    assert all(any(_chooses(lane, marks) for marks in found) for lane in lanes)
+    for marks in found:
+        assert sum(_chooses(lane, marks) for lane in lanes) == ("soak" not in marks), marks
+
+
+def _chooses(expression: str, marks: Sequence[str]) -> bool:
+    known = {name: name in marks for name in ("first", "meeting", "repeating", "soak")}
+    return may_choose(expression, known)
+
+
+def test_a_lane_imports_no_file_without_a_test_for_it_and_each_that_has_one(
+    tmp_path: Path,
+) -> None:
+    """What can be said of a file before it is read is right, and said of all that is clear."""
+    (tmp_path / "tests" / "sims").mkdir(parents=True)
+    files = {
+        "tests/protocol/test_a.py": {"first": True, "repeating": False, "meeting": False},
+        "tests/properties/test_a.py": {"first": True, "repeating": True, "meeting": False},
+        "tests/sims/test_real.py": {"first": False, "repeating": False, "meeting": False},
+        "tests/test_real.py": {"first": False, "repeating": False},
+        "tests/test_drawn.py": {"first": False, "meeting": False},
+    }
+    for name, known in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(
+            ("pytestmark = pytest.mark.real\n" if "real" in name else "")
+            + ("from hypothesis import given\n" if "drawn" in name else "")
+        )
+        assert known_marks(tmp_path, name) == known
+        ways = [which for lane in LANES for which in lane if may_choose(which, known)]
+        assert len(ways) == 2 ** (3 - len(known)), "one, and two where one mark is not clear"
+    assert may_choose("", {"first": True})
+    assert may_choose("not (slow or real)", {"first": True})
+    assert may_choose("slow and mark(x=1)", {"slow": False}), "too much for it"
 
 
 def test_what_one_process_compiles_is_there_for_the_others(tmp_path: Path) -> None:
@@ -129,15 +186,6 @@ def test_of_each_lane_the_second_part_is_measured() -> None:
     assert "coverage" in second
     assert second[-1] == "those"
     assert all("not repeating" in measured for _repeating, measured in LANES)
-
-
-def _collected(which: str) -> set[str]:
-    """Return the names of tests of these folders that these marks choose."""
-    folders = ("tests/contracts", "tests/meshnode/vault", "tests/real", "tests/security")
-    words = (sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", which, *folders)
-    environment = unmeasured()
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
-    return {line for line in done.stdout.splitlines() if "::" in line}
 
 
 def test_the_table_says_which_step_failed() -> None:

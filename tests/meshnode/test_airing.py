@@ -167,6 +167,37 @@ def test_an_alarm_is_everywhere_in_hearing_within_two_seconds() -> None:
     run(main)
 
 
+def test_of_a_long_alarm_its_beginning_goes_by_the_air_and_the_whole_by_the_next_session() -> None:
+    async def main() -> None:
+        async with listening() as (rig, _lines):
+            anna, bruno, box = rig["anna"], rig["bruno"], rig["box"]
+            await report(anna)
+            await trio.sleep(1)
+            text = (
+                "Avalanche au couloir nord, deux personnes ensevelies, " + "visibilité nulle " * 9
+            )
+            at_s = await raise_sos(anna, text)
+            cut = "Avalanche au couloir nord, deux personnes ensevelies, visibilité…"
+
+            async def told(member: Member) -> list[str]:
+                views = await member.node.alarms.list_alarms()
+                return [each.alarm.raised.sos.text for each in views if each.alarm.raised]
+
+            async def hears(member: Member, *texts: str) -> bool:
+                return await told(member) == list(texts)
+
+            took_s = await until(partial(hears, bruno, cut), 5) - at_s
+            print(f"{len(text.encode())} B, cut to {len(cut.encode())}: heard in {took_s:.1f} s")
+            assert await until(partial(box.held, Kind.SOS)) - at_s <= 5, "whole, for relays"
+            assert await told(anna) == [text]
+            await rig.mix("anna", "bruno")
+            assert await told(bruno) == [text]
+            await trio.sleep(700)
+            assert len(await anna.held(Kind.SOS)) == 2, "cut once"
+
+    run(main)
+
+
 def test_positions_go_in_125_bytes_and_are_carried_by_who_cannot_read_them() -> None:
     async def main() -> None:
         async with listening(loss=0.02) as (rig, lines):

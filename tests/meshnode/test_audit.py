@@ -266,6 +266,8 @@ NO_REFUSALS = {
     "line_frames_damaged",
     "sensor_refusals",
     "mdns_ignored",
+    # A server tells everything to everybody: what nobody asked for is most of it.
+    "tak_events_ignored",
     # Our own money is spent: nobody else was refused.
     "budget_refusals",
 }

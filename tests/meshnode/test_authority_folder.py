@@ -15,9 +15,9 @@ from meshnode.authority_cards import open_card
 from meshnode.authority_home import AuthorityError, AuthorityHome, Network
 from meshnode.authority_keys import PASSPHRASE_CHARACTERS_MIN, AuthorityKeys
 from meshnode.authority_records import decode_state, encode_state
-from protocol.errors import (
-    MeshError,
-)
+from meshnode.authority_state import JOURNAL_MAX
+from protocol.canonical import as_array, decode_untrusted, encode
+from protocol.errors import MalformedError, MeshError
 from protocol.guards import NETWORK_EPOCH_MS
 from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.meshnode.enrolling import (
@@ -231,3 +231,30 @@ def test_an_authority_hands_out_the_keys_of_the_week_that_operators_made(home: P
         assert [(each.epoch, each.key) for each in kept.weekly] == [
             (week + 1, bytes([(week + 1) % 251]) * 32)
         ] * 2
+
+
+def test_refusals_are_counted_by_reason_also_where_their_lines_are_gone(home: Path) -> None:
+    with opened(home) as authority:
+        authority.note_refusal("code", NOW_MS)
+        authority.note_refusal("used", NOW_MS)
+        authority.note_refusal("code", NOW_MS)
+        assert authority.state.refusals == (("code", 2), ("used", 1))
+        state = authority.state
+    for number in range(JOURNAL_MAX):
+        state = state.with_note(NOW_MS, "issued", f"device {number}")
+    assert not [each for each in state.journal if each.action == "refused"]
+    assert state.refusals == (("code", 2), ("used", 1))
+    assert decode_state(encode_state(state)) == state
+    with opened(home) as authority:
+        assert authority.state.refusals == (("code", 2), ("used", 1)), "they outlive the process"
+
+
+def test_a_folder_from_before_the_counts_counts_what_its_journal_holds(home: Path) -> None:
+    with opened(home) as authority:
+        authority.note_refusal("code", NOW_MS)
+        record = list(
+            as_array(decode_untrusted(encode_state(authority.state), max_bytes=10**7), "", 15)
+        )
+        assert decode_state(encode([3, *record[1:14]])) == authority.state
+        with pytest.raises(MalformedError):
+            decode_state(encode([4, *record[1:14]]))

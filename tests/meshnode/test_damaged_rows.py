@@ -19,7 +19,7 @@ from meshnode.erasing import is_agent_destroyed
 from meshnode.outbox import Priority
 from meshnode.positions import Place
 from meshnode.purging import purge
-from meshnode.store import alarms, attachments, board, peers, sheets
+from meshnode.store import alarms, attachments, board, peers, sheets, spool
 from meshnode.store import bundles as rows
 from meshnode.store.alarms import StepRecord
 from meshnode.store.attachments import NewAttachment
@@ -62,6 +62,9 @@ EVERY_COLUMN: Final = pytest.mark.parametrize(
 async def sealed(autojump_clock: MockClock) -> AsyncIterator[Rig]:
     """Two mates and a box, with something in every sealed column of theirs."""
     async with open_rig(PLANS, is_sealed=True) as rig:
+        for member in rig.members.values():
+            # As a gateway does, so that there is a spool.
+            member.store.spool_bytes_max = 10**9
         await rig.mix(*PEOPLE)
         for name in ("anna", "bruno"):
             await begin(rig[name])
@@ -144,6 +147,7 @@ async def show_all(member: Member) -> None:
     await api.sheets_search("mer")
     await member.store.read(_pieces)
     await member.store.read(lambda c: board.tracks_of(c, b"p" * 16, 0, 0, 9))
+    await member.store.read(lambda c: spool.batch(c, 99, has_agent=True))
     if (current := await member.node.positions.current()) is not None:
         await member.store.read(lambda c: board.points(c, current.shift.shift_id, 9))
     await api.audit()

@@ -41,6 +41,7 @@ from protocol.limits import MDNS_LOOKUPS_MAX
 from protocol.narrow import frames, kiss
 from protocol.network_keys import epoch_at
 from tests.properties.documents_shown import SHEET_PARSERS
+from tests.properties.foreign import FOREIGN_PARSERS
 from tests.properties.narrow_parsers import NARROW_PARSERS
 from tests.properties.parsers import (
     ANSWER,
@@ -351,6 +352,7 @@ ALL_PARSERS: tuple[Parser, ...] = (
     *ZONE_PARSERS,
     *NARROW_PARSERS,
     *SENSOR_PARSERS,
+    *FOREIGN_PARSERS,
     *SHEET_PARSERS,
 )
 """The whole table: every function of the product that reads bytes of a peer."""

@@ -263,7 +263,9 @@ class Node:
 
     def send(self, max_bytes: int) -> None:
         """Put what the session gives on the way to the peer."""
+        is_told = self.session.may_send
         data = self.session.data_to_send(max_bytes, self.now_ms)
+        assert is_told or not data, "a shell that goes by `may_send` misses nothing"
         reader = FrameReader()
         reader.feed(data)
         frames = []

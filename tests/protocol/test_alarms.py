@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.alarms import (
+    AIRED_TEXT_BYTES_MAX,
     BASES,
     CLOSERS_MIN,
+    CUT_MARK,
     STEPS,
     Basis,
     Outcome,
     Standing,
     Step,
     Told,
+    aired_text,
     counts,
     summed,
 )
@@ -206,6 +209,47 @@ def test_the_newest_repeat_is_shown() -> None:
     steps = [told(RAISER, Step.RAISED, number=number) for number in (2, 0, 1)]
     found = summed(steps, standing_of)
     assert (found.raised, found.first) == (steps[0], steps[1])
+
+
+def raising(number: int, text: str, round_: int = 0) -> Told:
+    """Return a raising by the agent with these words."""
+    one = told(RAISER, Step.RAISED, number=number, round=round_)
+    return replace(one, sos=replace(one.sos, text=text))
+
+
+def test_a_text_that_was_cut_is_spelled_out_once_the_whole_one_is_there() -> None:
+    whole, cut = "Chute au col, jambe cassée", "Chute au col,…"
+    steps = [raising(1, cut), raising(0, whole), raising(2, "Chute au…")]
+    for some, shown in (([0], cut), ([0, 2], cut), ([0, 1, 2], whole), ([1], whole)):
+        found = summed([steps[each] for each in some], standing_of)
+        assert found.raised is not None
+        assert found.raised.sos.text == shown
+        assert found.raised.sos.number == max(steps[each].sos.number for each in some)
+    for other in (
+        raising(0, "Une autre chose, et plus longue"),
+        raising(0, whole, 1),
+        raising(0, "Chute"),
+    ):
+        found = summed([steps[0], other], standing_of)
+        assert found.raised is not None
+        assert found.raised.sos.text == (whole if other.sos.round else cut)
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=200))
+def test_a_text_for_the_air_is_a_beginning_of_bounded_length(text: str) -> None:
+    aired = aired_text(text)
+    assert len(aired.encode()) <= AIRED_TEXT_BYTES_MAX
+    if len(text.encode()) <= AIRED_TEXT_BYTES_MAX:
+        assert aired == text
+    else:
+        assert aired.endswith(CUT_MARK)
+        assert text.startswith(aired.removesuffix(CUT_MARK))
+        assert len(aired.encode()) > AIRED_TEXT_BYTES_MAX - 4 * 17 - 4
+
+
+def test_a_cut_is_between_words_where_one_ends_near() -> None:
+    assert aired_text("a" * 60 + " " + "b" * 60) == "a" * 60 + CUT_MARK
+    assert aired_text("é" * 60) == "é" * 34 + CUT_MARK
 
 
 def test_what_is_said_is_not_printed() -> None:

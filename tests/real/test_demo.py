@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from meshnode.demo.port import catch_notes
 from meshnode.demo.story import BACKLOG
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
@@ -73,7 +75,7 @@ def until(stream: Any, words: str) -> None:
 def check(told: dict[str, Any], story: str) -> None:
     """Check the object that the demonstration ends with."""
     keys = ("schema", "sent", "delivered", "lost", "duplicates", "unreadable_at_relays", "seconds")
-    assert list(told) == [*keys, "day", "ledger"]
+    assert list(told) == [*keys, "day", "port", "ledger"]
     assert told["schema"] == 1
     assert told["sent"] == told["delivered"] == len(told["ledger"]) > BACKLOG
     assert (told["lost"], told["duplicates"], told["unreadable_at_relays"]) == (0, 0, True)
@@ -90,7 +92,10 @@ def check(told: dict[str, Any], story: str) -> None:
     assert not any(each["missing"] for each in told["ledger"])
     day = told["day"]
     assert (day["alarms"], day["alarms_closed_everywhere"]) == (2, 2)
-    assert (day["files"], day["files_intact"], day["positions_after_the_shift"]) == (1, 1, 0)
+    assert (day["files"], day["files_intact"], day["positions_after_the_shift"]) == (2, 2, 0)
+    assert told["port"]["notes"] == len(catch_notes())
+    assert told["port"]["bytes"] > 4_000_000, "the file went from the box alone"
+    assert re.search(r"\[#+\] 100 % +\d+ +0 +0\.00 MB", story), "the bar of the boat was full"
     assert "the contact breaks at" in story
     assert "not within" not in story
     assert "alice     knows «Besoin d'un interprète" in story

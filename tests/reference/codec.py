@@ -19,7 +19,6 @@ __all__ = [
     "read_key_request",
     "read_payload",
     "read_prekey",
-    "read_receipt",
     "read_record",
     "read_scope",
     "read_shift",
@@ -384,25 +383,13 @@ def read_shift(data: bytes) -> Record:
     return record
 
 
-def read_receipt(data: bytes) -> Record:
-    """Read the body of a receipt. Source: wire-format 4.12."""
-    demand(len(data) <= 6_000, "4.12 size")
-    record = _fields(read_record(data), 5, "4.12 fields")
-    demand(record[0] == 1, "1.2 version")
-    _uint(record[1], 0, 2**32 - 1, "3.3 incarnation")
-    _uint(record[2], 0, 2**54 - 1, "4.12 page")
-    _runs(record[3], 1)
-    _bin(record[4], 8, 8, "4.12 digest")
-    return record
-
-
 def _runs(value: Record, least: int) -> None:
     covered: set[int] = set()
-    for run in _many(value, least, 512, "4.12 runs"):
-        first, count = _fields(run, 2, "4.12 a run")
-        start = _uint(first, 0, 1_023, "4.12 first")
-        end = start + _uint(count, 1, 1_024 - start, "4.12 count")
-        demand(not covered or start > max(covered) + 1, "4.12 ascending, disjoint, not adjacent")
+    for run in _many(value, least, 512, "4.30 runs"):
+        first, count = _fields(run, 2, "4.30 a run")
+        start = _uint(first, 0, 1_023, "4.30 first")
+        end = start + _uint(count, 1, 1_024 - start, "4.30 count")
+        demand(not covered or start > max(covered) + 1, "4.30 ascending, disjoint, not adjacent")
         covered |= set(range(start, end))
 
 

@@ -438,6 +438,8 @@ async def test_s17_a_full_store_still_takes_an_sos_and_evicts_in_the_stated_orde
             last = now
         assert seen == [Kind.CHUNK, Kind.POSITION, Kind.TEXT, Kind.SHIFT]
         assert fate is Reception.STORE_FULL, "a receipt pushes out no other one that lives longer"
+        assert node.metrics.value("bundles_store_full") == 1
+        assert await entries_of(node, "bundles_store_full") == [1]
         help_wanted = bob.bundle(
             kind=Kind.SOS, suite=Suite.ZONE, scope=Scope.for_zone(ZONE), index=0
         )
@@ -454,6 +456,9 @@ async def test_s17_a_full_store_still_takes_an_sos_and_evicts_in_the_stated_orde
         assert mallory in node.membership.trust.revoked
         again = bulky(Writer(town.identity("mallory")), Kind.RECEIPT, 2_000)
         assert await fill(node, [again]) == [Reception.REVOKED]
+        assert await entries_of(node, "bundles_store_full") == [1], "it is told of once, for good"
+        assert await entries_of(node, "bundles_revoked") == [1]
+        assert await fill(node, [alice.bundle()]) == [Reception.STORED], "others are served"
 
 
 async def fill(node: Node, raws: Sequence[bytes]) -> list[Reception]:
@@ -462,6 +467,12 @@ async def fill(node: Node, raws: Sequence[bytes]) -> list[Reception]:
         batch = [(0, raw) for raw in raws[start : start + 20]]
         fates += [fate for _short, fate in await node.relay.receive(None, batch)]
     return fates
+
+
+async def entries_of(node: Node, event: str) -> list[object]:
+    """Return how often each entry of the audit log says that an event happened."""
+    shown = await Api(node).audit(10_000)
+    return [each["count"] for each in shown["entries"] if each["event"] == event]
 
 
 async def kinds(node: Node) -> Counter[Kind]:

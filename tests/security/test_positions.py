@@ -42,7 +42,7 @@ from protocol.ids import squad_id_of
 from protocol.limits import Kind
 from protocol.reports import Reception
 from protocol.track_bodies import decode_track_body_untrusted
-from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, Writer
+from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, Writer, audited
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -154,6 +154,9 @@ async def test_s29_a_position_dated_outside_a_shift_is_not_relayed(town: Town) -
             assert await give(node, outside) == [Reception.NO_SHIFT] * 2
             assert node.metrics.value("bundles_no_shift") == before + 2
             assert await everything(node, Kind.POSITION) == []
+            assert (await audited(node))["bundles_no_shift"] == 1 + 2 * (restart + 1)
+            honest = Writer(town.identity("bob")).bundle()
+            assert await give(node, [honest]) == [Reception.STORED], "others are served meanwhile"
     async with open_home(mule, SETTINGS, at(0)) as node:
         assert await give(node, [inside]) == [Reception.STORED], "it is brought again, and taken"
         (carried,) = await everything(node, Kind.POSITION)

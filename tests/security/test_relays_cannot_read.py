@@ -15,7 +15,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
@@ -125,9 +125,27 @@ def message_keys(bundle: Bundle, value: bytes) -> Iterator[bytes]:
     header = bundle.header
     yield value
     yield sos_message_key(value, header.id)
-    for start in range(header.index + 1):
-        with suppress(NoKeyError):
-            yield key_for(receiving_chain(header.keyref, start, value), header.index)[1]
+    with suppress(NoKeyError):
+        yield key_for(receiving_chain(header.keyref, 0, value), header.index)[1]
+    if header.index:
+        yield from _keys_of_later_starts(value, header.index)
+
+
+@lru_cache(maxsize=1 << 14)
+def _keys_of_later_starts(value: bytes, index: int) -> tuple[bytes, ...]:
+    """Return the key of message `index` for a chain that has `value` at 1, 2, … or `index`.
+
+    Which chain it is makes no difference there, so one walk serves the bundles of all.
+    """
+    # A bit farther than this index, for the next ones.
+    return tuple(_walk(value, start, index | 31)[index - start] for start in range(1, index + 1))
+
+
+@lru_cache(maxsize=1 << 14)
+def _walk(value: bytes, start: int, end: int) -> tuple[bytes, ...]:
+    """Return the keys of messages `start` to `end` of a chain that has `value` at `start`."""
+    after, last = key_for(receiving_chain(bytes(8), start, value), end)
+    return (*(key for _index, key in after.skipped), last)
 
 
 def openings(bundle: Bundle, home: Path, keys: set[bytes]) -> Iterator[Callable[[], object]]:

@@ -288,30 +288,40 @@ def payload_cases() -> Iterator[Case]:
 # --- bodies in clear ---------------------------------------------------------------------------
 
 
+def receipt_body(*numbers: int, fill: str = "", version: int = 2) -> bytes:
+    """Return a receipt of incarnation 7 whose bits are the codes of `numbers` and then `fill`."""
+    bits = "".join(f"{each:0{2 * each.bit_length() - 1}b}" for each in numbers) + fill
+    bits += "0" * (-len(bits) % 8)
+    return bytes([version, 0, 0, 0, 7]) + bytes(8) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
 def receipt_cases() -> Iterator[Case]:
-    """Runs at their bounds, and each way to write the same runs twice."""
-    for what, runs in {
-        "one bundle": [[1, 1]],
-        "a whole page": [[0, 1_024]],
-        "two runs": [[0, 1_022], [1_023, 1]],
-        "every second": [[first, 1] for first in range(0, 1_024, 2)],
+    """Runs at their bounds, and what is not the one way to write them."""
+    for what, numbers in {
+        "one bundle": (1, 2, 1),
+        "twenty in a row": (1, 2, 20),
+        "every second of forty": (1, 2, 1) + (1, 1) * 19,
+        "a whole page": (1, 1, 1_024),
+        "two runs": (1, 1, 1_022, 1, 1),
+        "every second": (1,) + (1, 1) * 512,
+        "the longest": (2**54,) + (2, 2) * 255 + (2, 3),
     }.items():
-        yield accepted("4.12", what, encode([1, 2**32 - 1, 2**54 - 1, runs, bytes(8)]).hex())
-    for what, runs in {
-        "no run": [],
-        "an empty run": [[5, 0]],
-        "runs that touch": [[0, 1], [1, 1]],
-        "runs that overlap": [[0, 5], [3, 9]],
-        "runs out of order": [[5, 1], [1, 1]],
-        "a run beyond the page": [[1_023, 2]],
-        "a run that begins beyond the page": [[1_024, 1]],
+        yield accepted("4.12", what, receipt_body(*numbers).hex())
+    for what, raw in {
+        "no run": receipt_body(1),
+        "half a run": receipt_body(1, 2),
+        "a run beyond the page": receipt_body(1, 1_024, 2),
+        "a run that begins beyond the page": receipt_body(1, 1_025, 1),
+        "a number cut short": receipt_body(1, 2, 1, fill="00001"),
+        "a byte of zeros at the end": receipt_body(1, 2, 1) + bytes(1),
+        "nothing but zeros": receipt_body(1, 2, 1)[:13] + bytes(2),
+        "no bits": receipt_body(1, 2, 1)[:13],
+        "page beyond the last seq": receipt_body(2**54 + 1, 2, 1),
+        "too long": receipt_body(1, 2, 1)[:13] + b"\xff" * 207,
     }.items():
-        yield refused("4.12", what, encode([1, 7, 0, runs, bytes(8)]).hex())
-    yield refused("1.2", "version 2", encode([2, 7, 0, [[1, 1]], bytes(8)]).hex())
-    yield refused(
-        "4.12", "page beyond the last seq", encode([1, 7, 2**54, [[1, 1]], bytes(8)]).hex()
-    )
-    yield refused("4.12", "a short digest", encode([1, 7, 0, [[1, 1]], bytes(7)]).hex())
+        yield refused("4.12", what, raw.hex())
+    yield refused("1.2", "version 1", receipt_body(1, 2, 1, version=1).hex())
+    yield refused("1.2", "the form before", encode([1, 7, 0, [[1, 1]], bytes(8)]).hex())
 
 
 def cancel_cases() -> Iterator[Case]:

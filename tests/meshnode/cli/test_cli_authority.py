@@ -327,6 +327,7 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
     assert actions[0] == "founded"
     reasons = [each["subject"] for each in journal if each["action"] == "refused"]
     assert reasons == ["code", "rights"], "the digits of the unit's request, and a foreign squad"
+    assert office.json("hq", "authority", "log")["refusals"] == {"code": 1, "rights": 1}
     assert "granted" in actions
     assert "adopted" in office.reads("hq", "authority", "log")
 
@@ -354,8 +355,12 @@ def test_digits_that_differ_stand_in_the_log(office: People) -> None:
     issue = ("authority", "issue", asked["request"])
     assert "digits differ" in office.fails(4, "hq", *issue, "--code", "00000x")
     assert office.types("hq", *issue, keyboard="n\n").code == 4
-    journal = office.json("hq", "authority", "log")["journal"]
-    assert [(each["action"], each["subject"]) for each in journal[-2:]] == [("refused", "code")] * 2
+    log = office.json("hq", "authority", "log")
+    assert [(each["action"], each["subject"]) for each in log["journal"][-2:]] == [
+        ("refused", "code")
+    ] * 2
+    assert log["refusals"] == {"code": 2}
+    assert "times refused" in office.reads("hq", "authority", "log")
 
 
 def test_pictures_are_made_of_requests_that_fit(office: People, tmp_path: Path) -> None:

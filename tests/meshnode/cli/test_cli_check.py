@@ -283,6 +283,23 @@ def test_each_fault_alone_is_named_with_its_cure(
     assert examined.faults == (level == "fail")
 
 
+@pytest.mark.parametrize("squads", [(), ("Queyras",)], ids=["of no squad", "of a squad"])
+def test_a_relay_lacks_neither_shift_nor_sos_nor_squad(
+    squad: People, squads: tuple[str, ...]
+) -> None:
+    squad.enrol("box", "relay", *squads)
+    found = {
+        each["name"]: each
+        for each in json.loads(squad.types("box", "check", "--json").out)["checks"]
+    }
+    for name, words in (("shift", "no agent"), ("sos", "carries an SOS"), ("roster", "")):
+        assert found[name]["level"] == "ok", found[name]
+        assert words in found[name]["sentence"]
+    shown = squad.types("box", "--lang", "fr", "check").out
+    assert "qui n'a ni agent ni vacation" in shown
+    assert "shift open" not in shown
+
+
 def test_a_battery_that_charges_is_enough(leaving: Leaving) -> None:
     tell_battery(leaving.home, 20, is_charging=True)
     found = {each.name: each for each in leaving.examined().findings}

@@ -46,8 +46,19 @@ def test_odd_numbers_are_refused(squad: People) -> None:
     squad.fails(2, "bob", "shift", "open", "--hours", "13")
 
 
-def test_who_has_no_squad_opens_no_shift(squad: People) -> None:
-    assert "no squad" in squad.fails(7, "centre", "shift", "open")
+def test_who_has_no_agent_or_no_squad_opens_no_shift_and_is_told_the_cure(squad: People) -> None:
+    cure = "invite it anew with 'meshnode authority invite --role agent --squad NAME'"
+    refused = squad.fails(7, "centre", "shift", "open")
+    assert "no squad" in refused
+    assert cure in refused
+    squad.enrol("box", "relay", "Queyras")
+    refused = squad.fails(7, "box", "shift", "open")
+    assert "is a relay, which has no agent and so no shift" in refused
+    assert cure in refused
+    assert "est un relais" in squad.fails(7, "box", "--lang", "fr", "shift", "open")
+    assert squad.json("box", "shift", "show")["is_open"] is False
+    for words in (("shift", "close"), ("position", "44.89", "6.64"), ("state", "--battery", "61")):
+        assert "is a relay" in squad.fails(7, "box", *words), words
 
 
 def test_an_authority_takes_the_keys_of_a_node_or_says_that_it_has_them(squad: People) -> None:

@@ -7,7 +7,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.demo.ledger import Haul, Met, Sheet, duplicates, haul, ledger, lost
+from meshnode.demo.ledger import (
+    Haul,
+    Landing,
+    Met,
+    Sheet,
+    duplicates,
+    haul,
+    landing,
+    ledger,
+    lost,
+)
 from tests.meshnode.demo.sheets import sheet, shown, written
 
 NAMES = ("a", "b", "c", "centre")
@@ -96,6 +106,22 @@ def test_the_haul_counts_from_the_contact_to_the_last_note() -> None:
         shown("4", "y", "text", 9_000),
     )
     boat = replace(sheet("vedette"), met=(Met("yann", 1, 2), Met("centre", 1_000, 777)))
-    assert haul(boat, centre) == Haul(2, 777, 2.5, 1)
-    assert haul(sheet("vedette"), centre) is None
-    assert haul(boat, sheet("centre", shown("2", "y", "sos"))) is None
+    texts = ["text of 1", "text of 3"]
+    assert haul(boat, centre, texts) == Haul(2, 777, 2.5, 1)
+    assert haul(boat, centre, texts[:1], 700) == Haul(1, 700, 0.5, 0)
+    assert haul(sheet("vedette"), centre, texts) is None
+    assert haul(boat, sheet("centre", shown("2", "y", "sos")), texts) is None
+
+
+def test_a_later_call_counts_what_was_sent_since_and_its_own_notes() -> None:
+    centre = sheet(
+        "centre",
+        shown("1", "y", "note", 1_500),
+        shown("2", "y", "note", 61_000),
+        shown("3", "y", "note", 62_250),
+    )
+    boat = replace(sheet("vedette"), met=(Met("yann", 1, 2), Met("centre", 1_000, 777)))
+    found = landing(boat, centre, ["text of 2", "text of 3", "text of 4"], 700)
+    assert found == Landing(2, 77, 1.25)
+    assert found.as_json() == {"notes": 2, "bytes": 77, "seconds": 1.25}
+    assert landing(boat, centre, ["text of 4"], 700) is None

@@ -40,6 +40,7 @@ def test_all_is_well() -> None:
         "unreadable_at_relays",
         "seconds",
         "day",
+        "port",
         "ledger",
     ]
     assert (told["sent"], told["delivered"], told["lost"], told["seconds"]) == (1, 1, 0, 12.35)

@@ -10,9 +10,12 @@ from trio.testing import MockClock
 from meshnode.api import Api
 from meshnode.calls.board import BoardCalls
 from meshnode.chain_keeper import MessageKey
+from meshnode.cli import alarm as cli_alarm
+from meshnode.cli.shift import show_places
 from meshnode.errors import SendError
 from meshnode.services.board import AHEAD_MS_MAX, STALE_MS, Mate, is_stale
 from meshnode.services.readings import BatteryRead, CoverageRead, Network
+from meshnode.shifts import known_shift
 from meshnode.store import peers
 from meshnode.store.engine import Transaction
 from protocol import payloads
@@ -80,6 +83,37 @@ async def test_a_mate_sees_battery_coverage_place_and_shift(
     assert not any(each[-1].is_stale for each in (found.place, found.battery, found.coverage))
     assert bruno.metric("states_kept") == 1
     assert await bruno.texts() == []
+
+
+async def test_the_centre_reads_a_state_as_it_reads_a_position(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    anna, gateway = met["anna"], met["gateway"]
+    await begin(anna)
+    await say_state(anna)
+    await met.mix("anna", "box", "gateway")
+    found = await line(gateway, anna)
+    assert found.battery is not None
+    assert (found.battery[0].level_pct, gateway.metric("states_kept")) == (61, 1)
+    await end(anna)
+    await met.mix("anna", "box", "gateway")
+    assert await count(gateway) == 0, "it goes with the shift, at the centre too"
+
+
+async def test_a_chain_of_texts_opens_no_state(autojump_clock: MockClock, met: Rig) -> None:
+    """Its keys outlive the shift."""
+    anna, bruno = met["anna"], met["bruno"]
+    await begin(anna)
+    await anna.send(squad_scope(), "hello")
+    await met.mix("anna", "bruno")
+    keeper = anna.node.require_desk().outbox._keeper
+    under = await anna.store.write(lambda tx: keeper.key_for(tx, squad_scope()))
+    state = State(anna.id, squad_scope().encode(), None, None, 0)
+    more = {"suite": Suite.CHAIN, "keyref": under.chain_id, "index": under.index}
+    header = anna.header(Kind.STATE, squad_scope(), under.index, lifetime_s=600, **more)
+    body = seal_message(under.key, header.encode(), pad(payloads.encode(state)))
+    await bruno.take([anna.forge(header, body)])
+    assert (await count(bruno), bruno.metric("messages_unopenable")) == (0, 1)
 
 
 async def test_a_relay_carries_a_state_and_reads_none(autojump_clock: MockClock, met: Rig) -> None:
@@ -242,6 +276,52 @@ async def test_a_mate_whose_clock_is_ahead_is_not_young_for_ever(
     assert found.battery[1].is_stale
 
 
+async def test_a_place_lies_here_for_as_long_as_it_does_whatever_its_author_s_clock_says(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """Its author's clock is ahead: by that clock it would be young when it is long too old."""
+    anna, bruno = met["anna"], met["bruno"]
+    await begin(anna)
+    anna.machine.clock_ahead_ms += 5 * MINUTE_MS
+    await tell(anna)
+    await met.mix("anna", "bruno")
+    for passed_ms in range(0, 20 * MINUTE_MS, 30_000):
+        found = await line(bruno, anna)
+        assert found.place is not None
+        value = found.place[-1]
+        assert value.age_ms >= passed_ms
+        assert value.is_stale or passed_ms < STALE_MS["position"], "an old place shown as current"
+        bruno.machine.clock_ahead_ms += 30_000
+
+
+async def test_wherever_a_place_is_shown_its_age_stands_beside_it(
+    autojump_clock: MockClock, met: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anna, bruno = met["anna"], met["bruno"]
+    await begin(anna)
+    await tell(anna)
+    raised = await Api(anna.node).sos("Chute au col")
+    assert cli_alarm.what_place(raised["place"]) == "Your position goes along."
+    await met.mix("anna", "bruno")
+    await begin(bruno)
+    await tell(bruno)
+    await met.mix("anna", "bruno")
+    wait(met, STALE_MS["position"])
+    raised = await Api(anna.node).sos("Et maintenant")
+    assert "STALE, of 6 min ago" in cli_alarm.what_place(raised["place"])
+    await met.mix("anna", "bruno")
+    show_places(await Api(bruno.node).positions())
+    assert capsys.readouterr().out.count("STALE 6 min ago") == 2
+    cli_alarm.show_alarm(await Api(bruno.node).alarm("last"))
+    shown = capsys.readouterr().out
+    assert "STALE 6 min ago: Place: 44." in shown
+    assert "0 m " in shown, "who is near is told, as of then"
+    assert shown.count("STALE 6 min ago") == 2
+    found = await line(bruno, anna)
+    assert found.place is not None
+    assert found.place[-1].is_stale
+
+
 # --- who ---------------------------------------------------------------------------------------
 
 
@@ -262,7 +342,7 @@ async def test_the_centre_sees_places_of_squads_that_it_is_not_in(
     found = await line(met["gateway"], met["anna"])
     assert found.is_on_shift
     assert found.place is not None
-    assert found.battery is None, "a state is for the squad"
+    assert found.battery is not None, "a state is for the centre too"
 
 
 async def test_a_state_of_no_member_is_refused(autojump_clock: MockClock) -> None:
@@ -301,7 +381,9 @@ async def test_what_is_dated_ahead_of_its_own_stamp_is_refused(
     keeper = anna.node.require_desk().outbox._keeper
 
     def take_key(tx: Transaction) -> MessageKey:
-        return keeper.key_for(tx, squad_scope())
+        shift = known_shift(tx.connection, anna.id, squad_scope())
+        assert shift is not None
+        return keeper.position_key_for(tx, squad_scope(), shift)
 
     late_ms = anna.machine.now_ms() + 10_000
     for ahead in (

@@ -105,3 +105,4 @@ def test_the_page_shows_the_table() -> None:
         cells = [f"{row[each].position_s:g} / {row[each].state_s:g}" for each in sorted(Motion)]
         line = " | ".join([crew.value, band.name.lower(), *reversed(cells)])
         assert f"| {line} |" in text
+    assert f'"low" below {LOW_PCT} %, "reserve" below {RESERVE_PCT} %' in text

@@ -49,6 +49,24 @@ async def test_a_squad_hears_what_a_mate_has_read(autojump_clock: MockClock, met
     assert (last.event, last.node, last.detail) == (LedgerEvent.RECEIPT, bruno.id, "read")
 
 
+async def test_an_author_outside_the_squad_hears_of_it_itself(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    """Found at the bridge to TAK: an operator never learned that a squad had read its message."""
+    gateway, anna, bruno = met["gateway"], met["anna"], met["bruno"]
+    sent = await gateway.send(squad_scope(), "rentrez")
+    inside = await anna.send(squad_scope(), "compris ?")
+    await met.mix("anna", "bruno", "box", "gateway")
+    for member in (anna, bruno):
+        await read_all(member)
+    await met.mix("anna", "bruno", "box", "gateway")
+    for member in (anna, bruno):
+        assert await state_at(gateway, sent.key, member) is RecipientState.READ
+    assert await state_at(anna, inside.key, bruno) is RecipientState.READ
+    told = {each.header.scope for each in await bruno.held(Kind.READ)}
+    assert told >= {squad_scope(), gateway.scope}
+
+
 @pytest.mark.parametrize(
     ("writer", "to", "reader"),
     [("anna", "bruno", "bruno"), ("anna", "codt", "gateway"), ("anna", "zone", "bruno")],

@@ -30,6 +30,7 @@ from tests.meshnode.store.vaults import (
     TEXT,
     fill_agent,
     fill_device,
+    fill_spool,
     message,
     read_agent,
     read_device,
@@ -58,6 +59,7 @@ async def fill(path: Path, *, is_sealed: bool = True) -> None:
     async with open_store(path, RUNTIME, vault=vault() if is_sealed else None) as store:
         await store.write(fill_device)
         await store.write(fill_agent)
+        await store.write(fill_spool)
 
 
 async def test_nothing_lies_in_clear_and_everything_is_read_again(tmp_path: Path) -> None:
@@ -65,12 +67,14 @@ async def test_nothing_lies_in_clear_and_everything_is_read_again(tmp_path: Path
     async with open_store(path, RUNTIME, vault=vault()) as store:
         await store.write(fill_device)
         await store.write(fill_agent)
+        await store.write(fill_spool)
         device, agent = await read_device(store), await read_agent(store)
         assert in_clear(path) == []
     assert in_clear(path) == []
     async with open_store(None, RUNTIME) as plain:
         await plain.write(fill_device)
         await plain.write(fill_agent)
+        await plain.write(fill_spool)
         assert (device, agent) == (await read_device(plain), await read_agent(plain))
     async with open_store(path, RUNTIME, vault=vault()) as store:
         assert (device, agent) == (await read_device(store), await read_agent(store))
@@ -136,7 +140,7 @@ async def test_a_locked_store_serves_the_device_and_refuses_the_agent(tmp_path: 
             with pytest.raises(LockedError):
                 await store.write(each)
         own.unlock(b"a" * 32)
-        assert len(await read_agent(store)) == 17
+        assert len(await read_agent(store)) == 18
 
 
 async def test_a_locked_device_writes_down_what_becomes_of_messages(tmp_path: Path) -> None:
@@ -188,6 +192,7 @@ HIDDEN = {
     "piece.body": {21},
     "sheet.entry": {22},
     "sheet_piece.body": {23},
+    "spool.raw": {24},
 }
 """Which answers of `read_device` and `read_agent`, in their order, a damaged column empties."""
 
@@ -232,6 +237,7 @@ async def test_a_new_value_is_kept_where_the_days_key_is_damaged(
     async with open_store(path, RUNTIME, vault=vault()) as store:
         await store.write(fill_device)
         await store.write(fill_agent)
+        await store.write(fill_spool)
         rows = METADATA.tables[column.table]
         query = select(*(rows.c[each] for each in column.named_by), rows.c[column.column])
 

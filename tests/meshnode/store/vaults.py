@@ -20,6 +20,7 @@ from meshnode.store import (
     peers,
     positions,
     sheets,
+    spool,
 )
 from meshnode.store.alarms import StepRecord
 from meshnode.store.attachments import NewAttachment
@@ -33,6 +34,7 @@ from meshnode.store.records import (
     LedgerEvent,
     NewMessage,
 )
+from meshnode.store.spool import Content
 from meshnode.vault.vault import Vault
 from protocol.attachments import Manifest, Media, file_id_of
 from protocol.chains import new_chain, receiving_chain
@@ -58,6 +60,7 @@ STATE = b"the battery is at 61 percent, on the network of the valley"
 POINT, WAY = b"44.8 north, 6.6 east, on the way", b"from the hut to the col and back"
 STEP = b"I go there by the north side"
 SHEET_TITLE = "Whoever falls into the sea"
+SPOOLED = b"seen by the dam, on its way to the archive"
 FILE_NAME, PIECE = "the van at the hut.jpg", b"a piece of the photo of the van, at the hut"
 PREKEY = hashlib.sha256(b"prekey").digest() * 3
 SEED, OTHER_SEED = hashlib.sha256(b"seed").digest(), hashlib.sha256(b"other").digest()
@@ -79,6 +82,7 @@ SECRETS = (
     FILE_NAME.encode(),
     SHEET_TITLE.encode(),
     PIECE,
+    SPOOLED,
 )
 """What must stand nowhere in the files."""
 
@@ -131,6 +135,13 @@ def fill_agent(tx: Transaction) -> None:
     sheets.add_pieces(tx, sheet.file_id, NOW_MS, {0: PIECE})
 
 
+def fill_spool(tx: Transaction) -> None:
+    """Write what waits for the archive of a gateway."""
+    tx.spool_bytes_max = 10**9
+    times = (NOW_MS, NOW_MS + 9, NOW_MS)
+    spool.add_opened(tx, Content(BundleId(node(2), 7, 9), Kind.TEXT, b"scope", *times, SPOOLED))
+
+
 async def read_device(store: Store) -> list[object]:
     """Return what is read of the device's tier, by public names."""
     return await store.read(
@@ -168,6 +179,7 @@ async def read_agent(store: Store) -> list[object]:
             _pieces(conn),
             sheets.records(conn),
             [each for each in sheets.pieces(conn, file_id_of(SEED)).values() if each],
+            spool.batch(conn, 9, has_agent=True)[0],
         ]
     )
 

@@ -77,7 +77,7 @@ def gathered(description: dict[str, Any]) -> list[Any]:
 
 def kwargs_of(case: Any) -> dict[str, Any]:
     """Return a request in the words of httpx."""
-    sent = case.as_transport_kwargs(base_url=BASE)
+    sent: dict[str, Any] = case.as_transport_kwargs(base_url=BASE)
     sent.pop("cookies", None)
     if isinstance(sent.get("data"), bytes | str):
         sent["content"] = sent.pop("data")

@@ -120,7 +120,10 @@ class End:
             held = self.held.get(short)
             raw = None if held is None else container(short, held, self.size_bytes)
             self.session.supply(short, raw, 1)
-        return self.session.data_to_send(max_bytes, self.now_ms)
+        is_told = self.session.may_send
+        data = self.session.data_to_send(max_bytes, self.now_ms)
+        assert is_told or not data, "a shell that goes by `may_send` misses nothing"
+        return data
 
     def act(self) -> None:
         while (event := self.session.next_event()) is not None:

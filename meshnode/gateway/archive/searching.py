@@ -1,0 +1,170 @@
+"""Finds what the archive holds by words, author, squad, class and time, the newest day first.
+
+Words are looked up by their keyed hashes, day by day, so that a month is searched without opening
+it; only what is shown is opened. Source: decision 54.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, and_, func, select, tuple_
+
+from meshnode.errors import SealBrokenError
+from meshnode.gateway.archive.database import ArchiveDatabase
+from meshnode.gateway.archive.keys import DayKeys, place_of
+from meshnode.gateway.archive.records import Found, Held, Query
+from meshnode.gateway.archive.schema import ArchivedRow, ContentRow, WordRow, table
+from meshnode.gateway.archive.words import token
+from meshnode.gateway.archive.writing import ARCHIVED_SEAT, CONTENT_SEAT
+from meshnode.retention import DataClass
+from meshnode.store.statements import unsigned64
+from meshnode.vault.kinds import day_of
+from meshnode.vault.vault import Vault
+from protocol.ids import BundleId, NodeId
+from protocol.limits import Kind
+
+__all__ = ["bundles", "contents", "held"]
+
+_ARCHIVED: Final = table(ArchivedRow)
+_CONTENT: Final = table(ContentRow)
+_WORD: Final = table(WordRow)
+_FIRST_DAY: Final = 0
+_GROUP_DAYS: Final = 8
+"""Classes and days that are looked through first."""
+_GROUP_GROWS: Final = 4
+_Day = tuple[int, DataClass]
+
+
+class _Search:
+    """One search on one connection."""
+
+    def __init__(
+        self,
+        database: ArchiveDatabase,
+        connection: Connection,
+        vault: Vault,
+        query: Query,
+    ) -> None:
+        self._connection = connection
+        self._vault = vault
+        self._query = query
+        self._keys = DayKeys(database, connection, vault, _no_entropy)
+
+    def groups(self) -> Iterator[list[_Day]]:
+        """Yield the days that hold anything, the newest first, in groups that grow.
+
+        Most searches are answered by the newest days; what is rare is looked for in many at once.
+        """
+        wanted = self._query.classes or tuple(DataClass)
+        # A thing counts from the day it was written or taken in, whichever was earlier.
+        last = day_of(self._query.to_ms)
+        found = sorted(
+            ((day, each) for each in wanted for day in self._keys.find_all(each, _FIRST_DAY, last)),
+            reverse=True,
+        )
+        start, size = 0, _GROUP_DAYS
+        while start < len(found):
+            yield found[start : start + size]
+            start, size = start + size, size * _GROUP_GROWS
+
+    def rows_of(self, rows: Table, days: list[_Day], limit: int) -> list[Any]:
+        """Return the rows of some days, the newest first."""
+        query = self._query
+        words = query.words if rows is _CONTENT else ()
+        wanted = [rows.c.created_ms >= query.from_ms, rows.c.created_ms < query.to_ms]
+        if not words:
+            # The hash of a word is that of one class and day, and says so by itself.
+            named = [(str(each), day) for day, each in days]
+            wanted.append(tuple_(rows.c.data_class, rows.c.day).in_(named))
+            if query.author is None:
+                # Said in parts, too, for the index by day; of one author that by name serves.
+                wanted.append(rows.c.data_class.in_({str(each) for _day, each in days}))
+                wanted.append(rows.c.day.in_({day for day, _class in days}))
+        if query.author is not None:
+            wanted.append(rows.c.author == query.author)
+        if query.scope is not None:
+            wanted.append(rows.c.scope == query.scope)
+        found = select(rows)
+        for word in words:
+            hashed = _WORD.alias()
+            tokens = [token(word, self._words_of(each, day)) for day, each in days]
+            found = found.join(
+                hashed, and_(hashed.c.content == rows.c.key, hashed.c.token.in_(tokens))
+            )
+        order = (rows.c.day.desc(), rows.c.created_ms.desc(), rows.c.author, rows.c.seq)
+        return list(self._connection.execute(found.where(*wanted).order_by(*order).limit(limit)))
+
+    def _words_of(self, data_class: DataClass, day: int) -> bytes:
+        key = self._keys.find(data_class, day)
+        assert key is not None, "only days that have a key are looked through"
+        return key.words
+
+    def opened(self, row: Any, seat: bytes, *, is_content: bool) -> Found:
+        """Return a row with what it holds."""
+        name = BundleId(NodeId(bytes(row.author)), row.incarnation, unsigned64(row.seq))
+        data_class = DataClass(row.data_class)
+        key, raw = self._keys.find(data_class, row.day), None
+        if key is not None:
+            try:
+                raw = self._vault.open(key.data, seat, place_of(name), bytes(row.sealed))
+            except SealBrokenError:
+                # It costs what it held and nothing else; the vault has told of it.
+                raw = None
+        return Found(
+            is_content,
+            name,
+            data_class,
+            row.day,
+            Kind(row.kind),
+            bytes(row.scope),
+            row.created_ms,
+            row.opened_ms if is_content else row.arrived_ms,
+            NodeId(bytes(row.gateway)),
+            raw,
+        )
+
+
+def contents(
+    database: ArchiveDatabase, connection: Connection, vault: Vault, query: Query
+) -> Iterator[Found]:
+    """Yield contents that fit, the newest day first. Raises: ArchiveKeyError, ArchiveError."""
+    yield from _found(_Search(database, connection, vault, query), _CONTENT, query.limit)
+
+
+def bundles(
+    database: ArchiveDatabase, connection: Connection, vault: Vault, query: Query
+) -> Iterator[Found]:
+    """Yield containers that fit, opened or not; words do not count. Raises: as `contents`."""
+    yield from _found(_Search(database, connection, vault, query), _ARCHIVED, query.limit)
+
+
+def _found(search: _Search, rows: Table, limit: int) -> Iterator[Found]:
+    is_content = rows is _CONTENT
+    seat = CONTENT_SEAT if is_content else ARCHIVED_SEAT
+    for days in search.groups():
+        if limit <= 0:
+            return
+        for row in search.rows_of(rows, days, limit):
+            limit -= 1
+            yield search.opened(row, seat, is_content=is_content)
+
+
+def held(connection: Connection, author: NodeId | None) -> list[Held]:
+    """Return what is held of each class, of one author or of all. Cost: a pass over its rows."""
+    counts: dict[DataClass, list[int]] = {each: [0, 0] for each in DataClass}
+    oldest: dict[DataClass, int] = {}
+    for place, rows in enumerate((_ARCHIVED, _CONTENT)):
+        query = select(rows.c.data_class, func.count(), func.min(rows.c.day))
+        if author is not None:
+            query = query.where(rows.c.author == author)
+        for name, count, day in connection.execute(query.group_by(rows.c.data_class)):
+            data_class = DataClass(name)
+            counts[data_class][place] = count
+            oldest[data_class] = min(oldest.get(data_class, day), day)
+    return [Held(each, counts[each][0], counts[each][1], oldest.get(each)) for each in DataClass]
+
+
+def _no_entropy(_count: int) -> bytes:
+    raise AssertionError("a search makes no key")

@@ -1,0 +1,81 @@
+"""A purge log that was changed anywhere, in any way, is told; a whole one is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from meshnode.errors import ArchiveTamperedError
+from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, verify
+from tests.meshnode.gateway.parts import NOW_MS, Badge
+
+
+def log_of(badge: Badge, count: int) -> list[Signed]:
+    found, head = [], Head()
+    scribe = badge.scribe()
+    for number in range(count):
+        made = scribe.entry(head, Action.PURGE, (("class", "positions"), ("keys", str(number))))
+        found.append(made)
+        head = Head(made.number, made.hash)
+    return found
+
+
+def test_a_whole_log_is_read_with_its_head() -> None:
+    badge = Badge()
+    log = log_of(badge, 3)
+    entries, head = verify(log, badge.check)
+    assert [each.number for each in entries] == [1, 2, 3]
+    assert entries[0] == Entry(
+        1, bytes(32), NOW_MS, badge.node, Action.PURGE, (("class", "positions"), ("keys", "0"))
+    )
+    assert head == Head(3, log[-1].hash)
+
+
+def test_an_empty_log_is_whole() -> None:
+    assert verify([], Badge().check) == ([], Head())
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("field", ["body", "hash", "signature"])
+def test_every_changed_bit_is_told(place: int, field: str) -> None:
+    badge = Badge()
+    log = log_of(badge, 3)
+    value = getattr(log[place], field)
+    for bit in range(8 * len(value)):
+        changed = bytearray(value)
+        changed[bit // 8] ^= 1 << bit % 8
+        forged = [*log]
+        change: dict[str, Any] = {field: bytes(changed)}
+        forged[place] = replace(log[place], **change)
+        with pytest.raises(ArchiveTamperedError):
+            verify(forged, badge.check)
+
+
+def test_what_is_left_out_put_between_or_turned_round_is_told() -> None:
+    badge = Badge()
+    log = log_of(badge, 4)
+    for forged in (log[1:], [*log[:1], *log[2:]], [*log[:2], log[1], *log[2:]], log[::-1]):
+        with pytest.raises(ArchiveTamperedError):
+            verify(forged, badge.check)
+
+
+def test_a_log_written_anew_by_the_same_badge_is_told_by_a_head() -> None:
+    badge = Badge()
+    log = log_of(badge, 3)
+    known = Head(3, log[-1].hash)
+    scribe = badge.scribe()
+    first = scribe.entry(Head(), Action.PURGE, (("class", "texts"),))
+    second = scribe.entry(Head(1, first.hash), Action.PURGE, ())
+    third = scribe.entry(Head(2, second.hash), Action.PURGE, ())
+    assert verify([first, second, third], badge.check)
+    with pytest.raises(ArchiveTamperedError, match="another than"):
+        verify([first, second, third], badge.check, [known])
+    with pytest.raises(ArchiveTamperedError, match="cut off"):
+        verify([first, second], badge.check, [known])
+
+
+def test_an_entry_by_a_stranger_is_told() -> None:
+    with pytest.raises(ArchiveTamperedError, match="not signed"):
+        verify(log_of(Badge(), 1), Badge(91).check)
