@@ -13,7 +13,8 @@ MeshError
 │                    WrongSecretError, SecretDelayedError
 ├── ArchiveError     the archive of a gateway; ArchiveDownError, ArchiveKeyError,
 │                    ArchiveTamperedError
-└── ControlError     the running node did not answer, or refused
+├── ControlError     the running node did not answer, or refused
+└── WebError         the screens cannot be used as asked
 
 Source: STYLE 17-20, architecture section 8.
 """
@@ -49,6 +50,7 @@ __all__ = [
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
+    "WebError",
     "WipedError",
     "WrongSecretError",
 ]
@@ -177,6 +179,10 @@ class ControlError(MeshError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class WebError(MeshError):
+    """The screens cannot be used as asked; the node goes on all the same."""
 
 
 class ArchiveError(MeshError):

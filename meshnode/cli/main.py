@@ -44,6 +44,7 @@ from meshnode.cli import (
     tak,
     unload,
     uplink,
+    web,
     week,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
@@ -64,6 +65,7 @@ app = typer.Typer(
 for each in (
     enrol,
     run,
+    web,
     locking,
     message,
     alarm,

@@ -74,6 +74,10 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "pynmea2": ("meshnode/sensors/nmea.py", "sims/importing/nmea.py"),
     "psycopg": ("meshnode/bench/archive_ends.py",),
     "segno": ("meshnode/cli/*",),
+    "fastapi": ("meshnode/web/*",),
+    "starlette": ("meshnode/web/*",),
+    "pydantic": ("meshnode/web/bodies.py",),
+    "hypercorn": ("meshnode/web/server.py",),
     "PIL": ("meshnode/photos.py",),
     "cryptography": (
         "protocol/attachments.py",

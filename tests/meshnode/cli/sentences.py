@@ -19,6 +19,7 @@ from meshnode.gateway.archive.purge_log import Action
 from meshnode.retention import RETENTION, DataClass
 from meshnode.store.purging import RULES
 from meshnode.viewer.document import LEFT_OUT
+from meshnode.web.answers import REFUSALS
 from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
@@ -33,6 +34,7 @@ _FAILURES = (
     "ChargeError",
     "ConfigError",
     "ControlError",
+    "DoorState",
     "DumpError",
     "EnrolmentError",
     "Finding",
@@ -42,15 +44,18 @@ _FAILURES = (
     "KeystoreError",
     "LeaseEndedError",
     "LockedError",
+    "RefusedError",
     "RightsError",
     "SendError",
     "SensorError",
     "StickError",
     "TextError",
     "UnknownNameError",
+    "WebError",
     "WipedError",
     "WrongSecretError",
 )
+_ROOMS = (".", "calls", "cli", "doctor", "sensors", "services", "vault", "web", "web/routes")
 _PUT_TOGETHER = (
     "setting '{0}': {1}",
     "{0} is {1}, the limit is {2}",
@@ -94,6 +99,7 @@ def every_sentence() -> set[str]:
     found |= {rule.sentence for rule in RULES.values()}
     found |= {rule.reason for rule in RETENTION.values()}
     found |= {str(each) for names in (DataClass, Action) for each in names}
+    found |= {sentence.replace("{what}", "{0}") for _status, sentence in REFUSALS.values()}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
     return found | {each.name.lower() for names in enums for each in names}
 
@@ -107,10 +113,7 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    rooms = (
-        _ROOT / "meshnode" / name
-        for name in (".", "calls", "cli", "doctor", "sensors", "services", "vault", *_ARCHIVE)
-    )
+    rooms = (_ROOT / "meshnode" / name for name in (*_ROOMS, *_ARCHIVE))
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):

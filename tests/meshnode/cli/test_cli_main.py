@@ -69,6 +69,7 @@ COMMANDS = frozenset(
         "unload",
         "unlock",
         "uplink",
+        "web",
         "wipe",
     ]
 )
