@@ -28,6 +28,7 @@ EVENTS: Final[dict[str, str]] = {
     "import": "a sealed file was taken in",
     "unlocked": "the agent's keys were opened",
     "audit_exported": "this log was written into a sealed file",
+    "restored": "this home was restored from a backup: numbers began anew",
     "clock_doubted": "the clock jumped: nothing is destroyed until it is confirmed",
 }
 """What is noted beside the counters in `AUDITED`, and what it means."""

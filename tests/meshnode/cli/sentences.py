@@ -23,6 +23,7 @@ from protocol.limits import TrafficClass
 _ROOT = Path(__file__).parents[3]
 _FAILURES = (
     "AuthorityError",
+    "BackupError",
     "ChargeError",
     "ConfigError",
     "ControlError",
