@@ -1,4 +1,4 @@
-"""`meshnode run` under a service manager: its datagrams, its log, its end; and backup by command."""
+"""`meshnode run` under a service manager: datagrams, log, end; and backup by command."""
 
 from __future__ import annotations
 
