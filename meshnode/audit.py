@@ -33,6 +33,7 @@ EVENTS: Final[dict[str, str]] = {
     "archive_answered": "somebody was told what the archive holds about a device",
     "archive_key_given": "the key of the archive was given to another gateway",
     "archive_key_taken": "the key of an archive was taken from another gateway",
+    "restored": "this home was restored from a backup: numbers began anew",
     "clock_doubted": "the clock jumped: nothing is destroyed until it is confirmed",
 }
 """What is noted beside the counters in `AUDITED`, and what it means."""

@@ -6,6 +6,7 @@ MeshError
 ├── LinkError        LinkClosedError, LinkTimeoutError, HandshakeError, BudgetError
 ├── ConfigError      .key .reason; the start is refused
 ├── HomeError        the folder of a node cannot be used as asked; HomeBusyError
+├── BackupError      .reason; a backup is not written, or not taken; nothing half is left
 ├── SendError        a message cannot be taken; nothing was stored
 ├── SensorError      .reason; a source of readings is missing, or says what cannot be
 ├── ChargeError      a plan for charging is asked for with numbers that cannot be
@@ -28,6 +29,7 @@ __all__ = [
     "ArchiveError",
     "ArchiveKeyError",
     "ArchiveTamperedError",
+    "BackupError",
     "BudgetError",
     "ChargeError",
     "ConfigError",
@@ -119,6 +121,14 @@ class HomeError(MeshError):
 
 class HomeBusyError(HomeError):
     """Another process has the store of this home open."""
+
+
+class BackupError(MeshError):
+    """A backup cannot be written or restored; `reason` is one stable word. Nothing half is left."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class SendError(MeshError):

@@ -131,7 +131,7 @@ class Positions:
         """Return the open shift as `current` does, in the caller's transaction."""
         now_ms, found = self._runtime.now_ms(), list[tuple[Scope, Shift]]()
         for scope in self._own_squads():
-            shift = shifts.known_shift(conn, self._author.node, scope)
+            shift = shifts.own_shift(conn, self._author.node, self._store.incarnation, scope)
             if shift is not None and shift.is_open(now_ms):
                 found.append((scope, shift))
         if not found:

@@ -35,6 +35,7 @@ __all__ = [
     "is_well_formed",
     "known_shift",
     "known_shifts",
+    "own_shift",
 ]
 
 # Bound once: asking an enumeration for a member costs 0.15 µs, and these are asked per bundle.
@@ -158,6 +159,17 @@ def allows_track(newest: Shift, body: TrackBody, stamp_ms: int) -> bool:
 def known_shift(conn: Connection, author: NodeId, scope: Scope) -> Shift | None:
     """Return the newest shift of `author` in a squad that is known here, open or not."""
     return dict(known_shifts(conn, scope)).get(author)
+
+
+def own_shift(conn: Connection, own: NodeId, incarnation: int, scope: Scope) -> Shift | None:
+    """Return our newest shift in a squad, None if we told none in this incarnation.
+
+    One that a restored store knows of was ended by the restoring: its keys may have been used.
+    """
+    found = rows.by_slot(conn, Kind.SHIFT, scope.encode(), 0)
+    if not any(each.author == own and each.incarnation == incarnation for each in found):
+        return None
+    return known_shift(conn, own, scope)
 
 
 def known_shifts(conn: Connection, scope: Scope) -> list[tuple[NodeId, Shift]]:

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Final, TextIO
 from meshnode.errors import HomeError
 from meshnode.runtime import Trace
 
-__all__ = ["line_of", "trace_to_file", "trace_to_stream"]
+__all__ = ["line_of", "log_line_of", "log_to_stream", "to_both", "trace_to_file", "trace_to_stream"]
 
 _FILE_BYTES_MAX: Final = 10_000_000
 """About 80,000 events; the file before is kept beside."""
@@ -34,6 +35,14 @@ def line_of(at_ms: int, event: str, fields: dict[str, object]) -> str:
     return json.dumps({"schema": 1, "at_ms": at_ms, "event": event, **clean}, ensure_ascii=False)
 
 
+def log_line_of(at_ms: int, event: str, fields: dict[str, object]) -> str:
+    """Return one line for a journal: as `line_of`, but with the local time in ISO 8601."""
+    moment = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone()
+    time = moment.isoformat(timespec="milliseconds")
+    clean = {name: _clean(value) for name, value in fields.items()}
+    return json.dumps({"schema": 1, "time": time, "event": event, **clean}, ensure_ascii=False)
+
+
 def _clean(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -45,10 +54,31 @@ def _clean(value: object) -> object:
 
 def trace_to_stream(stream: TextIO, now_ms: Callable[[], int]) -> Trace:
     """Return a trace that writes lines to `stream`, from any thread."""
+    return _to_stream(stream, now_ms, line_of)
+
+
+def log_to_stream(stream: TextIO, now_ms: Callable[[], int]) -> Trace:
+    """Return a trace that writes lines for a journal to `stream`, from any thread."""
+    return _to_stream(stream, now_ms, log_line_of)
+
+
+def to_both(first: Trace, second: Trace) -> Trace:
+    """Return a trace that writes each event down twice."""
+
+    def write(event: str, /, **fields: object) -> None:
+        first(event, **fields)
+        second(event, **fields)
+
+    return write
+
+
+def _to_stream(
+    stream: TextIO, now_ms: Callable[[], int], words: Callable[[int, str, dict[str, object]], str]
+) -> Trace:
     lock = threading.Lock()
 
     def write(event: str, /, **fields: object) -> None:
-        line = line_of(now_ms(), event, fields)
+        line = words(now_ms(), event, fields)
         with lock:
             stream.write(line + "\n")
             stream.flush()

@@ -33,6 +33,11 @@ __all__ = [
     "AUDIT_NODES_MAX",
     "AUDIT_ROWS_MAX",
     "AUDIT_STEP_MS",
+    "BACKUP_BYTES_MAX",
+    "BACKUP_CHUNK_BYTES",
+    "BACKUP_DEPTH_MAX",
+    "BACKUP_FILES_MAX",
+    "BACKUP_NAME_BYTES_MAX",
     "BEACON_AMBER_MS",
     "BEACON_JUMP_MS_MAX",
     "CANCELS_OF_AUTHOR_MAX",
@@ -332,6 +337,16 @@ AGENT_ITERATIONS: Final = 3
 """Passes over that memory: about 0.2 s of one core for each guess."""
 AGENT_LANES: Final = 4
 """Lanes of one guess; phones have four cores."""
+BACKUP_CHUNK_BYTES: Final = 262_144
+"""Sealed at a time: the memory that a backup takes, and what one damaged byte can hide at most."""
+BACKUP_BYTES_MAX: Final = 1 << 40
+"""A backup that claims a larger file is refused before any disk is filled."""
+BACKUP_FILES_MAX: Final = 20_000
+"""Files of one home; a home has some dozens, and with its files of photos some thousands."""
+BACKUP_NAME_BYTES_MAX: Final = 1_024
+"""Of a file's place below the home."""
+BACKUP_DEPTH_MAX: Final = 8
+"""Folders inside each other; a home has three."""
 AGENT_MEMORY_KIB_MAX: Final = 1_048_576
 """A file of keys that asks for more than 1 GiB is refused: it would end the process."""
 AGENT_ITERATIONS_MAX: Final = 16

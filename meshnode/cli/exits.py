@@ -19,6 +19,7 @@ from meshnode.errors import (
     ArchiveDownError,
     ArchiveError,
     ArchiveTamperedError,
+    BackupError,
     ChargeError,
     ConfigError,
     ControlError,
@@ -142,6 +143,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         KeystoreError: Exit(
             10, "the keys of the device cannot be used", "restore the home from its copy"
         ),
+        BackupError: Exit(7, "a backup cannot be written or restored as asked"),
         StickError: Exit(7, "a sealed file cannot be written or read as asked"),
         EnvelopeError: Exit(7, "sealed content cannot be opened here"),
         ControlError: Exit(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 __all__ = ["register"]
+
+
+class Log(StrEnum):
+    """What `--log` takes."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def register(parent: typer.Typer) -> None:
@@ -33,6 +41,9 @@ def run(
         bool | None,
         typer.Option("--web/--no-web", help="Serve the screens, whatever the settings say."),
     ] = None,
+    log: Annotated[
+        Log, typer.Option(help="What stderr gets: lines for people, or one JSON object each.")
+    ] = Log.TEXT,
 ) -> None:
     """Run the node until Ctrl-C or SIGTERM.
 
@@ -50,4 +61,5 @@ def run(
     # What was typed is relative to where it was typed.
     target = trace if trace in (None, "-") else str(Path(trace).absolute())
     access = Access(partial(offered_secret, secret_file, is_asked=True), is_held=locked)
-    run_until_told(home_of(ctx), target, access, has_web=web)
+    is_json = log is Log.JSON
+    run_until_told(home_of(ctx), target, access, has_web=web, is_json=is_json)

@@ -21,15 +21,19 @@ import typer
 from meshnode.api import Api
 from meshnode.calls.web import WebDoor
 from meshnode.cli.language import say, translate_error
-from meshnode.cli.show import local_time, safe
+from meshnode.cli.telling import JsonTelling, PlainTelling, Telling
 from meshnode.cli.texts import SECRET_VARIABLES
 from meshnode.config import WEB_ADDRESS, Settings, load_settings
 from meshnode.erasing import HomeState, state_of
 from meshnode.errors import KeystoreError
+from meshnode.node import Node
+from meshnode.notify import READY, STOPPING, ServiceManager
 from meshnode.running import Access, run_home
 from meshnode.runtime import Runtime, Trace, silent, system_runtime
-from meshnode.trace import trace_to_file, trace_to_stream
+from meshnode.store.purging import purged_ms
+from meshnode.trace import log_to_stream, to_both, trace_to_file, trace_to_stream
 from meshnode.web.door import DoorState
+from protocol.errors import MeshError
 
 __all__ = ["run_until_told"]
 
@@ -43,6 +47,7 @@ def run_until_told(
     settings: Settings | None = None,
     *,
     has_web: bool | None = None,
+    is_json: bool = False,
 ) -> None:
     """Run the node of `home` until SIGINT or SIGTERM. Raises: MeshError where it cannot start.
 
@@ -50,11 +55,19 @@ def run_until_told(
 
     Once the agent's keys have locked, this process becomes a fresh one of the same command: the
     interpreter cannot erase from its memory what it held. It keeps its number, and makes its
-    sockets anew. `has_web` says whether there are screens; None leaves that to the settings.
+    sockets anew. `has_web` says whether there are screens; None leaves that to the settings. With
+    `is_json` every line on stderr is one JSON object, the last error too.
     """
-    settings = _with_web(settings or load_settings(home), has_web)
-    with _trace(home, trace_to if trace_to is not None else settings.trace.file) as trace:
-        is_held = trio.run(_serve, home, settings, system_runtime(trace), access)
+    if not is_json:
+        settings = _with_web(settings or load_settings(home), has_web)
+        is_held = _run(home, trace_to, access, settings, None)
+    else:
+        log = log_to_stream(sys.stderr, system_runtime().now_ms)
+        try:
+            settings = _with_web(settings or load_settings(home), has_web)
+            is_held = _run(home, trace_to, access, settings, log)
+        except MeshError as error:
+            raise typer.Exit(_logged(log, error)) from error
     if is_held is not None:
         _begin_anew(is_held)
 
@@ -68,6 +81,27 @@ def _with_web(settings: Settings, has_web: bool | None) -> Settings:
         # Said aloud, so that a relay has them as well.
         web = replace(web, listen=WEB_ADDRESS)
     return replace(settings, web=web)
+
+
+def _run(
+    home: Path, trace_to: str | None, access: Access, settings: Settings, log: Trace | None
+) -> bool | None:
+    target = trace_to if trace_to is not None else settings.trace.file
+    # What would go to stderr twice goes there once.
+    with _trace(home, "" if log is not None and target == "-" else target) as trace:
+        runtime = system_runtime(trace if log is None else to_both(trace, log))
+        telling = PlainTelling(runtime) if log is None else JsonTelling(log)
+        return trio.run(_serve, home, settings, runtime, access, telling)
+
+
+def _logged(log: Trace, error: MeshError) -> int:
+    """Write down why the node ends; return the exit code."""
+    # The table knows every room: it is not loaded before something failed.
+    from meshnode.cli.exits import exit_for
+
+    words, code = translate_error(str(error)), exit_for(error).code
+    log("ended", kind=type(error).__name__, words=words, code=code)
+    return code
 
 
 def _begin_anew(is_held: bool) -> NoReturn:
@@ -94,15 +128,16 @@ def _trace(home: Path, target: str) -> Iterator[Trace]:
             yield trace
 
 
-async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Access) -> bool | None:
+async def _serve(
+    home: Path, settings: Settings, runtime: Runtime, access: Access, telling: Telling
+) -> bool | None:
     """Return at the end by signal None; after a locking whether it stays until somebody opens.
 
     A wipe that left something to do counts as a locking that does not stay.
     """
     locked: list[bool] = []
     has_locked = trio.Event()
-    if state_of(home, runtime) in (HomeState.BEGUN, HomeState.REMNANT):
-        _tell(runtime, say("this device was wiped by order; it stays until its proof is taken"))
+    manager = ServiceManager.of(os.environ, runtime)
 
     def on_lock(is_held: bool) -> None:
         locked.append(is_held)
@@ -111,33 +146,45 @@ async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Acces
     access = replace(access, on_wiped=partial(on_lock, False))
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
+            if state_of(home, runtime) in (HomeState.BEGUN, HomeState.REMNANT):
+                telling.tell(
+                    say("this device was wiped by order; it stays until its proof is taken")
+                )
+                await manager.tell(READY)
+                nursery.start_soon(manager.keep_alive, trio.lowlevel.checkpoint)
+            nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope, manager)
             nursery.start_soon(_stop_when_locked, has_locked, nursery.cancel_scope)
-            on_web = partial(_tell_web, runtime)
+            on_web = partial(_tell_web, telling)
             node = await nursery.start(run_home, home, settings, runtime, access, on_lock, on_web)
-            listening = ", ".join(str(address) for address in node.manager.listening)
-            name = node.membership.directory.name_of(node.identity.node)
-            _tell(runtime, say("'{name}' is running", name=name))
-            if listening:
-                _tell(runtime, say("listening on {addresses}", addresses=listening))
-            if node.is_wiped:
-                _tell(runtime, say("the agent's keys were destroyed by order; it goes on carrying"))
-            elif node.desk is None:
-                _tell(runtime, say("the device is locked: 'meshnode unlock' opens it"))
-            await _tell_events(Api(node), runtime)
+            _tell_start(node, telling)
+            await manager.tell(READY)
+            nursery.start_soon(manager.keep_alive, partial(node.store.read, purged_ms))
+            await _tell_events(Api(node), telling)
     return locked[-1] if locked else None
 
 
-def _tell_web(runtime: Runtime, door: WebDoor | None, state: DoorState) -> None:
+def _tell_start(node: Node, telling: Telling) -> None:
+    listening = ", ".join(str(address) for address in node.manager.listening)
+    name = node.membership.directory.name_of(node.identity.node)
+    telling.tell(say("'{name}' is running", name=name))
+    if listening:
+        telling.tell(say("listening on {addresses}", addresses=listening))
+    if node.is_wiped:
+        telling.tell(say("the agent's keys were destroyed by order; it goes on carrying"))
+    elif node.desk is None:
+        telling.tell(say("the device is locked: 'meshnode unlock' opens it"))
+
+
+def _tell_web(telling: Telling, door: WebDoor | None, state: DoorState) -> None:
     """Say where the screens are. The code that signs in goes to a terminal, never into a log."""
     if state.trouble:
-        _tell(runtime, say("no screens: {reason}", reason=translate_error(state.trouble)))
+        telling.tell(say("no screens: {reason}", reason=translate_error(state.trouble)))
     elif door is not None and sys.stderr.isatty():
-        _tell(runtime, say("screens: {url}", url=door.open()["url"]))
+        telling.tell(say("screens: {url}", url=door.open()["url"]))
     else:
-        _tell(runtime, say("screens: {url} ('meshnode web open' signs in)", url=state.url))
+        telling.tell(say("screens: {url} ('meshnode web open' signs in)", url=state.url))
     if state.is_open_to_others:
-        _tell(runtime, say("WARNING: nothing is encrypted; whoever listens there reads all"))
+        telling.tell(say("WARNING: nothing is encrypted; whoever listens there reads all"))
 
 
 async def _stop_when_locked(has_locked: trio.Event, scope: trio.CancelScope) -> None:
@@ -145,21 +192,24 @@ async def _stop_when_locked(has_locked: trio.Event, scope: trio.CancelScope) -> 
     scope.cancel()
 
 
-async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+async def _stop_when_told(
+    signals: AsyncIterator[int], scope: trio.CancelScope, manager: ServiceManager
+) -> None:
     async for _ in signals:
+        await manager.tell(STOPPING)
         scope.cancel()
         return
 
 
-async def _tell_events(api: Api, runtime: Runtime) -> None:
+async def _tell_events(api: Api, telling: Telling) -> None:
     async for event in api.follow():
         # The device may lock between an event and the look at what it was about.
         with suppress(KeystoreError):
             words = await _words(api, event)
             if words and event.get("is_new"):
-                _ring(runtime, words)
+                telling.ring(words)
             elif words:
-                _tell(runtime, words)
+                telling.tell(words)
 
 
 async def _words(api: Api, event: dict[str, Any]) -> str:
@@ -198,16 +248,3 @@ def _alarm_words(event: dict[str, Any]) -> str:
         "on_scene": say("{who} is with {name}", who=who, name=name),
         "closed": say("{who} closes the SOS of {name}", who=who, name=name),
     }.get(event["step"], "")
-
-
-def _ring(runtime: Runtime, words: str) -> None:
-    """Print an alarm so that nobody passes over it: between bars, and with the bell."""
-    bar = "!" * 72
-    if sys.stderr.isatty():
-        typer.echo("\a", err=True, nl=False)
-    for line in (bar, f"{local_time(runtime.now_ms())}  {safe(words)}", bar):
-        typer.echo(typer.style(line, fg="red", bold=True), err=True)
-
-
-def _tell(runtime: Runtime, words: str) -> None:
-    typer.echo(f"{local_time(runtime.now_ms())}  {safe(words)}", err=True)

@@ -18,6 +18,7 @@ __all__ = [
     "SECRET_VARIABLE",
     "SECRET_VARIABLES",
     "TextError",
+    "backup_passphrase",
     "card_passphrase",
     "draw_qr",
     "home_of",
@@ -37,7 +38,8 @@ _VARIABLE = "MESHNODE_PASSPHRASE"
 SECRET_VARIABLE = "MESHNODE_SECRET"  # noqa: S105 - the name of a variable
 """Where the environment may hold the agent's secret."""
 _CARD_VARIABLE = "MESHNODE_CARD_PASSPHRASE"
-SECRET_VARIABLES = (_VARIABLE, SECRET_VARIABLE, _CARD_VARIABLE)
+_BACKUP_VARIABLE = "MESHNODE_BACKUP_PASSPHRASE"
+SECRET_VARIABLES = (_VARIABLE, SECRET_VARIABLE, _CARD_VARIABLE, _BACKUP_VARIABLE)
 """All that may hold a secret: nothing of them outlives a lock."""
 _CHARACTERS_MAX = 1_024
 _MESSAGE_CHARACTERS_MAX = 65_536
@@ -121,6 +123,12 @@ def card_passphrase(file: Path | None, label: str, *, is_new: bool) -> str:
     """
     question = say("Passphrase of the card {card}", card=label)
     return _secret(file, _CARD_VARIABLE, "--card-passphrase-file", question, is_new=is_new)
+
+
+def backup_passphrase(file: Path | None, *, is_new: bool) -> str:
+    """Return the passphrase of a backup, from the same three places. Raises: TextError."""
+    question = say("Passphrase of the backup")
+    return _secret(file, _BACKUP_VARIABLE, "--passphrase-file", question, is_new=is_new)
 
 
 def _secret(file: Path | None, variable: str, option: str, question: str, *, is_new: bool) -> str:

@@ -108,6 +108,7 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
         "meshnode/holdings.py",
         "meshnode/links/tls.py",
         "meshnode/store/keyring.py",
+        "meshnode/vault/sealed_stream.py",
         "meshnode/vault/vault.py",
         "meshnode/vault/wrapping.py",
         "sims/fleet.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshnode.errors import HomeError
-from meshnode.trace import line_of, trace_to_file, trace_to_stream
+from meshnode.trace import (
+    line_of,
+    log_line_of,
+    log_to_stream,
+    to_both,
+    trace_to_file,
+    trace_to_stream,
+)
 from tests.meshnode.rig import ZONE_SCOPE
 
 
@@ -88,3 +96,28 @@ def test_a_full_file_is_put_aside_and_both_are_private(tmp_path: Path) -> None:
     numbers = [line["number"] for line in lines]
     assert numbers == list(range(numbers[0], 100))
     assert {line["share"] for line in lines} == {"100 %s"}
+
+
+def test_a_line_for_a_journal_has_its_time_with_its_offset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    line = json.loads(log_line_of(1_800_000_000_123, "x", {"key": b"secret", "count": 2}))
+    monkeypatch.undo()
+    time.tzset()
+    assert line == {
+        "schema": 1,
+        "time": "2027-01-15T09:00:00.123+01:00",
+        "event": "x",
+        "key": "<bytes>",
+        "count": 2,
+    }
+
+
+def test_two_traces_get_the_same_events() -> None:
+    file, journal = io.StringIO(), io.StringIO()
+    trace = to_both(trace_to_stream(file, lambda: 7), log_to_stream(journal, lambda: 7))
+    trace("one", a=1)
+    assert json.loads(file.getvalue())["at_ms"] == 7
+    assert json.loads(journal.getvalue())["time"].startswith("19")

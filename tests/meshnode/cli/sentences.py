@@ -31,6 +31,7 @@ _FAILURES = (
     "ArchiveKeyError",
     "ArchiveTamperedError",
     "AuthorityError",
+    "BackupError",
     "ChargeError",
     "ConfigError",
     "ControlError",
