@@ -16,12 +16,14 @@ from meshnode.calls.board import BoardCalls
 from meshnode.calls.delivery import DeliveryCalls
 from meshnode.calls.file import FileCalls
 from meshnode.calls.key import KeyCalls
+from meshnode.calls.naming import NamingCalls
 from meshnode.calls.readiness import ReadinessCalls
 from meshnode.calls.sensor import SensorCalls
 from meshnode.calls.sheet import SheetCalls
 from meshnode.calls.shift import ShiftCalls
 from meshnode.calls.unloading import UnloadingCalls
 from meshnode.calls.uplink import UplinkCalls
+from meshnode.calls.web import WebCalls
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
@@ -66,12 +68,14 @@ class Api(
     DeliveryCalls,
     FileCalls,
     KeyCalls,
+    NamingCalls,
     ReadinessCalls,
     SensorCalls,
     SheetCalls,
     ShiftCalls,
     UnloadingCalls,
     UplinkCalls,
+    WebCalls,
 ):
     """The calls, over an open node that runs or not."""
 

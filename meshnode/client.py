@@ -367,6 +367,36 @@ class RemoteApi:
         found: Json = await self._call("audit_export", path=whole, to=list(to))
         return found
 
+    async def names(self) -> Json:
+        """See `Api.names`."""
+        found: Json = await self._call("names")
+        return found
+
+    async def web_open(self) -> Json:
+        """See `Api.web_open`."""
+        found: Json = await self._call("web_open")
+        return found
+
+    async def web_close(self) -> int:
+        """See `Api.web_close`."""
+        found: int = await self._call("web_close")
+        return found
+
+    async def web_token_add(self, name: str, role: str, days: int = 365) -> Json:
+        """See `Api.web_token_add`."""
+        found: Json = await self._call("web_token_add", name=name, role=role, days=days)
+        return found
+
+    async def web_tokens(self) -> list[Json]:
+        """See `Api.web_tokens`."""
+        found: list[Json] = await self._call("web_tokens")
+        return found
+
+    async def web_token_revoke(self, name: str) -> bool:
+        """See `Api.web_token_revoke`."""
+        found: bool = await self._call("web_token_revoke", name=name)
+        return found
+
     async def export_documents(self, path: str) -> Json:
         """See `Api.export_documents`."""
         found: Json = await self._call("export_documents", path=str(Path(path).absolute()))

@@ -23,6 +23,7 @@ from protocol.budgets import Tariff, read_tariff
 from protocol.routing import ROUTERS
 
 __all__ = [
+    "WEB_ADDRESS",
     "BudgetSettings",
     "DiscoverySettings",
     "LinkSettings",
@@ -33,6 +34,8 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "TraceSettings",
+    "WebSettings",
+    "is_loopback",
     "load_settings",
     "read_settings",
     "settings_table",
@@ -44,6 +47,10 @@ _PLOTTERS_MAX: Final = 4
 """A boat has a plotter or two, and each gets every sentence."""
 _AIS_PORT: Final = 10_110
 """Where boats send NMEA sentences round."""
+WEB_ADDRESS: Final = "127.0.0.1:8480"
+"""Where the screens are, if nothing else is set."""
+_WEB_AUTO: Final = "auto"
+_WEB_FORM: Final = f"write {WEB_ADDRESS}"
 
 
 def _setting(
@@ -239,6 +246,76 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Section `[web]`. Raises: ConfigError for an address that cannot be served as it is set."""
+
+    listen: str = _setting(
+        _WEB_AUTO,
+        f"Address of the screens and the web interface: auto is {WEB_ADDRESS}, and none on a "
+        "relay; empty for none.",
+    )
+    """`HOST:PORT`, the host as an IP address or localhost; port 0 takes any free one."""
+    certificate: str = _setting(
+        "",
+        "File of the certificate chain for HTTPS, relative to the home; an address that others "
+        "reach needs it.",
+    )
+    """Path of a PEM file."""
+    key: str = _setting("", "File of the key that belongs to it, relative to the home.")
+    """Path of a PEM file without a passphrase."""
+    names: tuple[str, ...] = _setting(
+        (), "Names, beside its IP addresses, by which browsers reach the screens."
+    )
+    """A host name each, without a port."""
+    insecure_lan: bool = _setting(
+        False,
+        "Serve others without HTTPS: whoever listens on that network reads all and can act.",
+    )
+    """On or off."""
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate) != bool(self.key):
+            raise ConfigError("web.certificate", "goes with web.key: write both or none")
+        if any(not name or "/" in name or ":" in name for name in self.names):
+            raise ConfigError("web.names", "are names of hosts, without a port: gateway.example")
+        address = self.address
+        if address is None or self.certificate or self.insecure_lan:
+            return
+        if not is_loopback(address.host):
+            raise ConfigError(
+                "web.listen",
+                "others reach this address: set web.certificate and web.key, "
+                "or web.insecure_lan = true on a network that you trust",
+            )
+
+    @property
+    def is_auto(self) -> bool:
+        """True where the role of the device decides whether there are screens."""
+        return self.listen == _WEB_AUTO
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen, None for nowhere; for auto what a device of people has."""
+        if not self.listen:
+            return None
+        text = WEB_ADDRESS if self.is_auto else self.listen
+        host, _, port = text.rpartition(":")
+        host = "127.0.0.1" if host == "localhost" else host.strip("[]")
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            raise ConfigError("web.listen", f"'{text[:80]}' is no address: {_WEB_FORM}") from error
+        if not port.isdecimal() or int(port) > 65_535:
+            raise ConfigError("web.listen", f"'{text[:80]}' has no port: {_WEB_FORM}")
+        return Address(host, int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """True for an IP address that only this machine reaches."""
+    return ipaddress.ip_address(host).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a node."""
 
@@ -260,6 +337,8 @@ class Settings:
     """When the agent's keys lock."""
     trace: TraceSettings = field(default_factory=TraceSettings)
     """What is written down for those who look for a fault."""
+    web: WebSettings = field(default_factory=WebSettings)
+    """Where the screens are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ _METHODS: Final = frozenset(
         "mark_read",
         "matrix",
         "message",
+        "names",
         "orders",
         "outgoing",
         "peers",
@@ -85,6 +86,11 @@ _METHODS: Final = frozenset(
         "unlock",
         "verify_holdings",
         "uplink",
+        "web_close",
+        "web_open",
+        "web_token_add",
+        "web_token_revoke",
+        "web_tokens",
         "wipe",
     }
 )

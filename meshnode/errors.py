@@ -11,7 +11,8 @@ MeshError
 ├── ChargeError      a plan for charging is asked for with numbers that cannot be
 ├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
-└── ControlError     the running node did not answer, or refused
+├── ControlError     the running node did not answer, or refused
+└── WebError         the screens cannot be served where they are set
 
 Source: STYLE 17-20, architecture section 8.
 """
@@ -43,6 +44,7 @@ __all__ = [
     "StoreCorruptError",
     "StoreError",
     "StoreFullError",
+    "WebError",
     "WipedError",
     "WrongSecretError",
 ]
@@ -171,3 +173,7 @@ class ControlError(MeshError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class WebError(MeshError):
+    """The screens cannot be served where they are set; the node goes on without them."""

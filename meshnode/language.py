@@ -8,13 +8,16 @@ is told the language of a page that is read without this program. Source: DESIGN
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["LANGUAGES", "catalogue", "spoken"]
+__all__ = ["LANGUAGES", "catalogue", "spoken", "translated"]
+
+_FIELD: Final = re.compile(r"\{\w+\}")
 
 LANGUAGES: Final = ("en", "fr")
 """What there is; English is the language of the code."""
@@ -33,3 +36,27 @@ def spoken(language: str, sentence: str, **fields: object) -> str:
     """Return `sentence` in one of `LANGUAGES`, with its `{fields}` filled in."""
     words = catalogue(language).get(sentence, sentence)
     return words.format(**fields) if fields else words
+
+
+def translated(language: str, message: str) -> str:
+    """Return the message of an error in one of `LANGUAGES`, as it came where that has none.
+
+    A sentence of the catalogue with numbered fields stands for every message of its shape, so
+    that the rooms which raise errors need know no language. Cost: one pass over the catalogue.
+    """
+    known = catalogue(language)
+    if message in known:
+        return known[message]
+    for sentence, words in known.items():
+        if "{0}" in sentence and (found := _shape(sentence).fullmatch(message)):
+            # What an error tells of another one is a sentence as well; a name alone is not.
+            parts = (translated(language, part) if " " in part else part for part in found.groups())
+            return words.format(*parts)
+    return message
+
+
+@lru_cache(maxsize=1_024)
+def _shape(sentence: str) -> re.Pattern[str]:
+    """Return the pattern of the messages that fill the fields of `sentence`."""
+    parts = [re.escape(part) for part in _FIELD.split(sentence)]
+    return re.compile("(.+?)".join(parts), re.DOTALL)

@@ -132,6 +132,12 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "mdns_ignored": "multicast announcements that name no place to dial",
         "mdns_untagged": "multicast announcements that no member made: wrong tag, or none",
         "session_defects": "sessions that a defect of this program ended; please report it",
+        "web_signins": "times that a browser signed in to the screens",
+        "web_signins_refused": "codes, tokens and secrets that the screens refused",
+        "web_requests_refused": "requests to the screens by nobody known, or from another site",
+        "web_requests_shed": "requests to the screens that were too large, too slow, or too many",
+        "web_streams_dropped": "event streams ended because their reader took nothing",
+        "web_defects": "requests that a defect of this program ended; please report it",
         "rooms_restarted": "parts of the node that failed and were started again",
     }
 )
@@ -189,6 +195,10 @@ AUDITED: Final = frozenset(
         "network_keys_taken",
         "network_keys_refused",
         "session_defects",
+        "web_signins",
+        "web_signins_refused",
+        "web_requests_refused",
+        "web_defects",
     }
 )
 """Counters that the audit log hears: each of these is a refusal, or changes what this device does.

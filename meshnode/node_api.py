@@ -257,6 +257,30 @@ class NodeApi(Protocol):
         """See `Api.audit_export`."""
         ...
 
+    async def names(self) -> Json:
+        """See `Api.names`."""
+        ...
+
+    async def web_open(self) -> Json:
+        """See `Api.web_open`."""
+        ...
+
+    async def web_close(self) -> int:
+        """See `Api.web_close`."""
+        ...
+
+    async def web_token_add(self, name: str, role: str, days: int = 365) -> Json:
+        """See `Api.web_token_add`."""
+        ...
+
+    async def web_tokens(self) -> list[Json]:
+        """See `Api.web_tokens`."""
+        ...
+
+    async def web_token_revoke(self, name: str) -> bool:
+        """See `Api.web_token_revoke`."""
+        ...
+
     async def export_documents(self, path: str) -> Json:
         """See `Api.export_documents`."""
         ...

@@ -46,6 +46,8 @@ from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import DataKind
 from meshnode.vault.vault import Vault
 from meshnode.wakes import counting
+from meshnode.web.door import Door, DoorState
+from meshnode.web.room import WebRoom, has_screens
 from meshnode.wiping import Ways, WipeParts, Wiping
 from protocol import authority
 from protocol.authority import DocumentClass
@@ -367,12 +369,14 @@ async def run_home(
     runtime: Runtime,
     access: Access | None = None,
     on_lock: Callable[[bool], None] | None = None,
+    on_web: Callable[[Door | None, DoorState], None] = lambda _door, _state: None,
     *,
     task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the node of a home until cancelled; starts with the node once it listens.
 
-    `on_lock` is told after every locking whether the device stays locked until somebody opens it.
+    `on_lock` is told after every locking whether the device stays locked until somebody opens it,
+    `on_web` where the screens are, or why they are not.
     What is left of a wiped device runs here too, and does not start: it delivers its proof and
     ends with WipedError.
     Raises: HomeBusyError at once where a node runs already, and where a command keeps the home
@@ -396,6 +400,10 @@ async def run_home(
             stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
             api = Api(node, guard)
+            if has_screens(settings.web, api.own_role):
+                room = WebRoom(api, home, settings.web, node.runtime, node.metrics, on_web)
+                guard.on_lock.append(room.on_lock)
+                nursery.start_soon(room.run)
             await nursery.start(serve_control, Home(home).control_socket, api, runtime)
             task_status.started(node)
     except WipedError:

@@ -11,6 +11,7 @@ from meshnode.stick import StickError
 from meshnode.store import keyring
 from protocol.bundle import Scope
 from protocol.envelope import PrekeyRecord
+from protocol.identity import Role
 from protocol.ids import NodeId, print_node_id
 
 __all__ = ["Calls", "Json"]
@@ -22,6 +23,12 @@ class Calls:
     def __init__(self, node: Node, guard: Guard | None = None) -> None:
         self._node = node
         self._guard = guard
+
+    @property
+    def own_role(self) -> Role | None:
+        """What the rosters call this device; None where none names it."""
+        own = self._node.membership.directory.member(self._node.identity.node)
+        return None if own is None else own.role
 
     def _who(self, node: NodeId) -> Json:
         """Return name and id of a device."""

@@ -75,6 +75,16 @@ class KeyCalls(Calls):
         ]
         return found
 
+    @property
+    def is_locked(self) -> bool:
+        """True while the agent's keys are locked, or destroyed."""
+        return self._node.desk is None
+
+    @property
+    def has_secret(self) -> bool:
+        """True where a secret alone opens the agent's keys."""
+        return self._guard is not None and self._guard.case is not SecretCase.UNATTENDED
+
     def touch(self) -> None:
         """Somebody is there who gives commands: idleness is counted anew."""
         if self._guard is not None:

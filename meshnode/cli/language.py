@@ -1,8 +1,7 @@
 """French or English, chosen once for a run: which words people read.
 
 Names of commands, options and JSON keys are the same in every language.
-The errors of lower rooms are translated by their shape, so that those rooms need not know any
-language. Source: DESIGN D10.
+Source: DESIGN D10.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Final
 
-from meshnode.language import LANGUAGES, catalogue, spoken
+from meshnode.language import LANGUAGES, spoken, translated
 
 __all__ = [
     "chosen_language",
@@ -24,7 +23,6 @@ __all__ = [
 
 _VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 """The first of these that is set decides, as POSIX has it."""
-_FIELD: Final = re.compile(r"\{\w+\}")
 
 _language: ContextVar[str] = ContextVar("language", default="en")
 
@@ -64,23 +62,5 @@ def say(sentence: str, **fields: object) -> str:
 
 
 def translate_error(message: str) -> str:
-    """Return the message of an error in the language in use.
-
-    A sentence of the catalogue with numbered fields stands for every message of its shape. Cost:
-    one pass over the catalogue, once in a run.
-    """
-    known = catalogue(_language.get())
-    if message in known:
-        return known[message]
-    for sentence, words in known.items():
-        if "{0}" in sentence and (found := _shape(sentence).fullmatch(message)):
-            # What an error tells of another one is a sentence as well; a name alone is not.
-            parts = (translate_error(part) if " " in part else part for part in found.groups())
-            return words.format(*parts)
-    return message
-
-
-def _shape(sentence: str) -> re.Pattern[str]:
-    """Return the pattern of the messages that fill the fields of `sentence`."""
-    parts = [re.escape(part) for part in _FIELD.split(sentence)]
-    return re.compile("(.+?)".join(parts), re.DOTALL)
+    """Return the message of an error in the language in use. See `translated`."""
+    return translated(_language.get(), message)

@@ -41,6 +41,7 @@ from meshnode.cli import (
     shift,
     unload,
     uplink,
+    web,
     week,
 )
 from meshnode.cli.language import chosen_language, say, speak, translate_error
@@ -61,6 +62,7 @@ app = typer.Typer(
 for each in (
     enrol,
     run,
+    web,
     locking,
     message,
     alarm,

@@ -29,6 +29,10 @@ def run(
     locked: Annotated[
         bool, typer.Option("--locked", help="Start locked and ask for no secret.")
     ] = False,
+    web: Annotated[
+        bool | None,
+        typer.Option("--web/--no-web", help="Serve the screens, whatever the settings say."),
+    ] = None,
 ) -> None:
     """Run the node until Ctrl-C or SIGTERM.
 
@@ -46,4 +50,4 @@ def run(
     # What was typed is relative to where it was typed.
     target = trace if trace in (None, "-") else str(Path(trace).absolute())
     access = Access(partial(offered_secret, secret_file, is_asked=True), is_held=locked)
-    run_until_told(home_of(ctx), target, access)
+    run_until_told(home_of(ctx), target, access, has_web=web)

@@ -19,33 +19,48 @@ import trio
 import typer
 
 from meshnode.api import Api
-from meshnode.cli.language import say
+from meshnode.calls.web import WebDoor
+from meshnode.cli.language import say, translate_error
 from meshnode.cli.show import local_time, safe
 from meshnode.cli.texts import SECRET_VARIABLES
-from meshnode.config import Settings, load_settings
+from meshnode.config import WEB_ADDRESS, Settings, load_settings
 from meshnode.erasing import HomeState, state_of
 from meshnode.errors import KeystoreError
 from meshnode.running import Access, run_home
 from meshnode.runtime import Runtime, Trace, silent, system_runtime
 from meshnode.trace import trace_to_file, trace_to_stream
+from meshnode.web.door import DoorState
 
 __all__ = ["run_until_told"]
 
 _LOCKED: Final = "--locked"
 
 
-def run_until_told(home: Path, trace_to: str | None, access: Access) -> None:
+def run_until_told(
+    home: Path, trace_to: str | None, access: Access, *, has_web: bool | None = None
+) -> None:
     """Run the node of `home` until SIGINT or SIGTERM. Raises: MeshError where it cannot start.
 
     Once the agent's keys have locked, this process becomes a fresh one of the same command: the
     interpreter cannot erase from its memory what it held. It keeps its number, and makes its
-    sockets anew.
+    sockets anew. `has_web` says whether there are screens; None leaves that to the settings.
     """
-    settings = load_settings(home)
+    settings = _with_web(load_settings(home), has_web)
     with _trace(home, trace_to if trace_to is not None else settings.trace.file) as trace:
         is_held = trio.run(_serve, home, settings, system_runtime(trace), access)
     if is_held is not None:
         _begin_anew(is_held)
+
+
+def _with_web(settings: Settings, has_web: bool | None) -> Settings:
+    """Return the settings with screens or without, as the command line has it."""
+    web = settings.web
+    if has_web is False:
+        web = replace(web, listen="")
+    elif has_web and (web.is_auto or not web.listen):
+        # Said aloud, so that a relay has them as well.
+        web = replace(web, listen=WEB_ADDRESS)
+    return replace(settings, web=web)
 
 
 def _begin_anew(is_held: bool) -> NoReturn:
@@ -91,7 +106,8 @@ async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Acces
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
             nursery.start_soon(_stop_when_locked, has_locked, nursery.cancel_scope)
-            node = await nursery.start(run_home, home, settings, runtime, access, on_lock)
+            on_web = partial(_tell_web, runtime)
+            node = await nursery.start(run_home, home, settings, runtime, access, on_lock, on_web)
             listening = ", ".join(str(address) for address in node.manager.listening)
             name = node.membership.directory.name_of(node.identity.node)
             _tell(runtime, say("'{name}' is running", name=name))
@@ -103,6 +119,18 @@ async def _serve(home: Path, settings: Settings, runtime: Runtime, access: Acces
                 _tell(runtime, say("the device is locked: 'meshnode unlock' opens it"))
             await _tell_events(Api(node), runtime)
     return locked[-1] if locked else None
+
+
+def _tell_web(runtime: Runtime, door: WebDoor | None, state: DoorState) -> None:
+    """Say where the screens are. The code that signs in goes to a terminal, never into a log."""
+    if state.trouble:
+        _tell(runtime, say("no screens: {reason}", reason=translate_error(state.trouble)))
+    elif door is not None and sys.stderr.isatty():
+        _tell(runtime, say("screens: {url}", url=door.open()["url"]))
+    else:
+        _tell(runtime, say("screens: {url} ('meshnode web open' signs in)", url=state.url))
+    if state.is_open_to_others:
+        _tell(runtime, say("WARNING: nothing is encrypted; whoever listens there reads all"))
 
 
 async def _stop_when_locked(has_locked: trio.Event, scope: trio.CancelScope) -> None:

@@ -1,0 +1,71 @@
+"""What the web interface takes of anybody at once; beyond it a request is turned away and counted.
+
+Like `protocol/limits.py`, each bound has its unit in its name and its reason below it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "BODY_BYTES_MAX",
+    "CODES_MAX",
+    "CODE_S_MAX",
+    "CONNECTIONS_MAX",
+    "FILE_BODY_BYTES_MAX",
+    "FILE_REQUEST_S_MAX",
+    "JSON_DEPTH_MAX",
+    "PULSE_S",
+    "REQUESTS_MAX",
+    "REQUEST_S_MAX",
+    "SESSIONS_MAX",
+    "SESSION_S_MAX",
+    "STOP_S_MAX",
+    "STREAMS_MAX",
+    "STREAM_SEND_S_MAX",
+    "TOKENS_MAX",
+    "TOKEN_DAYS_MAX",
+]
+
+# --- who may come ------------------------------------------------------------
+
+CODES_MAX: Final = 8
+"""One-time codes that wait to be used; the oldest goes."""
+CODE_S_MAX: Final = 300
+"""A code lives as long as it takes to open a page on another screen."""
+SESSIONS_MAX: Final = 64
+"""Browsers signed in at once; the one that signed in first goes."""
+SESSION_S_MAX: Final = 43_200
+"""Twelve hours, a long shift."""
+TOKENS_MAX: Final = 64
+"""Named tokens of programs; a person reads the list."""
+TOKEN_DAYS_MAX: Final = 400
+"""A year and a month: whoever renews yearly is not cut off by a holiday."""
+
+# --- what they may send ------------------------------------------------------
+
+BODY_BYTES_MAX: Final = 262_144
+"""A text of 16 kB, at most six times as long in JSON, and what stands around it."""
+FILE_BODY_BYTES_MAX: Final = 52_690_944
+"""The largest attachment, and the form around it."""
+JSON_DEPTH_MAX: Final = 8
+"""Deeper than any body of ours, and far from what a parser cannot take."""
+
+# --- how much at once --------------------------------------------------------
+
+CONNECTIONS_MAX: Final = 256
+"""Sockets open at once; a browser takes six."""
+REQUESTS_MAX: Final = 64
+"""Requests that are being answered, event streams beside them."""
+FILE_REQUEST_S_MAX: Final = 600
+"""A large file over a slow network."""
+REQUEST_S_MAX: Final = 60
+"""An answer takes at most that long, or the request gives its place to others."""
+STREAMS_MAX: Final = 32
+"""Event streams at once; a screen has one."""
+STREAM_SEND_S_MAX: Final = 20
+"""A reader that takes nothing for so long is gone."""
+PULSE_S: Final = 15
+"""Between two signs of life on a quiet stream: networks forget a silent connection in a minute."""
+STOP_S_MAX: Final = 0.8
+"""What is being answered when the node stops gets so long to end."""
