@@ -1,7 +1,7 @@
 // What a squad sees of itself, judged by the clock of now: a value that grows too old greys by
 // itself, without another answer of the node.
 import { computed } from "@preact/signals";
-import { counted, t, told } from "./i18n";
+import { t, told } from "./i18n";
 import { board, positions } from "./store";
 import { ago, nowMs, number, span } from "./time";
 import type { Aged, Board, Mate, Position } from "./types";
@@ -95,8 +95,4 @@ export function spotWords(spot: Spot): string {
   const age = ago(spot.atMs);
   const place = spot.isStale ? t("board.place_old", { ago: age }) : t("board.place", { ago: age });
   return spot.accuracyM > 0 ? `${place} · ±${number(spot.accuracyM)} m` : place;
-}
-
-export function onShiftWords(count: number): string {
-  return counted("board.on_shift", count);
 }

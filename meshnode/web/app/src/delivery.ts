@@ -69,3 +69,15 @@ function expired(story: MessageStory): string {
 }
 
 const many = (story: MessageStory): boolean => story.matrix.length > 1;
+
+/** What the ledger adds to a step, in words; `{0}` of the node's sentences is a name or a number. */
+export function detailWords(detail: string): string {
+  const [, count, , of] = /^(\d+)( of (\d+))? recipients$/.exec(detail) ?? [];
+  if (count) return of ? t("detail.some", { count, of }) : counted("detail.recipients", Number(count));
+  const unknown = /^no key of (.+) is known here yet$/.exec(detail);
+  if (unknown) return t("detail.no_key", { name: unknown[1]! });
+  const later = /^(.+) gets its key when it is met$/.exec(detail);
+  if (later) return t("detail.key_later", { name: later[1]! });
+  const revoked = /^(.+) was revoked$/.exec(detail);
+  return revoked ? t("detail.was_revoked", { name: revoked[1]! }) : told("detail", detail);
+}

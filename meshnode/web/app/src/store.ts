@@ -48,7 +48,7 @@ export const audit = new Resource(() => ask<AuditLog>("audit?limit=50"));
 export const maps = new Resource(async () => (await ask<{ maps: MapInfo[] }>("map")).maps);
 
 /** Messages come page after page; those that are known are not asked for again. */
-export const inbox = new Resource(() => pages<Incoming>("inbox", inbox.value.value ?? []));
+export const inbox: Resource<Incoming[]> = new Resource(() => pages<Incoming>("inbox", inbox.value.value ?? []));
 export const outgoing = new Resource(() => pages<Outgoing>("outgoing", []));
 
 async function pages<T extends { key: number }>(which: string, known: T[]): Promise<T[]> {

@@ -25,7 +25,7 @@ export function Squad() {
           <h2 class="section-title">{titleOf(squad)}</h2>
           <ul class="cards">
             {members.map((mate) => (
-              <MateCard key={mate.node} mate={mate} />
+              <MateCard key={`${mate.node}${mate.squad}`} mate={mate} />
             ))}
           </ul>
         </section>

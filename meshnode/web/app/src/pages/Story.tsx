@@ -1,7 +1,7 @@
 // All that is known of one message: who has it, who has read it, and each step on its way.
 import { useEffect } from "preact/hooks";
 import { post } from "../api";
-import { markOf } from "../delivery";
+import { detailWords, markOf } from "../delivery";
 import { counted, t, told } from "../i18n";
 import { Action } from "../parts/Action";
 import { Icon } from "../parts/Icon";
@@ -171,7 +171,7 @@ function Ledger({ found }: { found: MessageStory }) {
             <span>
               {told("ledger", step.event)}
               {step.name && ` · ${step.name}`}
-              {step.detail && ` · ${told("detail", step.detail)}`}
+              {step.detail && ` · ${detailWords(step.detail)}`}
             </span>
           </li>
         ))}
