@@ -99,7 +99,8 @@ function Banner() {
 }
 
 function Menu({ page }: { page: string }) {
-  const current = isOperator.value && page === "overview" ? "overview" : (UNDER[page] ?? page);
+  const isHidden = page === "squad" && isOperator.value;
+  const current = isHidden ? "more" : (UNDER[page] ?? page);
   const found = status.value.value;
   const entries: { page: string; icon: IconName; title: string; count?: number }[] = [
     ...(isOperator.value

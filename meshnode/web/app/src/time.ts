@@ -45,14 +45,15 @@ export function span(ms: number): string {
   return counted("time.days", Math.floor(length / DAY));
 }
 
-/** Time of day, with the date where it is not of today. */
+/** Time of day, with the day of the week or the date where it is not of today. */
 export function clock(atMs: number): string {
   const at = new Date(atMs);
   const isToday = at.toDateString() === new Date().toDateString();
+  const isNear = Math.abs(atMs - Date.now()) < 6 * DAY;
   return new Intl.DateTimeFormat(locale(), {
     hour: "2-digit",
     minute: "2-digit",
-    ...(isToday ? {} : { day: "numeric", month: "short" }),
+    ...(isToday ? {} : isNear ? { weekday: "short" } : { day: "numeric", month: "short" }),
   }).format(at);
 }
 

@@ -77,6 +77,8 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
     const found = await base();
     drawn.clearLayers();
     drawBase(found, drawn, renderer);
+    // On a canvas what comes last lies on top.
+    regrid();
   };
   const regrid = () => drawGrid(map, grid, renderer);
   map.on("moveend", regrid);
@@ -84,7 +86,6 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
     // Colours come from the style sheet, which another theme changes.
     void theme.value;
     void draw().catch(() => map.attributionControl?.addAttribution(t("map.no_base")));
-    if (map.getSize().x && (map as L.Map & { _loaded?: boolean })._loaded) regrid();
   });
   const resized = new ResizeObserver(() => map.invalidateSize({ animate: false }));
   resized.observe(element);

@@ -9,6 +9,8 @@ import { clustered } from "./clusters";
 const SIDE_PX = 46;
 /** From here on nobody is put together with others. */
 const APART_ZOOM = 17;
+/** An alarm stands before whoever is at the same place. */
+const ABOVE = 10_000;
 
 interface Shown {
   marker: L.Marker;
@@ -57,6 +59,7 @@ export class Markers {
       const key = `sos ${alarm.alarm}`;
       wanted.add(key);
       this.#put(key, alarm.place!, () => alarmFace(alarm));
+      this.#shown.get(key)?.marker.setZIndexOffset(ABOVE);
     }
     for (const [key, { marker }] of this.#shown) {
       if (wanted.has(key)) continue;

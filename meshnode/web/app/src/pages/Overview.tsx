@@ -41,7 +41,7 @@ export function Overview() {
     (each) => ["agent", "leader"].includes(each.role) && !all.some((mate) => mate.node === each.node),
   );
   return (
-    <Page title={t("nav.overview")} back={href("more")}>
+    <Page title={t("nav.overview")}>
       <ul class="figures">
         <Figure count={openAlarms.value.length} words={t("overview.alarms")} isBad link={href("sos")} />
         <Figure count={all.filter(TESTS.duty).length} words={t("overview.duty")} />

@@ -9,7 +9,7 @@ import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
 import { announce } from "../parts/Toasts";
 import { go, href, route } from "../router";
-import { alarms, shift } from "../store";
+import { alarms, isOperator, shift } from "../store";
 import { ago } from "../time";
 import type { Alarm } from "../types";
 import { AlarmPage } from "./AlarmPage";
@@ -36,7 +36,7 @@ function SosHome({ open }: { open: string }) {
   const before = found.filter((each) => !isOpen(each));
   return (
     <Page kind="split-list" title={t("nav.sos")}>
-      <Raise />
+      {!isOperator.value && <Raise />}
       <h2 class="section-title">{t("sos.open_ones")}</h2>
       <Waiting of={alarms} />
       {alarms.value.value && now.length === 0 && <p class="muted pad">{t("sos.none")}</p>}
@@ -46,6 +46,12 @@ function SosHome({ open }: { open: string }) {
           <h2 class="section-title">{t("sos.closed_ones")}</h2>
           <AlarmList found={before} open={open} />
         </>
+      )}
+      {isOperator.value && (
+        <details class="pad">
+          <summary>{t("sos.raise")}</summary>
+          <Raise />
+        </details>
       )}
       <label class="check pad">
         <input

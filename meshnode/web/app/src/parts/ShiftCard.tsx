@@ -62,7 +62,7 @@ export function ShiftCard() {
           <Icon name="pin" />
           {t("shift.place")}
         </button>
-        <button type="button" class="quiet" onClick={() => (isClosing.value = true)}>
+        <button type="button" onClick={() => (isClosing.value = true)}>
           {t("shift.close")}
         </button>
       </div>
