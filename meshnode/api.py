@@ -7,6 +7,7 @@ running node and without one. Times are Unix milliseconds, ids as people see the
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -105,20 +106,13 @@ class Api(
         if attach:
             if sos:
                 raise SendError("file_sos", "an SOS takes no file: send the file after it")
-            sent = await self._send_file(
-                Writing(scope, text, chosen, lifetime_s), attach, keeps_place=keep_place
-            )
+            take_in = partial(self._node.attachments.intake.take_in, Path(attach))
+            writing = Writing(scope, text, chosen, lifetime_s)
+            sent = await self._send_file(writing, take_in, keep_place)
         else:
             sent = await self._node.outbox.send(Writing(scope, text, chosen, lifetime_s))
         self._node.housekeeping.wake.set()
-        return {
-            "message": print_bundle_id(sent.id),
-            "key": sent.key,
-            "state": sent.state.value,
-            "to": self._node.membership.directory.describe(scope),
-            "recipients": sent.recipients,
-            "is_held_back": sent.is_held_back,
-        }
+        return self._told_sent(scope, sent)
 
     async def cancel(self, message: str) -> bool:
         """End an outgoing message; False if it had ended. Raises: SendError, StoreError."""

@@ -12,7 +12,7 @@ MeshError
 ├── KeystoreError    keys at rest cannot be used; LockedError, LeaseEndedError, WipedError,
 │                    WrongSecretError, SecretDelayedError
 ├── ControlError     the running node did not answer, or refused
-└── WebError         the screens cannot be served where they are set
+└── WebError         the screens cannot be used as asked
 
 Source: STYLE 17-20, architecture section 8.
 """
@@ -176,4 +176,4 @@ class ControlError(MeshError):
 
 
 class WebError(MeshError):
-    """The screens cannot be served where they are set; the node goes on without them."""
+    """The screens cannot be used as asked; the node goes on all the same."""

@@ -33,8 +33,8 @@ SETTLE_S: Final = 25
 threads without work end after 10 s."""
 _PROC: Final = Path("/proc")
 _PROGRAM: Final = "import sys; from meshnode.cli.main import main; sys.exit(main())"
-_SETTINGS: Final = b'[links]\nlisten = ["[::]:0", "0.0.0.0:0"]\n'
-"""Any free port: a node may run on this machine already."""
+_SETTINGS: Final = b'[links]\nlisten = ["[::]:0", "0.0.0.0:0"]\n[web]\nlisten = ""\n'
+"""Any free port: a node may run on this machine already; without screens, as a box runs."""
 _START_S_MAX: Final = 60.0
 _POLL_S: Final = 0.01
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import trio
 
 from meshnode.calls.base import Calls, Json
 from meshnode.errors import SendError
-from meshnode.outbox import Sent, Writing
+from meshnode.outbox import Priority, Sent, Writing
 from meshnode.services.attachments import Progress
 from meshnode.store.chunks import AttachmentState
-from protocol.ids import print_node_id
+from protocol.bundle import Scope
+from protocol.ids import print_bundle_id, print_node_id
 
 __all__ = ["FileCalls"]
 
@@ -54,13 +57,51 @@ class FileCalls(Calls):
         record = await self._node.attachments.by_name(file)
         return await self._node.attachments.remove(record.key)
 
-    async def _send_file(self, writing: Writing, path: str, *, keeps_place: bool) -> Sent:
+    async def file_content(self, file: str) -> tuple[Json, bytes]:
+        """Return what a whole file is called and what it holds, for a program in this process.
+
+        Raises: SendError (`unknown_file`, `not_whole`), StoreError.
+        """
+        record = await self._node.attachments.by_name(file)
+        (found,) = await self._node.attachments.progress(record.key)
+        return self._file(found), await self._node.attachments.whole(record.key)
+
+    async def file_thumbnail(self, file: str) -> bytes:
+        """Return the small picture of a photo, a JPEG; empty for what has none.
+
+        Raises: SendError (`unknown_file`), StoreError.
+        """
+        return (await self._node.attachments.by_name(file)).manifest.thumbnail
+
+    async def send_upload(
+        self, to: str, text: str, name: str, file: BinaryIO, *, keep_place: bool = False
+    ) -> Json:
+        """Keep a message for `to` with what an open file holds, under `name`. See `Api.send`."""
+        scope = self._node.membership.directory.find(to, self._node.identity.zone)
+        take_in = partial(self._node.attachments.intake.take_in_open, file, name)
+        writing = Writing(scope, text, Priority.NORMAL, None)
+        return self._told_sent(scope, await self._send_file(writing, take_in, keep_place))
+
+    def _told_sent(self, scope: Scope, sent: Sent) -> Json:
+        """Return what became of a message that was written just now."""
+        return {
+            "message": print_bundle_id(sent.id),
+            "key": sent.key,
+            "state": sent.state.value,
+            "to": self._node.membership.directory.describe(scope),
+            "recipients": sent.recipients,
+            "is_held_back": sent.is_held_back,
+        }
+
+    async def _send_file(
+        self, writing: Writing, take_in: Callable[..., Awaitable[int]], keeps_place: bool
+    ) -> Sent:
         """Take a file in and send its message. Raises: SendError, StoreError."""
         node = self._node
         if keeps_place and await node.positions.current() is None:
             raise SendError("file_place", "a place is told in a shift alone: open your shift first")
         intake = node.attachments.intake
-        number = await intake.take_in(Path(path), writing.lifetime_s, keeps_place=keeps_place)
+        number = await take_in(writing.lifetime_s, keeps_place=keeps_place)
         sent = None
         try:
             sent = await node.outbox.send(replace(writing, attachment=number))

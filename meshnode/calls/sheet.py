@@ -59,12 +59,12 @@ class SheetCalls(Calls):
         The page lies open on the disk and does not go when the sheet is retracted; `language` is
         that of its notes, `fr` or `en`. Raises: as `sheet`, and SendError (`file`).
         """
-        sheet, document = await self._sheet(name)
-        words = "Sheet {name}, version {version}."
-        note = spoken(_known(language), words, name=sheet.name, version=sheet.version)
-        notes = [note, *_left_out(document, language)]
-        page = to_html(document, sheet.title, notes)
+        sheet, page = await self._page(name, language)
         return await self._write_page(Path(path), f"{sheet.name}.html", page)
+
+    async def sheet_page(self, name: str, language: str = "fr") -> str:
+        """Return a sheet as one page of HTML that loads and runs nothing. Raises: as `sheet`."""
+        return (await self._page(name, language))[1]
 
     async def sheets_publish(self, folder: str) -> Json:
         """Add the documents of a folder to the pack of the zone, or replace those of their names.
@@ -109,6 +109,13 @@ class SheetCalls(Calls):
             return {**told, "text": to_text(document)}
         page = to_html(document, document.title or name, _left_out(document, language))
         return {**told, **await self._write_page(Path(path), f"{name}.html", page)}
+
+    async def _page(self, name: str, language: str) -> tuple[Sheet, str]:
+        sheet, document = await self._sheet(name)
+        words = "Sheet {name}, version {version}."
+        note = spoken(_known(language), words, name=sheet.name, version=sheet.version)
+        notes = [note, *_left_out(document, language)]
+        return sheet, to_html(document, sheet.title, notes)
 
     async def _sheet(self, name: str) -> tuple[Sheet, Document]:
         sheet, raw = await self._node.sheets.read(name)

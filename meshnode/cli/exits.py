@@ -32,6 +32,7 @@ from meshnode.errors import (
     StoreCorruptError,
     StoreError,
     StoreFullError,
+    WebError,
     WipedError,
     WrongSecretError,
 )
@@ -138,6 +139,7 @@ EXIT_CODES: Final[Mapping[type[MeshError], Exit]] = MappingProxyType(
         ControlError: Exit(
             8, "the running node refused, or went away", "see 'meshnode status', or start it again"
         ),
+        WebError: Exit(8, "the screens cannot be used as asked"),
         ProtocolError: Exit(70, "a defect of this program", "report it with --debug"),
         DumpError: Exit(2, "a file cannot be read at all"),
         MeshError: Exit(9, "the demo or a measurement could not do its work"),

@@ -225,6 +225,7 @@ class Loopback(Network):
         return (
             f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\nknown_as = [{known_as}]\n'
             "[discovery]\nmdns = false\nprobe = false\n"
+            '[web]\nlisten = ""\n'
             '[trace]\nfile = "trace.jsonl"\n'
         )
 

@@ -450,10 +450,15 @@ class Attachments:
         Raises: SendError (`not_whole`, `too_large`), StoreError.
         """
         record = await self._store.read(lambda conn: kept.get(conn, key))
+        if record is not None and record.manifest.size_bytes > DOCUMENT_SHOWN_BYTES_MAX:
+            raise SendError("too_large", "this file has more than is shown, 20 MB: save it")
+        return await self.whole(key)
+
+    async def whole(self, key: int) -> bytes:
+        """Return a file that is whole, up to 50 MB. Raises: SendError (`not_whole`), StoreError."""
+        record = await self._store.read(lambda conn: kept.get(conn, key))
         if record is None or record.is_own or record.state is not AttachmentState.COMPLETE:
             raise SendError("not_whole", "this file is not whole here: see meshnode files")
-        if record.manifest.size_bytes > DOCUMENT_SHOWN_BYTES_MAX:
-            raise SendError("too_large", "this file has more than is shown, 20 MB: save it")
         made = BytesIO()
         await self._write_out(record, made)
         return made.getvalue()

@@ -49,35 +49,43 @@ class Intake:
         Of photos only the picture is kept, unless `keeps_place`. Raises: SendError (`file`,
         `file_size`, `file_place`), StoreError; nothing is kept then.
         """
-        blocking = self._runtime.run_blocking
         with ExitStack() as stack:
             try:
-                file = stack.enter_context(await blocking(open_picked, path))
-                head = await blocking(_peek, file)
-                media = sniff(head)
-                if may_hold_place(head) and not keeps_place:
-                    raise SendError(
-                        "file_place",
-                        "this form of photo may say where it was taken: send it as JPEG",
-                    )
-                thumbnail = await blocking(thumbnail_of, file, media)
-                await blocking(file.seek, 0)
-                source = _Source(file, Media.OTHER if keeps_place else media)
-                return await self._load(path, source, media, thumbnail, lifetime_s)
+                opened = await self._runtime.run_blocking(open_picked, path)
             except OSError as error:
                 raise SendError("file", f"cannot read {path}: {error.strerror}") from error
-            except MalformedError as error:
+            file = stack.enter_context(opened)
+            return await self.take_in_open(file, path.name, lifetime_s, keeps_place=keeps_place)
+
+    async def take_in_open(
+        self, file: BinaryIO, name: str, lifetime_s: int | None, *, keeps_place: bool
+    ) -> int:
+        """Keep what an open file holds, under the name that it came by. See `take_in`."""
+        blocking = self._runtime.run_blocking
+        try:
+            head = await blocking(_peek, file)
+            media = sniff(head)
+            if may_hold_place(head) and not keeps_place:
                 raise SendError(
-                    "file", f"{path.name} is damaged: save the photo again as JPEG"
-                ) from error
+                    "file_place",
+                    "this form of photo may say where it was taken: send it as JPEG",
+                )
+            thumbnail = await blocking(thumbnail_of, file, media)
+            await blocking(file.seek, 0)
+            source = _Source(file, Media.OTHER if keeps_place else media)
+            return await self._load(name, source, media, thumbnail, lifetime_s)
+        except OSError as error:
+            raise SendError("file", f"cannot read {name}: {error.strerror}") from error
+        except MalformedError as error:
+            raise SendError("file", f"{name} is damaged: save the photo again as JPEG") from error
 
     async def _load(
-        self, path: Path, source: _Source, media: Media, thumbnail: bytes, lifetime_s: int | None
+        self, name: str, source: _Source, media: Media, thumbnail: bytes, lifetime_s: int | None
     ) -> int:
         life_s = KINDS[Kind.CHUNK].lifetime_s if lifetime_s is None else lifetime_s
         life_s = max(1, min(life_s, MESSAGE_LIFETIME_S_MAX))
         key, now_ms = self._runtime.entropy(32), self._runtime.now_ms()
-        manifest = Manifest(safe_name(path.name), media, 1, bytes(32), key, CHUNK_BYTES, thumbnail)
+        manifest = Manifest(safe_name(name), media, 1, bytes(32), key, CHUNK_BYTES, thumbnail)
         new = NewAttachment(self._author.node, 0, b"", now_ms, now_ms + 1000 * life_s, manifest)
         number = await self._store.write(lambda tx: kept.add_loading(tx, new))
         self.busy.append(number)
@@ -85,11 +93,11 @@ class Intake:
             first = 0
             while found := await self._runtime.run_blocking(source.next_pieces):
                 if source.size_bytes > ATTACHMENT_BYTES_MAX:
-                    raise SendError("file_size", f"{path.name} has more than 50 MB: send a part")
+                    raise SendError("file_size", f"{name} has more than 50 MB: send a part")
                 await self._keep_pieces(number, new.ends_ms, dict(enumerate(found, first)))
                 first += len(found)
             if not source.size_bytes:
-                raise SendError("file_size", f"{path.name} is empty: name another file")
+                raise SendError("file_size", f"{name} is empty: name another file")
             whole = replace(
                 manifest, size_bytes=source.size_bytes, content_hash=source.hash.digest()
             )

@@ -45,6 +45,7 @@ __all__ = [
     "SCHEMA",
     "Family",
     "RefusedError",
+    "bare",
     "error_answer",
     "family_of",
     "language_of",
@@ -124,7 +125,7 @@ _STATUS_BY_REASON: Final[Mapping[str, int]] = MappingProxyType(
 """Where the reason says more than the class: bad input, an unknown name, a missing right."""
 
 
-class RefusedError(MeshError):
+class RefusedError(WebError):
     """The web interface refused a request; `kind` is a word of `REFUSALS`."""
 
     def __init__(self, kind: str, what: object = "") -> None:
@@ -137,6 +138,11 @@ class RefusedError(MeshError):
 def told(**fields: Any) -> Response:
     """Return an answer that holds these fields beside its schema."""
     return _json({"schema": SCHEMA, **fields}, 200)
+
+
+def bare(record: Mapping[str, Any], media: str = "application/json") -> Response:
+    """Return an answer whose fields another standard names."""
+    return _json(record, 200, media)
 
 
 def error_answer(error: MeshError, language: str) -> Response:
@@ -175,8 +181,8 @@ def language_of(accepted: str) -> str:
     return "fr"
 
 
-def _json(record: Mapping[str, Any], status: int) -> Response:
+def _json(record: Mapping[str, Any], status: int, media: str = "application/json") -> Response:
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # Half a character, which a message may hold, becomes its JSON escape again.
     raw = text.encode("utf-8", "backslashreplace")
-    return Response(raw, status, media_type="application/json")
+    return Response(raw, status, media_type=media)

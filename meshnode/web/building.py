@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, Final
 
+import trio
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from meshnode.web.answers import SCHEMA, RefusedError, error_answer, language_of
 from meshnode.web.gate import Gate, GatedRoute, WebParts
+from meshnode.web.limits import FILES_MAX
 from meshnode.web.routes.spec import Route
 from meshnode.web.routes.table import ROUTES
 from meshnode.web.statics import STATIC_FOLDER, add_statics
@@ -28,6 +30,7 @@ _KINDS: Final[dict[str, dict[str, Any]]] = {
     "list": {"type": "array", "items": {"type": "object"}},
     "number": {"type": "number"},
     "record": {"type": "object"},
+    "texts": {"type": "array", "items": {"type": "string"}},
     "text": {"type": "string"},
     "whole": {"type": "integer"},
 }
@@ -56,12 +59,14 @@ def make_app(parts: WebParts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.streams = Streams()
+    app.state.heavy = trio.Semaphore(FILES_MAX)
+    app.state.statics = STATIC_FOLDER if parts.statics is None else parts.statics
     parts.door.sessions.on_end.append(app.state.streams.end)
     app.router.route_class = GatedRoute
     app.router.redirect_slashes = False
     for route in ROUTES:
         _add(app, route)
-    add_statics(app, STATIC_FOLDER if parts.statics is None else parts.statics)
+    add_statics(app, app.state.statics)
     app.add_exception_handler(MeshError, _on_mesh_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_body)
@@ -91,7 +96,7 @@ def _operation(route: Route) -> str:
 
 
 def _answers(route: Route) -> dict[int | str, dict[str, Any]]:
-    properties = {"schema": {"const": SCHEMA}}
+    properties: dict[str, Any] = {} if route.is_bare else {"schema": {"const": SCHEMA}}
     properties |= {name: _KINDS[kind] for name, kind in route.fields.items()}
     schema = {"type": "object", "required": [*properties], "properties": properties}
     content = {"schema": schema} if route.media == "application/json" else {}

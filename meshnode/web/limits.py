@@ -12,6 +12,7 @@ __all__ = [
     "CODES_MAX",
     "CODE_S_MAX",
     "CONNECTIONS_MAX",
+    "FILES_MAX",
     "FILE_BODY_BYTES_MAX",
     "FILE_REQUEST_S_MAX",
     "JSON_DEPTH_MAX",
@@ -61,6 +62,8 @@ FILE_REQUEST_S_MAX: Final = 600
 """A large file over a slow network."""
 REQUEST_S_MAX: Final = 60
 """An answer takes at most that long, or the request gives its place to others."""
+FILES_MAX: Final = 2
+"""Whole files in memory at once, of 50 MB each; who comes then waits."""
 STREAMS_MAX: Final = 32
 """Event streams at once; a screen has one."""
 STREAM_SEND_S_MAX: Final = 20

@@ -63,6 +63,10 @@ IMPORTERS: dict[str, tuple[str, ...]] = {
     "pyais": ("meshnode/services/ais.py",),
     "pynmea2": ("meshnode/sensors/nmea.py", "sims/importing/nmea.py"),
     "segno": ("meshnode/cli/*",),
+    "fastapi": ("meshnode/web/*",),
+    "starlette": ("meshnode/web/*",),
+    "pydantic": ("meshnode/web/bodies.py",),
+    "hypercorn": ("meshnode/web/server.py",),
     "PIL": ("meshnode/photos.py",),
     "cryptography": (
         "protocol/attachments.py",

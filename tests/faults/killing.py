@@ -26,7 +26,7 @@ from typing import Any, Final, NoReturn
 
 import trio
 
-from meshnode.config import DiscoverySettings, LinkSettings, Settings
+from meshnode.config import DiscoverySettings, LinkSettings, Settings, WebSettings
 from meshnode.demo.cast import Device
 from meshnode.enrol import load_identity, open_keys
 from meshnode.running import Access, run_home
@@ -337,6 +337,7 @@ def _be(home: Path, address: str, static: list[str], lifeline: int) -> NoReturn:
         settings = Settings(
             links=LinkSettings(listen=(address,), static=tuple(static)),
             discovery=DiscoverySettings(mdns=False, probe=False),
+            web=WebSettings(listen=""),
         )
         trio.run(_run, home, settings)
     finally:

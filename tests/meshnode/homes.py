@@ -17,6 +17,7 @@ from tests.meshnode.enrolling import CHEAP, NOW_MS, invite, make_authority, open
 
 ALONE: Settings = read_settings(
     b'[links]\nlisten = ["127.0.0.1:0"]\n[discovery]\nmdns = false\nprobe = false\n'
+    b'[web]\nlisten = ""\n'
 )
 """A node that nobody else on this machine finds."""
 

@@ -53,6 +53,12 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     bearers = ["wwan0 per=day bytes=10"]
     [security]
     auto_lock_s = 60
+    [web]
+    listen = "0.0.0.0:8481"
+    certificate = "web.pem"
+    key = "web.key"
+    names = ["codt.example"]
+    insecure_lan = true
     [trace]
     file = "trace.jsonl"
     """

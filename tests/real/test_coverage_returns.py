@@ -30,7 +30,7 @@ def test_the_gateway_is_reached_within_5_s_after_coverage_returns(
         people.enrol(name, role, "Queyras")
         (people.home(name) / "meshnode.toml").write_text(
             '[links]\nlisten = ["0.0.0.0:7625"]\nstatic = ["10.99.0.2"]\n'
-            "[discovery]\nmdns = false\nprobe = false\n"
+            "[discovery]\nmdns = false\nprobe = false\n[web]\nlisten = ''\n"
         )
     with Bridge("back", 2) as net:
         for host in net.hosts:

@@ -66,7 +66,7 @@ def settle_in(people: People, name: str, dials: str) -> None:
     """Let a node listen everywhere and dial one address, or nobody."""
     (people.home(name) / "meshnode.toml").write_text(
         f"[links]\nlisten = ['0.0.0.0:{DEFAULT_PORT}']\nstatic = [{dials}]\n"
-        "[discovery]\nmdns = false\nprobe = false\n"
+        "[discovery]\nmdns = false\nprobe = false\n[web]\nlisten = ''\n"
     )
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from meshnode.api import Api
 from meshnode.authority_home import AuthorityHome, Network
-from meshnode.config import DiscoverySettings, LinkSettings, Settings
+from meshnode.config import DiscoverySettings, LinkSettings, Settings, WebSettings
 from meshnode.enrol import badge_key, load_identity, read_invitation
 from meshnode.enrolled import complete, request_for
 from meshnode.errors import LinkClosedError
@@ -80,6 +80,7 @@ PASSPHRASE = "five quite ordinary words here"
 SETTINGS = Settings(
     links=LinkSettings(listen=("127.0.0.1:0",)),
     discovery=DiscoverySettings(mdns=False, probe=False),
+    web=WebSettings(listen=""),
 )
 ANSWER_S_MAX = 10.0
 

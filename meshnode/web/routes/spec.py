@@ -43,6 +43,10 @@ class Route:
     """It shows that somebody is there; None for what the method says."""
     media: str = "application/json"
     """Type of the answer."""
+    is_bare: bool = False
+    """Its fields are those of another standard, without a schema of ours."""
+    form: Mapping[str, Any] | None = None
+    """What a body holds that is no JSON, as OpenAPI says it."""
 
     @property
     def shows_presence(self) -> bool:
@@ -52,7 +56,8 @@ class Route:
     @property
     def extra(self) -> dict[str, Any]:
         """What the description of the interface says of it, which the gate reads as well."""
-        return {
+        body = {} if self.form is None else {"requestBody": self.form}
+        return body | {
             "x-least-role": self.least.word,
             "x-while-locked": self.while_locked,
             "x-personal": self.shows_presence,

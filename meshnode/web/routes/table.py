@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from meshnode.web.routes import account, messages, squad, state, watching
+from meshnode.web.routes import (
+    account,
+    exporting,
+    files,
+    maps,
+    messages,
+    sheets,
+    squad,
+    state,
+    watching,
+)
 from meshnode.web.routes.spec import Route
 
 __all__ = ["ROUTES"]
@@ -14,6 +24,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *state.ROUTES,
     *messages.ROUTES,
     *squad.ROUTES,
+    *files.ROUTES,
+    *sheets.ROUTES,
+    *maps.ROUTES,
+    *exporting.ROUTES,
     *watching.ROUTES,
 )
 """In the order of the reference page; of two paths that fit, the first one answers."""

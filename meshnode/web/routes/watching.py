@@ -1,4 +1,4 @@
-"""Routes that machines watch: events, the description of the interface."""
+"""Routes that machines watch: events, counters, whether it lives, and how to use it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from meshnode.web.answers import told
+from meshnode.web.prometheus import MEDIA, exposition
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Caller, Route
 from meshnode.web.streams import EventStream
@@ -16,6 +18,17 @@ __all__ = ["ROUTES"]
 
 async def _events(request: Request, asked: Caller) -> Response:
     return EventStream(asked, request.app.state.streams)
+
+
+async def _metrics(asked: Caller) -> Response:
+    status = await asked.api.status()
+    return Response(exposition(status), headers={"content-type": MEDIA})
+
+
+async def _health(asked: Caller) -> Response:
+    # The store answers, or this raises; nothing is told of the node to those who are nobody.
+    await asked.api.status()
+    return told(is_alive=True)
 
 
 async def _description(request: Request, asked: Caller) -> Response:
@@ -35,10 +48,30 @@ ROUTES: Final = (
     ),
     Route(
         "GET",
+        "/metrics",
+        WebRole.READER,
+        "Counters and state in the text format of Prometheus.",
+        _metrics,
+        while_locked=True,
+        media="text/plain",
+    ),
+    Route(
+        "GET",
+        "/healthz",
+        WebRole.NOBODY,
+        "Whether the node lives and its store answers.",
+        _health,
+        {"is_alive": "bool"},
+        ("store",),
+        while_locked=True,
+    ),
+    Route(
+        "GET",
         "/api/openapi.json",
         WebRole.READER,
         "This interface, described in OpenAPI.",
         _description,
         while_locked=True,
+        is_bare=True,
     ),
 )

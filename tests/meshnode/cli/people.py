@@ -19,6 +19,8 @@ listen = ["127.0.0.1:0"]
 [discovery]
 mdns = false
 probe = false
+[web]
+listen = ""
 """
 """A node that nobody else on this machine finds."""
 

@@ -52,6 +52,7 @@ async def test_a_box_takes_nmea_serves_the_crew_and_feeds_the_plotter(squad: Peo
         assert profile["sensors"]["position"] == ["gpsd", "nmea-udp:0.0.0.0:10110"]
         (box / "meshnode.toml").write_text(
             f'[links]\nlisten = ["127.0.0.1:0"]\n[discovery]\nmdns = false\nprobe = false\n'
+            f'[web]\nlisten = ""\n'
             f'[sensors]\nposition = ["nmea-udp:127.0.0.1:{nmea}"]\nbattery = []\n'
             f"[plotter]\ninterval_s = 2\n"
             f'send_to = ["127.0.0.1:{plotter.getsockname()[1]}", "127.0.0.1:{nmea}"]\n'

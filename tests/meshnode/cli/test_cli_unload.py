@@ -39,7 +39,9 @@ async def test_a_box_at_port_says_when_all_is_ashore(squad: People) -> None:
         settings = squad.home("alice") / "meshnode.toml"
         port = centre.manager.listening[0].port
         dialled = f'[links]\nstatic = ["127.0.0.1:{port}"]\nlisten = []\n'
-        settings.write_text(f"{dialled}[discovery]\nmdns = false\nprobe = false\n")
+        settings.write_text(
+            f"{dialled}[discovery]\nmdns = false\nprobe = false\n[web]\nlisten = ''\n"
+        )
         async with running(squad, "alice"):
             with trio.fail_after(20):
                 shown = await typed(squad, "alice", "unload", "--follow", "--json")

@@ -1,0 +1,195 @@
+"""Routes of files that go with messages; what is uploaded lies in memory, never on a disk."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import trio
+from fastapi import Path
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import Response
+
+from meshnode.web.answers import RefusedError, told
+from meshnode.web.limits import BODY_BYTES_MAX, FILE_BODY_BYTES_MAX
+from meshnode.web.roles import WebRole
+from meshnode.web.routes.spec import Caller, Route
+
+__all__ = ["ROUTES"]
+
+_File = Annotated[str, Path(max_length=64)]
+_FIELDS_MAX: Final = 4
+_TYPES: Final = {"jpeg": "image/jpeg", "png": "image/png", "pdf": "application/pdf"}
+_BARE: Final = "default-src 'none'; sandbox"
+"""What others wrote runs nothing, whatever it is."""
+
+
+class _InMemory(MultiPartParser):
+    """Keeps the file of a form in memory: it may hold what must not lie open on a disk."""
+
+    spool_max_size = FILE_BODY_BYTES_MAX
+
+
+async def _files(asked: Caller) -> Response:
+    return told(files=await asked.api.files())
+
+
+async def _file(asked: Caller, file: _File) -> Response:
+    return told(**await asked.api.file(file))
+
+
+async def _upload(request: Request, asked: Caller) -> Response:
+    if "multipart/form-data" not in request.headers.get("content-type", ""):
+        raise RefusedError("body", "a form with a file")
+    async with _heavy(request):
+        parser = _InMemory(
+            request.headers,
+            request.stream(),
+            max_files=1,
+            max_fields=_FIELDS_MAX,
+            max_part_size=BODY_BYTES_MAX,
+        )
+        try:
+            form = await parser.parse()
+        except MultiPartException as error:
+            raise RefusedError("body", "a form with one file") from error
+        try:
+            file, texts = _taken(dict(form))
+            found = await asked.api.send_upload(
+                texts["to"],
+                texts["text"],
+                file.filename or "file",
+                file.file,
+                keep_place=texts["keep_place"] == "true",
+            )
+        finally:
+            with trio.CancelScope(shield=True):
+                await form.close()
+    return told(**found)
+
+
+def _taken(form: dict[str, Any]) -> tuple[UploadFile, dict[str, str]]:
+    """Return the file of a form and its texts. Raises: RefusedError."""
+    file = form.pop("file", None)
+    texts = {"text": "", "keep_place": "false", **form}
+    names = {"to", "text", "keep_place"}
+    if not isinstance(file, UploadFile) or texts.keys() != names:
+        raise RefusedError("body", "a form with file, to, text and keep_place")
+    if not all(isinstance(each, str) and "\0" not in each for each in texts.values()):
+        raise RefusedError("body", "a form with one file, and texts")
+    return file, texts
+
+
+def _heavy(request: Request) -> trio.Semaphore:
+    """Return what a request holds that has a whole file in memory."""
+    heavy: trio.Semaphore = request.app.state.heavy
+    return heavy
+
+
+async def _content(request: Request, asked: Caller, file: _File) -> Response:
+    async with _heavy(request):
+        found, raw = await asked.api.file_content(file)
+    kind = _TYPES.get(found["media"], "application/octet-stream")
+    name = quote(found["name"], safe="")
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{name}",
+        "content-security-policy": _BARE,
+    }
+    return Response(raw, media_type=kind, headers=headers)
+
+
+async def _thumbnail(asked: Caller, file: _File) -> Response:
+    raw = await asked.api.file_thumbnail(file)
+    if not raw:
+        raise RefusedError("unknown_route")
+    return Response(raw, media_type="image/jpeg", headers={"content-security-policy": _BARE})
+
+
+async def _cancel(asked: Caller, file: _File) -> Response:
+    return told(is_changed=await asked.api.file_cancel(file))
+
+
+async def _remove(asked: Caller, file: _File) -> Response:
+    return told(is_changed=await asked.api.file_remove(file))
+
+
+_AGENT = WebRole.AGENT
+_FILE = {"file": "text", "key": "whole", "name": "text", "size_bytes": "whole", "state": "text"}
+_UNKNOWN = ("unknown_file",)
+_FORM: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file", "to"],
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "to": {"type": "string", "maxLength": 200},
+                    "text": {"type": "string", "maxLength": 16_384},
+                    "keep_place": {"enum": ["true", "false"]},
+                },
+            }
+        }
+    },
+}
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/api/files",
+        _AGENT,
+        "The files of this device, both ways, the newest first.",
+        _files,
+        {"files": "list"},
+    ),
+    Route(
+        "POST",
+        "/api/files",
+        _AGENT,
+        "Write a message with a file: a form with `file`, `to`, `text` and `keep_place`.",
+        _upload,
+        {"message": "text", "key": "whole", "state": "text", "recipients": "whole"},
+        ("unknown_name", "file", "file_size", "file_place", "quota", "store"),
+        form=_FORM,
+    ),
+    Route("GET", "/api/files/{file}", _AGENT, "One file.", _file, _FILE, _UNKNOWN),
+    Route(
+        "GET",
+        "/api/files/{file}/content",
+        _AGENT,
+        "What a whole file of others holds.",
+        _content,
+        errors=("unknown_file", "not_whole"),
+        is_personal=True,
+        media="application/octet-stream",
+    ),
+    Route(
+        "GET",
+        "/api/files/{file}/thumbnail",
+        _AGENT,
+        "The small picture of a photo.",
+        _thumbnail,
+        errors=_UNKNOWN,
+        media="image/jpeg",
+    ),
+    Route(
+        "POST",
+        "/api/files/{file}/cancel",
+        _AGENT,
+        "Give up an own file.",
+        _cancel,
+        {"is_changed": "bool"},
+        _UNKNOWN,
+    ),
+    Route(
+        "DELETE",
+        "/api/files/{file}",
+        _AGENT,
+        "Erase a file of others here.",
+        _remove,
+        {"is_changed": "bool"},
+        _UNKNOWN,
+    ),
+)
