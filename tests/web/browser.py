@@ -56,11 +56,15 @@ class Screen:
     """Errors of the console and of scripts, and requests to others."""
     is_node_gone: bool = False
     """The test stopped the node: that its requests fail is right."""
+    is_refused: bool = False
+    """The test asks for what the node refuses, which a browser notes by itself."""
 
     def on_console(self, message: ConsoleMessage) -> None:
         """Take note of errors and warnings."""
-        is_expected = self.is_node_gone and any(each in message.text for each in _EXPECTED)
-        if message.type in ("error", "warning") and not is_expected:
+        text = message.text
+        is_gone = self.is_node_gone and any(each in text for each in _EXPECTED)
+        is_refused = self.is_refused and "the server responded with a status of 4" in text
+        if message.type in ("error", "warning") and not (is_gone or is_refused):
             self.troubles.append(f"console: {message.text}")
 
     def on_error(self, error: Any) -> None:

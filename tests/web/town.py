@@ -25,22 +25,27 @@ from tests.environment import unmeasured
 from tests.meshnode.cli.people import People
 from tests.meshnode.enrolling import CHEAP
 
-__all__ = ["SECRET", "Town", "set_up", "town_at"]
+__all__ = ["CENTRE", "SECRET", "Town", "town_at"]
 
+CENTRE = "codt-gap"
+"""The operator's node."""
 SECRET = "five other ordinary words here"
 STARTS_S_MAX = 40.0
 """From the command to the line that says where the node listens, on two busy cores."""
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 
 
-def set_up(patch: pytest.MonkeyPatch) -> None:
-    """Give the secrets and the language of everybody, and make guesses cheap."""
-    patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
-    patch.setenv("MESHNODE_SECRET", SECRET)
-    patch.setenv("LC_ALL", "C")
-    patch.setenv("TERM", "dumb")
-    patch.setattr(authority_keys, "SCRYPT_COST", 2)
-    patch.setattr(wrapping, "AGENT_COST", CHEAP)
+@contextmanager
+def _speaking() -> Iterator[None]:
+    """Have the secrets of everybody and cheap guesses, for one command and no longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+        patch.setenv("MESHNODE_SECRET", SECRET)
+        patch.setenv("LC_ALL", "C")
+        patch.setenv("TERM", "dumb")
+        patch.setattr(authority_keys, "SCRYPT_COST", 2)
+        patch.setattr(wrapping, "AGENT_COST", CHEAP)
+        yield
 
 
 @dataclass
@@ -79,7 +84,10 @@ class Town:
         command = [sys.executable, "-m", "meshnode", "--home", str(self.people.home(name)), "run"]
         with log.open("ab") as out:
             self.running[name] = subprocess.Popen(
-                command, stdout=out, stderr=out, env=unmeasured(PYTHONPATH=os.getcwd())
+                command,
+                stdout=out,
+                stderr=out,
+                env=unmeasured(PYTHONPATH=os.getcwd(), MESHNODE_SECRET=SECRET, LC_ALL="C"),
             )
         return log
 
@@ -96,7 +104,8 @@ class Town:
 
     def json(self, name: str, *words: str) -> Any:
         """Type a command beside a node and read what it says."""
-        return self.people.json(name, *words)
+        with _speaking():
+            return self.people.json(name, *words)
 
     def url(self, name: str) -> str:
         """Return an address that signs one browser in."""
@@ -119,13 +128,14 @@ class Town:
 def town_at(folder: Path, agents: Sequence[str], squad: str = "Queyras") -> Iterator[Town]:
     """Found a network in `folder`, start its nodes, and end them when the block is left."""
     people = People(folder)
-    people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "5")
-    people.enrol("codt-gap", "operator")
-    for name in agents:
-        people.enrol(name, "agent", squad)
-    town = Town(people, "codt-gap")
+    with _speaking():
+        people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "5")
+        people.enrol(CENTRE, "operator")
+        for name in agents:
+            people.enrol(name, "agent", squad)
+    town = Town(people, CENTRE)
     try:
-        town.start("codt-gap")
+        town.start(CENTRE)
         town.start(*agents)
         town.until(lambda: _have_met(town, agents), STARTS_S_MAX)
         yield town
@@ -136,6 +146,9 @@ def town_at(folder: Path, agents: Sequence[str], squad: str = "Queyras") -> Iter
 def _have_met(town: Town, agents: Sequence[str]) -> bool:
     """True once every agent has what an SOS and its mates need."""
     ready = [town.json(name, "check", "--hours", "1")["checks"] for name in agents]
-    return bool(ready) and all(
-        each["level"] == "ok" for found in ready for each in found if each["name"] in ("sos", "mates")
+    return all(
+        each["level"] == "ok"
+        for found in ready
+        for each in found
+        if each["name"] in ("sos", "mates")
     )

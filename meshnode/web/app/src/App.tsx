@@ -2,7 +2,7 @@
 import { answeredMs, isLocked, isReachable, session } from "./api";
 import { openAlarms, pressing } from "./bell";
 import { isLive, isStarting } from "./live";
-import { t } from "./i18n";
+import { counted, t } from "./i18n";
 import { AlarmBar } from "./parts/AlarmBar";
 import { Icon, type IconName } from "./parts/Icon";
 import { Toasts } from "./parts/Toasts";
@@ -102,18 +102,20 @@ function Menu({ page }: { page: string }) {
   const isHidden = page === "squad" && isOperator.value;
   const current = isHidden ? "more" : (UNDER[page] ?? page);
   const found = status.value.value;
-  const entries: { page: string; icon: IconName; title: string; count?: number }[] = [
+  const rings = pressing.value.length || openAlarms.value.length;
+  const entries: { page: string; icon: IconName; title: string; count?: number; words?: string }[] = [
     ...(isOperator.value
       ? [{ page: "overview", icon: "list" as IconName, title: t("nav.overview_short") }]
       : []),
-    { page: "messages", icon: "messages", title: t("nav.messages"), count: unread.value },
+    { page: "messages", icon: "messages", title: t("nav.messages"), count: unread.value, words: counted("messages.unread", unread.value) },
     ...(isOperator.value ? [] : [{ page: "squad", icon: "people" as IconName, title: t("nav.squad") }]),
     { page: "map", icon: "map", title: t("nav.map") },
     {
       page: "sos",
       icon: "sos",
       title: t("nav.sos"),
-      count: pressing.value.length || openAlarms.value.length,
+      count: rings,
+      words: counted("sos.open_count", rings),
     },
     { page: "more", icon: "more", title: t("nav.more") },
   ];
@@ -136,9 +138,18 @@ function Menu({ page }: { page: string }) {
             >
               <span class="menu-icon">
                 <Icon name={each.icon} />
-                {(each.count ?? 0) > 0 && <span class="badge">{each.count}</span>}
+                {(each.count ?? 0) > 0 && (
+                  <span class="badge" aria-hidden="true">
+                    {each.count}
+                  </span>
+                )}
               </span>
               <span>{each.title}</span>
+              {(each.count ?? 0) > 0 && (
+                <span class="hidden">
+                  , {each.count} {each.words}
+                </span>
+              )}
             </a>
           </li>
         ))}

@@ -59,6 +59,8 @@ export interface Spot {
   isStale: boolean;
   isSelf: boolean;
   isRevoked: boolean;
+  /** Its shift is over: where somebody was on duty, not where they are. */
+  isEnded: boolean;
   batteryPct: number | null;
 }
 
@@ -69,6 +71,8 @@ export const spots = computed<Spot[]>(() => {
     const known = found.get(mate.node);
     if (!known) continue;
     known.isSelf = mate.is_self;
+    known.isEnded = !mate.is_on_shift;
+    known.isStale ||= known.isEnded;
     if (mate.battery && !isStale("battery", mate.battery)) known.batteryPct = mate.battery.level_pct;
   }
   return [...found.values()];
@@ -87,12 +91,14 @@ function fromPosition(each: Position): Spot {
     isStale: nowMs.value - each.taken_ms > 1000 * limitS,
     isSelf: false,
     isRevoked: each.is_author_revoked,
+    isEnded: false,
     batteryPct: null,
   };
 }
 
 export function spotWords(spot: Spot): string {
   const age = ago(spot.atMs);
+  if (spot.isEnded) return t("board.place_ended", { ago: age });
   const place = spot.isStale ? t("board.place_old", { ago: age }) : t("board.place", { ago: age });
   return spot.accuracyM > 0 ? `${place} · ±${number(spot.accuracyM)} m` : place;
 }

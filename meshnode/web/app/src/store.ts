@@ -45,7 +45,7 @@ export const budgets = new Resource(async () => (await ask<{ bearers: Budget[] }
 export const readiness = new Resource(() => ask<Readiness>("check"));
 export const sensors = new Resource(async () => (await ask<{ sensors: Sensor[] }>("sensors")).sensors);
 export const audit = new Resource(() => ask<AuditLog>("audit?limit=50"));
-export const maps = new Resource(async () => (await ask<{ maps: MapInfo[] }>("map")).maps);
+export const maps = new Resource(async () => (await ask<{ regions: MapInfo[] }>("map")).regions);
 
 /** Messages come page after page; those that are known are not asked for again. */
 export const inbox: Resource<Incoming[]> = new Resource(() => pages<Incoming>("inbox", inbox.value.value ?? []));

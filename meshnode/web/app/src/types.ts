@@ -297,5 +297,5 @@ export interface Names {
 
 export interface MapInfo {
   name: string;
-  size_bytes: number;
+  url: string;
 }

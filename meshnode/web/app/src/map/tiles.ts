@@ -8,15 +8,12 @@ import { PmTiles } from "./pmtiles";
 export function tileLayers(map: L.Map): () => void {
   void maps.refresh();
   const added: L.Layer[] = [];
-  let isGone = false;
-  const unwatch = effect(() => {
-    for (const each of maps.value.value ?? []) void add(each.name);
-  });
   const known = new Set<string>();
-  const add = async (name: string) => {
-    if (known.has(name)) return;
-    known.add(name);
-    const file = new PmTiles(`/map/tiles/${encodeURIComponent(name)}`);
+  let isGone = false;
+  const add = async (url: string) => {
+    if (known.has(url)) return;
+    known.add(url);
+    const file = new PmTiles(url);
     try {
       const { minZoom, maxZoom } = await file.header();
       if (isGone) return;
@@ -26,6 +23,9 @@ export function tileLayers(map: L.Map): () => void {
       // A map of another form (vectors) is of use to other programs; the built-in one is there.
     }
   };
+  const unwatch = effect(() => {
+    for (const each of maps.value.value ?? []) void add(each.url);
+  });
   return () => {
     isGone = true;
     unwatch();

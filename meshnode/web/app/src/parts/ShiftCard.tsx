@@ -10,7 +10,7 @@ import { Icon } from "./Icon";
 import { Waiting } from "./Page";
 import { PlaceDialog } from "./PlaceDialog";
 
-const HOURS = [4, 8, 12, 24];
+const HOURS = [4, 8, 12];
 
 export function ShiftCard() {
   const hours = useSignal(12);
