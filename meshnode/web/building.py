@@ -48,8 +48,8 @@ _ERROR: Final[dict[str, Any]] = {
 }
 
 
-def make_app(parts: WebParts) -> FastAPI:
-    """Return the web interface of a node as an ASGI program."""
+def make_app(parts: WebParts) -> Gate:
+    """Return the web interface of a node as an ASGI program, the gate outermost."""
     app = FastAPI(
         title="meshnode",
         version=version("meshnode"),
@@ -71,8 +71,7 @@ def make_app(parts: WebParts) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_body)
     app.add_exception_handler(Exception, _on_defect)
-    app.add_middleware(Gate, parts=parts)
-    return app
+    return Gate(app, parts)
 
 
 def _add(app: FastAPI, route: Route) -> None:

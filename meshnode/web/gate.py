@@ -16,12 +16,13 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import trio
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from meshnode.api import Api
 from meshnode.metrics import Metrics
@@ -125,10 +126,12 @@ class Asked:
 class Gate:
     """The outer part, as an ASGI program around another."""
 
-    def __init__(self, app: ASGIApp, parts: WebParts) -> None:
-        self._app = app
+    def __init__(self, app: FastAPI, parts: WebParts) -> None:
+        self.app = app
+        """What answers, with its routes and its state."""
+        self.busy = 0
+        """Requests that are being answered, event streams beside them."""
         self._parts = parts
-        self._busy = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing but plain requests is taken."""
@@ -144,17 +147,17 @@ class Gate:
             await _refuse(RefusedError("host"), scope, receive, send)
             return
         if scope["path"] == EVENTS_PATH:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
-        if self._busy >= REQUESTS_MAX:
+        if self.busy >= REQUESTS_MAX:
             metrics.count("web_requests_shed")
             await _refuse(RefusedError("busy"), scope, receive, send)
             return
-        self._busy += 1
+        self.busy += 1
         try:
             await self._timed(scope, receive, send)
         finally:
-            self._busy -= 1
+            self.busy -= 1
 
     async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
@@ -167,7 +170,7 @@ class Gate:
         is_file = scope["path"].startswith(FILES_PATH)
         bytes_max = FILE_BODY_BYTES_MAX if is_file else BODY_BYTES_MAX
         with trio.move_on_after(FILE_REQUEST_S_MAX if is_file else REQUEST_S_MAX) as scope_s:
-            await self._app(scope, _bounded(receive, bytes_max), watched)
+            await self.app(scope, _bounded(receive, bytes_max), watched)
         if scope_s.cancelled_caught:
             self._parts.metrics.count("web_requests_shed")
             if not has_begun:

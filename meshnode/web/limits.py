@@ -21,7 +21,7 @@ __all__ = [
     "REQUEST_S_MAX",
     "SESSIONS_MAX",
     "SESSION_S_MAX",
-    "STOP_S_MAX",
+    "STOP_MS_MAX",
     "STREAMS_MAX",
     "STREAM_SEND_S_MAX",
     "TOKENS_MAX",
@@ -70,5 +70,5 @@ STREAM_SEND_S_MAX: Final = 20
 """A reader that takes nothing for so long is gone."""
 PULSE_S: Final = 15
 """Between two signs of life on a quiet stream: networks forget a silent connection in a minute."""
-STOP_S_MAX: Final = 0.8
+STOP_MS_MAX: Final = 800
 """What is being answered when the node stops gets so long to end."""

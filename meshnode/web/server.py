@@ -29,8 +29,9 @@ from meshnode.links.base import Address
 from meshnode.supervisor import contain
 from meshnode.web.building import make_app
 from meshnode.web.door import DoorState
-from meshnode.web.gate import WebParts
-from meshnode.web.limits import CONNECTIONS_MAX, STOP_S_MAX, STREAM_SEND_S_MAX
+from meshnode.web.gate import Gate, WebParts
+from meshnode.web.limits import CONNECTIONS_MAX, STOP_MS_MAX, STREAM_SEND_S_MAX
+from meshnode.web.streams import Streams
 
 __all__ = ["serve_web"]
 
@@ -68,7 +69,7 @@ async def serve_web(
 ) -> None:
     """Serve until cancelled; `on_state` hears once it listens.
 
-    Event streams are ended first when it stops, and what is being answered has `STOP_S_MAX`.
+    Event streams are ended first when it stops, and what is being answered has `STOP_MS_MAX`.
     Raises: WebError where the address or the certificate cannot be used.
     """
     address = settings.address
@@ -92,10 +93,11 @@ async def serve_web(
 class _Serving:
     """One listening socket and the connections that came by it."""
 
-    def __init__(self, app: Any, config: Config, parts: WebParts, listener: Any) -> None:
-        # FastAPI and the worker have each its own words for the types of one interface.
-        self._app = app
-        self._wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")
+    def __init__(self, gate: Gate, config: Config, parts: WebParts, listener: Any) -> None:
+        self._streams: Streams = gate.app.state.streams
+        # Starlette and the worker have each its own words for the types of one interface.
+        program: Any = gate
+        self._wrapped = wrap_app(program, config.wsgi_max_body_size, "asgi")
         self._config = config
         self._parts = parts
         self._listener = listener
@@ -121,14 +123,14 @@ class _Serving:
                         accepting = await connections.start(self._accept, connections)
                         await is_over.wait()
                         accepting.cancel()
-                        self._app.state.streams.end()
+                        self._streams.end()
                         await self._context.terminated.set()
                         around.start_soon(self._cut, connections.cancel_scope)
                     around.cancel_scope.cancel()
 
     async def _cut(self, scope: trio.CancelScope) -> None:
         """End the connections of those who let the node wait."""
-        await trio.sleep(STOP_S_MAX)
+        await trio.sleep(STOP_MS_MAX / 1000)
         scope.cancel()
         # A send that was begun is shielded; without its socket it ends.
         for stream in list(self._open):

@@ -28,6 +28,10 @@ from meshnode.cli.main import program
 from meshnode.metrics import AUDITED, METRICS
 from meshnode.sensors import bounds as sensor_bounds
 from meshnode.viewer import bounds as viewer_bounds
+from meshnode.web import limits as web_limits
+from meshnode.web.answers import FAMILIES, REFUSALS
+from meshnode.web.building import EVERYWHERE
+from meshnode.web.routes.table import ROUTES
 from protocol import classes, guards, limits, sheet_bounds
 from protocol.errors import CloseCode, MeshError, ProtocolError
 from protocol.narrow import bounds as narrow_bounds
@@ -81,7 +85,15 @@ def _parsed(module: ModuleType) -> ast.Module:
 def write_limits() -> str:
     """Return the page of every bound with its value and its reason."""
     parts = []
-    for module in (limits, guards, narrow_bounds, sheet_bounds, sensor_bounds, viewer_bounds):
+    for module in (
+        limits,
+        guards,
+        narrow_bounds,
+        sheet_bounds,
+        sensor_bounds,
+        viewer_bounds,
+        web_limits,
+    ):
         for heading, names in _headed(module).items():
             rows = [
                 (f"`{name}`", _value(getattr(module, name)), reason)
@@ -91,7 +103,7 @@ def write_limits() -> str:
     return _page(
         "Limits",
         "`protocol/limits.py`, `guards.py`, `classes.py`, `narrow/bounds.py`, `sheet_bounds.py`, "
-        "`meshnode/sensors/bounds.py` and `meshnode/viewer/bounds.py`",
+        "`meshnode/sensors/bounds.py`, `meshnode/viewer/bounds.py` and `meshnode/web/limits.py`",
         "Nothing here is negotiable on the wire. The unit stands at the end of each name.",
         *parts,
         "## Lifetimes and classes",
@@ -371,6 +383,49 @@ def _error(kind: type[MeshError]) -> Sequence[str]:
     return f"`{kind.__name__}`", base, meaning, str(code), "" if close is None else str(int(close))
 
 
+# --- web interface -----------------------------------------------------------------------------
+
+
+def write_web_api() -> str:
+    """Return the page of every route, and of the errors that they answer."""
+    rows = [
+        (
+            f"`{each.method} {each.path}`",
+            each.least.word,
+            each.what + (" Works while locked." if each.while_locked else ""),
+            ", ".join(f"`{name}`" for name in each.fields),
+            ", ".join(f"`{name}`" for name in each.errors),
+        )
+        for each in ROUTES
+    ]
+    refusals = [
+        (f"`{kind}`", str(status), sentence) for kind, (status, sentence) in REFUSALS.items()
+    ]
+    families = [
+        (f"`{kind.__name__}`", str(each.status), f"`{each.kind}`" if each.kind else "its reason")
+        for kind, each in FAMILIES.items()
+    ]
+    return _page(
+        "Web interface",
+        "`meshnode/web/`",
+        "How to sign in and what each role may do stands in "
+        "[Open the screens](../how-to/open-the-screens.md). Every answer is JSON with `schema` 1, "
+        "lists stand under a plural name, times are Unix milliseconds. `GET /api/openapi.json` "
+        "describes the same for programs. An event is what `GET /api/events` sends as `data`, "
+        "one record of JSON with `event` as its name.",
+        "## Routes",
+        _table(["route", "least role", "what", "fields", "errors of its own"], rows),
+        "Any route may also answer: " + ", ".join(f"`{each}`" for each in EVERYWHERE) + ".",
+        "## What the interface refuses",
+        'An error is `{"schema": 1, "error": {"kind": …, "message": …}}`; the message is in the '
+        "language of `Accept-Language`, French unless that prefers English.",
+        _table(["kind", "status", "message"], refusals),
+        "## Errors of the node",
+        "The nearest class counts; a reason of bad input answers 400, an unknown name 404.",
+        _table(["error", "status", "kind"], families),
+    )
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "session-states.md": render,
     "configuration.md": write_configuration,
@@ -378,6 +433,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": write_errors,
     "metrics.md": write_metrics,
     "limits.md": write_limits,
+    "web-api.md": write_web_api,
 }
 """Each page of `docs/reference/` that is made, and what makes it."""
 

@@ -78,9 +78,7 @@ BOX = "box"
 PEOPLE = (BOX, "alice", "bob", "mallory")
 PASSPHRASE = "five quite ordinary words here"
 SETTINGS = Settings(
-    links=LinkSettings(listen=("127.0.0.1:0",)),
-    discovery=DiscoverySettings(mdns=False, probe=False),
-    web=WebSettings(listen=""),
+    LinkSettings(("127.0.0.1:0",)), DiscoverySettings(False, False), web=WebSettings("")
 )
 ANSWER_S_MAX = 10.0
 
