@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AGENT", "OPERATOR", "SIGN_IN", "opened"]
+__all__ = ["AGENT", "CENTRAL", "opened"]
 
 from playwright.sync_api import Page
 
@@ -18,13 +18,13 @@ AGENT = {
     "node": "node",
     "settings": "settings",
 }
-OPERATOR = {"overview": "overview", **AGENT}
-SIGN_IN = "signin"
+CENTRAL = {each: AGENT.get(each, each) for each in ("overview", "messages", "map", "sos", "node")}
+"""What the operations centre sees otherwise than an agent."""
 
 
 def opened(page: Page, address: str) -> None:
     """Go to a page and wait until nothing on it is fetched any more."""
     page.goto(page.url.split("#")[0] + f"#/{address}")
-    page.wait_for_selector(".page-head h1")
+    page.wait_for_selector(".page-head h1 >> visible=true")
     page.wait_for_function("!document.querySelector('.page > .muted.pad, .card > .muted.pad')")
     page.wait_for_timeout(150)

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.architecture.tree import ROOT
-from tests.web.browser import PHONE, WIDE
+from tests.web.browser import PHONE
 from tests.web.conftest import Opens
-from tests.web.pages import AGENT, OPERATOR, opened
+from tests.web.pages import AGENT, CENTRAL, opened
 from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -50,43 +50,29 @@ def lively(town: Town) -> Town:
     return town
 
 
-@pytest.mark.parametrize("name", ["alice", CENTRE])
-def test_nothing_runs_over_the_side_at_any_size(lively: Town, opens: Opens, name: str) -> None:
-    page = opens(name).page
-    for width, height in SIZES:
-        page.set_viewport_size({"width": width, "height": height})
-        for title, address in (AGENT if name == "alice" else OPERATOR).items():
-            opened(page, address)
-            over = page.evaluate("document.documentElement.scrollWidth")
-            assert over <= width, (title, width, page.evaluate(RUNS_OVER))
-            assert page.evaluate(RUNS_OVER) == [], (title, width)
-
-
-def test_whatever_is_pressed_is_large_enough_for_a_glove(lively: Town, opens: Opens) -> None:
-    page = opens("alice", PHONE).page
-    small = {}
-    for title, address in AGENT.items():
-        opened(page, address)
-        if found := page.evaluate(TOO_SMALL, SMALLEST_PX):
-            small[title] = found
-    assert small == {}
-
-
-@pytest.mark.parametrize("colours", ["light", "dark"])
-@pytest.mark.parametrize(("name", "size"), [("alice", PHONE), (CENTRE, WIDE)])
-def test_axe_finds_nothing_serious(
-    lively: Town, opens: Opens, name: str, size: dict[str, int], colours: str
+@pytest.mark.parametrize(("name", "pages"), [("alice", AGENT), (CENTRE, CENTRAL)])
+def test_every_page_is_fit_for_everybody(
+    lively: Town, opens: Opens, name: str, pages: dict[str, str]
 ) -> None:
-    page = opens(name, size, color_scheme=colours, bypass_csp=True, reduced_motion="reduce").page
+    page = opens(name, PHONE, bypass_csp=True, reduced_motion="reduce").page
     alarm = lively.json("bruno", "alarms")["alarms"][0]["alarm"]
     page.add_script_tag(path=str(AXE))
-    pages = (AGENT if name == "alice" else OPERATOR) | {"alarm": f"sos/{alarm}"}
-    wrong = {}
-    for title, address in pages.items():
+    wrong: dict[str, Any] = {}
+    for title, address in (pages | {"alarm": f"sos/{alarm}"}).items():
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         opened(page, address)
-        if found := serious(page):
-            wrong[title] = found
-    assert wrong == {}, json.dumps(wrong, indent=1, ensure_ascii=False)
+        wrong[f"{title}: too small"] = page.evaluate(TOO_SMALL, SMALLEST_PX)
+        for colours in ("light", "dark"):
+            page.emulate_media(color_scheme=colours)
+            wrong[f"{title}: axe, {colours}"] = serious(page)
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            over = page.evaluate("document.documentElement.scrollWidth") - width
+            wrong[f"{title}: over by {over} at {width}"] = page.evaluate(RUNS_OVER)
+            if over > 0:
+                wrong[f"{title}: scrolls at {width}"] = [over]
+    found = {place: what for place, what in wrong.items() if what}
+    assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def serious(page: Page) -> list[Any]:

@@ -14,12 +14,20 @@ from tests.web.town import CENTRE, Town
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
+@pytest.fixture(autouse=True)
+def off_duty(town: Town) -> None:
+    """Begin with everybody off duty, whatever another test left."""
+    for name in ("alice", "bruno"):
+        if town.json(name, "shift", "show")["is_open"]:
+            town.json(name, "shift", "close")
+
+
 def go(page: Page, name: str) -> None:
     page.goto(page.url.split("#")[0] + f"#/{name}")
 
 
 def place_of(page: Page, name: str) -> tuple[float, float]:
-    box = page.locator(f".leaflet-marker-icon[aria-label^='{name}']").bounding_box()
+    box = page.locator(f".leaflet-marker-icon:has([title^='{name}'])").bounding_box()
     assert box is not None
     return box["x"], box["y"]
 
@@ -49,13 +57,13 @@ def test_a_marker_moves_when_its_agent_does(opens: Opens, town: Town) -> None:
     town.json("bruno", "position", "44.70", "6.80")
     page = opens(CENTRE, WIDE).page
     go(page, "map")
-    marker = page.locator(".leaflet-marker-icon[aria-label^='bruno']")
+    marker = page.locator(".leaflet-marker-icon:has([title^='bruno'])")
     expect(marker).to_be_visible(timeout=30_000)
     page.wait_for_timeout(500)
     before = place_of(page, "bruno")
     town.json("bruno", "position", "44.72", "6.86")
     page.wait_for_function(
-        "([x]) => document.querySelector(\".leaflet-marker-icon[aria-label^='bruno']\")"
+        "([x]) => document.querySelector(\".leaflet-marker-icon:has([title^='bruno'])\")"
         "?.getBoundingClientRect().x > x + 20",
         arg=[before[0]],
         timeout=30_000,

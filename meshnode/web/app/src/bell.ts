@@ -51,7 +51,7 @@ export function startBell(): void {
     }
     const ring = () => {
       setTitle(count);
-      navigator.vibrate?.([300, 120, 300]);
+      if (wasTouched()) navigator.vibrate?.([300, 120, 300]);
       if (!isQuiet.value) void sound();
     };
     ring();
@@ -59,15 +59,18 @@ export function startBell(): void {
   });
 }
 
+/** A browser lets no page sound or shake before somebody touched it. */
+const wasTouched = (): boolean => navigator.userActivation?.hasBeenActive !== false;
+
 function wake(): void {
   if (audio?.state === "suspended" && navigator.userActivation?.isActive) void audio.resume();
 }
 
 async function sound(): Promise<void> {
-  audio ??= new AudioContext();
-  if (audio.state === "suspended" && navigator.userActivation?.hasBeenActive) await audio.resume();
-  isHushed.value = audio.state !== "running";
+  isHushed.value = !wasTouched();
   if (isHushed.value) return;
+  audio ??= new AudioContext();
+  if (audio.state === "suspended") await audio.resume();
   TONES_HZ.forEach((pitch, at) => tone(audio!, pitch, audio!.currentTime + at * (TONE_S + 0.05)));
 }
 

@@ -19,6 +19,19 @@ const GRID = [
 ];
 const GRID_LINES_MAX = 40;
 
+interface Drawing {
+  _ctx?: CanvasRenderingContext2D;
+}
+
+const redraw = (L.Canvas.prototype as unknown as { _redraw(this: Drawing): void })._redraw;
+
+/** A canvas that was asked to draw once more in the frame after its map was taken away does not. */
+const SteadyCanvas = L.Canvas.extend({
+  _redraw(this: Drawing) {
+    if (this._ctx) redraw.call(this);
+  },
+}) as unknown as typeof L.Canvas;
+
 let fetched: Promise<Base> | null = null;
 
 function base(): Promise<Base> {
@@ -50,6 +63,8 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
     minZoom: 3,
     maxZoom: 18,
     worldCopyJump: true,
+    // Its own watcher ends a moment after the map does, and stumbles; the one below does it.
+    trackResize: false,
     zoomAnimation: !still,
     fadeAnimation: !still,
     markerZoomAnimation: !still,
@@ -70,11 +85,13 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
   L.control.scale({ imperial: false, position: "bottomleft" }).addTo(map);
   map.createPane("base").classList.add("pane-base");
   map.createPane("tiles").classList.add("pane-tiles");
-  const renderer = L.canvas({ pane: "base", padding: 0.5 });
+  const renderer = new SteadyCanvas({ pane: "base", padding: 0.5 });
   const drawn = L.layerGroup().addTo(map);
+  let isGone = false;
   const grid = L.layerGroup().addTo(map);
   const draw = async () => {
     const found = await base();
+    if (isGone) return;
     drawn.clearLayers();
     drawBase(found, drawn, renderer);
     // On a canvas what comes last lies on top.
@@ -92,8 +109,13 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
   return {
     map,
     stop: () => {
+      isGone = true;
       unwatch();
       resized.disconnect();
+      map.off("moveend", regrid);
+      // Before the canvas that they are drawn on, which would be drawn once more without them.
+      drawn.clearLayers();
+      grid.clearLayers();
       map.remove();
     },
   };

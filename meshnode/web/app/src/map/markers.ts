@@ -77,7 +77,6 @@ export class Markers {
       if (!known.marker.getLatLng().equals(place)) known.marker.setLatLng(place);
       if (known.face !== signature) {
         known.marker.setIcon(iconOf(face));
-        named(known.marker, face.title);
         known.face = signature;
       }
       return;
@@ -89,7 +88,6 @@ export class Markers {
       this.#choose(key);
     });
     marker.addTo(this.map);
-    named(marker, face.title);
     this.#shown.set(key, { marker, face: signature });
   }
 
@@ -163,18 +161,21 @@ function iconOf(face: Face): L.DivIcon {
   const badge = document.createElement("span");
   badge.className = "spot-badge";
   badge.textContent = face.badge;
+  badge.setAttribute("aria-hidden", "true");
   element.append(badge);
   if (face.label) {
     const label = document.createElement("span");
     label.className = "spot-label";
     label.textContent = face.label;
+    label.setAttribute("aria-hidden", "true");
     element.append(label);
   }
+  // What is heard is the whole of it, with the age of the place.
+  const heard = document.createElement("span");
+  heard.className = "hidden";
+  heard.textContent = face.title;
+  element.append(heard);
+  element.title = face.title;
   return L.divIcon({ html: element, className: "spot-frame", iconSize: [44, 44], iconAnchor: [22, 22] });
 }
 
-function named(marker: L.Marker, title: string): void {
-  const element = marker.getElement();
-  element?.setAttribute("aria-label", title);
-  element?.setAttribute("title", title);
-}

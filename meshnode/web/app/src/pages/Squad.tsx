@@ -49,7 +49,7 @@ export function MateCard({ mate }: { mate: Mate }) {
       <p class="small">
         {[told("role", mate.role), told("device", mate.device), contactWords(mate)].filter(Boolean).join(" · ")}
       </p>
-      <dl class="values">
+      <ul class="values">
         <Value icon="pin" name={t("board.position")} kind="position" value={mate.position}>
           {mate.position && (
             <a href={href("map", mate.node)}>
@@ -68,7 +68,7 @@ export function MateCard({ mate }: { mate: Mate }) {
         <Value icon="signal" name={t("board.coverage")} kind="coverage" value={mate.coverage}>
           {mate.coverage && coverageWords(mate.coverage)}
         </Value>
-      </dl>
+      </ul>
       {!mate.is_self && (
         <a class="button quiet" href={href("messages", mate.name)}>
           <Icon name="messages" />

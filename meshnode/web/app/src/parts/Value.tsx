@@ -17,21 +17,21 @@ interface ValueProps {
 export function Value({ icon, name, kind, value, children }: ValueProps) {
   const isOld = value !== null && isStale(kind, value);
   return (
-    <div class={`value ${isOld ? "stale" : ""} ${value ? "" : "unknown"}`}>
+    <li class={`value ${isOld ? "stale" : ""} ${value ? "" : "unknown"}`}>
       <Icon name={icon} />
-      <div>
-        <dt class="hidden">{name}</dt>
-        {value ? (
-          <dd>
-            <span class="value-main">{children}</span>
-            <span class="small" title={moment(value.at_ms)}>
-              {isOld ? t("board.old", { ago: ago(value.at_ms) }) : ago(value.at_ms)}
-            </span>
-          </dd>
-        ) : (
-          <dd class="small">{t("board.unknown", { name })}</dd>
-        )}
-      </div>
-    </div>
+      {value ? (
+        <div>
+          <span class="value-main">
+            <span class="hidden">{name} : </span>
+            {children}
+          </span>
+          <span class="small" title={moment(value.at_ms)}>
+            {isOld ? t("board.old", { ago: ago(value.at_ms) }) : ago(value.at_ms)}
+          </span>
+        </div>
+      ) : (
+        <div class="small">{t("board.unknown", { name })}</div>
+      )}
+    </li>
   );
 }
