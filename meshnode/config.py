@@ -50,7 +50,6 @@ _AIS_PORT: Final = 10_110
 WEB_ADDRESS: Final = "127.0.0.1:8480"
 """Where the screens are, if nothing else is set."""
 _WEB_AUTO: Final = "auto"
-_WEB_FORM: Final = f"write {WEB_ADDRESS}"
 
 
 def _setting(
@@ -304,9 +303,11 @@ class WebSettings:
         try:
             ipaddress.ip_address(host)
         except ValueError as error:
-            raise ConfigError("web.listen", f"'{text[:80]}' is no address: {_WEB_FORM}") from error
+            raise ConfigError(
+                "web.listen", f"'{text[:80]}' is no address: write {WEB_ADDRESS}"
+            ) from error
         if not port.isdecimal() or int(port) > 65_535:
-            raise ConfigError("web.listen", f"'{text[:80]}' has no port: {_WEB_FORM}")
+            raise ConfigError("web.listen", f"'{text[:80]}' has no port: write {WEB_ADDRESS}")
         return Address(host, int(port))
 
 

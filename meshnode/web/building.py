@@ -128,8 +128,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     kind = {404: "unknown_route", 405: "method", 413: "size"}.get(error.status_code, "body")
     if kind == "size":
         parts.metrics.count("web_requests_shed")
-    what = error.detail if kind == "size" else "no JSON, or no form"
-    return error_answer(RefusedError(kind, what), _language(request))
+    refused = RefusedError(kind, error.detail if kind == "size" else "no JSON, or no form")
+    return error_answer(refused, _language(request))
 
 
 async def _on_wrong_body(request: Request, error: Exception) -> Response:

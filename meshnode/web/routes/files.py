@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import trio
 from fastapi import Path
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,17 +45,7 @@ async def _upload(request: Request, asked: Caller) -> Response:
     if "multipart/form-data" not in request.headers.get("content-type", ""):
         raise RefusedError("body", "a form with a file")
     async with _heavy(request):
-        parser = _InMemory(
-            request.headers,
-            request.stream(),
-            max_files=1,
-            max_fields=_FIELDS_MAX,
-            max_part_size=BODY_BYTES_MAX,
-        )
-        try:
-            form = await parser.parse()
-        except MultiPartException as error:
-            raise RefusedError("body", "a form with one file") from error
+        form = await _form(request)
         try:
             file, texts = _taken(dict(form))
             found = await asked.api.send_upload(
@@ -68,6 +59,22 @@ async def _upload(request: Request, asked: Caller) -> Response:
             with trio.CancelScope(shield=True):
                 await form.close()
     return told(**found)
+
+
+async def _form(request: Request) -> FormData:
+    """Read a form with at most one file. Raises: RefusedError."""
+    async with aclosing(request.stream()) as stream:
+        parser = _InMemory(
+            request.headers,
+            stream,
+            max_files=1,
+            max_fields=_FIELDS_MAX,
+            max_part_size=BODY_BYTES_MAX,
+        )
+        try:
+            return await parser.parse()
+        except MultiPartException as error:
+            raise RefusedError("body", "a form with one file") from error
 
 
 def _taken(form: dict[str, Any]) -> tuple[UploadFile, dict[str, str]]:

@@ -64,8 +64,8 @@ class Route:
         }
 
 
-def _asked(request: Request) -> Asked:
-    """Return what the gate found out."""
+async def _asked(request: Request) -> Asked:
+    """Return what the gate found out; a coroutine, or FastAPI would take a thread for it."""
     asked: Asked = request.state.asked
     return asked
 

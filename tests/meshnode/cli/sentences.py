@@ -17,6 +17,7 @@ from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
 from meshnode.store.purging import RULES
 from meshnode.viewer.document import LEFT_OUT
+from meshnode.web.answers import REFUSALS
 from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
@@ -26,6 +27,7 @@ _FAILURES = (
     "ChargeError",
     "ConfigError",
     "ControlError",
+    "DoorState",
     "DumpError",
     "EnrolmentError",
     "Finding",
@@ -35,15 +37,18 @@ _FAILURES = (
     "KeystoreError",
     "LeaseEndedError",
     "LockedError",
+    "RefusedError",
     "RightsError",
     "SendError",
     "SensorError",
     "StickError",
     "TextError",
     "UnknownNameError",
+    "WebError",
     "WipedError",
     "WrongSecretError",
 )
+_ROOMS = (".", "calls", "cli", "doctor", "sensors", "services", "vault", "web", "web/routes")
 _PUT_TOGETHER = (
     "setting '{0}': {1}",
     "{0} is {1}, the limit is {2}",
@@ -85,6 +90,7 @@ def every_sentence() -> set[str]:
     found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values())
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
+    found |= {sentence.replace("{what}", "{0}") for _status, sentence in REFUSALS.values()}
     enums: tuple[type[Enum], ...] = (TrafficClass, Role, DeviceClass)
     return found | {each.name.lower() for names in enums for each in names}
 
@@ -98,10 +104,7 @@ def _said() -> Iterator[str]:
 
 def _failures() -> Iterator[str]:
     """Give sentences of errors that people meet when they type commands, and of the doctor."""
-    rooms = (
-        _ROOT / "meshnode" / name
-        for name in (".", "calls", "cli", "doctor", "sensors", "services", "vault")
-    )
+    rooms = (_ROOT / "meshnode" / name for name in _ROOMS)
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
         for node in ast.walk(ast.parse(path.read_text())):
