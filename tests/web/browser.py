@@ -10,7 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
 
 __all__ = ["PHONE", "Screen", "WIDE", "browser_at", "screen_of"]
 
@@ -79,7 +86,9 @@ class Screen:
 
 
 @contextmanager
-def screen_of(browser: Browser, url: str, size: dict[str, int] = PHONE, **options: Any) -> Iterator[Screen]:
+def screen_of(
+    browser: Browser, url: str, size: dict[str, int] = PHONE, **options: Any
+) -> Iterator[Screen]:
     """Open `url` in a browser of its own; fails at the end for all that it should not have done."""
     context = browser.new_context(viewport=size, locale="fr-FR", **options)  # type: ignore[arg-type]
     context.set_default_timeout(20_000)

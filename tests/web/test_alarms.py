@@ -47,7 +47,9 @@ def test_raised_by_holding_taken_elsewhere_and_closed(opens: Opens, town: Town) 
     go(alice, "sos")
     alice.get_by_label("Ce qui se passe").fill("jambe cassée au col")
     hold(alice, 700)
-    assert not [each for each in town.json("alice", "alarms")["alarms"] if each["state"] != "closed"]
+    assert not [
+        each for each in town.json("alice", "alarms")["alarms"] if each["state"] != "closed"
+    ]
     hold(alice, 1_900)
     expect(alice.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
     bar = centre.get_by_role("alert")

@@ -41,7 +41,9 @@ def test_what_one_writes_another_reads_and_the_first_learns_it(opens: Opens) -> 
     expect(mine.locator(".mark")).to_contain_text(re.compile("Lu"), timeout=40_000)
 
 
-def test_the_story_of_a_message_names_who_has_it_and_takes_it_back(opens: Opens, town: Town) -> None:
+def test_the_story_of_a_message_names_who_has_it_and_takes_it_back(
+    opens: Opens, town: Town
+) -> None:
     page = opens("alice").page
     town.json("alice", "send", "bruno", "À annuler")
     page.goto(page.url.split("#")[0] + "#/messages/bruno")
