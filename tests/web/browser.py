@@ -19,7 +19,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-__all__ = ["PHONE", "Screen", "WIDE", "browser_at", "screen_of"]
+__all__ = ["PHONE", "WIDE", "Screen", "browser_at", "screen_of"]
 
 PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1440, "height": 900}

@@ -1,4 +1,4 @@
-"""The words of the screens: both languages have all of them, none is unused, none of the node's lacks."""
+"""The words of the screens: in both languages, all in use, and for all that the node says."""
 
 from __future__ import annotations
 

@@ -110,7 +110,10 @@ def test_a_conversation_is_held_by_keyboard_alone(opens: Opens) -> None:
 
 def reach(page: Page, selector: str, text: str) -> None:
     """Press Tab until what is meant has the focus."""
-    wanted = "([s, t]) => document.activeElement.matches(s) && document.activeElement.textContent.includes(t)"
+    wanted = """([selector, text]) => {
+      const focused = document.activeElement;
+      return focused.matches(selector) && focused.textContent.includes(text);
+    }"""
     for _ in range(60):
         page.keyboard.press("Tab")
         if page.evaluate(wanted, [selector, text]):

@@ -27,9 +27,9 @@ RUNS_OVER = """() => {
     .filter(each => each.getBoundingClientRect().right > wide + 1)
     .map(each => each.outerHTML.slice(0, 120));
 }"""
-TOO_SMALL = """least => [...document.querySelectorAll('button, a[href], select, input, textarea, summary')]
+TOO_SMALL = """least => [...document.querySelectorAll('button, a[href], select, input, summary')]
     .filter(each => !each.closest('.hidden, .skip, .leaflet-control-attribution, p, td, th, dd'))
-    .map(each => (each.matches('input[type=checkbox], input[type=radio]') ? each.closest('label') : each))
+    .map(each => (each.matches('[type=checkbox], [type=radio]') ? each.closest('label') : each))
     .map(each => [each, each.getBoundingClientRect()])
     .filter(([, box]) => box.width > 1 && (box.height < least - 0.5 || box.width < least - 0.5))
     .map(([each, box]) => `${box.width}x${box.height} ${each.outerHTML.slice(0, 100)}`)"""

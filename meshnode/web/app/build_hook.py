@@ -69,7 +69,7 @@ def is_fresh(app: Path) -> bool:
 def build(app: Path) -> None:
     """Build the screens of the folder `app` into `static` beside it, and stamp them.
 
-    Raises: BuildError without Node.js, or where npm fails. Cost: some 10 s, and the registry of npm.
+    Raises: BuildError without Node.js, or where npm fails. Cost: some 10 s and the npm registry.
     """
     npm, path = _npm()
     environment = {**os.environ, "PATH": os.pathsep.join([*path, os.environ.get("PATH", "")])}
