@@ -26,7 +26,8 @@ _GPX: Final = "http://www.topografix.com/GPX/1/1"
 _KML: Final = "http://www.opengis.net/kml/2.2"
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML 1.0 document holds, however they are written."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+_FORMULA: Final = ("=", "+", "-", "@", "|", "%")
 """What a spreadsheet takes for the start of a formula."""
 _COLUMNS: Final = (
     "name",
@@ -145,6 +146,8 @@ def _written(root: xml.Element) -> bytes:
 
 def _cell(value: Any) -> Any:
     """Return a value for a table; a text that a spreadsheet would run stands behind a quote."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    # A line break or a NUL inside a cell is more than many readers take.
+    text = _CONTROL.sub("\ufffd", value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

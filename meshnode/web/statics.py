@@ -39,7 +39,14 @@ _WORDS: Final = {
 }
 
 
-class _Forever(StaticFiles):
+class _Files(StaticFiles):
+    """Files of a folder that a build may make while the node runs."""
+
+    async def check_config(self) -> None:
+        """Take the folder as it is: what is not there is not found."""
+
+
+class _Forever(_Files):
     """Files whose names change with their content."""
 
     def file_response(
@@ -76,6 +83,6 @@ def add_statics(app: Starlette, folder: Path) -> None:
     for name in _FILES:
         app.router.routes.append(Route(f"/{name}", single, methods=["GET"]))
     for name in _FOLDERS:
-        files = _Forever if name == "assets" else StaticFiles
+        files = _Forever if name == "assets" else _Files
         place = files(directory=folder / name, check_dir=False)
         app.router.routes.append(Mount(f"/{name}", place))

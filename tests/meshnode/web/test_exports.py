@@ -57,7 +57,14 @@ def test_xml_is_well_formed_whatever_a_name_holds() -> None:
     assert second.attrib["lat"] == "-0.0000001"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "|", "%"])
+def test_a_cell_is_one_line() -> None:
+    raw = as_csv([position("a\r\nb\tc\x00=1", to="\n=1")]).decode()
+    assert "a\ufffd\ufffdb\ufffdc\ufffd=1" in raw.splitlines()[1]
+    assert ",\ufffd=1," in raw
+    assert len(raw.splitlines()) == 2
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "|", "%"])
 def test_no_cell_of_text_begins_a_formula(start: str) -> None:
     raw = as_csv([position(f'{start}1+1"; drop', to=f"{start}x", latitude=-1.5)]).decode()
     heading, row = csv.reader(io.StringIO(raw, newline=""))
