@@ -29,7 +29,7 @@ def test_the_screens_open_without_the_node_and_keep_nothing(alone: Town, browser
         page = screen.page
         page.wait_for_selector("nav.menu")
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.wait_for_function("caches.keys().then(names => names.length === 1)")
+        page.wait_for_function("() => caches.keys().then(names => names.length === 1)")
         kept = page.evaluate(
             "caches.keys().then(([name]) => caches.open(name)).then(c => c.keys())"
             ".then(keys => keys.map(each => new URL(each.url).pathname))"

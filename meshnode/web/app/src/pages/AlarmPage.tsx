@@ -92,7 +92,7 @@ function Steps({ found, after }: { found: Alarm; after: () => Promise<unknown> }
       {canHelp && !has(found.on_scene) && (
         <Action run={() => sign("on-scene", { text: "" })}>{t("alarm.be_on_scene")}</Action>
       )}
-      <button type="button" class="quiet" onClick={() => (isClosing.value = true)}>
+      <button type="button" onClick={() => (isClosing.value = true)}>
         {t("alarm.close")}
       </button>
       {isClosing.value && (
