@@ -154,7 +154,7 @@ function Row({ mate }: { mate: Mate }) {
         <span class="small"> {told("role", mate.role)}</span>
         {mate.is_revoked && <span class="tag bad">{t("board.revoked_tag")}</span>}
       </th>
-      <td>{mate.is_on_shift ? t("board.shift_until", { time: clock(mate.shift_over_ms) }) : t("board.off_shift")}</td>
+      <td>{mate.is_on_shift ? t("overview.until", { time: clock(mate.shift_over_ms) }) : t("board.off_shift")}</td>
       <Cell kind="position" value={mate.position}>
         <a href={href("map", mate.node)}>{t("overview.on_map")}</a>
       </Cell>
@@ -176,7 +176,13 @@ interface CellProps {
 }
 
 function Cell({ kind, value, children }: CellProps) {
-  if (!value) return <td class="small">{t("overview.not_told")}</td>;
+  if (!value) {
+    return (
+      <td>
+        <span class="small">{t("overview.not_told")}</span>
+      </td>
+    );
+  }
   const isOld = isStale(kind, value);
   return (
     <td class={isOld ? "stale" : ""}>
