@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import trio
+
 from meshnode.api import Api
 from meshnode.errors import WebError
 from meshnode.lines import Json
@@ -43,6 +45,7 @@ class Door:
         self._runtime = runtime
         self.sessions = Sessions(runtime.entropy)
         self._tokens = Tokens(home, runtime.now_ms, runtime.entropy)
+        self._writing = trio.Lock()
         self.state = DoorState("", "the screens are starting")
 
     # --- what commands ask ------------------------------------------------------------------
@@ -66,8 +69,11 @@ class Door:
         """See `WebCalls.web_token_add`."""
         if role.upper() not in WebRole.__members__ or role.upper() == WebRole.NOBODY.name:
             raise WebError("the role of a token is reader, agent or operator")
-        wanted = WebRole[role.upper()]
-        token, secret = await self._runtime.run_blocking(self._tokens.add, name, wanted, days)
+        wanted, now_ms = WebRole[role.upper()], self._runtime.now_ms()
+        async with self._writing:
+            token, secret = await self._runtime.run_blocking(
+                self._tokens.add, name, wanted, days, now_ms
+            )
         return {**_told(token), "token": secret}
 
     def tokens(self) -> list[Json]:
@@ -77,7 +83,8 @@ class Door:
 
     async def revoke_token(self, name: str) -> bool:
         """See `WebCalls.web_token_revoke`; the sessions that it opened end with it."""
-        is_new = await self._runtime.run_blocking(self._tokens.revoke, name)
+        async with self._writing:
+            is_new = await self._runtime.run_blocking(self._tokens.revoke, name)
         self.sessions.end_named(name)
         return is_new
 

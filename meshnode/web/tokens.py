@@ -55,8 +55,8 @@ class Tokens:
         self._entropy = entropy
         self._tokens = {each.name: each for each in _read(self._path)}
 
-    def add(self, name: str, role: WebRole, days: int) -> tuple[Token, str]:
-        """Make a token and return it with its secret, which is kept nowhere."""
+    def add(self, name: str, role: WebRole, days: int, now_ms: int) -> tuple[Token, str]:
+        """Make a token and return it with its secret, which is kept nowhere; writes a file."""
         if not _NAME.fullmatch(name):
             raise WebError("a token's name has 1 to 40 letters, digits, dots, dashes: radio-room")
         if name in self._tokens:
@@ -65,14 +65,14 @@ class Tokens:
             raise WebError(f"there are {TOKENS_MAX} tokens: revoke one that nobody needs")
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise WebError(f"a token lives 1 to {TOKEN_DAYS_MAX} days")
-        secret, now_ms = make_secret(self._entropy), self._now_ms()
+        secret = make_secret(self._entropy)
         ends_ms = now_ms + days * _DAY_MS
         token = Token(name, role.word, now_ms, ends_ms, hash_of(secret).hex())
         self._keep({**self._tokens, name: token})
         return token, secret
 
     def revoke(self, name: str) -> bool:
-        """Forget a token; False if there is none of that name."""
+        """Forget a token; False if there is none of that name. Writes a file."""
         if name not in self._tokens:
             return False
         self._keep({key: each for key, each in self._tokens.items() if key != name})

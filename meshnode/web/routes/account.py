@@ -60,6 +60,7 @@ async def _told_session(asked: Asked, session: Session) -> Response:
         csrf=session.csrf,
         expires_ms=asked.parts.runtime.now_ms() + round(1000 * left_s),
         is_locked=asked.api.is_locked,
+        is_open_to_others=asked.parts.door.state.is_open_to_others,
     )
 
 
@@ -91,6 +92,7 @@ _SESSION = {
     "csrf": "text",
     "expires_ms": "whole",
     "is_locked": "bool",
+    "is_open_to_others": "bool",
 }
 ROUTES: Final = (
     Route(

@@ -66,6 +66,7 @@ COMMANDS = frozenset(
         "unload",
         "unlock",
         "uplink",
+        "web",
         "wipe",
     ]
 )

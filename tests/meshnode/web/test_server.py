@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -92,20 +93,25 @@ async def test_a_browser_signs_in_writes_and_follows(tmp_path: Path) -> None:
         await screens.base()
         async with screens.client() as client:
             await screens.signed_in(client)
-            frames: list[str] = []
             with trio.fail_after(20):
-                async with client.stream("GET", "/api/events") as stream:
-                    async for frame in stream.aiter_text():
-                        frames.append(frame)
-                        if len(frames) == 1:
-                            body = {"to": "bruno", "text": "hi"}
-                            sent = await client.post("/api/messages", json=body)
-                            assert sent.json()["state"] == "queued"
-                        elif "bundles_stored" in "".join(frames):
-                            # The stream ends with its session.
-                            await client.delete("/api/session")
-            assert '"following"' in frames[0]
-        assert screens.states[0].url.startswith("http://127.0.0.1:")
+                frames = await written_and_followed(client)
+    assert '"following"' in frames[0]
+    assert "bundles_stored" in "".join(frames)
+
+
+async def written_and_followed(client: httpx.AsyncClient) -> list[str]:
+    """Follow, write a message at the first word, and sign out once its event came."""
+    frames: list[str] = []
+    async with client.stream("GET", "/api/events") as stream:
+        async for frame in stream.aiter_text():
+            frames.append(frame)
+            if len(frames) == 1:
+                sent = await client.post("/api/messages", json={"to": "bruno", "text": "hi"})
+                assert sent.json()["state"] == "queued"
+            elif "bundles_stored" in "".join(frames):
+                # The stream ends with its session.
+                await client.delete("/api/session")
+    return frames
 
 
 async def test_it_stops_at_once_with_open_streams_and_readers_that_take_nothing(
@@ -188,16 +194,21 @@ async def test_what_is_no_request_ends_its_connection_and_nothing_else(tmp_path:
         base = await screens.base()
         port = int(base.rpartition(":")[2])
         for data in (b"\x16\x03\x01\x00\xff", b"GET / HTTP/9\r\n\r\n", b"x" * 100_000, b"\r\n" * 9):
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                with suppress(trio.BrokenResourceError), trio.move_on_after(10) as waited:
-                    await stream.send_all(data)
-                    await stream.send_eof()
-                    while await stream.receive_some(65_536):
-                        pass
-                assert not waited.cancelled_caught, data[:20]
+            with trio.fail_after(10):
+                await said(port, data)
         async with screens.client() as client:
             assert (await client.get("/healthz")).status_code == 200
         assert screens.node.metrics.value("session_defects") == 0
+
+
+async def said(port: int, data: bytes) -> None:
+    """Send what is no request, and wait until the other end has had enough."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(data)
+            await stream.send_eof()
+            while await stream.receive_some(65_536):
+                pass
 
 
 async def test_an_address_in_use_is_one_sentence_and_the_node_goes_on(tmp_path: Path) -> None:
@@ -263,6 +274,24 @@ async def test_a_running_home_has_screens_that_commands_open(tmp_path: Path) -> 
                 assert await api.web_token_revoke("wall") is True
             assert (await api.names())["members"] == []
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(shutil.which("ogrinfo") is None, reason="gdal-bin is not installed")
+async def test_gdal_reads_the_features_of_a_running_node(tmp_path: Path) -> None:
+    async with served(tmp_path) as screens:
+        base = await screens.base()
+        api, door = screens.room._api, screens.room.door
+        assert door is not None
+        await api.shift_open(8)
+        await api.position(44.9, 6.6)
+        token = (await door.add_token("gdal", "reader", 1))["token"]
+        options = ["--config", "GDAL_HTTP_HEADERS", f"Authorization: Bearer {token}"]
+        argv = ["ogrinfo", "-ro", "-al", *options, f"OAPIF:{base}/api/ogc"]
+        done = await trio.run_process(argv, capture_stdout=True, capture_stderr=True, check=False)
+        shown = done.stdout.decode()
+        assert "Feature Count: 1" in shown, done.stderr.decode()
+        assert "name (String) = anna" in shown
+        assert "POINT (6.6 44.9)" in shown
 
 
 async def test_a_home_without_screens_says_so(tmp_path: Path) -> None:
