@@ -26,5 +26,7 @@ def opened(page: Page, address: str) -> None:
     """Go to a page and wait until nothing on it is fetched any more."""
     page.goto(page.url.split("#")[0] + f"#/{address}")
     page.wait_for_selector(".page-head h1 >> visible=true")
-    page.wait_for_function("() => !document.querySelector('.page > .muted.pad, .card > .muted.pad')")
+    page.wait_for_function(
+        "() => !document.querySelector('.page > .muted.pad, .card > .muted.pad')"
+    )
     page.wait_for_timeout(150)

@@ -1,4 +1,4 @@
-"""Pictures of every page, of a lively squad of real nodes: `python -m tests.web.screenshots FOLDER`.
+"""Pictures of every page, of a squad of real nodes: `python -m tests.web.screenshots FOLDER`.
 
 With `--pages map,sos` only these; with `--colours night` in night colours. Two positions are
 aged on their way into the page: nobody waits an hour for a picture of old ones.
@@ -60,7 +60,9 @@ def enliven(town: Town, folder: Path) -> None:
     sheets = folder / "sheets"
     sheets.mkdir()
     (sheets / "chute.md").write_text(SHEET)
-    (sheets / "controle-navire.md").write_text("# Contrôle d'un navire\n\nPapiers, équipage, prise.\n")
+    (sheets / "controle-navire.md").write_text(
+        "# Contrôle d'un navire\n\nPapiers, équipage, prise.\n"
+    )
     town.json(CENTRE, "sheets", "publish", str(sheets))
     for name in SQUAD:
         battery, network, signal = STATES[name]
@@ -68,7 +70,9 @@ def enliven(town: Town, folder: Path) -> None:
         town.json(name, "position", *PLACES[name])
         town.json(name, "state", "--battery", battery, "--network", network, "--signal", signal)
     town.json("alice", "send", "squad:Queyras", "On monte au refuge Agnel, tout va bien.")
-    town.json("bruno", "send", "squad:Queyras", "Col gardé, deux véhicules. Neige à partir de 2 300 m.")
+    town.json(
+        "bruno", "send", "squad:Queyras", "Col gardé, deux véhicules. Neige à partir de 2 300 m."
+    )
     time.sleep(4)
     town.json("david", "send", "squad:Queyras", "Je garde le parking, radio faible.")
     town.json("alice", "send", "squad:Queyras", "Reçu. Point à 16 h.")
@@ -92,7 +96,10 @@ def age(route: Route) -> None:
     found = answer.json()
     for each in [*found.get("mates", []), *found.get("positions", [])]:
         back_ms = AGED.get(each["name"], 0)
-        for part in (each, *(each.get(key) or {} for key in ("position", "battery", "coverage", "heard"))):
+        for part in (
+            each,
+            *(each.get(key) or {} for key in ("position", "battery", "coverage", "heard")),
+        ):
             for key in ("taken_ms", "at_ms"):
                 if key in part:
                     part[key] -= back_ms
@@ -105,7 +112,11 @@ def take(browser: Browser, town: Town, folder: Path, wanted: set[str], colours: 
     """Take pictures of all pages at both sizes."""
     alarm = alarm_of(town) if not wanted or wanted & {"sos", "alarm"} else ""
     scheme = "dark" if colours == "night" else "light"
-    for name, size, kind in (("alice", PHONE, "phone"), ("alice", WIDE, "wide"), (CENTRE, WIDE, "centre")):
+    for name, size, kind in (
+        ("alice", PHONE, "phone"),
+        ("alice", WIDE, "wide"),
+        (CENTRE, WIDE, "centre"),
+    ):
         pages = CENTRAL if name == CENTRE else AGENT
         pages = pages | {"sheet": "sheets/chute"}
         pages = pages | {"alarm": f"sos/{alarm}"} if alarm else pages
