@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fast soak taky fuzz bench docs clean
+.PHONY: help setup app demo test check fast soak taky fuzz bench docs clean
 
 help:
 	@echo "make demo    watch messages leave a white zone (about one minute)"
@@ -15,11 +15,16 @@ help:
 	@echo "make soak    a hundred days of a squad with every fault, both simulators, a week at sea (ten minutes)"
 	@echo "make bench   speed and bytes beside a bare pipeline"
 	@echo "make fuzz    a million inputs for each group of parsers, and forgeries of all that is signed"
+	@echo "make app     build the screens (needs Node.js 20.19 or newer)"
 	@echo "make taky    install a real TAK server for the tests, apart from everything else"
 	@echo "make docs    write the generated reference pages anew"
 	@echo "make clean   remove the environment and caches"
 
-setup: $(VENV)/.installed
+setup: app
+
+# The screens, where there is Node.js; nothing happens where they are built from what is here.
+app: $(VENV)/.installed
+	@$(BIN)/python meshnode/web/app/build_hook.py
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo "meshnode needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3"; exit 1; }
@@ -73,4 +78,4 @@ docs: setup
 	@$(BIN)/python -m tests.architecture.generate
 
 clean:
-	@rm -rf $(VENV) .venv-taky .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov dist build
+	@rm -rf $(VENV) .venv-taky .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov dist build meshnode/web/static meshnode/web/app/node_modules

@@ -27,6 +27,9 @@ PYTHON = sys.executable
 TOOLS = Path(sys.executable).parent
 """Where the environment keeps its commands; not resolved, because a link leads out of it."""
 
+SCREENS = ROOT / "meshnode" / "web" / "app"
+"""Sources of the screens."""
+
 FLOORS_PCT = {("protocol",): 95.0, ("meshnode", "sims"): 85.0}
 """Least share of lines and branches together that the tests reach in each group of packages."""
 _SCRATCH_BYTES = 4 << 30
@@ -201,9 +204,18 @@ def steps(is_full: bool) -> list[Step]:
     return [
         *first,
         Step("types", call(PYTHON, "-m", "mypy", "--strict")),
+        *screens(),
         Step("tests", side_by_side(*(pytest_lane(*lane) for lane in LANES))),
         Step("coverage", check_floors),
     ]
+
+
+def screens() -> list[Step]:
+    """Return the check of types of the screens, where what it needs was installed by a build."""
+    if not (SCREENS / "node_modules" / ".bin" / "tsc").is_file():
+        return []
+    tsc = SCREENS / "node_modules" / "typescript" / "bin" / "tsc"
+    return [Step("screens", call("node", str(tsc), "--noEmit", folder=SCREENS))]
 
 
 def run_all(todo: Sequence[Step], environment: Mapping[str, str]) -> list[Outcome]:

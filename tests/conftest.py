@@ -52,6 +52,7 @@ REPEATING_FOLDERS = (
     "tests/sims/test_soak.py",
     "tests/sims/test_world.py",
     "tests/sims/test_world_faults.py",
+    "tests/web/",
 )
 """What is marked `repeating`: measuring which lines these reach would double their time.
 

@@ -54,7 +54,9 @@ def copy(tmp_path: Path) -> Path:
     """Return a copy of the product in which a fault may be planted."""
     for package in PACKAGES:
         shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / package,
+            tmp_path / package,
+            ignore=shutil.ignore_patterns("__pycache__", "app", "static"),
         )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path

@@ -29,15 +29,21 @@ TOP_LEVEL = {
 BUILT = {"build", "dist", "htmlcov"}
 """Folders that tools make and git ignores."""
 
-TEXT_SUFFIXES = {"", ".cfg", ".json", ".lock", ".mako", ".md", ".py", ".toml", ".txt", ".yml"}
+TEXT_SUFFIXES = {
+    *("", ".cfg", ".json", ".lock", ".mako", ".md", ".py", ".toml", ".txt", ".yml"),
+    *(".css", ".html", ".js", ".mjs", ".ts", ".tsx", ".webmanifest"),
+}
+MADE = ("meshnode/web/app/node_modules", "meshnode/web/app/public/map", "meshnode/web/static")
+"""Folders that a build of the screens makes, and git ignores."""
 
 ENTRY_POINTS = {
     "meshnode.cli.main",
+    "meshnode.web.app.build_hook",
     "sims.cli",
     "meshnode.gateway.archive.migrations.env",
     "meshnode.store.migrations.env",
 }
-"""Modules that something outside the tree calls: the installed commands and alembic."""
+"""Modules that something outside the tree calls: the installed commands, hatch and alembic."""
 MIGRATIONS = (
     "meshnode.gateway.archive.migrations.versions.",
     "meshnode.store.migrations.versions.",
@@ -48,7 +54,13 @@ MIGRATIONS = (
 def python_files(root: Path = ROOT) -> list[Path]:
     """Return every file of Python of the product and its tests."""
     folders = [root / name for name in (*PACKAGES, "tests")]
-    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+    found = (path for folder in folders for path in folder.rglob("*.py"))
+    return sorted(path for path in found if not is_made(path, root))
+
+
+def is_made(path: Path, root: Path = ROOT) -> bool:
+    """Return whether a tool made the file at `path`."""
+    return path.relative_to(root).as_posix().startswith(MADE)
 
 
 def text_files(root: Path = ROOT) -> list[Path]:
@@ -60,6 +72,7 @@ def text_files(root: Path = ROOT) -> list[Path]:
         path
         for path in found
         if path.is_file() and path.suffix in TEXT_SUFFIXES and "__pycache__" not in path.parts
+        if not is_made(path, root)
     )
 
 

@@ -1,0 +1,143 @@
+// The map, what may be hidden on it, and the same people as a list.
+import { useSignal } from "@preact/signals";
+import { ask } from "../api";
+import { spots, spotWords, type Spot } from "../board";
+import { openAlarms } from "../bell";
+import { counted, t } from "../i18n";
+import { LiveMap, type Track } from "../map/LiveMap";
+import { Action } from "../parts/Action";
+import { Icon } from "../parts/Icon";
+import { Page } from "../parts/Page";
+import { href, replace, route } from "../router";
+import { isOperator } from "../store";
+import { titleOf } from "../threads";
+import { number } from "../time";
+
+const LOW_PCT = 20;
+
+export function MapPage() {
+  const [first = "", north = "", east = ""] = route.value.rest;
+  const chosen = first === "at" ? "" : first;
+  const at: [number, number] | null = first === "at" ? [Number(north), Number(east)] : null;
+  const squad = useSignal("");
+  const isFreshOnly = useSignal(false);
+  const isLowOnly = useSignal(false);
+  const track = useSignal<{ node: string; found: Track } | null>(null);
+  const shown = spots.value.filter(
+    (each) =>
+      (!squad.value || each.squad === squad.value) &&
+      (!isFreshOnly.value || !each.isStale) &&
+      (!isLowOnly.value || (each.batteryPct !== null && each.batteryPct < LOW_PCT)),
+  );
+  const squads = [...new Set(spots.value.map((each) => each.squad))].sort();
+  const choose = (node: string) => replace("map", node);
+  return (
+    <Page kind="map-page" title={t("nav.map")}>
+      <div class="map-filters">
+        {squads.length > 1 && (
+          <label class="field inline">
+            {t("map.squad")}
+            <select value={squad.value} onChange={(event) => (squad.value = event.currentTarget.value)}>
+              <option value="">{t("map.everybody")}</option>
+              {squads.map((each) => (
+                <option key={each} value={each}>
+                  {titleOf(each)}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={isFreshOnly.value}
+            onChange={(event) => (isFreshOnly.value = event.currentTarget.checked)}
+          />
+          {t("map.fresh_only")}
+        </label>
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={isLowOnly.value}
+            onChange={(event) => (isLowOnly.value = event.currentTarget.checked)}
+          />
+          {t("map.low_only", { level: LOW_PCT })}
+        </label>
+      </div>
+      <div class="map-split">
+        <LiveMap
+          spots={shown}
+          alarms={openAlarms.value}
+          chosen={chosen}
+          at={at}
+          track={track.value?.node === chosen ? track.value.found : null}
+          onChoose={choose}
+        />
+        <section class="map-list" aria-label={t("map.list")}>
+          <p class="small pad">{shown.length ? counted("map.people", shown.length) : t("map.nobody")}</p>
+          <ul class="rows">
+            {shown.map((spot) => (
+              <SpotRow
+                key={spot.node}
+                spot={spot}
+                isChosen={spot.node === chosen}
+                onTrack={async () => {
+                  const found = await ask<Track>(`track?who=${encodeURIComponent(spot.node)}`);
+                  track.value = { node: spot.node, found };
+                  if (!found.segments.length) throw new Error(t("map.no_track", { name: spot.name }));
+                }}
+              />
+            ))}
+          </ul>
+        </section>
+      </div>
+    </Page>
+  );
+}
+
+interface SpotRowProps {
+  spot: Spot;
+  isChosen: boolean;
+  onTrack: () => Promise<void>;
+}
+
+function SpotRow({ spot, isChosen, onTrack }: SpotRowProps) {
+  return (
+    <li>
+      <button
+        type="button"
+        class={`row ${isChosen ? "current" : ""} ${spot.isStale ? "stale" : ""}`}
+        aria-pressed={isChosen}
+        onClick={() => replace("map", spot.node)}
+      >
+        <span class="row-icon">
+          <Icon name="pin" />
+        </span>
+        <span class="row-words">
+          <span class="strong">{spot.isSelf ? t("map.self", { name: spot.name }) : spot.name}</span>
+          <span class="small">{spotWords(spot)}</span>
+        </span>
+      </button>
+      {isChosen && (
+        <div class="row-more">
+          <span class="small">
+            {number(spot.latitude, 5)}, {number(spot.longitude, 5)} · {titleOf(spot.squad)}
+          </span>
+          <div class="buttons">
+            {!spot.isSelf && (
+              <a class="button quiet" href={href("messages", spot.name)}>
+                <Icon name="messages" />
+                {t("board.write_to", { name: spot.name })}
+              </a>
+            )}
+            {isOperator.value && (
+              <Action kind="quiet" run={onTrack}>
+                {t("map.track")}
+              </Action>
+            )}
+          </div>
+        </div>
+      )}
+    </li>
+  );
+}

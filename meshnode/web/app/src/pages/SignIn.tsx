@@ -1,0 +1,107 @@
+// Before anybody is signed in: a one-time code, a token, or the secret of a locked device.
+import { useSignal } from "@preact/signals";
+import { post, isLocked, isReachable, sentence, session } from "../api";
+import { t } from "../i18n";
+import { look } from "../live";
+import { Action } from "../parts/Action";
+import { Icon } from "../parts/Icon";
+import type { Session } from "../types";
+
+type Way = "key" | "token" | "secret";
+
+/** Sign in by what is given. Raises: ApiError, UnreachableError. */
+export async function signIn(way: Way, given: string): Promise<void> {
+  const found = await post<Session>("session", { [way]: given });
+  isLocked.value = found.is_locked;
+  session.value = found;
+}
+
+export function SignIn() {
+  return (
+    <main class="gate">
+      <Icon name="node" />
+      <h1>meshnode</h1>
+      {isReachable.value ? <Ways /> : <Unreachable />}
+    </main>
+  );
+}
+
+function Unreachable() {
+  return (
+    <section class="card">
+      <h2>{t("node.unreachable")}</h2>
+      <p>{t("node.start")}</p>
+      <p class="small">{t("node.nothing_kept")}</p>
+      <Action kind="primary" run={look}>
+        {t("node.retry")}
+      </Action>
+    </section>
+  );
+}
+
+function Ways() {
+  const way = useSignal<Way>(isLocked.value ? "secret" : "key");
+  const given = useSignal("");
+  const trouble = useSignal("");
+  const isBusy = useSignal(false);
+  const enter = async () => {
+    if (!given.value || isBusy.value) return;
+    isBusy.value = true;
+    trouble.value = "";
+    try {
+      await signIn(way.value, given.value.trim());
+    } catch (thrown) {
+      trouble.value = sentence(thrown);
+    } finally {
+      isBusy.value = false;
+      given.value = "";
+    }
+  };
+  const ways: Way[] = ["key", "secret", "token"];
+  return (
+    <form
+      class="card"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void enter();
+      }}
+    >
+      <h2>{isLocked.value ? t("signin.locked") : t("signin.title")}</h2>
+      <fieldset class="plain">
+        <legend class="hidden">{t("signin.way")}</legend>
+        {ways.map((each) => (
+          <label key={each} class="check">
+            <input
+              type="radio"
+              name="way"
+              checked={way.value === each}
+              onChange={() => {
+                way.value = each;
+                trouble.value = "";
+              }}
+            />
+            {t(`signin.${each}`)}
+          </label>
+        ))}
+      </fieldset>
+      <p class="small">{t(`signin.${way.value}_means`)}</p>
+      <label class="field">
+        {t(`signin.${way.value}`)}
+        <input
+          type="password"
+          autoComplete={way.value === "secret" ? "current-password" : "off"}
+          value={given.value}
+          onInput={(event) => (given.value = event.currentTarget.value)}
+        />
+      </label>
+      {trouble.value && (
+        <p class="notice bad" role="alert">
+          {trouble.value}
+        </p>
+      )}
+      <button type="submit" class="primary" aria-busy={isBusy.value} disabled={!given.value}>
+        {way.value === "secret" ? t("signin.unlock") : t("signin.enter")}
+      </button>
+    </form>
+  );
+}

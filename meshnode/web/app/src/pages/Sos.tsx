@@ -1,0 +1,175 @@
+// SOS: raised by holding, also out of a shift; and every alarm of the zone with what was done.
+import { useSignal } from "@preact/signals";
+import { post, sentence } from "../api";
+import { isOpen, isQuiet, setQuiet } from "../bell";
+import { counted, t, told } from "../i18n";
+import { Dialog } from "../parts/Dialog";
+import { HoldButton } from "../parts/HoldButton";
+import { Icon } from "../parts/Icon";
+import { Empty, Page, Waiting } from "../parts/Page";
+import { announce } from "../parts/Toasts";
+import { go, href, route } from "../router";
+import { alarms, isOperator, shift } from "../store";
+import { ago } from "../time";
+import type { Alarm } from "../types";
+import { AlarmPage } from "./AlarmPage";
+
+export function Sos() {
+  const open = route.value.rest[0] ?? "";
+  return (
+    <div class={`split ${open ? "open" : ""}`}>
+      <SosHome open={open} />
+      {open ? (
+        <AlarmPage key={open} alarm={open} />
+      ) : (
+        <div class="page split-rest">
+          <Empty>{t("sos.choose")}</Empty>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function SosHome({ open }: { open: string }) {
+  const found = alarms.value.value ?? [];
+  const now = found.filter(isOpen);
+  const before = found.filter((each) => !isOpen(each));
+  return (
+    <Page kind="split-list" title={t("nav.sos")}>
+      {!isOperator.value && <Raise />}
+      <h2 class="section-title">{t("sos.open_ones")}</h2>
+      <Waiting of={alarms} />
+      {alarms.value.value && now.length === 0 && <p class="muted pad">{t("sos.none")}</p>}
+      <AlarmList found={now} open={open} />
+      {before.length > 0 && (
+        <>
+          <h2 class="section-title">{t("sos.closed_ones")}</h2>
+          <AlarmList found={before} open={open} />
+        </>
+      )}
+      {isOperator.value && (
+        <details class="pad">
+          <summary>{t("sos.raise")}</summary>
+          <Raise />
+        </details>
+      )}
+      <label class="check pad">
+        <input
+          type="checkbox"
+          checked={!isQuiet.value}
+          onChange={(event) => setQuiet(!event.currentTarget.checked)}
+        />
+        {t("sos.with_sound")}
+      </label>
+    </Page>
+  );
+}
+
+function Raise() {
+  const text = useSignal("");
+  const tellsPlace = useSignal(true);
+  const isAsking = useSignal(false);
+  const isBusy = useSignal(false);
+  const raise = async () => {
+    if (isBusy.value) return;
+    isBusy.value = true;
+    isAsking.value = false;
+    try {
+      const words = text.value.trim() || t("sos.help");
+      const { alarm } = await post<Alarm>("sos", { text: words, tells_place: tellsPlace.value });
+      text.value = "";
+      announce(t("sos.raised"));
+      await alarms.refresh();
+      go("sos", alarm);
+    } catch (thrown) {
+      announce(sentence(thrown), "bad");
+    } finally {
+      isBusy.value = false;
+    }
+  };
+  return (
+    <section class="card raise" aria-label={t("sos.raise")}>
+      <label class="field">
+        {t("sos.what")}
+        <textarea rows={2} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+      </label>
+      <HoldButton
+        label={t("sos.label")}
+        hint={t("sos.hold")}
+        onHeld={() => void raise()}
+        onPressed={() => (isAsking.value = true)}
+        disabled={isBusy.value}
+      />
+      <button type="button" class="link" onClick={() => (isAsking.value = true)}>
+        {t("sos.without_holding")}
+      </button>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={tellsPlace.value}
+          onChange={(event) => (tellsPlace.value = event.currentTarget.checked)}
+        />
+        {shift.value.value?.is_open ? t("sos.tell_place") : t("sos.tell_place_no_shift")}
+      </label>
+      {isAsking.value && (
+        <Dialog title={t("sos.ask")} onClose={() => (isAsking.value = false)}>
+          <p>{t("sos.ask_means")}</p>
+          <div class="buttons">
+            <button type="button" class="alarm" onClick={() => void raise()}>
+              <Icon name="sos" />
+              {t("sos.raise")}
+            </button>
+            <button type="button" class="quiet" onClick={() => (isAsking.value = false)}>
+              {t("dialog.cancel")}
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </section>
+  );
+}
+
+export function AlarmList({ found, open }: { found: Alarm[]; open: string }) {
+  return (
+    <ul class="rows">
+      {found.map((alarm) => (
+        <li key={alarm.alarm}>
+          <a
+            class={`row alarm-row ${alarm.state} ${alarm.alarm === open ? "current" : ""}`}
+            href={href("sos", alarm.alarm)}
+            aria-current={alarm.alarm === open ? "page" : undefined}
+          >
+            <span class="row-icon">
+              <Icon name="sos" />
+            </span>
+            <span class="row-words">
+              <span class="row-title">
+                <span class="strong">{alarm.is_own ? t("sos.own") : alarm.from}</span>
+                <span class="small">{ago(alarm.raised_ms)}</span>
+              </span>
+              <span class="small ellipsis">{alarm.text || t("sos.no_words")}</span>
+              <span class="alarm-state">{stateWords(alarm)}</span>
+            </span>
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Where an alarm is, with who did it. */
+export function stateWords(alarm: Alarm): string {
+  const names = (signed: { name: string }[]) => signed.map((each) => each.name).join(", ");
+  switch (alarm.state) {
+    case "raised":
+      return t("alarm.raised");
+    case "seen":
+      return counted("alarm.seen", alarm.seen.length);
+    case "taken":
+      return t("alarm.taken", { names: names(alarm.taken) });
+    case "on_scene":
+      return t("alarm.on_scene", { names: names(alarm.on_scene) });
+    case "closed":
+      return told("alarm.outcome", alarm.outcome || "over");
+  }
+}

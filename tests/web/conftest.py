@@ -1,0 +1,46 @@
+"""One small network for all tests of the screens, and one browser for each file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from meshnode.web.statics import STATIC_FOLDER
+from tests.web.browser import PHONE, Screen, browser_at, screen_of
+from tests.web.town import Town, town_at
+
+Opens = Callable[..., Screen]
+"""Opens the screens of a device in a browser of its own."""
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """An operations centre, Alice and Bruno, running, who have met."""
+    if not (STATIC_FOLDER / "index.html").is_file():
+        pytest.skip("the screens are not built: run make app, which needs Node.js")
+    with town_at(tmp_path_factory.mktemp("town"), ["alice", "bruno"]) as town:
+        yield town
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser."""
+    with browser_at() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opens(town: Town, browser: Browser) -> Iterator[Opens]:
+    """Open screens; at the end each must have done nothing wrong."""
+    with ExitStack() as stack:
+
+        def opened(name: str, size: dict[str, int] = PHONE, **options: Any) -> Screen:
+            screen = stack.enter_context(screen_of(browser, town.url(name), size, **options))
+            screen.page.wait_for_selector("nav.menu")
+            return screen
+
+        yield opened

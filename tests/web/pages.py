@@ -1,0 +1,32 @@
+"""The pages that each kind of person sees, by address; what walks over all of them takes this."""
+
+from __future__ import annotations
+
+__all__ = ["AGENT", "CENTRAL", "opened"]
+
+from playwright.sync_api import Page
+
+AGENT = {
+    "messages": "messages",
+    "conversation": "messages/squad%3AQueyras",
+    "squad": "squad",
+    "map": "map",
+    "sos": "sos",
+    "more": "more",
+    "sheets": "sheets",
+    "check": "check",
+    "node": "node",
+    "settings": "settings",
+}
+CENTRAL = {each: AGENT.get(each, each) for each in ("overview", "messages", "map", "sos", "node")}
+"""What the operations centre sees otherwise than an agent."""
+
+
+def opened(page: Page, address: str) -> None:
+    """Go to a page and wait until nothing on it is fetched any more."""
+    page.goto(page.url.split("#")[0] + f"#/{address}")
+    page.wait_for_selector(".page-head h1 >> visible=true")
+    page.wait_for_function(
+        "() => !document.querySelector('.page > .muted.pad, .card > .muted.pad')"
+    )
+    page.wait_for_timeout(150)

@@ -1,0 +1,121 @@
+"""Written on one screen and received on another, with what is honestly known of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import Opens
+from tests.web.town import CENTRE, Town
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SQUAD = "#/messages/squad%3AQueyras"
+TO_SQUAD = "Message pour Queyras"
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63b8b5e10c0004460209b1a9b41a0000000049454e44ae426082"
+)
+"""A picture of one point, PNG."""
+
+
+def bubble(page: Page, text: str) -> object:
+    return page.locator(".bubble", has_text=text)
+
+
+def test_what_one_writes_another_reads_and_the_first_learns_it(opens: Opens) -> None:
+    alice, bruno = opens("alice").page, opens("bruno").page
+    alice.goto(alice.url.split("#")[0] + SQUAD)
+    alice.get_by_label(TO_SQUAD).fill("Col gardé, <b>deux</b> véhicules\nRAS")
+    alice.get_by_role("button", name="Envoyer").click()
+    mine = alice.locator(".bubble.out", has_text="Col gardé")
+    expect(mine).to_contain_text("<b>deux</b>")
+    expect(alice.get_by_label(TO_SQUAD)).to_have_value("")
+    # It stands in the list as unread, then is read, and its author is told so.
+    row = bruno.locator(".split-list .row", has_text="Queyras")
+    expect(row.locator(".badge")).to_contain_text("1")
+    row.click()
+    expect(bruno.locator(".bubble.in", has_text="Col gardé")).to_contain_text("alice")
+    expect(mine.locator(".mark")).to_contain_text(re.compile("Lu"), timeout=40_000)
+
+
+def test_the_story_of_a_message_names_who_has_it_and_takes_it_back(
+    opens: Opens, town: Town
+) -> None:
+    page = opens("alice").page
+    town.json("alice", "send", "bruno", "À annuler")
+    page.goto(page.url.split("#")[0] + "#/messages/bruno")
+    page.locator(".bubble", has_text="À annuler").locator("a.mark").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ce qu’est devenu le message")
+    expect(page.get_by_role("table")).to_contain_text("bruno")
+    expect(page.locator(".steps")).to_contain_text("écrit ici")
+    page.get_by_role("button", name="Annuler le message").click()
+    expect(page.locator(".toast")).to_contain_text("Annulation")
+    expect(page.locator("p.mark")).to_contain_text("nul", timeout=30_000)
+
+
+def test_a_photo_goes_along_and_opens_at_the_other(opens: Opens) -> None:
+    alice, bruno = opens("alice").page, opens("bruno").page
+    alice.goto(alice.url.split("#")[0] + "#/messages/bruno")
+    alice.get_by_label("Fichier à joindre").set_input_files(
+        {"name": "refuge.png", "mimeType": "image/png", "buffer": PIXEL}
+    )
+    alice.get_by_label("Message pour bruno").fill("le refuge")
+    alice.get_by_role("button", name="Envoyer").click()
+    expect(alice.locator(".attachment")).to_contain_text("refuge")
+    bruno.goto(bruno.url.split("#")[0] + "#/messages/alice")
+    file = bruno.locator(".attachment a", has_text="refuge")
+    expect(file).to_be_visible(timeout=30_000)
+    with bruno.expect_download() as download:
+        file.click()
+    assert download.value.path().read_bytes().startswith(PIXEL[:8])
+
+
+def test_a_refusal_is_told_in_words_and_keeps_what_was_written(opens: Opens) -> None:
+    screen = opens("alice")
+    screen.is_refused = True
+    page = screen.page
+    page.goto(page.url.split("#")[0] + "#/messages/personne")
+    page.get_by_label("Message pour personne").fill("y a quelqu’un ?")
+    page.get_by_role("button", name="Envoyer").click()
+    expect(page.locator(".toast.bad")).to_contain_text("personne")
+    expect(page.get_by_label("Message pour personne")).to_have_value("y a quelqu’un ?")
+
+
+def test_the_centre_answers_whoever_wrote_to_it(opens: Opens, town: Town) -> None:
+    town.json("bruno", "send", "codt", "Arrivée prévue 16 h")
+    page = opens(CENTRE).page
+    page.get_by_role("link", name=re.compile("^Messages")).click()
+    page.locator(".row", has_text="bruno").click()
+    expect(page.locator(".bubble.in", has_text="16 h")).to_be_visible()
+    page.get_by_label("Message pour bruno").fill("Bien reçu")
+    page.keyboard.press("Enter")
+    expect(page.locator(".bubble.out", has_text="Bien reçu")).to_be_visible()
+
+
+def test_a_conversation_is_held_by_keyboard_alone(opens: Opens) -> None:
+    page = opens("alice").page
+    expect(page.locator(".row", has_text="Queyras")).to_be_visible()
+    reach(page, "a.row", "Queyras")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Queyras")
+    reach(page, "textarea", "")
+    page.keyboard.type("Par le clavier")
+    page.keyboard.press("Enter")
+    expect(page.locator(".bubble.out", has_text="Par le clavier")).to_be_visible()
+    expect(page.locator("textarea")).to_be_focused()
+
+
+def reach(page: Page, selector: str, text: str) -> None:
+    """Press Tab until what is meant has the focus."""
+    wanted = """([selector, text]) => {
+      const focused = document.activeElement;
+      return focused.matches(selector) && focused.textContent.includes(text);
+    }"""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(wanted, [selector, text]):
+            return
+    raise AssertionError(f"no Tab leads to {selector} {text}")

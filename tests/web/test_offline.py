@@ -1,0 +1,47 @@
+"""Without the node: the screens open, say so, and what they show grows old before one's eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from meshnode.web.statics import STATIC_FOLDER
+from tests.web.browser import screen_of
+from tests.web.town import CENTRE, Town, town_at
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Town]:
+    """An operations centre by itself, which a test may stop."""
+    if not (STATIC_FOLDER / "index.html").is_file():
+        pytest.skip("the screens are not built: run make app, which needs Node.js")
+    with town_at(tmp_path, []) as town:
+        yield town
+
+
+def test_the_screens_open_without_the_node_and_keep_nothing(alone: Town, browser: Browser) -> None:
+    with screen_of(browser, alone.url(CENTRE)) as screen:
+        page = screen.page
+        page.wait_for_selector("nav.menu")
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        page.wait_for_function("() => caches.keys().then(names => names.length === 1)")
+        kept = page.evaluate(
+            "caches.keys().then(([name]) => caches.open(name)).then(c => c.keys())"
+            ".then(keys => keys.map(each => new URL(each.url).pathname))"
+        )
+        assert "/" in kept
+        assert "/map/base.json" in kept
+        assert not [path for path in kept if path.startswith("/api")]
+        screen.is_node_gone = True
+        alone.stop(CENTRE)
+        banner = page.locator(".banner")
+        expect(banner).to_contain_text("Le nœud ne répond pas", timeout=20_000)
+        page.reload()
+        expect(page.get_by_role("heading", name="Le nœud ne répond pas")).to_be_visible()
+        stored = page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+        assert "csrf" not in stored

@@ -1,0 +1,154 @@
+"""A small network of real processes for tests of the screens: an operations centre and a squad.
+
+The operator's node listens, the agents dial it: three processes on the loopback.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshnode import authority_keys
+from meshnode.vault import wrapping
+from tests.environment import unmeasured
+from tests.meshnode.cli.people import People
+from tests.meshnode.enrolling import CHEAP
+
+__all__ = ["CENTRE", "SECRET", "Town", "town_at"]
+
+CENTRE = "codt-gap"
+"""The operator's node."""
+SECRET = "five other ordinary words here"
+STARTS_S_MAX = 120.0
+"""From the command to the line that names the screens, where others keep both cores busy."""
+_LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
+
+
+@contextmanager
+def _speaking() -> Iterator[None]:
+    """Have the secrets of everybody and cheap guesses, for one command and no longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+        patch.setenv("MESHNODE_SECRET", SECRET)
+        patch.setenv("LC_ALL", "C")
+        patch.setenv("TERM", "dumb")
+        patch.setattr(authority_keys, "SCRYPT_COST", 2)
+        patch.setattr(wrapping, "AGENT_COST", CHEAP)
+        yield
+
+
+@dataclass
+class Town:
+    """Homes and the processes that run them."""
+
+    people: People
+    """Types the commands."""
+    hub: str
+    """Who listens."""
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """Nodes that run, by name."""
+    address: str = ""
+    """Where the hub listens."""
+    starts: int = 0
+    """How often a node was started."""
+
+    def start(self, *names: str) -> None:
+        """Run the nodes of these homes, and wait until they are there and serve their screens."""
+        logs = [self._start(name) for name in names]
+        for log in logs:
+            self.until(lambda log=log: "screens: " in log.read_text(), STARTS_S_MAX)  # type: ignore[misc]
+            found = _LISTENING.search(log.read_text())
+            assert found is not None
+            self.address = self.address or found[1]
+
+    def _start(self, name: str) -> Path:
+        static = "" if name == self.hub else f'"{self.address}"'
+        (self.people.home(name) / "meshnode.toml").write_text(
+            f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\n'
+            "[discovery]\nmdns = false\nprobe = false\n"
+            '[web]\nlisten = "127.0.0.1:0"\n'
+        )
+        self.starts += 1
+        log = self.people.folder / f"{self.starts} {name}.log"
+        command = [sys.executable, "-m", "meshnode", "--home", str(self.people.home(name)), "run"]
+        with log.open("ab") as out:
+            self.running[name] = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=out,
+                env=unmeasured(PYTHONPATH=os.getcwd(), MESHNODE_SECRET=SECRET, LC_ALL="C"),
+            )
+        return log
+
+    def stop(self, name: str) -> None:
+        """Stop a node as Ctrl-C does."""
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+    def stop_all(self) -> None:
+        """Stop every node that was started here."""
+        for name in list(self.running):
+            self.stop(name)
+
+    def json(self, name: str, *words: str) -> Any:
+        """Type a command beside a node and read what it says."""
+        with _speaking():
+            return self.people.json(name, *words)
+
+    def url(self, name: str) -> str:
+        """Return an address that signs one browser in."""
+        return str(self.json(name, "web", "open")["url"])
+
+    def until(self, condition: Callable[[], bool], within_s: float) -> None:
+        """Wait until something holds; fails with the logs of the nodes."""
+        until_s = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < until_s, self.logs()
+            time.sleep(0.1)
+
+    def logs(self) -> str:
+        """Return the ends of what the nodes wrote."""
+        files = sorted(self.people.folder.glob("*.log"))
+        return "\n".join(f"{file.name}: {file.read_text()[-2_000:]}" for file in files)
+
+
+@contextmanager
+def town_at(folder: Path, agents: Sequence[str], squad: str = "Queyras") -> Iterator[Town]:
+    """Found a network in `folder`, start its nodes, and end them when the block is left."""
+    people = People(folder)
+    with _speaking():
+        people.reads("hq", "authority", "init", "--network", "Alpes", "--zone", "5")
+        people.enrol(CENTRE, "operator")
+        for name in agents:
+            people.enrol(name, "agent", squad)
+    town = Town(people, CENTRE)
+    try:
+        town.start(CENTRE)
+        town.start(*agents)
+        town.until(lambda: _have_met(town, agents), STARTS_S_MAX)
+        yield town
+    finally:
+        town.stop_all()
+
+
+def _have_met(town: Town, agents: Sequence[str]) -> bool:
+    """True once every agent has what an SOS and its mates need."""
+    ready = [town.json(name, "check", "--hours", "1")["checks"] for name in agents]
+    return all(
+        each["level"] == "ok"
+        for found in ready
+        for each in found
+        if each["name"] in ("sos", "mates")
+    )
