@@ -15,7 +15,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="bench",
-    help="Measure contacts, links, documents, archives and an idle node.",
+    help="Measure contacts, links, archives and an idle node.",
     no_args_is_help=True,
 )
 

@@ -21,7 +21,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="gateway",
-    help="Run the gateway of an operations centre, and look into its archive.",
+    help="Run a gateway, and look into its archive.",
     no_args_is_help=True,
 )
 

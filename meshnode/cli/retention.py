@@ -16,7 +16,7 @@ __all__ = ["app", "register"]
 
 app = typer.Typer(
     name="retention",
-    help="Show and enforce how long a gateway's archive keeps what.",
+    help="Show and enforce how long the archive keeps what.",
     no_args_is_help=True,
 )
 

@@ -74,8 +74,8 @@ class Gateway:
         """Return the open archive. Raises: ArchiveError, LockedError."""
         async with self._opening:
             if self._archive is None:
-                # Said first: whoever is locked hears so, and not that a file is missing.
-                self._node.require_desk()
+                if self._master.exists():
+                    self._node.require_desk()
                 master = self._master.open(self._vault)
                 opened = open_archive(
                     self.plan.url,

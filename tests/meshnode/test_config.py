@@ -51,6 +51,17 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     mid = 201
     [budgets]
     bearers = ["wwan0 per=day bytes=10"]
+    [gateway]
+    database = "postgresql+psycopg://mesh@db.example/mesh"
+    spool_bytes_max = 1_000_000
+    [retention]
+    positions = 30
+    shifts = 31
+    texts = 32
+    sos = 33
+    files = 34
+    receipts = 35
+    audit = 181
     [security]
     auto_lock_s = 60
     [web]
