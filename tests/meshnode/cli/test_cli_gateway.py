@@ -10,6 +10,7 @@ import trio
 
 from protocol.identity import Role
 from tests.meshnode.cli.people import SETTINGS, People
+from tests.meshnode.enrolling import NOW_MS
 from tests.meshnode.homes import enrolled_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
@@ -29,7 +30,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def people(made: Path, tmp_path: Path) -> People:
+def people(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> People:
+    # The homes were enrolled at that hour.
+    monkeypatch.setattr("meshnode.runtime._now_ms", lambda: NOW_MS)
     for name in ("codt gateway", "anna"):
         shutil.copytree(made / name, tmp_path / name)
     return People(tmp_path)
