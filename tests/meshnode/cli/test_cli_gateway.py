@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 
 async def _make(folder: Path) -> None:
-    for name, role in (("codt gateway", Role.GATEWAY), ("anna", Role.AGENT)):
+    for name, role in (("anna", Role.AGENT), ("codt gateway", Role.GATEWAY)):
         home, _accepted = await enrolled_home(folder, name, role)
         (home / "meshnode.toml").write_text(SETTINGS)
 
