@@ -70,6 +70,18 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     key = "web.key"
     names = ["codt.example"]
     insecure_lan = true
+    [tak]
+    server = ""
+    authority = ""
+    certificate = ""
+    key = ""
+    server_name = ""
+    callsign = "CODT"
+    send = ["position"]
+    squads = []
+    accept = []
+    chat_to = ""
+    interval_s = 10
     [trace]
     file = "trace.jsonl"
     """
