@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshnode.dump import explain_file
 from meshnode.errors import BackupError
 from meshnode.vault import sealed_stream as module
 from meshnode.vault.sealed_stream import MAGIC, StreamReader, StreamWriter, check_backup_passphrase
@@ -169,3 +171,14 @@ def test_a_passphrase_has_bounds(length: int) -> None:
         check_backup_passphrase("x" * length)
     check_backup_passphrase("x" * 12)
     check_backup_passphrase("x" * SECRET_CHARACTERS_MAX)
+
+
+def test_a_backup_tells_without_its_passphrase_only_how_it_is_sealed(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(sealed(bytes(BACKUP_CHUNK_BYTES + 5)))
+    found = explain_file(tmp_path / "b")
+    assert (found["what"], found["chunks"], found["content_bytes"]) == (
+        "backup",
+        2,
+        BACKUP_CHUNK_BYTES + 5,
+    )
+    assert (found["memory_kib"], found["iterations"], found["lanes"]) == (64, 1, 1)
