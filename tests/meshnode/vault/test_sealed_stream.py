@@ -14,7 +14,7 @@ from meshnode.dump import explain_file
 from meshnode.errors import BackupError
 from meshnode.vault import sealed_stream as module
 from meshnode.vault.sealed_stream import MAGIC, StreamReader, StreamWriter, check_backup_passphrase
-from protocol.canonical import encode
+from protocol.canonical import Value, encode
 from protocol.guards import (
     AGENT_ITERATIONS_MAX,
     AGENT_LANES_MAX,
@@ -125,8 +125,8 @@ def test_a_header_that_asks_for_too_much_is_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_stretch", None)
-    good = [1, bytes(16), 64, 1, 1, bytes(7), bytes(16)]
-    changes = (
+    good: list[Value] = [1, bytes(16), 64, 1, 1, bytes(7), bytes(16)]
+    changes: tuple[tuple[int, Value], ...] = (
         (0, 2),
         (1, bytes(15)),
         (2, AGENT_MEMORY_KIB_MAX + 1),
