@@ -38,6 +38,8 @@ __all__ = ["DATABASES", "BackedUp", "may_be_backed_up", "write_backup"]
 
 DATABASES: Final = ("store.sqlite", "archive.sqlite")
 """What is copied by the database itself; the second only where a gateway keeps it."""
+_HEADS: Final = ("archive.head",)
+"""What says how far a database had come: taken before it, or the copy would seem cut off."""
 _WORK: Final = ".backup"
 _BESIDE: Final = ("", "-wal", "-shm", "-journal")
 _READ_BYTES: Final = 1 << 18
@@ -104,7 +106,7 @@ def write_backup(
     label = Label(node, runtime.now_ms())
     try:
         with _working(home) as work, _new_file(target) as file:
-            pieces = [*_snapshots(home, work), *_plain(home, settings)]
+            pieces = [*_heads(home, work), *_snapshots(home, work), *_plain(home, settings)]
             writer = StreamWriter(file, passphrase, runtime.entropy, cost)
             writer.write(label.encode())
             count = _write_all(writer, pieces, on_progress)
@@ -197,7 +199,15 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def _heads(home: Path, work: Path) -> Iterator[_Piece]:
+    for name in _HEADS:
+        if (home / name).exists():
+            (work / name).write_bytes((home / name).read_bytes())
+            yield _Piece(name, work / name)
+
+
 def _snapshots(home: Path, work: Path) -> Iterator[_Piece]:
+    # The store first: what it gives to the archive meanwhile is in both copies, never in none.
     for name in DATABASES:
         if (home / name).exists():
             take_snapshot(home / name, work / name)
@@ -206,6 +216,7 @@ def _snapshots(home: Path, work: Path) -> Iterator[_Piece]:
 
 def _plain(home: Path, settings: Settings) -> Iterator[_Piece]:
     left_out = {home / (name + end) for name in DATABASES for end in _BESIDE}
+    left_out |= {home / name for name in _HEADS}
     left_out |= {home / MAPS, home / _WORK, Home(home).lock, RemnantFiles(home).folder}
     if settings.trace.file:
         trace = home / settings.trace.file

@@ -17,7 +17,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from meshnode.explain import (
     Facts,
@@ -38,8 +38,11 @@ from meshnode.explain import (
     zone_request_untrusted,
 )
 from meshnode.store.overview import read_overview
+from meshnode.vault.sealed_stream import MAGIC as BACKUP_MAGIC
+from meshnode.vault.sealed_stream import read_head
 from protocol.armour import TextForm
 from protocol.errors import LimitExceededError, MalformedError, MeshError, RemoteProtocolError
+from protocol.guards import BACKUP_CHUNK_BYTES
 from protocol.limits import (
     DUMP_BYTES_MAX,
     DUMP_EVENTS_MAX,
@@ -73,7 +76,8 @@ class DumpError(MeshError):
 def explain_file(path: Path) -> Facts:
     """Return what the file at `path` is and says.
 
-    Raises: DumpError if it cannot be read, StoreError for a damaged store, MalformedError or
+    Raises: DumpError if it cannot be read, StoreError for a damaged store, BackupError for the
+    damaged begin of a backup, MalformedError or
     LimitExceededError for what is not, or not rightly, a file of this program.
     """
     try:
@@ -91,6 +95,9 @@ def explain_file(path: Path) -> Facts:
                 header = decode_header_untrusted(file.read(length))
                 found = _stick(header, status.st_size)
                 return _facts("sealed file", path.name, status.st_size, found)
+            if head.startswith(BACKUP_MAGIC):
+                file.seek(0)
+                return _facts("backup", path.name, status.st_size, _backup(file, status.st_size))
             raw = head + file.read(DUMP_BYTES_MAX + 1 - len(head))
     except OSError as error:
         raise DumpError(f"cannot read {path}: {error.strerror}") from error
@@ -175,6 +182,19 @@ def _pem_part(label: str, inner: bytes) -> Facts:
 
 
 # --- files that are opened by their name -------------------------------------------------------
+
+
+def _backup(file: BinaryIO, size_bytes: int) -> Facts:
+    stated = read_head(file)
+    sealed_bytes = size_bytes - len(stated.raw)
+    chunks = -(-sealed_bytes // (BACKUP_CHUNK_BYTES + _TAG_BYTES))
+    return {
+        "memory_kib": stated.cost.memory_kib,
+        "iterations": stated.cost.iterations,
+        "lanes": stated.cost.lanes,
+        "chunks": chunks,
+        "content_bytes": max(0, sealed_bytes - _TAG_BYTES * chunks),
+    }
 
 
 def _stick(header: StickHeader, size_bytes: int) -> Facts:

@@ -21,7 +21,7 @@ def dump(
 ) -> None:
     """Say what a file is, and all that needs no key.
 
-    Bundles, sealed files, certificates, documents, enrolment texts, stores and traces.
+    Bundles, sealed files, backups, certificates, documents, enrolment texts, stores and traces.
     """
     from meshnode.cli.show import print_json
     from meshnode.dump import explain_file

@@ -35,7 +35,14 @@ from protocol.guards import (
     SECRET_CHARACTERS_MIN,
 )
 
-__all__ = ["MAGIC", "StreamReader", "StreamWriter", "check_backup_passphrase"]
+__all__ = [
+    "MAGIC",
+    "StatedHead",
+    "StreamReader",
+    "StreamWriter",
+    "check_backup_passphrase",
+    "read_head",
+]
 
 MAGIC: Final = b"MESHBAK1"
 """A file that begins so is a backup."""
@@ -175,7 +182,23 @@ class StreamReader:
         self._is_ended = is_last
 
 
-def _open_head(file: BinaryIO, passphrase: str) -> _Head:
+class StatedHead(NamedTuple):
+    """What the begin of a backup says to everybody."""
+
+    raw: bytes
+    """From the magic on."""
+    salt: bytes
+    """16 bytes."""
+    cost: AgentCost
+    """What one guess at the passphrase costs."""
+    prefix: bytes
+    """7 bytes of each nonce."""
+    check: bytes
+    """16 bytes that the right passphrase makes again."""
+
+
+def read_head(file: BinaryIO) -> StatedHead:
+    """Read what needs no passphrase, up to the first chunk. Raises: BackupError, OSError."""
     start = file.read(len(MAGIC) + 2)
     if not start.startswith(MAGIC) or len(start) < len(MAGIC) + 2:
         raise BackupError("no_backup", "this is no backup: take the file that 'backup' wrote")
@@ -197,12 +220,17 @@ def _open_head(file: BinaryIO, passphrase: str) -> _Head:
         check = as_bytes(record[6], "check", _CHECK_BYTES)
     except RemoteProtocolError as error:
         raise _damaged() from error
-    cipher, expected = _stretch(passphrase, salt, cost)
-    if not hmac.compare_digest(check, expected):
+    return StatedHead(start + header, salt, cost, prefix, check)
+
+
+def _open_head(file: BinaryIO, passphrase: str) -> _Head:
+    stated = read_head(file)
+    cipher, expected = _stretch(passphrase, stated.salt, stated.cost)
+    if not hmac.compare_digest(stated.check, expected):
         raise BackupError(
             "passphrase", "this passphrase does not open the backup, or its first bytes are damaged"
         )
-    return _Head(start + header, cipher, prefix)
+    return _Head(stated.raw, cipher, stated.prefix)
 
 
 def _damaged() -> BackupError:

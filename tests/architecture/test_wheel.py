@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 SOURCES = "meshnode/web/app/"
 """What the screens are built from stays out; what was built lies in meshnode/web/static."""
-DATA_SUFFIXES = {".py", ".mako", ".json", ".typed", ".toml"}
+DATA_SUFFIXES = {".py", ".mako", ".json", ".typed", ".toml", ".service"}
 
 
 def pip(*arguments: str) -> None:

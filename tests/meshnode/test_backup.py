@@ -105,6 +105,27 @@ async def test_a_running_node_writes_while_the_backup_runs(
     assert len(await outgoing_of(gateway)) == 3
 
 
+async def test_an_archive_is_copied_behind_its_head_and_behind_the_store(
+    gateway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge meanwhile must not make the copy look cut off, nor a batch on its way get lost."""
+    for name in ("archive.sqlite", "archive.head"):
+        (gateway / name).write_bytes(b"")
+    (gateway / "archive.head").write_bytes(b"head 1")
+    copied, take = list[str](), take_snapshot
+
+    def purged_meanwhile(source: Path, copy: Path) -> int:
+        (gateway / "archive.head").write_bytes(b"head 2")
+        copied.append(source.name)
+        return take(source, copy)
+
+    monkeypatch.setattr(module, "take_snapshot", purged_meanwhile)
+    backed_up(gateway, tmp_path / "b")
+    await restored(tmp_path / "b", tmp_path / "again")
+    assert copied == ["store.sqlite", "archive.sqlite"]
+    assert (tmp_path / "again" / "archive.head").read_bytes() == b"head 1"
+
+
 @pytest.mark.parametrize("role", [Role.AGENT, Role.LEADER])
 async def test_an_agents_device_has_none(tmp_path: Path, role: Role) -> None:
     home, _accepted = await enrolled_home(tmp_path, "zoe", role)

@@ -81,3 +81,10 @@ def test_its_commands_are_commands() -> None:
     assert entry == health[:3]
     assert {words[0], health[3]} <= names
     assert last("EXPOSE") == f"{DEFAULT_PORT}/tcp"
+
+
+def test_the_screens_are_built_by_the_node_js_that_their_build_names() -> None:
+    hook = (ROOT / "meshnode" / "web" / "app" / "build_hook.py").read_text()
+    (named,) = re.findall(r'NODE_WHEEL: Final = "([^"]+)"', hook)
+    (build,) = [rest for name, rest in instructions() if name == "RUN" and "pip wheel" in rest]
+    assert f'"{named}"' in build.split("pip wheel")[0]
