@@ -35,7 +35,13 @@ _ARGUMENTS = [
     "--no-first-run",
     "--no-pings",
 ]
-_EXPECTED = ("net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED")
+_EXPECTED = (
+    "net::ERR_CONNECTION_REFUSED",
+    "net::ERR_CONNECTION_RESET",
+    "net::ERR_EMPTY_RESPONSE",
+    "net::ERR_INCOMPLETE_CHUNKED_ENCODING",
+    "net::ERR_INTERNET_DISCONNECTED",
+)
 """What a browser says by itself of a node that a test stopped."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from meshnode.web.statics import STATIC_FOLDER
 from tests.web.browser import screen_of
-from tests.web.town import CENTRE, Town, town_at
+from tests.web.town import CENTRE, SECRET, Town, town_at
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -20,7 +21,11 @@ def alone(tmp_path: Path) -> Iterator[Town]:
     """An operations centre by itself, which a test may stop."""
     if not (STATIC_FOLDER / "index.html").is_file():
         pytest.skip("the screens are not built: run make app, which needs Node.js")
-    with town_at(tmp_path, []) as town:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # A locked node starts anew, and the page looks for it where it was.
+    with town_at(tmp_path, [], web_port=port) as town:
         yield town
 
 
@@ -45,3 +50,25 @@ def test_the_screens_open_without_the_node_and_keep_nothing(alone: Town, browser
         expect(page.get_by_role("heading", name="Le nœud ne répond pas")).to_be_visible()
         stored = page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
         assert "csrf" not in stored
+
+
+def test_locked_on_the_screen_and_opened_by_the_secret(alone: Town, browser: Browser) -> None:
+    with screen_of(browser, alone.url(CENTRE)) as screen:
+        page = screen.page
+        page.wait_for_selector("nav.menu")
+        page.goto(page.url.split("#")[0] + "#/more")
+        # The node starts anew: for a moment nobody answers, then nobody is signed in.
+        screen.is_node_gone = screen.is_refused = True
+        page.get_by_role("button", name="Verrouiller").click()
+        page.get_by_role("dialog").get_by_role("button", name="Verrouiller").click()
+        expect(page.get_by_role("heading", name="Appareil verrouillé")).to_be_visible(
+            timeout=60_000
+        )
+        secret = page.get_by_role("textbox", name="Secret de l’appareil")
+        secret.fill("not the secret at all")
+        page.get_by_role("button", name="Déverrouiller").click()
+        expect(page.locator("form .notice.bad")).to_be_visible(timeout=30_000)
+        secret.fill(SECRET)
+        page.get_by_role("button", name="Déverrouiller").click()
+        expect(page.locator("nav.menu")).to_be_visible(timeout=60_000)
+        assert alone.json(CENTRE, "status")["lock"]["is_locked"] is False

@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
+from tests.web.test_conversations import PIXEL
+from tests.web.tiles import one_tile
 from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -50,6 +52,22 @@ def test_a_shift_is_opened_seen_by_a_mate_and_closed(opens: Opens, town: Town) -
     alice.get_by_role("dialog").get_by_role("button", name="Finir mon service").click()
     expect(alice.locator(".shift")).to_contain_text("Vous êtes hors service")
     expect(mate).to_contain_text("Position : rien de dit", timeout=30_000)
+
+
+def test_a_map_file_of_the_home_is_drawn_tile_by_tile(opens: Opens, town: Town) -> None:
+    folder = town.people.home("alice") / "maps"
+    folder.mkdir()
+    # The fourth tile of the first zoom after the world: east of Greenwich, north of the equator.
+    (folder / "relief.pmtiles").write_bytes(one_tile(4, 1, PIXEL))
+    page = opens("alice", WIDE).page
+    go(page, "map")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.pane-tiles img')]"
+        ".some(each => each.naturalWidth === 1)"
+    )
+    assert page.locator(".pane-tiles img[src^=blob]").count() >= 1
+    (folder / "relief.pmtiles").unlink()
+    folder.rmdir()
 
 
 def test_a_marker_moves_when_its_agent_does(opens: Opens, town: Town) -> None:

@@ -60,6 +60,8 @@ class Town:
     """Nodes that run, by name."""
     address: str = ""
     """Where the hub listens."""
+    web_port: int = 0
+    """Where screens are served; 0 takes any free port, another one at each start."""
     starts: int = 0
     """How often a node was started."""
 
@@ -77,7 +79,7 @@ class Town:
         (self.people.home(name) / "meshnode.toml").write_text(
             f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\n'
             "[discovery]\nmdns = false\nprobe = false\n"
-            '[web]\nlisten = "127.0.0.1:0"\n'
+            f'[web]\nlisten = "127.0.0.1:{self.web_port}"\n'
         )
         self.starts += 1
         log = self.people.folder / f"{self.starts} {name}.log"
@@ -125,7 +127,9 @@ class Town:
 
 
 @contextmanager
-def town_at(folder: Path, agents: Sequence[str], squad: str = "Queyras") -> Iterator[Town]:
+def town_at(
+    folder: Path, agents: Sequence[str], squad: str = "Queyras", web_port: int = 0
+) -> Iterator[Town]:
     """Found a network in `folder`, start its nodes, and end them when the block is left."""
     people = People(folder)
     with _speaking():
@@ -133,7 +137,7 @@ def town_at(folder: Path, agents: Sequence[str], squad: str = "Queyras") -> Iter
         people.enrol(CENTRE, "operator")
         for name in agents:
             people.enrol(name, "agent", squad)
-    town = Town(people, CENTRE)
+    town = Town(people, CENTRE, web_port=web_port)
     try:
         town.start(CENTRE)
         town.start(*agents)

@@ -1,6 +1,6 @@
 // What is needed less often: sheets, the check before leaving, the node, settings, the lock.
-import { useSignal } from "@preact/signals";
-import { post } from "../api";
+import { batch, useSignal } from "@preact/signals";
+import { isLocked, post, session } from "../api";
 import { t } from "../i18n";
 import { Action } from "../parts/Action";
 import { Dialog } from "../parts/Dialog";
@@ -66,7 +66,11 @@ export function More() {
               kind="primary"
               run={async () => {
                 await post("lock");
-                isLocking.value = false;
+                // The node starts anew and knows nobody: what is left to do is to unlock it.
+                batch(() => {
+                  isLocked.value = true;
+                  session.value = null;
+                });
               }}
             >
               {t("more.lock")}
