@@ -104,10 +104,13 @@ class Member:
 
     async def held(self, *kinds: Kind) -> list[Bundle]:
         """Return the bundles in the store, of all kinds or of some, in order of their ids."""
-        ids = await self.ids()
-        raws = await self.store.read(lambda conn: rows.raw_many(conn, ids))
-        found = [bundles.decode_untrusted(raws[short][0]) for short in ids]
+        found = map(bundles.decode_untrusted, await self.raws(await self.ids()))
         return [bundle for bundle in found if not kinds or bundle.header.kind in kinds]
+
+    async def raws(self, ids: Sequence[ShortId]) -> list[bytes]:
+        """Return the containers of bundles that are held, in the order of `ids`."""
+        found = await self.store.read(lambda conn: rows.raw_many(conn, ids)) if ids else {}
+        return [found[short][0] for short in ids]
 
     async def ids(self) -> list[ShortId]:
         """Return the short ids of all that is held, ascending."""
@@ -177,14 +180,27 @@ class Rig:
         return await self[target].take(wanted, bearer.id)
 
     async def mix(self, *names: str) -> None:
-        """Let everybody have everything, until nothing new comes of it."""
+        """Let everybody have everything, until nothing new comes of it.
+
+        As in a contact nobody is given what it holds already.
+        """
         before: list[list[ShortId]] = []
         while (now := [await self[name].ids() for name in names]) != before:
             before = now
+            for name in names:
+                await self[name].node.settle()
             for source in names:
                 for target in names:
                     if source != target:
-                        await self.carry(source, target)
+                        await self._give_missing(self[source], self[target])
+
+    async def _give_missing(self, source: Member, target: Member) -> None:
+        held = set(await target.ids())
+        raws = await source.raws([short for short in await source.ids() if short not in held])
+        found = map(bundles.decode_untrusted, raws)
+        wanted = [bundle for bundle in found if bundle.header.author != target.id]
+        if wanted:
+            await target.take(wanted, source.id)
 
 
 def squad_scope(name: str = SQUAD) -> Scope:
