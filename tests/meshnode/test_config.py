@@ -26,8 +26,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         load_settings(tmp_path)
 
 
-def test_every_setting_can_be_written(tmp_path: Path) -> None:
-    text = """
+EVERY_SETTING = """
     [links]
     listen = ["127.0.0.1:0"]
     static = ["gateway.example:7625"]
@@ -85,6 +84,11 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     [trace]
     file = "trace.jsonl"
     """
+"""One line for each setting, none at its default."""
+
+
+def test_every_setting_can_be_written(tmp_path: Path) -> None:
+    text = EVERY_SETTING
     found = read_settings(text.encode())
     assert found.links.listen == ("127.0.0.1:0",)
     assert found.links.static == ("gateway.example:7625",)
