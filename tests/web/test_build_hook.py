@@ -36,7 +36,7 @@ def test_without_node_a_build_says_what_to_install(
     app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(app))
-    with pytest.raises(build_hook.BuildError, match="need Node.js 20.19 or newer"):
+    with pytest.raises(build_hook.BuildError, match=r"need Node\.js 20\.19 or newer"):
         build_hook.build(app)
 
 
