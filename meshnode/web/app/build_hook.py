@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-__all__ = ["AppBuildHook", "BuildError", "build", "is_fresh"]
+__all__ = ["AppBuildHook", "BuildError", "build", "hash_of", "is_fresh"]
 
 SKIP: Final = "MESHNODE_SKIP_APP"
 """Set to anything, it leaves the screens out."""
@@ -63,7 +63,7 @@ class AppBuildHook(BuildHookInterface[Any]):
 def is_fresh(app: Path) -> bool:
     """Return whether what is built comes from the sources that are here."""
     stamp = app.parent / "static" / STAMP
-    return stamp.is_file() and stamp.read_text() == _hash(app)
+    return stamp.is_file() and stamp.read_text() == hash_of(app)
 
 
 def build(app: Path) -> None:
@@ -85,7 +85,7 @@ def build(app: Path) -> None:
         )
         if done.returncode != 0:
             raise BuildError(f"npm {words[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    (app.parent / "static" / STAMP).write_text(_hash(app))
+    (app.parent / "static" / STAMP).write_text(hash_of(app))
 
 
 def _npm() -> tuple[list[str], list[str]]:
@@ -116,7 +116,7 @@ def _system_node() -> str | None:
     return node if is_new else None
 
 
-def _hash(app: Path) -> str:
+def hash_of(app: Path) -> str:
     """Return the hash over names and contents of everything that a build reads."""
     found = hashlib.sha256()
     for path in sorted(_sources(app)):
