@@ -18,7 +18,10 @@ AGENT = {
     "node": "node",
     "settings": "settings",
 }
-CENTRAL = {each: AGENT.get(each, each) for each in ("overview", "messages", "map", "sos", "node")}
+CENTRAL = {
+    each: AGENT.get(each, each)
+    for each in ("overview", "messages", "map", "sos", "node", "archive", "retention")
+}
 """What the operations centre sees otherwise than an agent."""
 
 

@@ -83,7 +83,9 @@ class Town:
         )
         self.starts += 1
         log = self.people.folder / f"{self.starts} {name}.log"
-        command = [sys.executable, "-m", "meshnode", "--home", str(self.people.home(name)), "run"]
+        # The centre's node archives what it takes in.
+        words = ["gateway", "run"] if name == CENTRE else ["run"]
+        command = [sys.executable, "-m", "meshnode", "--home", str(self.people.home(name)), *words]
         with log.open("ab") as out:
             self.running[name] = subprocess.Popen(
                 command,

@@ -6,6 +6,7 @@ from typing import Final
 
 from meshnode.web.routes import (
     account,
+    archive,
     exporting,
     files,
     maps,
@@ -26,6 +27,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *squad.ROUTES,
     *files.ROUTES,
     *sheets.ROUTES,
+    *archive.ROUTES,
     *maps.ROUTES,
     *exporting.ROUTES,
     *watching.ROUTES,

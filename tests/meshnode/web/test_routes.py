@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from meshnode.metrics import METRICS
 from meshnode.web.answers import FAMILIES, REFUSALS, language_of
 from meshnode.web.roles import WebRole
+from meshnode.web.routes import archive
 from meshnode.web.routes.table import ROUTES
 from protocol.limits import Kind
 from tests.meshnode.web.screens import Screens, open_screens
@@ -37,6 +38,7 @@ async def test_plain_questions_have_the_fields_that_are_described(
         and "{" not in each.path
         and each.media == "application/json"
         and each.path not in ("/api/matrix", "/api/track", "/api/sheets/search")
+        and each not in archive.ROUTES
     ]
     async with screens.signed_in(WebRole.OPERATOR) as client:
         for route in plain:
@@ -45,6 +47,16 @@ async def test_plain_questions_have_the_fields_that_are_described(
             found = answer.json()
             assert route.is_bare or found["schema"] == 1
             assert {*route.fields} <= {*found}, route.path
+
+
+async def test_a_device_without_an_archive_says_so(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    async with screens.signed_in(WebRole.OPERATOR) as client:
+        for route in archive.ROUTES:
+            answer = await client.get(route.path)
+            assert answer.status_code == 409, route.path
+            assert answer.json()["error"]["kind"] == "no_archive"
 
 
 async def test_a_message_is_written_followed_and_taken_back(

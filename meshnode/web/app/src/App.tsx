@@ -6,12 +6,14 @@ import { counted, t } from "./i18n";
 import { AlarmBar } from "./parts/AlarmBar";
 import { Icon, type IconName } from "./parts/Icon";
 import { Toasts } from "./parts/Toasts";
+import { ArchivePage } from "./pages/ArchivePage";
 import { Check } from "./pages/Check";
 import { MapPage } from "./pages/MapPage";
 import { Messages } from "./pages/Messages";
 import { More } from "./pages/More";
 import { NodePage } from "./pages/NodePage";
 import { Overview } from "./pages/Overview";
+import { RetentionPage } from "./pages/RetentionPage";
 import { Settings } from "./pages/Settings";
 import { Sheets } from "./pages/Sheets";
 import { SignIn } from "./pages/SignIn";
@@ -32,6 +34,8 @@ const PAGES: Record<string, () => preact.JSX.Element> = {
   sheets: Sheets,
   check: Check,
   node: NodePage,
+  archive: ArchivePage,
+  retention: RetentionPage,
   settings: Settings,
   overview: Overview,
 };
@@ -42,6 +46,8 @@ const UNDER: Record<string, string> = {
   sheets: "more",
   check: "more",
   node: "more",
+  archive: "more",
+  retention: "more",
   settings: "more",
 };
 

@@ -6,6 +6,7 @@ import { Resource } from "./resource";
 import { setClock } from "./time";
 import type {
   Alarm,
+  ArchiveStatus,
   AuditLog,
   Board,
   Budget,
@@ -17,11 +18,13 @@ import type {
   Outgoing,
   Peer,
   Position,
+  PurgeEntry,
   Readiness,
   Sensor,
   SheetEntry,
   Shift,
   Status,
+  Term,
   Uplink,
 } from "./types";
 
@@ -46,6 +49,12 @@ export const readiness = new Resource(() => ask<Readiness>("check"));
 export const sensors = new Resource(async () => (await ask<{ sensors: Sensor[] }>("sensors")).sensors);
 export const audit = new Resource(() => ask<AuditLog>("audit?limit=50"));
 export const maps = new Resource(async () => (await ask<{ regions: MapInfo[] }>("map")).regions);
+
+export const archive = new Resource(() => ask<ArchiveStatus>("archive"));
+export const terms = new Resource(async () => (await ask<{ terms: Term[] }>("retention")).terms);
+export const purges = new Resource(
+  async () => (await ask<{ entries: PurgeEntry[] }>("retention/log?limit=50")).entries,
+);
 
 /** Messages come page after page; those that are known are not asked for again. */
 export const inbox: Resource<Incoming[]> = new Resource(() => pages<Incoming>("inbox", inbox.value.value ?? []));

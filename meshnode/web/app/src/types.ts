@@ -299,3 +299,42 @@ export interface MapInfo {
   name: string;
   url: string;
 }
+
+export interface ArchiveStatus {
+  is_archiving: boolean;
+  database: string;
+  waiting: number;
+  waiting_bytes: number;
+  waiting_since_ms: number | null;
+  shed: number;
+  error: string;
+  held: { class: string; bundles: number; contents: number; oldest_ms: number }[];
+}
+
+export interface Archived {
+  message: string;
+  author: { name: string; node: string };
+  to: string;
+  class: string;
+  kind: string;
+  at_ms: number;
+  keep_until_ms: number;
+  is_readable: boolean;
+  text?: string;
+  place?: { latitude: number; longitude: number };
+}
+
+export interface Term {
+  class: string;
+  days: number;
+  days_min: number;
+  days_max: number;
+  reason: string;
+}
+
+export interface PurgeEntry {
+  number: number;
+  at_ms: number;
+  gateway: { name: string };
+  action: string;
+}

@@ -22,7 +22,11 @@ export function More() {
     { page: "sheets", icon: "sheet", title: t("nav.sheets"), words: t("more.sheets") },
     { page: "check", icon: "check", title: t("nav.check"), words: t("more.check") },
     ...(isOperator.value
-      ? [{ page: "squad", icon: "people", title: t("nav.squad"), words: t("more.squad") } as Entry]
+      ? ([
+          { page: "squad", icon: "people", title: t("nav.squad"), words: t("more.squad") },
+          { page: "archive", icon: "search", title: t("nav.archive"), words: t("more.archive") },
+          { page: "retention", icon: "clock", title: t("nav.retention"), words: t("more.retention") },
+        ] as Entry[])
       : []),
     { page: "node", icon: "node", title: t("nav.node"), words: t("more.node") },
     { page: "settings", icon: "gear", title: t("nav.settings"), words: t("more.settings") },

@@ -1,0 +1,58 @@
+// How long the archive keeps what and why, and the signed log of what it destroyed.
+import { useEffect } from "preact/hooks";
+import { counted, t, told } from "../i18n";
+import { Empty, Page, Waiting } from "../parts/Page";
+import { href } from "../router";
+import { purges, terms } from "../store";
+import { moment } from "../time";
+
+export function RetentionPage() {
+  useEffect(() => {
+    for (const each of [terms, purges]) void each.refresh();
+  }, []);
+  const log = purges.value.value;
+  return (
+    <Page title={t("nav.retention")} back={href("more")}>
+      <div class="columns">
+        <section class="card">
+          <h2>{t("retention.terms")}</h2>
+          <p class="small">{t("retention.means")}</p>
+          <Waiting of={terms} />
+          <dl class="facts">
+            {terms.value.value?.map((each) => (
+              <div class="fact" key={each.class}>
+                <dt>{told("class", each.class)}</dt>
+                <dd>
+                  {counted("time.days", each.days)}
+                  <p class="small">
+                    {t("retention.bounds", { least: each.days_min, most: each.days_max })}
+                  </p>
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+        <section class="card">
+          <h2>{t("retention.log")}</h2>
+          <Waiting of={purges} />
+          {log?.length === 0 && <Empty>{t("retention.empty")}</Empty>}
+          <ul class="rows">
+            {log
+              ?.slice()
+              .reverse()
+              .map((each) => (
+                <li key={each.number} class="row">
+                  <span class="row-words">
+                    <span class="strong">{told("purge", each.action)}</span>
+                    <span class="small">
+                      {each.number} · {moment(each.at_ms)} · {each.gateway.name}
+                    </span>
+                  </span>
+                </li>
+              ))}
+          </ul>
+        </section>
+      </div>
+    </Page>
+  );
+}

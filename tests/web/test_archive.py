@@ -1,0 +1,50 @@
+"""The archive on a screen: what an agent wrote is found by its words, and how long it stays."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.browser import WIDE
+from tests.web.conftest import Opens
+from tests.web.town import CENTRE, Town
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def test_what_the_centre_received_is_found_by_words_without_their_accents(
+    town: Town, opens: Opens
+) -> None:
+    town.json("alice", "send", "codt", "Deux véhicules arrêtés à la borne 12")
+    sent = "Deux véhicules arrêtés à la borne 12"
+    town.until(
+        lambda: any(
+            each.get("text") == sent
+            for each in town.json(CENTRE, "gateway", "search", "vehicules")["found"]
+        ),
+        30,
+    )
+    page = opens(CENTRE, WIDE).page
+    page.goto(page.url.split("#")[0] + "#/archive")
+    page.get_by_label("Mots (tous)").fill("BORNE vehicules")
+    page.get_by_label("Écrit par").fill("alice")
+    look = page.get_by_role("button", name="Chercher")
+    look.click()
+    expect(page.get_by_text(sent)).to_be_visible()
+    expect(page.get_by_text("alice → codt")).to_be_visible()
+    page.get_by_label("Mots (tous)").fill("introuvable")
+    look.click()
+    expect(page.get_by_text("L’archive ne contient rien de tel.")).to_be_visible()
+
+    page.goto(page.url.split("#")[0] + "#/retention")
+    expect(page.get_by_text("61 jours")).to_be_visible()
+    expect(page.get_by_text("durée changée")).to_be_visible()
+
+
+def test_an_agent_is_not_shown_an_archive(town: Town, opens: Opens) -> None:
+    page = opens("alice", WIDE).page
+    page.goto(page.url.split("#")[0] + "#/more")
+    expect(
+        page.get_by_role("link", name="Vérifications").or_(page.locator(".rows a"))
+    ).not_to_have_count(0)
+    expect(page.get_by_role("link", name="Archives")).to_have_count(0)
