@@ -166,6 +166,8 @@ def _engine(
         # Parameters are keys and texts: they stay out of every error.
         hide_parameters=True,
         execution_options={"compiled_cache": WORDED},
+        # A listener to an event of the engine would slow down each of its statements.
+        begin="BEGIN IMMEDIATE" if pragmas is _WRITER_PRAGMAS else "BEGIN",
         **options,
     )
 
@@ -173,18 +175,10 @@ def _engine(
     def prepare(connection: sqlite3.Connection, record: Any) -> None:
         # Found again by whoever reads or writes a sealed column on this connection.
         record.info[VAULT] = vault
-        # The driver's own transactions begin too late and end before a savepoint.
+        # Transactions are begun by the dialect, and never by the driver.
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
-
-    begin = "BEGIN IMMEDIATE" if pragmas is _WRITER_PRAGMAS else "BEGIN"
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        # On the driver's connection: a statement of SQLAlchemy takes as long as the rest of it.
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute(begin)
 
     return engine
 

@@ -26,6 +26,15 @@ class StoreDialect(SQLiteDialect_pysqlite):
 
     supports_statement_cache = True
 
+    def __init__(self, begin: str = "BEGIN", **options: Any) -> None:
+        super().__init__(**options)
+        self._begin = begin
+        """What begins a transaction; the driver's begin too late, and end before a savepoint."""
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Begin a transaction, as SQLAlchemy asks for it; no event, and no statement to word."""
+        dbapi_connection.execute(self._begin)
+
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self)
 

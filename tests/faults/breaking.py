@@ -22,7 +22,14 @@ class Breaker:
 
     def statement(self, _connection: Any, _cursor: Any, text: str, *_more: Any) -> None:
         """Called before each statement. What is only read leaves nothing behind for a cut."""
-        if not (self._is_cut and text.lstrip().startswith(("SELECT", "BEGIN"))):
+        if text.lstrip().startswith("SELECT"):
+            self.look()
+        else:
+            self.take()
+
+    def look(self, *_arguments: Any) -> None:
+        """Called before each statement that only reads, and before each transaction."""
+        if not self._is_cut:
             self.take()
         elif self.has_struck:
             self._fail()
@@ -50,9 +57,11 @@ def broken(step: int, *, is_cut: bool) -> Iterator[Breaker]:
     """Break every engine at its `step`-th statement or commit; with `is_cut` it stays broken."""
     breaker = Breaker(step, is_cut=is_cut)
     event.listen(Engine, "before_cursor_execute", breaker.statement)
+    event.listen(Engine, "begin", breaker.look)
     event.listen(Engine, "commit", breaker.take)
     try:
         yield breaker
     finally:
         event.remove(Engine, "before_cursor_execute", breaker.statement)
+        event.remove(Engine, "begin", breaker.look)
         event.remove(Engine, "commit", breaker.take)

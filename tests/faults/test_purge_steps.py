@@ -59,6 +59,7 @@ async def _texts(path: Path) -> int:
 
 def _statements(moment: Moment) -> None:
     event.listen(Engine, "before_cursor_execute", moment)
+    event.listen(Engine, "begin", moment)
     event.listen(Engine, "commit", moment)
 
 
