@@ -174,7 +174,7 @@ class Namespaces(Network):
 
     def settings(self, name: str) -> str:
         """See `Network.settings`."""
-        return '[trace]\nfile = "trace.jsonl"\n'
+        return '[web]\nlisten = ""\n[trace]\nfile = "trace.jsonl"\n'
 
     async def remove(self) -> None:
         """Delete everything that `build` made; what is gone already does not matter."""

@@ -31,6 +31,8 @@ static = [{static}]
 [discovery]
 mdns = false
 probe = false
+[web]
+listen = ""
 """
 TAK = """
 [tak]

@@ -22,7 +22,7 @@ probe = false
 [web]
 listen = ""
 """
-"""A node that nobody else on this machine finds."""
+"""A node that nobody else on this machine finds, and that has no screens."""
 
 
 @dataclass(frozen=True, slots=True)
