@@ -22,7 +22,7 @@ from meshnode.demo.story import BACKLOG
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 PATIENCE_S = 240.0
-"""Far above the minute that it takes on a machine of its own: two other lanes keep the cores busy."""
+"""Far above the minute that it takes alone: two other lanes keep the cores busy."""
 COMMAND = (sys.executable, "-c", "from meshnode.cli.main import main; main()", "demo")
 NODES_RUN = "All nodes run"
 
