@@ -31,7 +31,7 @@ FILE_BYTES: Final = 12_000_000
 """Its size."""
 _BREAKS: Final = (20, 60)
 """The contact is cut once so much of the file is there, per cent."""
-_WAIT_S_MAX: Final = 20.0
+_WAIT_S_MAX: Final = 40.0
 _FILE_S_MAX: Final = 40.0
 _SOS: Final = "Chute dans l'éboulis, cheville cassée"
 

@@ -27,7 +27,7 @@ BACKLOG: Final = 80
 """Notes that the crew writes at sea."""
 _WRITERS: Final = 4
 """Connections that write the backlog at the same time."""
-_WAIT_S_MAX: Final = 12.0
+_WAIT_S_MAX: Final = 30.0
 """An act that did not come to its end by then is over all the same; the ledger will tell."""
 
 _REPORT: Final = "Col gardé, deux véhicules arrêtés à la borne 12"
