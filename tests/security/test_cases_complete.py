@@ -11,7 +11,7 @@ CASES = 30
 _NAME = re.compile(r"test_s(\d\d)_\w+")
 _AGAIN = {"holds", "restarted", "restart", "_restart", "start", "_start", "each_way"}
 """What tests call a restart: a parameter, a loop over starts, or the helper that makes both."""
-_OPENERS = {"alive", "locked", "open_home", "opened", "running", "small_box", "watched"}
+_OPENERS = {"alive", "leased", "locked", "open_home", "opened", "running", "small_box", "watched"}
 """What opens a home; a test that does it twice opens the same one again."""
 
 
