@@ -161,7 +161,7 @@ def test_s05_a_unit_grants_no_unit(valley: Path) -> None:
             assert [each.subject for each in before.journal].count("rights") == start
             with pytest.raises(RightsError):
                 unit.grant(asked, "bob", ["Queyras"], NOW_MS)
-            assert unit.state.refusals == (("rights", 1),)
+            assert unit.state.refusals == (("rights", start + 1),)
             after = replace(unit.state, journal=before.journal, refusals=before.refusals)
             assert after == before
             assert unit.state.journal[-1].subject == "rights"
