@@ -97,7 +97,7 @@ def screen_of(
 ) -> Iterator[Screen]:
     """Open `url` in a browser of its own; fails at the end for all that it should not have done."""
     context = browser.new_context(viewport=size, locale="fr-FR", **options)  # type: ignore[arg-type]
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     screen = Screen(context.new_page(), context)
     context.on("console", screen.on_console)
     context.on("weberror", lambda error: screen.on_error(error.error))

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from meshnode.web.statics import STATIC_FOLDER
 from tests.web.browser import PHONE, Screen, browser_at, screen_of
@@ -15,6 +15,10 @@ from tests.web.town import Town, town_at
 
 Opens = Callable[..., Screen]
 """Opens the screens of a device in a browser of its own."""
+
+
+EXPECT_MS = 30_000
+"""What a test waits for at most, unless it says more."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +32,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser."""
+    """A browser, which is given time: other tests keep the cores busy."""
+    expect.set_options(timeout=EXPECT_MS)
     with browser_at() as browser:
         yield browser
 
