@@ -346,12 +346,14 @@ def test_a_unit_replaces_only_agents_and_relays_of_its_squads(
     with opened(valley / "region") as region:
         before = region.state
         targets = {each.member.name: each.node for each in before.present}
-        for name in ("far", "gate", "lea"):
+        for tries, name in enumerate(("far", "gate", "lea"), 1):
             entry = replace(honest.issued[0], replaces=targets[name])
             with pytest.raises(RightsError):
                 region.adopt(_signed(unit, entry), NOW_MS)
-            assert replace(region.state, journal=before.journal) == before
+            after = replace(region.state, journal=before.journal, refusals=before.refusals)
+            assert after == before
             assert region.state.journal[-1].action == "refused"
+            assert sum(count for _reason, count in region.state.refusals) == tries
 
 
 def _signed(unit: AuthorityHome, *issued: Issued) -> UnitReport:
@@ -377,16 +379,19 @@ def test_a_report_that_lies_adopts_nobody(valley: Path, unit: AuthorityHome) -> 
             Rights(Role.LEADER, 7, (squad_id_of(7, "Queyras"),), DeviceClass.PHONE),
             NOW_MS,
         )[0]
-        for lie in (
+        lies = (
             replace(entry, badge=region_badge),
             replace(entry, squads=("Ubaye",)),
             replace(entry, link=entry.badge),
             replace(entry, prekey=b"x"),
-        ):
+        )
+        for tries, lie in enumerate(lies, 1):
             with pytest.raises(MeshError):
                 region.adopt(_signed(unit, lie), NOW_MS)
-            assert replace(region.state, journal=before.journal) == before
+            after = replace(region.state, journal=before.journal, refusals=before.refusals)
+            assert after == before
             assert region.state.journal[-1].action == "refused"
+            assert sum(count for _reason, count in region.state.refusals) == tries
         stranger = ec.generate_private_key(ec.SECP256R1())
         with pytest.raises(AuthenticationError):
             region.adopt(build_report(honest.unit_id, honest.issued, stranger), NOW_MS)
