@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from meshnode.lines import Json, Progress
 __all__ = ["ArchiveClient"]
 
 
-class ArchiveClient:
+class ArchiveClient(ABC):
     """Those calls of `RemoteApi`; paths go whole, since the node works in another folder."""
 
+    @abstractmethod
     async def _call(
         self, method: str, progress: Progress | None = None, /, **params: object
     ) -> Any:
-        raise NotImplementedError("a client has its own line to the node")
+        """Return what the node answers; whoever has a line to it says how."""
 
     async def archive_found(self) -> bool:
         """See `Api.archive_found`."""

@@ -306,8 +306,7 @@ class TakBridge:
 
     def _may_leave(self, message: Json) -> bool:
         """True for a text of a squad that the settings name; an SOS goes as an alert instead."""
-        wanted = {f"squad:{name}".casefold() for name in self._settings.squads}
-        is_wanted = not wanted or str(message["to"]).casefold() in wanted
+        is_wanted = sharing.is_shared(message["to"], self._settings.squads)
         return message["kind"] == "text" and is_wanted and not message.get("is_author_revoked")
 
     async def _receipts(self, told: _Told) -> list[CotEvent]:

@@ -62,6 +62,11 @@ class Point:
     accuracy_m: float = UNKNOWN
     """Circular error, metres; `UNKNOWN` where this is no place at all."""
 
+    @property
+    def is_known(self) -> bool:
+        """True unless it is the point of zeros, without an accuracy, that stands for no place."""
+        return self.accuracy_m < UNKNOWN or (self.latitude, self.longitude) != (0.0, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Element:

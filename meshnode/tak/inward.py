@@ -18,7 +18,7 @@ from meshnode.directory import UnknownNameError
 from meshnode.errors import LockedError, SendError, StoreError
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
-from meshnode.tak.cot import ALL_ROOMS, UNKNOWN, Chat
+from meshnode.tak.cot import ALL_ROOMS, Chat
 from meshnode.tak.ledger import TakLedger
 from meshnode.tak.taking import ForeignAlert, alert_text, chat_text
 from protocol.errors import MeshError
@@ -116,9 +116,7 @@ class Inward:
         if not self._has_room(self._alerts_s, ALERTS_PER_HOUR):
             return self._refuse(None, "too many")
         point = alert.point
-        at = ""
-        if point.accuracy_m < UNKNOWN or (point.latitude, point.longitude) != (0.0, 0.0):
-            at = f"{point.latitude:.6f},{point.longitude:.6f}"
+        at = f"{point.latitude:.6f},{point.longitude:.6f}" if point.is_known else ""
         raised = await self._api.sos(alert_text(alert), at=at, tells_place=bool(at))
         self._ledger.raised[alert.uid] = raised["alarm"]
         return True

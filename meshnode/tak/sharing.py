@@ -18,6 +18,7 @@ __all__ = [
     "alarm_over_event",
     "chat_event",
     "gone_event",
+    "is_shared",
     "mate_uid",
     "place_events",
     "presence_event",
@@ -44,17 +45,22 @@ def mate_uid(node: str) -> str:
     return f"meshnode.{node}"
 
 
+def is_shared(scope: str, squads: Iterable[str]) -> bool:
+    """Return whether what is for `scope` may leave; `squads` are names, none means all."""
+    wanted = {f"squad:{name}".casefold() for name in squads}
+    return not wanted or scope.casefold() in wanted
+
+
 def shared_mates(board: Mapping[str, Any], squads: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     """Return the line of each device on duty that may leave, by its printed id.
 
     `squads` are names; none means all. A device of two squads stands in the line that was told
     last.
     """
-    wanted = {f"squad:{name}".casefold() for name in squads}
+    names = tuple(squads)
     found = dict[str, Mapping[str, Any]]()
     for mate in board["mates"]:
-        is_wanted = not wanted or str(mate["squad"]).casefold() in wanted
-        if not is_wanted or mate["is_revoked"] or mate["is_author_revoked"]:
+        if not is_shared(mate["squad"], names) or mate["is_revoked"] or mate["is_author_revoked"]:
             continue
         before = found.get(mate["node"])
         if before is None or _told_ms(mate) > _told_ms(before):
@@ -193,7 +199,7 @@ def chat_event(message: Mapping[str, Any], now_ms: int) -> CotEvent:
         message["created_ms"],
         now_ms + _CHAT_STALE_MS,
         _TYPED,
-        detail=(*_room(line, "__chat", "RootContactGroup"), remarks),
+        detail=(*_room(line, "__chat"), remarks),
     )
 
 
@@ -208,17 +214,17 @@ def receipt_event(line: Chat, uid: str, callsign: str, now_ms: int, *, is_read: 
         now_ms,
         now_ms + _CHAT_STALE_MS,
         _TYPED,
-        detail=(*_room(reader, "__chatreceipt", "RootContactGroup"), marti),
+        detail=(*_room(reader, "__chatreceipt"), marti),
     )
 
 
-def _room(line: Chat, name: str, parent: str) -> tuple[Element, Element]:
+def _room(line: Chat, name: str) -> tuple[Element, Element]:
     """Return the elements that say which room a line is in, and who wrote it."""
     group = Element("chatgrp", (("uid0", line.sender_uid), ("uid1", line.room), ("id", line.room)))
     head = Element(
         name,
         (
-            ("parent", parent),
+            ("parent", "RootContactGroup"),
             ("groupOwner", "false"),
             ("messageId", line.message),
             ("chatroom", line.room),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from meshnode.tak.cot import UNKNOWN, Chat, CotEvent, Point
+from meshnode.tak.cot import Chat, CotEvent, Point
 
 __all__ = ["ForeignAlert", "ForeignMark", "Taken", "alert_text", "chat_text", "take"]
 
@@ -62,9 +62,7 @@ def take(event: CotEvent) -> Taken | None:
         return chat if chat.text and not chat.sender_uid.startswith(_OWN) else None
     if event.type.startswith("b-a-"):
         return _alert(event)
-    is_unit = event.type.startswith("a-") and event.point.accuracy_m < UNKNOWN
-    has_place = is_unit or (event.type.startswith("a-") and _is_somewhere(event.point))
-    if not has_place:
+    if not event.type.startswith("a-") or not event.point.is_known:
         return None
     return ForeignMark(
         event.uid,
@@ -74,11 +72,6 @@ def take(event: CotEvent) -> Taken | None:
         event.start_ms,
         event.stale_ms,
     )
-
-
-def _is_somewhere(point: Point) -> bool:
-    """True unless it is the point of zeros that stands for no place."""
-    return (point.latitude, point.longitude) != (0.0, 0.0)
 
 
 def _alert(event: CotEvent) -> ForeignAlert | None:
