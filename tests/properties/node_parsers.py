@@ -53,6 +53,7 @@ from tests.properties.parsers import (
     PARSERS,
     SEALED,
 )
+from tests.properties.receipt_parsers import RECEIPT_PARSERS
 from tests.properties.sensing import SENSOR_PARSERS
 from tests.properties.sessions import REMOTE, SCRIPT
 from tests.properties.table import Parser
@@ -353,6 +354,7 @@ ALL_PARSERS: tuple[Parser, ...] = (
     *ARCHIVE_PARSERS,
     *ZONE_PARSERS,
     *NARROW_PARSERS,
+    *RECEIPT_PARSERS,
     *SENSOR_PARSERS,
     *FOREIGN_PARSERS,
     *SHEET_PARSERS,

@@ -23,7 +23,6 @@ from protocol import (
     ids,
     issuing,
     payloads,
-    receipts,
     shifts,
     states,
     stick,
@@ -100,7 +99,6 @@ CHAIN_BUNDLE = bundle.build(
     bytes(300),
     lambda message: message[:32] * 2,
 )
-RECEIPT = receipts.encode_receipt(receipts.Receipt(7, 0, ((1, 3), (5, 1)), bytes(8)))
 CLAIM = uplinks.encode_claim(uplinks.Claim(bytes(16), 2, 5, 700))
 CANCEL = cancels.encode_cancel(cancels.make_cancel(0, (1, 2, 3, 9)))
 AGAIN = payloads.encode(
@@ -447,12 +445,6 @@ PARSERS: tuple[Parser, ...] = (
     Parser("shifts.decode_shift_untrusted", shifts.decode_shift_untrusted, (SHIFT,)),
     Parser("uplinks.decode_claim_untrusted", uplinks.decode_claim_untrusted, (CLAIM,)),
     Parser("cancels.decode_cancel_untrusted", cancels.decode_cancel_untrusted, (CANCEL,)),
-    Parser("receipts.decode_receipt_untrusted", receipts.decode_receipt_untrusted, (RECEIPT,)),
-    Parser(
-        "receipts.decode_key_request_untrusted",
-        receipts.decode_key_request_untrusted,
-        (receipts.encode_key_request(receipts.KeyRequest((b"chain-id", b"chain-i2"))),),
-    ),
     Parser(
         "reconcile.symbols.decode_symbols_untrusted", _read_columns, (b"\x04\x00" + COLUMNS, b"")
     ),

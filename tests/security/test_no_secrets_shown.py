@@ -153,6 +153,18 @@ ALLOWED = {
     "_Device.contexts": "TLS contexts, which show nothing of their keys",
     "_Ready.cipher": "a cipher, which shows nothing of its key",
     "_Ready.kind": WORD,
+    "Alarm.raised": RECORD,
+    "GivenKey.prekey_id": NAME,
+    "Purged.days": RECORD,
+    "Query.scope": "the name of a squad",
+    "Route.fields": WORD,
+    "Session.id": "a hash of the secret",
+    "StatedHead.check": SIGNED,
+    "StatedHead.cost": "a number of guesses",
+    "TakSettings.callsign": "a name in words",
+    "TakSettings.key": "the name of a file",
+    "WebSettings.key": "the name of a file",
+    "_Head.cipher": "a cipher, which shows nothing of its key",
 }
 
 
@@ -160,12 +172,15 @@ ALLOWED = {
 
 
 def _records(source: str) -> Iterator[ast.ClassDef]:
-    """Yield the classes that Python gives a repr of all their fields."""
+    """Yield the classes that Python gives a repr of all their fields, having none of their own."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ClassDef):
             marks = [ast.unparse(each) for each in (*node.decorator_list, *node.bases)]
             is_record = any("dataclass" in each or "NamedTuple" in each for each in marks)
-            if is_record and not any("repr=False" in each for each in marks):
+            is_silent = any("repr=False" in each for each in marks) or any(
+                isinstance(each, ast.FunctionDef) and each.name == "__repr__" for each in node.body
+            )
+            if is_record and not is_silent:
                 yield node
 
 
@@ -178,7 +193,8 @@ def _telling(record: ast.ClassDef) -> Iterator[str]:
         words = [field.target.id]
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             words.append(str(after.value.value))
-        is_hidden = field.value is not None and "repr=False" in ast.unparse(field.value)
+        given = "" if field.value is None else ast.unparse(field.value)
+        is_hidden = "repr=False" in given or "is_telling=True" in given
         is_harmless = HARMLESS.fullmatch(ast.unparse(field.annotation)) is not None
         if not is_hidden and not is_harmless and any(map(TELLING.search, words)):
             yield f"{record.name}.{field.target.id}"

@@ -43,9 +43,10 @@ def lively(town: Town) -> Town:
     town.json("alice", "state", "--battery", "14", "--network", "4G", "--signal", "40")
     town.json("bruno", "send", "squad:Queyras", "Un très long mot : " + "a" * 90)
     town.json("alice", "send", "codt", "Arrivée prévue 16 h")
-    town.json("bruno", "sos", "jambe cassée au col")
-    alarm = town.json("bruno", "alarms")["alarms"][0]["alarm"]
-    town.until(lambda: bool(town.json("alice", "alarms")["alarms"]), 30)
+    alarm = town.json("bruno", "sos", "jambe cassée au col")["alarm"]
+    town.until(
+        lambda: any(each["alarm"] == alarm for each in town.json("alice", "alarms")["alarms"]), 30
+    )
     town.json("alice", "alarm", "take", alarm)
     return town
 

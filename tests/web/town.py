@@ -80,6 +80,8 @@ class Town:
             f'[links]\nlisten = ["127.0.0.1:0"]\nstatic = [{static}]\n'
             "[discovery]\nmdns = false\nprobe = false\n"
             f'[web]\nlisten = "127.0.0.1:{self.web_port}"\n'
+            # The town lives as long as the tests of all files do, which is longer than a pause.
+            "[security]\nauto_lock_s = 0\n"
         )
         self.starts += 1
         log = self.people.folder / f"{self.starts} {name}.log"

@@ -1,5 +1,5 @@
 // Before anybody is signed in: a one-time code, a token, or the secret of a locked device.
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
 import { post, isLocked, isReachable, sentence, session } from "../api";
 import { t } from "../i18n";
 import { look } from "../live";
@@ -17,11 +17,17 @@ export async function signIn(way: Way, given: string): Promise<void> {
 }
 
 export function SignIn() {
+  // What is typed outlives a moment in which the node does not answer.
+  const way = useSignal<Way>(isLocked.value ? "secret" : "key");
+  const given = useSignal("");
+  useSignalEffect(() => {
+    if (isLocked.value) way.value = "secret";
+  });
   return (
     <main class="gate">
       <Icon name="node" />
       <h1>meshnode</h1>
-      {isReachable.value ? <Ways /> : <Unreachable />}
+      {isReachable.value ? <Ways way={way} given={given} /> : <Unreachable />}
     </main>
   );
 }
@@ -39,9 +45,7 @@ function Unreachable() {
   );
 }
 
-function Ways() {
-  const way = useSignal<Way>(isLocked.value ? "secret" : "key");
-  const given = useSignal("");
+function Ways({ way, given }: { way: Signal<Way>; given: Signal<string> }) {
   const trouble = useSignal("");
   const isBusy = useSignal(false);
   const enter = async () => {
