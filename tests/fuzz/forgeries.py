@@ -26,7 +26,8 @@ from protocol.knock import KnockGuard, is_tagged_untrusted
 from protocol.limits import FRAME_BYTES_MAX, Kind
 from tests.fuzz.mutators import Mutator
 from tests.properties.node_parsers import KNOCK, KNOCK_KEYS, NAME, TAG
-from tests.properties.parsers import ANCHORS, ANSWER, RECEIPT, SLOTS
+from tests.properties.parsers import ANCHORS, ANSWER, SLOTS
+from tests.properties.receipt_parsers import RECEIPT
 from tests.protocol import enrolling
 from tests.protocol.enrolling import (
     BADGE,
