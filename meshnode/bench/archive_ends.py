@@ -1,7 +1,7 @@
 """One process of the measurement of an archive: a gateway that takes in, the bare floor, a search.
 
-`gateway HOME FILE URL` lets the node of a gateway receive the bundles of FILE as from a contact
-while its feeder archives them, until nothing waits any more; `floor FOLDER FILE URL KEY` verifies
+`gateway HOME FILE URL` lets the node of a gateway receive the bundles of FILE as from a few
+contacts while its feeder archives them, until nothing waits any more; `floor FOLDER FILE URL KEY` verifies
 and inserts the same and does nothing else. An empty URL (`-`) is SQLite. Both print one line of
 JSON.
 """
@@ -35,6 +35,8 @@ from protocol.limits import BATCH_BUNDLES_MAX
 
 __all__ = ["main"]
 
+_CONTACTS = 4
+"""Contacts that hand over at the same time."""
 _SAMPLES = 20
 """Looks at the memory of the process in one run."""
 
@@ -79,14 +81,21 @@ async def _gateway(home: Path, rows: Sequence[bytes], url: str) -> dict[str, Any
 
 
 async def _take_in(node: Node, rows: Sequence[bytes], memory: list[float]) -> int:
-    before, step = node.metrics.value("bundles_stored"), max(1, len(rows) // _SAMPLES)
-    next_look = step
-    for start in range(0, len(rows), BATCH_BUNDLES_MAX):
-        batch = [(0, raw) for raw in rows[start : start + BATCH_BUNDLES_MAX]]
-        await node.relay.receive(None, batch)
-        if start >= next_look:
-            memory.append(_rss_mib())
-            next_look += step
+    """Let some contacts hand the rows over at once, each one batch after the other."""
+    before = node.metrics.value("bundles_stored")
+    starts = iter(range(0, len(rows), BATCH_BUNDLES_MAX))
+    step = max(1, len(rows) // BATCH_BUNDLES_MAX // _SAMPLES)
+
+    async def contact() -> None:
+        for start in starts:
+            batch = [(0, raw) for raw in rows[start : start + BATCH_BUNDLES_MAX]]
+            await node.relay.receive(None, batch)
+            if start // BATCH_BUNDLES_MAX % step == step - 1:
+                memory.append(_rss_mib())
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(_CONTACTS):
+            nursery.start_soon(contact)
     return node.metrics.value("bundles_stored") - before
 
 
