@@ -1,9 +1,9 @@
 """One process of the measurement of an archive: a gateway that takes in, the bare floor, a search.
 
 `gateway HOME FILE URL` lets the node of a gateway receive the bundles of FILE as from a few
-contacts while its feeder archives them, until nothing waits any more; `floor FOLDER FILE URL KEY` verifies
-and inserts the same and does nothing else. An empty URL (`-`) is SQLite. Both print one line of
-JSON.
+contacts while its feeder archives them, until nothing waits any more; `floor FOLDER FILE URL KEY`
+verifies and inserts the same and does nothing else. An empty URL (`-`) is SQLite. Both print one
+line of JSON.
 """
 
 from __future__ import annotations
