@@ -3,10 +3,15 @@
 Twice for each step: as a fault that passes, which the node must heal while it runs, and as a cut
 of the power, after which nothing reaches the disk until the node is started again. Either way it
 ends where a node ends that nothing happened to: nothing lost, nothing twice. Source: STYLE 34.
+
+Every step is broken where documents are accepted, and every one of all by night; else each run
+takes one step of three, beginning with one that is drawn.
 """
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,6 +58,8 @@ pytestmark = pytest.mark.slow
 _SEED: Final = 41
 _SQUAD: Final = "Queyras"
 _STEPS_MAX: Final = 600
+_STRIDE: Final = 3
+_EVERY_STEP: Final = {"somebody joins"}
 _HEAL_S: Final = 5.0
 """Virtual seconds in which rooms that failed start again and do what is left."""
 
@@ -281,6 +288,15 @@ def _story(path: Path) -> _Story:
     return told
 
 
+def _steps(name: str) -> range:
+    """Return the steps that are broken; the last one is beyond all that the work does."""
+    if name in _EVERY_STEP or os.environ.get("HYPOTHESIS_PROFILE") == "night":
+        return range(1, _STEPS_MAX)
+    first = random.randint(1, _STRIDE)
+    print(f"every {_STRIDE}rd step from {first} on")
+    return range(first, _STEPS_MAX, _STRIDE)
+
+
 def _differences(found: _Story, wanted: _Story) -> dict[str, Any]:
     return {
         name: {"found": found[name], "wanted": wanted[name]}
@@ -306,7 +322,7 @@ async def test_a_fault_at_any_step_heals(
     wanted = _story(await network.after(case.name, case.work, base=case.base))
     assert wanted != _story(case.base)
     path = tmp_path / "broken.sqlite"
-    for step in range(1, _STEPS_MAX):
+    for step in _steps(name):
         shutil.copy(case.base, path)
         network.begin()
         async with network.opened(case.name, path) as node:
@@ -335,7 +351,7 @@ async def test_a_power_cut_at_any_step_loses_nothing(
     wanted = _story(await network.after(case.name, case.work, base=case.base))
     path = tmp_path / "cut.sqlite"
     seen = set()
-    for step in range(1, _STEPS_MAX):
+    for step in _steps(name):
         shutil.copy(case.base, path)
         network.begin()
         async with network.opened(case.name, path) as node, node.working():
