@@ -14,7 +14,9 @@ from meshnode.discovery.stations import StationsHeard
 from meshnode.links.base import Address, parse_address
 from meshnode.node import Node, Surroundings
 from meshnode.runtime import Runtime
-from protocol.limits import PROBES_MAX
+from protocol.guards import SESSIONS_OF_CENTRE_MAX
+from protocol.identity import Role, rights_untrusted
+from protocol.limits import PROBES_MAX, SESSIONS_MAX
 
 __all__ = ["surroundings_of"]
 
@@ -47,12 +49,15 @@ def surroundings_of(settings: Settings, runtime: Runtime, node: Node) -> Surroun
         parts = (node.relay, node.store, node.runtime, node.membership)
         airing.append(Airing(node.bearer.serial, *parts).run)
 
+    role = rights_untrusted(node.identity.badge_chain[0]).role
+
     async def follow() -> None:
         await watch.tell(lambda around: node.manager.moved(around.hosts))
 
     return Surroundings(
         static=static,
         is_serving=bool(settings.links.listen),
+        sessions_max=SESSIONS_OF_CENTRE_MAX if role is Role.GATEWAY else SESSIONS_MAX,
         discoveries=discoveries,
         watches=(
             watch.run,

@@ -64,7 +64,7 @@ from protocol.envelope import Sealer
 from protocol.errors import MeshError
 from protocol.identity import binding_message
 from protocol.ids import NodeId
-from protocol.limits import HINTS_WAITING_MAX
+from protocol.limits import HINTS_WAITING_MAX, SESSIONS_MAX
 from protocol.routing.base import Router
 
 __all__ = ["DeskParts", "Node", "NodeIdentity", "NodeParts", "Surroundings", "open_node"]
@@ -114,6 +114,8 @@ class Surroundings:
     """Dialled again and again."""
     is_serving: bool = True
     """Others may dial this node."""
+    sessions_max: int = SESSIONS_MAX
+    """Sessions at the same time, those beyond are closed at once."""
     discoveries: Callable[[Sequence[Address]], Sequence[Discovery]] = lambda _listening: ()
     """Makes the sources of hints, once it is known where the node listens."""
     watches: tuple[Callable[[], Awaitable[None]], ...] = ()
@@ -178,16 +180,23 @@ class Node:
         if parts.knock_keys is not None:
             self.housekeeping.on_look.append(parts.knock_keys.changed.set)
         self.hints_in, self._hints_out = trio.open_memory_channel[Hint](HINTS_WAITING_MAX)
-        self.manager = LinkManager(
-            identity.node,
+        self.manager = self._make_manager(Surroundings())
+        self.uplink = self._make_uplink()
+        membership.on_change.append(self._on_documents)
+
+    def _make_manager(self, surroundings: Surroundings) -> LinkManager:
+        manager = LinkManager(
+            self.identity.node,
             self.relay,
-            parts.bearer,
-            runtime,
+            self.bearer,
+            self.runtime,
+            static=surroundings.static,
+            hints=self._hints_out,
             metrics=self.metrics,
             contained=self._contained,
         )
-        self.uplink = self._make_uplink()
-        membership.on_change.append(self._on_documents)
+        manager.sessions_max = surroundings.sessions_max
+        return manager
 
     def _make_relay(self, parts: NodeParts, network_key: bytes) -> Relay:
         store, runtime = parts.store, parts.runtime
@@ -420,18 +429,8 @@ class Node:
 
         Starts with the addresses that are open. Raises: LinkError if none can be opened.
         """
-        manager = LinkManager(
-            self.identity.node,
-            self.relay,
-            self.bearer,
-            self.runtime,
-            static=surroundings.static,
-            hints=self._hints_out,
-            metrics=self.metrics,
-            contained=self._contained,
-        )
+        self.manager = manager = self._make_manager(surroundings)
         manager.holds_back = self.uplink.holds_back
-        self.manager = manager
         async with self.working() as nursery:
             try:
                 await nursery.start(partial(_serve, manager, is_serving=surroundings.is_serving))

@@ -107,6 +107,7 @@ __all__ = [
     "SECRET_DELAY_MS",
     "SECRET_DELAY_MS_MAX",
     "SECRET_TRIES_FREE",
+    "SESSIONS_OF_CENTRE_MAX",
     "SHIFT_MS_MAX",
     "SOS_OLD_EPOCHS_MAX",
     "STRANGERS_BYTES_MAX",
@@ -375,6 +376,10 @@ COPIES_OF_MESSAGE_MAX: Final = 8
 """Times that one message can be sent again."""
 OUT_OF_REACH_MS: Final = 15 * 60_000
 """Silence of a mate after which it counts as out of reach: thirty of its states are missing."""
+
+# --- contacts -----------------------------------------------------------------------------------
+SESSIONS_OF_CENTRE_MAX: Final = 512
+"""Sessions of a gateway at the same time: coverage brings the 500 devices of a region at once."""
 
 # --- how long things are kept ------------------------------------------------------------------
 TEXT_KEEP_MS: Final = 30 * _DAY_MS

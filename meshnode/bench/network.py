@@ -31,7 +31,7 @@ from protocol.ids import squad_id_of
 from protocol.limits import BATCH_BUNDLES_MAX, CHAIN_MESSAGES_MAX, Kind
 from protocol.quota import CENTRE
 
-__all__ = ["BODY_BYTES", "WARM_UP", "Homes", "make_homes", "take_in"]
+__all__ = ["BODY_BYTES", "WARM_UP", "Homes", "enrol", "make_homes", "take_in"]
 
 BODY_BYTES = 200
 """Sealed body of each measured bundle: a text of three lines."""
@@ -80,7 +80,7 @@ async def make_homes(
             ("carrier", carrier, []),
             ("holder", Role.AGENT, ["carrying"]),
         ):
-            await _enrol(authority, folder / name, name, role, squads, runtime)
+            await enrol(authority, folder / name, name, role, squads, runtime)
         documents = [document.raw for document in authority.state.documents]
     written = await _write(folder / "author", WARM_UP + messages, runtime)
     async with open_home(folder / "carrier", Settings(), runtime) as node:
@@ -109,7 +109,7 @@ async def take_in(node: Node, raws: Sequence[bytes]) -> None:
         await node.relay.receive(None, batch)
 
 
-async def _enrol(
+async def enrol(
     authority: AuthorityHome,
     home: Path,
     name: str,
@@ -117,6 +117,7 @@ async def _enrol(
     squads: Sequence[str],
     runtime: Runtime,
 ) -> None:
+    """Enrol one device whole: invitation, request, answer. Cost: about 50 ms."""
     invitation = authority.invite(name, role, DeviceClass.BOX, squads, runtime.now_ms())
     text = armour(TextForm.INVITATION, invitation.encode())
     pending = await request_for(home, read_invitation(text, runtime.now_ms()), runtime)

@@ -97,6 +97,8 @@ class LinkManager:
         self._contained = contained or _uncontained
         self.holds_back: Callable[[NodeId], bool] = _nobody
         """Says whether a peer is not to be dialled now: another does that for us."""
+        self.sessions_max = SESSIONS_MAX
+        """Sessions at the same time; those beyond are closed at once, and counted."""
         self._held: set[Contact] = set()
         self._contacts = Contacts()
         self._known = Known()
@@ -197,7 +199,7 @@ class LinkManager:
 
     async def _incoming(self, link: Link) -> None:
         unadmitted = sum(1 for is_admitted in self._runners.values() if not is_admitted)
-        is_full = len(self._runners) >= SESSIONS_MAX or unadmitted >= SESSIONS_UNADMITTED_MAX
+        is_full = len(self._runners) >= self.sessions_max or unadmitted >= SESSIONS_UNADMITTED_MAX
         if is_full or self._stopping.is_set():
             self._metrics.count("links_refused")
             self._runtime.trace("session_refused", remote=link.remote, sessions=len(self._runners))
@@ -314,7 +316,7 @@ class LinkManager:
     async def _try(self, contact: Contact) -> bool:
         """Dial the addresses in turn and run the session; True if it did some good."""
         for address in contact.addresses:
-            if address in self._own or len(self._runners) >= SESSIONS_MAX:
+            if address in self._own or len(self._runners) >= self.sessions_max:
                 continue
             try:
                 async with self._dialling:
