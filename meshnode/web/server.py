@@ -171,6 +171,8 @@ class _Serving:
             # A defect of the worker ends the one connection that found it.
             await contain("web", connection.run, self._parts.runtime, self._parts.metrics)
         finally:
+            # The worker leaves a connection open whose handshake failed.
+            await trio.aclose_forcefully(stream)
             self._open.discard(stream)
             self._places.release()
 

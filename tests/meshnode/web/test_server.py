@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ipaddress
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from meshnode.api import Api
 from meshnode.client import open_api
@@ -229,6 +237,49 @@ async def test_a_certificate_that_is_none_is_one_sentence(tmp_path: Path) -> Non
     async with served(tmp_path, settings) as screens:
         await until(lambda: bool(screens.states))
         assert "see web.certificate and web.key" in screens.states[0].trouble
+
+
+def certify(home: Path) -> ssl.SSLContext:
+    """Put a certificate of 127.0.0.1 and its key into a home; return who trusts that one alone."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "screens")]), datetime.now(UTC)
+    host = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(Encoding.PEM)
+    (home / "web.pem").write_bytes(pem)
+    (home / "web.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return ssl.create_default_context(cadata=pem.decode())
+
+
+async def test_by_https_nothing_is_served_in_clear(tmp_path: Path) -> None:
+    trusting = certify(tmp_path)
+    settings = WebSettings("127.0.0.1:0", certificate="web.pem", key="web.key")
+    async with served(tmp_path, settings) as screens:
+        base = await screens.base()
+        assert base.startswith("https://127.0.0.1:")
+        async with httpx.AsyncClient(base_url=base, verify=trusting, timeout=20) as client:
+            await screens.signed_in(client)
+            assert (await client.get("/api/status")).status_code == 200
+            (cookie,) = client.cookies.jar
+            assert cookie.secure
+        async with httpx.AsyncClient(timeout=20) as client:
+            with pytest.raises(httpx.HTTPError):
+                await client.get(base.replace("https", "http") + "/healthz")
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.get(base + "/healthz")
+        old = ssl.create_default_context(cadata=(tmp_path / "web.pem").read_text())
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        async with httpx.AsyncClient(verify=old, timeout=20) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(base + "/healthz")
 
 
 async def test_a_defect_of_the_room_ends_no_other(
