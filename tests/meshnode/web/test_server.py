@@ -273,7 +273,7 @@ async def test_by_https_nothing_is_served_in_clear(tmp_path: Path) -> None:
         async with httpx.AsyncClient(timeout=20) as client:
             with pytest.raises(httpx.HTTPError):
                 await client.get(base.replace("https", "http") + "/healthz")
-            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            with pytest.raises(httpx.ConnectError):
                 await client.get(base + "/healthz")
         old = ssl.create_default_context(cadata=(tmp_path / "web.pem").read_text())
         old.maximum_version = ssl.TLSVersion.TLSv1_1
