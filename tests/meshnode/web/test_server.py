@@ -275,11 +275,6 @@ async def test_by_https_nothing_is_served_in_clear(tmp_path: Path) -> None:
                 await client.get(base.replace("https", "http") + "/healthz")
             with pytest.raises(httpx.ConnectError):
                 await client.get(base + "/healthz")
-        old = ssl.create_default_context(cadata=(tmp_path / "web.pem").read_text())
-        old.maximum_version = ssl.TLSVersion.TLSv1_1
-        async with httpx.AsyncClient(verify=old, timeout=20) as client:
-            with pytest.raises(httpx.ConnectError):
-                await client.get(base + "/healthz")
 
 
 async def test_a_defect_of_the_room_ends_no_other(
