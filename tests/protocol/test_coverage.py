@@ -162,7 +162,7 @@ def test_what_is_written_is_read(told: Contribution) -> None:
     day, squares = contribution_fields(told)
     again = decode_untrusted(encode((day, squares)), max_bytes=10_000)
     assert isinstance(again, tuple)
-    assert read_contribution_untrusted(*again, LOOKS_MIN) == told
+    assert read_contribution_untrusted(again[0], again[1], LOOKS_MIN) == told
 
 
 def test_a_square_costs_few_bytes() -> None:
@@ -180,9 +180,9 @@ def test_whatever_has_too_few_looks_is_refused_from_others_and_kept_of_ourselves
     fields = contribution_fields(told)
     read = decode_untrusted(encode(fields), max_bytes=100)
     assert isinstance(read, tuple)
-    assert read_contribution_untrusted(*read, 1) == told
+    assert read_contribution_untrusted(read[0], read[1], 1) == told
     with pytest.raises(MalformedError, match="too few"):
-        read_contribution_untrusted(*read, LOOKS_MIN)
+        read_contribution_untrusted(read[0], read[1], LOOKS_MIN)
 
 
 def test_a_reader_looks_at_bounds_first() -> None:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from trio.testing import MockClock
 
-from meshnode.errors import QuotaError
+from meshnode.api import Api
+from meshnode.errors import QuotaError, SendError
+from meshnode.positions import Place
 from meshnode.services.coverage_map import PER_DAY_MAX, CoverageLearning
 from meshnode.services.readings import CoverageRead, FixedReadings, Network, PlaceRead
 from meshnode.vault.kinds import DAY_MS, day_of
@@ -112,6 +114,48 @@ async def test_whoever_was_never_there_is_told_where_the_next_network_is(five: R
     assert await verdict(five["chloe"], (45.9, 6.6)) is Verdict.UNKNOWN
     for name in ("anna", "bruno"):
         assert dict(await room(five[name]).known()) == dict(known), "all have one map"
+
+
+async def test_people_and_programs_are_told_the_way(five: Rig) -> None:
+    await shift_of(five, "anna")
+    await shift_of(five, "bruno")
+    await five.mix("anna", "bruno", "chloe")
+    api = Api(five["chloe"].node)
+    assert (await api.coverage())["place"] is None, "nobody knows where chloe is"
+    found = await api.coverage("44.8,6.6", part="all")
+    assert found["verdict"] == "likely"
+    best = found["next"]
+    assert (best["bearer"], best["bearer_worked"], best["direction"]) == ("4G", 12, "N")
+    assert best["south"] <= COL[0] <= best["north"]
+    assert best["west"] <= COL[1] <= best["east"]
+    assert (found["here"]["worked"], found["here"]["bearer"]) == (0, "none")
+    assert found["cells"][0]["distance_m"] == 0
+    assert (await api.coverage("44.8,6.6", part="all", limit=1))["cells"] == [found["here"]]
+    near = await api.coverage("44.8,6.6", part="all", reach_km=1)
+    assert (len(near["cells"]), near["next"]) == (1, best)
+    behind = await api.coverage("44.8,6.6", course_deg=180, part="all")
+    assert behind["next"] == best, "there is no other"
+    await begin(five["chloe"])
+    await five["chloe"].node.positions.report(Place(44.82, 6.6, 5))
+    own = await api.coverage(part="all")
+    assert own["place"] == {"latitude": 44.82, "longitude": 6.6, "is_own": True}
+    assert own["next"]["distance_m"] == 0
+    for words in ({"at": "here"}, {"at": "91,0"}, {"at": "1,2,3"}, {"part": "noon"}):
+        with pytest.raises(SendError):
+            await api.coverage(**words)
+    with pytest.raises(SendError):
+        await api.coverage("44.8,6.6", course_deg=361)
+
+
+async def test_the_parts_of_the_day_are_told_apart(five: Rig) -> None:
+    await shift_of(five, "anna")
+    api = Api(five["anna"].node)
+    (now,) = {(await api.coverage("44.8,6.6"))["part"]}
+    told = {
+        part: (await api.coverage("44.8,6.6", part=part))["here"]["is_other_part"]
+        for part in ("night", "morning", "afternoon", "evening")
+    }
+    assert [part for part, is_other in told.items() if not is_other] == [now]
 
 
 async def test_the_centre_has_it_and_a_relay_cannot_read_it(five: Rig) -> None:
