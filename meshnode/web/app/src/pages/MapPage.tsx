@@ -94,7 +94,7 @@ export function MapPage() {
           onChoose={choose}
           onView={(found) => (view.value = found)}
         />
-        <section class="map-list" aria-label={t("map.list")}>
+        <section class="map-list" aria-label={t("map.list")} tabIndex={0}>
           {isCovered.value && <CoverageList />}
           <p class="small pad">{shown.length ? counted("map.people", shown.length) : t("map.nobody")}</p>
           <ul class="rows">
