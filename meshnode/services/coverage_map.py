@@ -152,6 +152,10 @@ class CoverageLearning:
 
     async def _tell_over(self) -> Sequence[Checked]:
         """Tell of every shift that is over; what finds no room is tried again at the next look."""
+        if not await self._store.read(rows.untold):
+            # As at nearly every start: no need to wait for the disk.
+            self._is_owing, self._counted_id = False, b""
+            return ()
         try:
             made, self._counted_id = await self._store.write(self._tell)
         except (QuotaError, StoreFullError) as error:
