@@ -15,6 +15,7 @@ from meshnode.calls.alarm import AlarmCalls
 from meshnode.calls.archive_file import ArchiveFileCalls
 from meshnode.calls.audit import AuditCalls
 from meshnode.calls.board import BoardCalls
+from meshnode.calls.coverage import CoverageCalls
 from meshnode.calls.delivery import DeliveryCalls
 from meshnode.calls.file import FileCalls
 from meshnode.calls.key import KeyCalls
@@ -70,6 +71,7 @@ class Api(
     ArchiveFileCalls,
     AuditCalls,
     BoardCalls,
+    CoverageCalls,
     DeliveryCalls,
     FileCalls,
     KeyCalls,

@@ -210,6 +210,19 @@ class RemoteApi(ArchiveClient):
         found: Json = await self._call("uplink")
         return found
 
+    async def coverage(
+        self,
+        at: str = "",
+        course_deg: float | None = None,
+        part: str = "",
+        reach_km: float = 20.0,
+        limit: int = 200,
+    ) -> Json:
+        """See `Api.coverage`."""
+        asked = {"at": at, "course_deg": course_deg, "part": part}
+        found: Json = await self._call("coverage", **asked, reach_km=reach_km, limit=limit)
+        return found
+
     async def budget(self) -> list[Json]:
         """See `Api.budget`."""
         found: list[Json] = await self._call("budget")

@@ -49,6 +49,7 @@ _METHODS: Final = frozenset(
         "board",
         "budget",
         "cancel",
+        "coverage",
         "export_documents",
         "export_file",
         "file",

@@ -34,7 +34,9 @@ from meshnode.runtime import Runtime
 from meshnode.services.alarms import Alarms
 from meshnode.services.attachments import Attachments
 from meshnode.services.board import Board
+from meshnode.services.coverage_map import CoverageLearning
 from meshnode.services.reading import Reading, ReadingParts
+from meshnode.services.readings import Readings
 from meshnode.services.recalling import Recalling
 from meshnode.services.reporting import Duty, Reporting
 from meshnode.services.sheet_publishing import SheetPublishing
@@ -165,6 +167,7 @@ class Desk:
             Kind.CANCEL: recalling.keep,
             Kind.READ: self.reading.keep,
             Kind.SHEETS: self.sheets.keep,
+            Kind.COVERAGE: self.coverage.keep,
         }
 
     def _lay_out_sheets(self, author: Author, carrier: Carrier) -> None:
@@ -187,6 +190,13 @@ class Desk:
         self.reporting = Reporting(
             self.board, self.positions, runtime, metrics, partial(_announce, relay), self._duty
         )
+        self.coverage = CoverageLearning(author, store, runtime, membership, keeper, self.positions)
+        self.reporting.beside = self.coverage.look
+
+    def plug(self, readings: Readings, reached: Callable[[], bool | None]) -> None:
+        """Tell of this device what `readings` say; `reached` tells whether a gateway is."""
+        self.reporting.plug(readings)
+        self.coverage.plug(readings, reached)
 
     @property
     def sign(self) -> Callable[[bytes], bytes]:
@@ -228,6 +238,7 @@ class Desk:
             pass
         while await self.reading.write_due():
             pass
+        await self._relay.announce(await self.coverage.look(), None)
 
     async def run(self) -> None:
         """Keep the rooms at work until cancelled, or until the desk is stopped."""
@@ -267,6 +278,7 @@ class Desk:
         """What the inbox kept is on the disk: keepers may have something to tell, or to do."""
         self.reading.tell_changed()
         self.sheets.publishing.tell_changed()
+        self.coverage.forget()
 
     async def _keep_looking(self) -> None:
         while True:

@@ -96,6 +96,11 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "tracks_kept": "segments of others that were kept at the centre",
         "tracks_refused": "opened segments refused: outside their shift, or by no member",
         "reports_held_back": "reports that were not made: no room, quota, or the shift just ended",
+        "coverage_looks": "looks at the network that this device counted into the coverage map",
+        "coverage_made": "times that this device told of the coverage of a shift that was over",
+        "coverage_kept": "contributions of others that told the coverage map something new",
+        "coverage_held_back": "contributions that had to wait: no room, or the quota used up",
+        "coverage_refused": "contributions refused: dated wrongly, one too many, or by strangers",
         "uplink_claims_made": "claims told to the squad: through whom this device sends",
         "alarm_steps_made": "steps of alarms that this device's people signed",
         "alarm_steps_kept": "steps of alarms of others that were kept",
@@ -171,6 +176,7 @@ AUDITED: Final = frozenset(
             for reception in Reception
             if reception not in QUIET_FATES
         ),
+        "coverage_refused",
         "documents_refused",
         "documents_equivocal",
         "documents_accepted",

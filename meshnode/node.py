@@ -309,7 +309,7 @@ class Node:
             raise _wiped()
         if self._desk is None:
             self._desk = Desk(self._carrier, parts)
-            self._desk.reporting.plug(self.sensors)
+            self._desk.plug(self.sensors, self.uplink.has_reached)
             self._desk_changed.set()
             self.runtime.trace("unlocked")
             self.events.publish(LockChanged(is_locked=False))

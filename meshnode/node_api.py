@@ -133,6 +133,17 @@ class NodeApi(Protocol):
         """See `Api.uplink`."""
         ...
 
+    async def coverage(
+        self,
+        at: str = "",
+        course_deg: float | None = None,
+        part: str = "",
+        reach_km: float = 20.0,
+        limit: int = 200,
+    ) -> Json:
+        """See `Api.coverage`."""
+        ...
+
     async def budget(self) -> list[Json]:
         """See `Api.budget`."""
         ...

@@ -130,7 +130,7 @@ class Positions:
     def open_shift_in(self, conn: Connection) -> OpenShift | None:
         """Return the open shift as `current` does, in the caller's transaction."""
         now_ms, found = self._runtime.now_ms(), list[tuple[Scope, Shift]]()
-        for scope in self._own_squads():
+        for scope in self.own_squads():
             shift = shifts.own_shift(conn, self._author.node, self._store.incarnation, scope)
             if shift is not None and shift.is_open(now_ms):
                 found.append((scope, shift))
@@ -150,7 +150,7 @@ class Positions:
                 "this device is a relay, which has no agent and so no shift: for one, invite it"
                 " anew with 'meshnode authority invite --role agent --squad NAME'",
             )
-        squads = self._own_squads()
+        squads = self.own_squads()
         if not squads:
             raise SendError(
                 "no_squad",
@@ -159,7 +159,8 @@ class Positions:
             )
         return squads
 
-    def _own_squads(self) -> list[Scope]:
+    def own_squads(self) -> list[Scope]:
+        """Return the squads of this device; none where no roster names it."""
         own = self._membership.directory.member(self._author.node)
         if own is None:
             return []
@@ -287,7 +288,7 @@ class Positions:
 
     async def on_shift(self) -> list[tuple[NodeId, Scope, Shift]]:
         """Return who of our squads has an open shift, and is not revoked. Raises: StoreError."""
-        now_ms, squads = self._runtime.now_ms(), self._own_squads()
+        now_ms, squads = self._runtime.now_ms(), self.own_squads()
         revoked = self._membership.directory.revoked
 
         def find(conn: Connection) -> list[tuple[NodeId, Scope, Shift]]:

@@ -50,6 +50,7 @@ _SUITES: Final = {
     Kind.STATE: frozenset({Suite.CHAIN}),
     Kind.POSITION: frozenset({Suite.CHAIN}),
     Kind.TRACK: frozenset({Suite.CHAIN}),
+    Kind.COVERAGE: frozenset({Suite.CHAIN}),
     Kind.SHIFT: _CLEAR,
     Kind.NETWORK_KEYS: frozenset({Suite.CHAIN, Suite.HYBRID}),
     Kind.AUDIT_HEAD: _CLEAR,

@@ -10,7 +10,7 @@ from typing import Final
 
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
-from meshnode.store import board
+from meshnode.store import board, coverage
 from meshnode.store import positions as kept
 from meshnode.store.engine import Store, Transaction
 from meshnode.store.positions import ShiftEnd
@@ -58,7 +58,8 @@ class ShiftEnds:
         """Erase what belongs to shifts that the clock has ended, and what the centre kept long."""
         for end in kept.due(tx.connection, now_ms):
             self._erase(tx, end)
-        self._is_log_dirty |= kept.erase_old(tx, now_ms) + board.erase_old(tx, now_ms) > 0
+        rooms = (kept.erase_old, board.erase_old, coverage.erase_old)
+        self._is_log_dirty |= sum(erase(tx, now_ms) for erase in rooms) > 0
 
     async def empty_log(self, *, is_start: bool = False) -> None:
         """After an erasure: leave nothing of it in the log of the database.

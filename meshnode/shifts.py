@@ -53,7 +53,7 @@ _BOUND: Final = frozenset({Kind.POSITION, Kind.TRACK, Kind.CHAIN_KEYS})
 _OF_SHIFT: Final = frozenset({Kind.SHIFT, Kind.POSITION, Kind.STATE})
 """Kinds that the centre of the zone reads beside the squad."""
 _LETTERS: Final = (Kind.TEXT, Kind.NOTE, Kind.CHUNK, Kind.CANCEL, Kind.READ, Kind.SHEETS)
-_TOLD: Final = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK)
+_TOLD: Final = (Kind.SHIFT, Kind.POSITION, Kind.STATE, Kind.TRACK, Kind.COVERAGE)
 _KEYS: Final = (Kind.CHAIN_KEYS, Kind.KEY_REQUEST, Kind.NETWORK_KEYS)
 _FOR_PEOPLE: Final = frozenset((*_LETTERS, *_TOLD, *_KEYS))
 """Kinds that only those whom they are for have a use for."""

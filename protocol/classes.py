@@ -55,6 +55,7 @@ class Kind(IntEnum):
     SHEETS = 16
     UPLINK = 18
     READ = 30
+    COVERAGE = 41
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ KINDS: Final[dict[Kind, KindRule]] = {
     Kind.SHEETS: KindRule(TrafficClass.BULK, True, 30 * _DAY_S),
     Kind.UPLINK: KindRule(TrafficClass.STATE, True, 600),
     Kind.READ: KindRule(TrafficClass.MESSAGE, True, 9 * _DAY_S),
+    Kind.COVERAGE: KindRule(TrafficClass.BULK, False, 9 * _DAY_S),
 }
 """Which class each kind belongs to, and whether the newest alone counts."""
 

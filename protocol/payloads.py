@@ -13,12 +13,20 @@ from typing import Final, TypeAlias
 from protocol import canonical
 from protocol.attachments import Manifest, manifest_fields, read_manifest_untrusted
 from protocol.canonical import Value
+from protocol.coverage import (
+    LOOKS_MIN,
+    NAME_BYTES,
+    SQUARES_MAX,
+    Contribution,
+    contribution_fields,
+    read_contribution_untrusted,
+)
 from protocol.errors import MalformedError, TamperedError
 from protocol.guards import MANIFEST_BYTES_MAX, NETWORK_KEYS_PER_EPOCH_MAX
 from protocol.ids import NodeId
 from protocol.limits import TEXT_BYTES_MAX
 from protocol.network_keys import KEY_BYTES, OLD_EPOCHS_MAX, KeyPurpose, WeeklyKey
-from protocol.pages import Runs, as_runs
+from protocol.pages import READ_PAGES_MAX, ReadPage, as_read_pages
 from protocol.states import (
     Battery,
     Coverage,
@@ -38,6 +46,7 @@ __all__ = [
     "SOS_OUTCOME_MAX",
     "SOS_ROUND_MAX",
     "Attached",
+    "CoverageMap",
     "NetworkKeys",
     "Origin",
     "Payload",
@@ -65,10 +74,8 @@ SOS_NUMBER_MAX: Final = 255
 """An alarm that nobody takes is repeated at most so often."""
 _VERSION = 1
 _TEXT, _SOS, _NETWORK_KEYS, _POSITION, _STATE, _TRACK = 1, 2, 3, 4, 5, 6
-READ_PAGES_MAX: Final = 64
-"""Pages that one read receipt tells about: a squad's authors of many days."""
 _ATTACHED: Final = 7
-_READ = 9
+_READ, _COVERAGE = 9, 10
 _TEXT_AGAIN: Final = 6
 """Fields of a text that was sent again: five more than its words."""
 _STEP_MAX = 15
@@ -214,22 +221,6 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPage:
-    """What the reader says of one page of one author's messages."""
-
-    author: NodeId
-    """Whose messages, 16 bytes."""
-    incarnation: int
-    """Of that author's store."""
-    page: int
-    """Covers seqs 1024 × page to 1024 × page + 1023."""
-    read: Runs = field(repr=False)
-    """Shown to a person."""
-    withdrawn: Runs = field(repr=False)
-    """Taken back by their author before anybody saw them, and never shown."""
-
-
-@dataclass(frozen=True, slots=True)
 class Read:
     """What a person read, of all that still lives. Source: wire-format 4.32."""
 
@@ -239,6 +230,20 @@ class Read:
     """As in the header, encoded."""
     pages: tuple[ReadPage, ...] = field(repr=False)
     """1 to 64, ascending by author, incarnation and page."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageMap:
+    """What networks a device met in one shift, where. Source: wire-format 4.41."""
+
+    author: NodeId
+    """As in the header."""
+    scope: bytes
+    """As in the header, encoded."""
+    name: bytes
+    """16 bytes, random; the same in each bundle that carries this contribution."""
+    contribution: Contribution = field(repr=False)
+    """What was met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +262,9 @@ class Attached:
     """The message that this one repeats, whose file it is; None for a message of its own."""
 
 
-Payload: TypeAlias = Text | Sos | NetworkKeys | Position | State | Track | Read | Attached
+Payload: TypeAlias = (
+    Text | Sos | NetworkKeys | Position | State | Track | Read | CoverageMap | Attached
+)
 
 
 def encode(payload: Payload) -> bytes:
@@ -290,6 +297,8 @@ def _fields(payload: Payload) -> tuple[Value, ...]:
             return (_STATE, battery, coverage_fields(payload.coverage), payload.gateway_ms)
         case Track():
             return (_TRACK, encode_points(payload.points))
+        case CoverageMap():
+            return (_COVERAGE, payload.name, *contribution_fields(payload.contribution))
 
 
 def _sos_fields(sos: Sos) -> tuple[Value, ...]:
@@ -365,23 +374,7 @@ def _read_origin(rest: tuple[Value, ...]) -> Origin:
 
 
 def _read_pages(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Read:
-    pages: list[ReadPage] = []
-    last: tuple[bytes, int, int] | None = None
-    for item in canonical.as_array(rest[0], "read pages", READ_PAGES_MAX, 1):
-        whose, incarnation, page, read, withdrawn = canonical.as_array(item, "read page", 5)
-        place = (
-            canonical.as_bytes(whose, "author", 16),
-            canonical.as_uint(incarnation, "incarnation", 2**32 - 1),
-            canonical.as_uint(page, "page", 2**54 - 1),
-        )
-        if last is not None and place <= last:
-            raise MalformedError("read pages are out of order")
-        last = place
-        each = ReadPage(*place, as_runs(read, 0), as_runs(withdrawn, 0))
-        if not each.read and not each.withdrawn:
-            raise MalformedError("a read page says nothing")
-        pages.append(each)
-    return Read(author, scope, tuple(pages))
+    return Read(author, scope, as_read_pages(rest[0]))
 
 
 def _read_attached(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Attached:
@@ -477,6 +470,13 @@ def _read_track(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> Track:
     return Track(author, scope, decode_points_untrusted(points))
 
 
+def _read_coverage(author: NodeId, scope: bytes, rest: tuple[Value, ...]) -> CoverageMap:
+    name = canonical.as_bytes(rest[0], "name", NAME_BYTES)
+    canonical.as_array(rest[2], "squares", SQUARES_MAX, 1)
+    found = read_contribution_untrusted(rest[1], rest[2], LOOKS_MIN)
+    return CoverageMap(author, scope, name, found)
+
+
 _Read: TypeAlias = Callable[[NodeId, bytes, tuple[Value, ...]], Payload]
 _READERS: Final[Mapping[object, tuple[tuple[int, ...], _Read]]] = {
     _TEXT: ((1,), _read_text),
@@ -486,6 +486,7 @@ _READERS: Final[Mapping[object, tuple[tuple[int, ...], _Read]]] = {
     _STATE: ((3,), _read_state),
     _TRACK: ((1,), _read_track),
     _READ: ((1,), _read_pages),
+    _COVERAGE: ((3,), _read_coverage),
     _ATTACHED: ((2, 6), _read_attached),
 }
 """Numbers of fields after author and scope of each type, and who reads them."""

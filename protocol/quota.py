@@ -65,11 +65,12 @@ GROUPS: Final[dict[Kind, Group]] = {
     Kind.CHUNK: Group.BULK,
     Kind.TRACK: Group.BULK,
     Kind.SHEETS: Group.BULK,
+    Kind.COVERAGE: Group.BULK,
     **{
         kind: Group.STATE
         for kind in Kind
         if kind not in (Kind.SOS, Kind.TEXT, Kind.NOTE, Kind.POSITION)
-        and kind not in (Kind.CHUNK, Kind.TRACK, Kind.SHEETS)
+        and kind not in (Kind.CHUNK, Kind.TRACK, Kind.SHEETS, Kind.COVERAGE)
     },
 }
 """Which bound each kind is counted against."""

@@ -71,7 +71,7 @@ async def be_on_duty(place: Place, plan: ShiftPlan) -> None:
             await _trace_open(place, node)
             if place.truth is None:
                 # Else its node reads sensors of its own.
-                node.require_desk().reporting.plug(Walk(place, plan))
+                node.require_desk().plug(Walk(place, plan), node.uplink.has_reached)
             plugged = node
         await trio.sleep(min(_LOOK_S, max(0.0, plan.end_s - trio.current_time())))
     await _do(place, "no_shift", lambda node: node.positions.close_shift())

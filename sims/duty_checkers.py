@@ -15,9 +15,16 @@ from protocol.ids import NodeId
 from sims.record import DeviceRecord, WorldRecord
 from sims.store_checkers import databases_of
 
-__all__ = ["DUTY_CHECKERS", "no_place_outside_a_shift", "nothing_kept_after_a_shift"]
+__all__ = [
+    "DUTY_CHECKERS",
+    "no_coverage_before_the_end",
+    "no_place_outside_a_shift",
+    "nothing_kept_after_a_shift",
+]
 
-_POSITION, _TRACK = 8, 10
+_POSITION, _TRACK, _COVERAGE = 8, 10, 41
+_CLOSING_MS: Final = 1_000
+"""A shift is traced as closed once all that its closing made is told, a moment later."""
 _STAMP_SHIFT: Final = 16
 _CENTRE: Final = (Role.GATEWAY, Role.OPERATOR)
 
@@ -64,6 +71,21 @@ def _is_within(windows: _Windows, author: NodeId, at_ms: int) -> bool:
     return any(first <= at_ms <= last for first, last in windows.get(author, ()))
 
 
+def no_coverage_before_the_end(world: WorldRecord) -> _Found:
+    """No device carries coverage that its author told while its shift was open."""
+    windows = _windows(world)
+    for device, database in databases_of(world):
+        carried = database.execute(
+            "SELECT author.node, bundle.hlc FROM bundle JOIN author ON author.key = bundle.author "
+            "WHERE bundle.kind = ?",
+            (_COVERAGE,),
+        )
+        for author, stamp in carried:
+            at_ms = (stamp % (1 << 64)) >> _STAMP_SHIFT
+            if any(first <= at_ms < last - _CLOSING_MS for first, last in windows.get(author, ())):
+                yield device.name, "carries coverage that was told while the shift was open"
+
+
 def nothing_kept_after_a_shift(world: WorldRecord) -> _Found:
     """An author that closed its shift has no place, state, point or sending chain of it."""
     open_now = {node: shifts[-1][1] for node, shifts in _windows(world).items()}
@@ -92,10 +114,16 @@ _OWN: Final = {
     "positions": "SELECT count(*) FROM position WHERE author = :own",
     "states": "SELECT count(*) FROM state WHERE author = :own",
     "points of a track": "SELECT count(*) FROM track_point WHERE :own = :own",
+    "untold coverage": "SELECT count(*) FROM coverage WHERE shift_id != x'' AND :own = :own",
     "chains": "SELECT count(*) FROM sending_chain WHERE length(scope) >= 19 AND :own = :own",
 }
 
 DUTY_CHECKERS: Final[dict[str, Callable[[WorldRecord], _Found]]] = {
-    checker.__name__: checker for checker in (no_place_outside_a_shift, nothing_kept_after_a_shift)
+    checker.__name__: checker
+    for checker in (
+        no_place_outside_a_shift,
+        no_coverage_before_the_end,
+        nothing_kept_after_a_shift,
+    )
 }
 """Every promise of a shift by its name."""

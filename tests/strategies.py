@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from protocol.bundle import Header, Scope, ScopeKind, Suite
 from protocol.canonical import Value, decode_untrusted, encode
+from protocol.cells import Part, cell_of
+from protocol.coverage import Contribution, Count, Square
 from protocol.envelope import PrekeyRecord, Slot, SlotSecret, prekey_id_of
 from protocol.errors import MeshError
 from protocol.limits import (
@@ -19,7 +21,17 @@ from protocol.limits import (
     Kind,
 )
 from protocol.network_keys import KeyPurpose, WeeklyKey
-from protocol.payloads import NetworkKeys, Payload, Position, Sos, SosPlace, State, Text, Track
+from protocol.payloads import (
+    CoverageMap,
+    NetworkKeys,
+    Payload,
+    Position,
+    Sos,
+    SosPlace,
+    State,
+    Text,
+    Track,
+)
 from protocol.receipts import PAGE, KeyRequest, Receipt
 from protocol.states import (
     DRAIN_DPCT_H_MAX,
@@ -36,6 +48,7 @@ from protocol.tracks import TrackPoint
 __all__ = [
     "alarm_steps",
     "batteries",
+    "contributions",
     "coverages",
     "headers",
     "key_requests",
@@ -183,6 +196,32 @@ def payloads() -> st.SearchStrategy[Payload]:
         positions(),
         st.builds(State, NODES, scope, st.none() | batteries(), st.none() | coverages(), uints(48)),
         st.builds(Track, NODES, scope, track_points().map(tuple)),
+        st.builds(CoverageMap, NODES, scope, NODES, contributions()),
+    )
+
+
+@st.composite
+def contributions(draw: st.DrawFn, most: int = 6) -> Contribution:
+    """Any contribution to the coverage map; many of them about the same few cells."""
+    near = st.integers(0, 3).map(lambda n: 2_400_000_000 + n)
+    anywhere = st.builds(
+        cell_of, st.integers(-(9 * 10**8), 9 * 10**8), st.integers(-(18 * 10**8), 18 * 10**8)
+    )
+    places = st.tuples(near | anywhere, st.sampled_from(Part))
+    squares = [
+        Square(cell, part, draw(_counts()))
+        for cell, part in sorted(draw(st.sets(places, min_size=1, max_size=most)))
+    ]
+    return Contribution(draw(st.integers(20_000, 20_100)), tuple(squares))
+
+
+@st.composite
+def _counts(draw: st.DrawFn) -> tuple[Count, ...]:
+    bearers = sorted(draw(st.sets(st.sampled_from(Bearer), min_size=1, max_size=3)))
+    tried = [draw(st.integers(3 if not n else 1, 5)) for n in range(len(bearers))]
+    return tuple(
+        Count(each, by, 0 if each is Bearer.NONE else draw(st.integers(0, by)))
+        for each, by in zip(bearers, tried, strict=True)
     )
 
 

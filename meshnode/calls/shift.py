@@ -22,6 +22,7 @@ class ShiftCalls(Calls):
     async def shift_close(self) -> Json:
         """End the open shift; its positions are erased. Raises: SendError, StoreError."""
         await self._node.relay.announce(await self._node.positions.close_shift(), None)
+        self._node.require_desk().reporting.wake.set()
         return await self.shift()
 
     async def shift(self) -> Json:

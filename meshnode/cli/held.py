@@ -117,6 +117,7 @@ def _print(found: dict[str, Any]) -> None:
         "position": say("positions"),
         "attachment": say("files"),
         "sheet": say("reflex sheets"),
+        "coverage": say("coverage map"),
     }
 
     def when(at_ms: int) -> str:

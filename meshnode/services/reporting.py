@@ -109,7 +109,9 @@ class Reporting:
         self.pace: Pace = usual_pace
         """How often to report."""
         self.wake = Level()
-        """Set when a shift was opened, or readings were put in."""
+        """Set when a shift was opened or closed, or readings were put in."""
+        self.beside: Callable[[], Awaitable[Sequence[Checked]]] | None = None
+        """Called at each look; what it made is announced. So two rooms need one timer."""
         self._board = board
         self._positions = positions
         self._runtime = runtime
@@ -135,6 +137,8 @@ class Reporting:
 
         Raises: StoreError, LockedError.
         """
+        if self.beside is not None:
+            await self._announce(await self.beside())
         readings = self._readings
         shift = None if readings is None else await self._positions.current()
         if readings is None or shift is None:

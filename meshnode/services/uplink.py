@@ -146,6 +146,12 @@ class Uplink:
             return False
         return self._is_gateway(node)
 
+    def has_reached(self) -> bool | None:
+        """Tell whether data flows to a gateway: False after tries in vain, None untried."""
+        if self.fitness.is_connected:
+            return True
+        return False if self.fitness.has_failed else None
+
     def _is_gateway(self, node: NodeId) -> bool:
         entry = self._parts.membership.directory.trusted(node)
         return entry is not None and entry.role is Role.GATEWAY

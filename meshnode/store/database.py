@@ -60,6 +60,7 @@ SCHEMA_VERSIONS: Final = (
     "0012",
     "0013",
     "0014",
+    "0015",
 )
 """Every schema this build can open, oldest first; the last is the one it works with."""
 

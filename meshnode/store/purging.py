@@ -103,6 +103,9 @@ RULES: Final[Mapping[DataKind, Rule]] = MappingProxyType(
             "centre alone opens is carried there for nine days",
         ),
         DataKind.ATTACHMENT: Rule(TEXT_KEEP_MS, "kept for one month after its lifetime ends"),
+        DataKind.COVERAGE: Rule(
+            0, "kept for two months after it was told; of an own shift until it is told"
+        ),
         DataKind.SHEET: Rule(None, "kept until it is retracted or a newer one takes its place"),
     }
 )

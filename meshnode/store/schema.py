@@ -6,7 +6,7 @@ Which columns are sealed stands in `sealing.py`. Columns of `bundle` stand in th
 they are read; the container comes last so that reading the others never touches its overflow pages.
 Tables about conduct, of the squad board, of alarms, about delivery and of attached files stand
 beside, in `schema_conduct.py`, `schema_board.py`, `schema_alarms.py`, `schema_delivery.py`,
-`schema_files.py`, `schema_budgets.py` and `schema_spool.py`.
+`schema_files.py`, `schema_budgets.py`, `schema_spool.py` and `schema_coverage.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from meshnode.store.schema_conduct import (
     QuotaRow,
     ResidenceRow,
 )
+from meshnode.store.schema_coverage import CoverageRow
 from meshnode.store.schema_delivery import CancelledRow, ReadDueRow, ResentRow
 from meshnode.store.schema_files import AttachmentRow, ChunkReachRow, ChunkRow, PieceRow
 from meshnode.store.schema_sheets import (
@@ -52,6 +53,7 @@ __all__ = [
     "ChunkRow",
     "ClockRow",
     "CopyRow",
+    "CoverageRow",
     "DataKeyRow",
     "DocumentRow",
     "EvidenceRow",

@@ -15,6 +15,7 @@ from meshnode.store.sealing import (
     alarm_step_seat,
     attachment_seat,
     bundle_seat,
+    coverage_seat,
     document_seat,
     evidence_seat,
     key_kind,
@@ -262,6 +263,15 @@ SEALED: Final = (
         seat=sheet_piece_seat,
         named_by=("file_id", "number", "received_ms"),
         kind_of=_all_of(DataKind.SHEET),
+    ),
+    SealedColumn(
+        table="coverage",
+        column="body",
+        born="day_ms",
+        time="ends_ms",
+        seat=coverage_seat,
+        named_by=("id", "ends_ms"),
+        kind_of=_all_of(DataKind.COVERAGE),
     ),
     SealedColumn(
         table="spool",

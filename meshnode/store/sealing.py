@@ -29,6 +29,7 @@ __all__ = [
     "alarm_step_seat",
     "attachment_seat",
     "bundle_seat",
+    "coverage_seat",
     "document_seat",
     "evidence_seat",
     "key_kind",
@@ -361,6 +362,11 @@ def sheet_piece_seat(file_id: bytes, number: int, received_ms: int) -> Seat:
     """Seat of one piece of a reflex sheet."""
     place = encode([file_id, number])
     return Seat(DataKind.SHEET, day_of(received_ms), b"sheet_piece", place)
+
+
+def coverage_seat(key: bytes, ends_ms: int) -> Seat:
+    """Seat of what one shift met."""
+    return Seat(DataKind.COVERAGE, day_of(ends_ms), b"coverage", key)
 
 
 def spool_seat(

@@ -57,6 +57,8 @@ class DataKind(IntEnum):
     """Files that go with messages, and what is told of them."""
     SHEET = 28
     """Reflex sheets, and what is told of them."""
+    COVERAGE = 31
+    """What networks were met, by place; not by whom."""
 
     @property
     def tier(self) -> Tier:

@@ -117,7 +117,7 @@ _STATUS_BY_REASON: Final[Mapping[str, int]] = MappingProxyType(
     {
         **dict.fromkeys(("unknown", "unknown_file", "unknown_sheet", "alarm"), 404),
         **dict.fromkeys(("priority", "place", "state", "who", "device", "hours", "lifetime"), 400),
-        **dict.fromkeys(("empty", "params", "self", "zone"), 400),
+        **dict.fromkeys(("empty", "params", "part", "self", "zone"), 400),
         **dict.fromkeys(("long", "too_large", "file_size"), 413),
         "no_right": 403,
     }

@@ -19,17 +19,20 @@ from meshnode.erasing import is_agent_destroyed
 from meshnode.outbox import Priority
 from meshnode.positions import Place
 from meshnode.purging import purge
-from meshnode.store import alarms, attachments, board, peers, sheets, spool
+from meshnode.store import alarms, attachments, board, coverage, peers, sheets, spool
 from meshnode.store import bundles as rows
 from meshnode.store.alarms import StepRecord
 from meshnode.store.attachments import NewAttachment
 from meshnode.store.board import StateRecord, TrackRecord
+from meshnode.store.coverage import Untold
 from meshnode.store.engine import Connection, Transaction
 from meshnode.store.evidence import note_equivocation
 from meshnode.store.records import EvidenceRecord
 from meshnode.store.sealed_columns import SEALED
 from protocol import payloads
 from protocol.attachments import Manifest, Media
+from protocol.cells import Part
+from protocol.coverage import Contribution, Count, Square
 from protocol.identity import Role
 from protocol.ids import BundleId
 from protocol.limits import Kind
@@ -37,6 +40,7 @@ from protocol.orders import WipeLevel
 from protocol.payloads import Sos, State, Track
 from protocol.reports import Reception
 from protocol.sheets import Catalogue, Sheet, SheetForm
+from protocol.states import Bearer
 from protocol.tracks import TrackPoint
 from sims.fleet import DevicePlan
 from tests.meshnode.rig import SQUAD, ZONE_SCOPE, Member, Rig, open_rig, squad_scope
@@ -103,6 +107,10 @@ def _keep_of_a_mate(tx: Transaction, now_ms: int) -> None:
     sheets.add_pieces(tx, sheet.file_id, now_ms, {0: b"sheet"})
     track = payloads.encode(Track(whose, scope, (TrackPoint(now_ms // 1000, 1, 1),)))
     board.put_track(tx, TrackRecord(whose, scope, bytes(8), now_ms, ends_ms, 1, 1, track))
+    white = Square(0, Part.NIGHT, (Count(Bearer.NONE, 9, 0),))
+    met = Contribution(now_ms // DAY_MS, (white,))
+    coverage.put_shared(tx, KEY[:16], met)
+    coverage.put_untold(tx, Untold(KEY[16:], bytes(8), ends_ms, met))
 
 
 async def damage(member: Member, table: str, column: str, condition: str = "1") -> int:
@@ -143,6 +151,8 @@ async def show_all(member: Member) -> None:
     await api.board()
     await api.alarms()
     await api.files()
+    await api.coverage("44.8,6.6")
+    await member.store.read(coverage.untold)
     await api.sheets()
     await api.sheets_search("mer")
     await member.store.read(_pieces)

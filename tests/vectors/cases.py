@@ -11,6 +11,7 @@ from protocol.bundle import Header, Scope
 from protocol.canonical import Value, encode
 from protocol.network_keys import KeyPurpose, WeeklyKey
 from tests.vectors.board_cases import state_and_track_cases, track_body_cases
+from tests.vectors.coverage_cases import coverage_cases
 from tests.vectors.file_cases import again_cases, chunk_cases, manifest_cases
 from tests.vectors.key_cases import (
     chain_cases,
@@ -251,6 +252,7 @@ def payload_cases() -> Iterator[Case]:
         position = payloads.encode(payloads.Position(NODE, scope, *place))
         yield accepted("4.10", what, item(envelope.pad(position)))
     yield from state_and_track_cases(scope, item)
+    yield from coverage_cases(scope, item)
     yield from _letters(scope, item)
     text = payloads.encode(payloads.Text(NODE, scope, "Neige au col"))
     yield refused("4.10", "another author", item(envelope.pad(text), bytes(16)))

@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 
 from meshnode.audit import EVENTS
+from meshnode.calls.coverage import DIRECTIONS
 from meshnode.metrics import AUDITED
 from meshnode.services.matrix import Outcome, Why
 from meshnode.services.readings import Network
@@ -30,6 +31,7 @@ NODE: dict[str, Iterable[str]] = {
     "alarm.outcome": [each.name.lower() for each in alarms.Outcome if each],
     "alarm.step": [each.name.lower() for each in alarms.Step],
     "audit": [*EVENTS, *AUDITED],
+    "coverage.direction": DIRECTIONS,
     "device": [each.name.lower() for each in DeviceClass],
     "file.state": [*AttachmentState, "carried", "gave_up_budget"],
     "ledger": [*LedgerEvent],

@@ -7,6 +7,7 @@ from typing import Final
 from meshnode.web.routes import (
     account,
     archive,
+    coverage,
     exporting,
     files,
     maps,
@@ -29,6 +30,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *sheets.ROUTES,
     *archive.ROUTES,
     *maps.ROUTES,
+    *coverage.ROUTES,
     *exporting.ROUTES,
     *watching.ROUTES,
 )

@@ -33,6 +33,7 @@ COMMANDS = frozenset(
         "cancel",
         "charge",
         "check",
+        "coverage",
         "demo",
         "doctor",
         "documents",

@@ -140,7 +140,7 @@ async def test_a_locked_store_serves_the_device_and_refuses_the_agent(tmp_path: 
             with pytest.raises(LockedError):
                 await store.write(each)
         own.unlock(b"a" * 32)
-        assert len(await read_agent(store)) == 18
+        assert len(await read_agent(store)) == 19
 
 
 async def test_a_locked_device_writes_down_what_becomes_of_messages(tmp_path: Path) -> None:
@@ -193,6 +193,7 @@ HIDDEN = {
     "sheet.entry": {22},
     "sheet_piece.body": {23},
     "spool.raw": {24},
+    "coverage.body": {25},
 }
 """Which answers of `read_device` and `read_agent`, in their order, a damaged column empties."""
 

@@ -13,6 +13,7 @@ from meshnode.store import (
     attachments,
     board,
     bundles,
+    coverage,
     documents,
     evidence,
     keyring,
@@ -35,13 +36,17 @@ from meshnode.store.records import (
     NewMessage,
 )
 from meshnode.store.spool import Content
+from meshnode.vault.kinds import day_of
 from meshnode.vault.vault import Vault
 from protocol.attachments import Manifest, Media, file_id_of
+from protocol.cells import Part
 from protocol.chains import new_chain, receiving_chain
+from protocol.coverage import Contribution, Count, Square
 from protocol.envelope import PrekeyRecord, PrekeySecret
 from protocol.ids import BundleId
 from protocol.limits import Kind
 from protocol.sheets import Catalogue, Sheet, SheetForm
+from protocol.states import Bearer
 from tests.meshnode.store.parts import NOW_MS, inline_runtime, node, record
 
 RUNTIME = replace(inline_runtime(), entropy=system_runtime().entropy)
@@ -133,6 +138,8 @@ def fill_agent(tx: Transaction) -> None:
     sheet = Sheet("mer", 1, SHEET_TITLE, "fr", (), SheetForm.TEXT, len(PIECE), bytes(32), SEED)
     sheets.apply(tx, Catalogue(1, (sheet,), {}), NOW_MS)
     sheets.add_pieces(tx, sheet.file_id, NOW_MS, {0: PIECE})
+    white = Square(0, Part.NIGHT, (Count(Bearer.NONE, 9, 0),))
+    coverage.put_shared(tx, bytes(16), Contribution(day_of(NOW_MS), (white,)))
 
 
 def fill_spool(tx: Transaction) -> None:
@@ -180,6 +187,7 @@ async def read_agent(store: Store) -> list[object]:
             sheets.records(conn),
             [each for each in sheets.pieces(conn, file_id_of(SEED)).values() if each],
             spool.batch(conn, 9, has_agent=True)[0],
+            coverage.contributions(conn, NOW_MS),
         ]
     )
 

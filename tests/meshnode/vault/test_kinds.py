@@ -6,7 +6,17 @@ import pytest
 
 from meshnode.vault.kinds import DAY_MS, DataKind, Tier, day_of
 
-_AGENT = {"MESSAGE", "ALARM", "PREKEY", "CHAIN", "SOS_KEY", "POSITION", "ATTACHMENT", "SHEET"}
+_AGENT = {
+    "MESSAGE",
+    "ALARM",
+    "PREKEY",
+    "CHAIN",
+    "SOS_KEY",
+    "POSITION",
+    "ATTACHMENT",
+    "COVERAGE",
+    "SHEET",
+}
 
 
 @pytest.mark.parametrize("kind", DataKind)

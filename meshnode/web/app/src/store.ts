@@ -2,6 +2,7 @@
 // Nothing of it is kept in the browser: the node keeps it, sealed.
 import { batch, computed, signal } from "@preact/signals";
 import { ask, session } from "./api";
+import { around, nearby } from "./coverage";
 import { Resource } from "./resource";
 import { setClock } from "./time";
 import type {
@@ -103,7 +104,7 @@ export function story(key: number): Resource<MessageStory> {
 
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
-const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps];
+const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");
@@ -130,7 +131,7 @@ const STALE: Record<string, Resource<unknown>[]> = {
   message_changed: [outgoing, files],
   peer_up: [status, peers, board, uplink],
   peer_down: [status, peers, board, uplink],
-  bundles_stored: [board, positions, shift, files, sheets],
+  bundles_stored: [board, positions, shift, files, sheets, nearby, around],
   documents_changed: [names, status, board, sheets],
   equivocation: [status, audit],
   lock_changed: [status],

@@ -5,8 +5,10 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Spot } from "../board";
 import { t } from "../i18n";
 import { go } from "../router";
+import type { CoverageCell, View } from "../coverage";
 import type { Alarm } from "../types";
 import { colour, HOME, makeMap } from "./base";
+import { CoverageLayer } from "./coverage";
 import { Markers } from "./markers";
 import { tileLayers } from "./tiles";
 
@@ -20,15 +22,19 @@ interface LiveMapProps {
   chosen: string;
   at: [number, number] | null;
   track: Track | null;
+  cells: CoverageCell[];
   onChoose: (node: string) => void;
+  onView: (view: View) => void;
 }
 
-export function LiveMap({ spots, alarms, chosen, at, track, onChoose }: LiveMapProps) {
+export function LiveMap({ spots, alarms, chosen, at, track, cells, onChoose, onView }: LiveMapProps) {
   const element = useRef<HTMLDivElement>(null);
-  const live = useRef<{ map: L.Map; markers: Markers; drawn: L.LayerGroup } | null>(null);
+  const live = useRef<{ map: L.Map; markers: Markers; drawn: L.LayerGroup; coverage: CoverageLayer } | null>(null);
   const hasView = useSignal(false);
   const choose = useRef(onChoose);
   choose.current = onChoose;
+  const tell = useRef(onView);
+  tell.current = onView;
 
   useEffect(() => {
     const { map, stop } = makeMap(element.current!);
@@ -39,9 +45,14 @@ export function LiveMap({ spots, alarms, chosen, at, track, onChoose }: LiveMapP
       (node) => choose.current(node),
       (alarm) => go("sos", alarm),
     );
-    live.current = { map, markers, drawn };
+    const coverage = new CoverageLayer(map);
+    live.current = { map, markers, drawn, coverage };
+    const moved = () => tell.current(viewOf(map));
+    map.on("moveend", moved);
+    moved();
     const stopTiles = tileLayers(map);
     return () => {
+      map.off("moveend", moved);
       stopTiles();
       live.current = null;
       stop();
@@ -70,6 +81,7 @@ export function LiveMap({ spots, alarms, chosen, at, track, onChoose }: LiveMapP
       if (drawn) L.polyline(line, { color: colour("accent"), weight: 3, opacity: 0.8 }).addTo(drawn);
     }
   }, [track]);
+  useEffect(() => live.current?.coverage.show(cells), [cells]);
 
   return (
     <div class="live-map">
@@ -84,6 +96,12 @@ export function LiveMap({ spots, alarms, chosen, at, track, onChoose }: LiveMapP
       </button>
     </div>
   );
+}
+
+function viewOf(map: L.Map): View {
+  const middle = map.getCenter();
+  const reachKm = map.distance(middle, map.getBounds().getNorthEast()) / 1_000;
+  return { latitude: middle.lat, longitude: middle.wrap().lng, reachKm };
 }
 
 function showAll(map: L.Map | undefined, spots: Spot[], alarms: Alarm[]): void {

@@ -1,11 +1,14 @@
 // The map, what may be hidden on it, and the same people as a list.
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { ask } from "../api";
 import { spots, spotWords, type Spot } from "../board";
 import { openAlarms } from "../bell";
+import { around, nearby, part, view, type CoverageCell } from "../coverage";
 import { counted, t } from "../i18n";
 import { LiveMap, type Track } from "../map/LiveMap";
 import { Action } from "../parts/Action";
+import { CoverageList, PartChoice } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Page } from "../parts/Page";
 import { href, replace, route } from "../router";
@@ -14,6 +17,7 @@ import { titleOf } from "../threads";
 import { number } from "../time";
 
 const LOW_PCT = 20;
+const NO_CELLS: CoverageCell[] = [];
 
 export function MapPage() {
   const [first = "", north = "", east = ""] = route.value.rest;
@@ -22,6 +26,12 @@ export function MapPage() {
   const squad = useSignal("");
   const isFreshOnly = useSignal(false);
   const isLowOnly = useSignal(false);
+  const isCovered = useSignal(false);
+  useEffect(() => {
+    if (!isCovered.value) return;
+    void nearby.refresh();
+    void around.refresh();
+  }, [isCovered.value, part.value, view.value]);
   const track = useSignal<{ node: string; found: Track } | null>(null);
   const shown = spots.value.filter(
     (each) =>
@@ -63,6 +73,15 @@ export function MapPage() {
           />
           {t("map.low_only", { level: LOW_PCT })}
         </label>
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={isCovered.value}
+            onChange={(event) => (isCovered.value = event.currentTarget.checked)}
+          />
+          {t("coverage.title")}
+        </label>
+        {isCovered.value && <PartChoice />}
       </div>
       <div class="map-split">
         <LiveMap
@@ -71,9 +90,12 @@ export function MapPage() {
           chosen={chosen}
           at={at}
           track={track.value?.node === chosen ? track.value.found : null}
+          cells={(isCovered.value && around.value.value?.cells) || NO_CELLS}
           onChoose={choose}
+          onView={(found) => (view.value = found)}
         />
-        <section class="map-list" aria-label={t("map.list")}>
+        <section class="map-list" aria-label={t("map.list")} tabIndex={0}>
+          {isCovered.value && <CoverageList />}
           <p class="small pad">{shown.length ? counted("map.people", shown.length) : t("map.nobody")}</p>
           <ul class="rows">
             {shown.map((spot) => (

@@ -1,6 +1,7 @@
 // The squad: one's own shift, and each mate with what it last told and how old that is.
 import { batteryWords, contactWords, coverageWords, isSilent, isStale, mates } from "../board";
 import { t, told } from "../i18n";
+import { NextNetwork } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
 import { ShiftCard } from "../parts/ShiftCard";
@@ -17,6 +18,7 @@ export function Squad() {
   return (
     <Page title={t("nav.squad")}>
       <ShiftCard />
+      <NextNetwork />
       <Waiting of={board} />
       {board.value.value?.is_relay && <p class="notice">{t("board.relay")}</p>}
       {board.value.value && mates.value.length === 0 && <Empty>{t("board.nobody")}</Empty>}
