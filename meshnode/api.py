@@ -19,6 +19,7 @@ from meshnode.calls.delivery import DeliveryCalls
 from meshnode.calls.file import FileCalls
 from meshnode.calls.key import KeyCalls
 from meshnode.calls.naming import NamingCalls
+from meshnode.calls.order import OrderCalls
 from meshnode.calls.readiness import ReadinessCalls
 from meshnode.calls.sensor import SensorCalls
 from meshnode.calls.sheet import SheetCalls
@@ -74,6 +75,7 @@ class Api(
     FileCalls,
     KeyCalls,
     NamingCalls,
+    OrderCalls,
     ReadinessCalls,
     SensorCalls,
     SheetCalls,

@@ -9,16 +9,22 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from protocol.guards import WIPE_DEVICES_MAX
+
 __all__ = [
     "AlarmCloseBody",
     "AlarmSeenBody",
     "AlarmTextBody",
+    "ConfirmBody",
+    "DeclineBody",
     "MessageBody",
+    "OrderAskBody",
     "PositionBody",
     "ResendBody",
     "SecretBody",
     "SessionBody",
     "ShiftBody",
+    "SignedOrderBody",
     "SosBody",
     "StateBody",
 ]
@@ -140,3 +146,41 @@ class AlarmCloseBody(AlarmTextBody):
 
     is_false: bool = False
     """It was no alarm."""
+
+
+class OrderAskBody(_Body):
+    """A revocation or a wipe that an operator asks for."""
+
+    what: Literal["revoke", "wipe"]
+    """Nobody believes them any more; or they destroy their keys."""
+    level: Literal["", "agent", "all"] = ""
+    """How much a wipe destroys; empty for a revocation."""
+    devices: Annotated[list[Name], Field(min_length=1, max_length=WIPE_DEVICES_MAX)]
+    """Ids of the devices, each once; there is no way to name all."""
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$", repr=False)]
+    """Why, for the second person; it is kept in memory alone."""
+    typed: Name
+    """Name of the first device, as a person typed it."""
+
+
+class ConfirmBody(_Body):
+    """A second person's word for what was asked for."""
+
+    token: Secret
+    """The second person's own."""
+    typed: Name
+    """Name of the first device, as a person typed it."""
+
+
+class DeclineBody(_Body):
+    """Why a request is ended."""
+
+    reason: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", repr=False)] = ""
+    """For those who look at it afterwards."""
+
+
+class SignedOrderBody(_Body):
+    """An order with the signatures of one card or more."""
+
+    text: Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$", repr=False)]
+    """As `meshnode authority` writes it."""

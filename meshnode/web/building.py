@@ -15,6 +15,7 @@ from starlette.responses import Response
 from meshnode.web.answers import SCHEMA, RefusedError, error_answer, language_of
 from meshnode.web.gate import Gate, GatedRoute, WebParts
 from meshnode.web.limits import FILES_MAX
+from meshnode.web.order_desk import OrderDesk
 from meshnode.web.routes.spec import Route
 from meshnode.web.routes.table import ROUTES
 from meshnode.web.statics import STATIC_FOLDER, add_statics
@@ -59,6 +60,7 @@ def make_app(parts: WebParts) -> Gate:
     )
     app.state.parts = parts
     app.state.streams = Streams()
+    app.state.orders = OrderDesk(parts.api, parts.runtime, parts.door.token_of)
     app.state.heavy = trio.Semaphore(FILES_MAX)
     app.state.statics = STATIC_FOLDER if parts.statics is None else parts.statics
     parts.door.sessions.on_end.append(app.state.streams.end)
