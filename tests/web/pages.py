@@ -20,7 +20,17 @@ AGENT = {
 }
 CENTRAL = {
     each: AGENT.get(each, each)
-    for each in ("overview", "messages", "map", "sos", "node", "archive", "retention")
+    for each in (
+        "overview",
+        "messages",
+        "map",
+        "sos",
+        "node",
+        "archive",
+        "retention",
+        "rosters",
+        "orders",
+    )
 }
 """What the operations centre sees otherwise than an agent."""
 

@@ -40,6 +40,7 @@ def _speaking() -> Iterator[None]:
     """Have the secrets of everybody and cheap guesses, for one command and no longer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+        patch.setenv("MESHNODE_CARD_PASSPHRASE", "five quite ordinary words here")
         patch.setenv("MESHNODE_SECRET", SECRET)
         patch.setenv("LC_ALL", "C")
         patch.setenv("TERM", "dumb")
@@ -112,6 +113,11 @@ class Town:
         """Type a command beside a node and read what it says."""
         with _speaking():
             return self.people.json(name, *words)
+
+    def enrol(self, name: str, role: str, *squads: str) -> None:
+        """Have the centre enrol one more device, which is not started."""
+        with _speaking():
+            self.people.enrol(name, role, *squads)
 
     def url(self, name: str) -> str:
         """Return an address that signs one browser in."""

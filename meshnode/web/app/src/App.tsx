@@ -11,9 +11,11 @@ import { Check } from "./pages/Check";
 import { MapPage } from "./pages/MapPage";
 import { Messages } from "./pages/Messages";
 import { More } from "./pages/More";
+import { Orders } from "./pages/Orders";
 import { NodePage } from "./pages/NodePage";
 import { Overview } from "./pages/Overview";
 import { RetentionPage } from "./pages/RetentionPage";
+import { RostersPage } from "./pages/Rosters";
 import { Settings } from "./pages/Settings";
 import { Sheets } from "./pages/Sheets";
 import { SignIn } from "./pages/SignIn";
@@ -36,6 +38,8 @@ const PAGES: Record<string, () => preact.JSX.Element> = {
   node: NodePage,
   archive: ArchivePage,
   retention: RetentionPage,
+  rosters: RostersPage,
+  orders: Orders,
   settings: Settings,
   overview: Overview,
 };
@@ -48,6 +52,8 @@ const UNDER: Record<string, string> = {
   node: "more",
   archive: "more",
   retention: "more",
+  rosters: "more",
+  orders: "more",
   settings: "more",
 };
 

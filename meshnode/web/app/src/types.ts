@@ -338,3 +338,44 @@ export interface PurgeEntry {
   gateway: { name: string };
   action: string;
 }
+
+export interface RosterMember extends Who {
+  role: string;
+  device: string;
+  zone: number;
+  squads: string[];
+  is_self: boolean;
+  is_revoked: boolean;
+  revoked_since_ms: number;
+  wipe: "" | "ordered" | "proven";
+  lease_ends_ms: number;
+  is_on_shift: boolean;
+  shift_over_ms: number;
+  heard_ms: number;
+  met_ms: number;
+  is_in_contact: boolean;
+}
+
+export interface Rosters {
+  now_ms: number;
+  zones: { zone: number; is_own: boolean; beacon_ms: number }[];
+  members: RosterMember[];
+}
+
+export interface OrderRequest {
+  request: string;
+  what: "revoke" | "wipe";
+  level: "" | "agent" | "all";
+  devices: Who[];
+  reason: string;
+  asked_by: string;
+  asked_ms: number;
+  ends_ms: number;
+  state: "waiting" | "confirmed" | "declined" | "given";
+  decided_by: string;
+  decided_ms: number;
+  declined_for: string;
+  signed: number;
+  needed: number;
+  share: string;
+}

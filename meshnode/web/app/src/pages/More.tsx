@@ -24,6 +24,8 @@ export function More() {
     ...(isOperator.value
       ? ([
           { page: "squad", icon: "people", title: t("nav.squad"), words: t("more.squad") },
+          { page: "rosters", icon: "people", title: t("nav.rosters"), words: t("more.rosters") },
+          { page: "orders", icon: "refused", title: t("nav.orders"), words: t("more.orders") },
           { page: "archive", icon: "search", title: t("nav.archive"), words: t("more.archive") },
           { page: "retention", icon: "clock", title: t("nav.retention"), words: t("more.retention") },
         ] as Entry[])
