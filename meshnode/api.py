@@ -15,6 +15,7 @@ from meshnode.calls.alarm import AlarmCalls
 from meshnode.calls.archive_file import ArchiveFileCalls
 from meshnode.calls.audit import AuditCalls
 from meshnode.calls.board import BoardCalls
+from meshnode.calls.card import CardCalls
 from meshnode.calls.delivery import DeliveryCalls
 from meshnode.calls.file import FileCalls
 from meshnode.calls.key import KeyCalls
@@ -71,6 +72,7 @@ class Api(
     ArchiveFileCalls,
     AuditCalls,
     BoardCalls,
+    CardCalls,
     DeliveryCalls,
     FileCalls,
     KeyCalls,

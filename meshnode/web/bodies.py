@@ -19,6 +19,7 @@ __all__ = [
     "DeclineBody",
     "MessageBody",
     "OrderAskBody",
+    "PaperBody",
     "PositionBody",
     "ResendBody",
     "SecretBody",
@@ -184,3 +185,10 @@ class SignedOrderBody(_Body):
 
     text: Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$", repr=False)]
     """As `meshnode authority` writes it."""
+
+
+class PaperBody(_Body):
+    """A text that somebody scanned or pasted."""
+
+    text: Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$", repr=False)]
+    """A card, or a paper of enrolment; it may hold a secret."""

@@ -16,6 +16,8 @@ AGENT = {
     "sheets": "sheets",
     "check": "check",
     "node": "node",
+    "card": "card",
+    "enrol": "enrol",
     "settings": "settings",
 }
 CENTRAL = {

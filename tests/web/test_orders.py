@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -17,13 +15,13 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def lost(town: Town) -> Iterator[str]:
+def lost(town: Town) -> str:
     """A box that stands in the rosters and never ran: nobody else's test sees it."""
     town.enrol("perdue", "relay")
     documents = town.people.folder / "documents.txt"
     town.json("hq", "authority", "roster", "--export", str(documents))
     town.json(CENTRE, "documents", "import", str(documents))
-    yield "perdue"
+    return "perdue"
 
 
 def ask(page: Page, name: str, kind: str) -> None:

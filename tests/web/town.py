@@ -119,6 +119,15 @@ class Town:
         with _speaking():
             self.people.enrol(name, role, *squads)
 
+    def request(self, name: str) -> tuple[str, str]:
+        """Have a new device ask to be enrolled; return its six digits and its request."""
+        asked = ("--name", name, "--role", "relay", "--device", "box")
+        invitation = self.json("hq", "authority", "invite", *asked)["invitation"]
+        with _speaking():
+            self.people.reads(name, "init")
+        found = self.json(name, "enrol", invitation)
+        return str(found["code"]), str(found["request"])
+
     def url(self, name: str) -> str:
         """Return an address that signs one browser in."""
         return str(self.json(name, "web", "open")["url"])

@@ -7,6 +7,7 @@ from typing import Final
 from meshnode.web.routes import (
     account,
     archive,
+    cards,
     exporting,
     files,
     maps,
@@ -30,6 +31,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *sheets.ROUTES,
     *archive.ROUTES,
     *orders.ROUTES,
+    *cards.ROUTES,
     *maps.ROUTES,
     *exporting.ROUTES,
     *watching.ROUTES,

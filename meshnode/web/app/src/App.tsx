@@ -7,7 +7,9 @@ import { AlarmBar } from "./parts/AlarmBar";
 import { Icon, type IconName } from "./parts/Icon";
 import { Toasts } from "./parts/Toasts";
 import { ArchivePage } from "./pages/ArchivePage";
+import { CardPage } from "./pages/Card";
 import { Check } from "./pages/Check";
+import { Enrol } from "./pages/Enrol";
 import { MapPage } from "./pages/MapPage";
 import { Messages } from "./pages/Messages";
 import { More } from "./pages/More";
@@ -38,6 +40,8 @@ const PAGES: Record<string, () => preact.JSX.Element> = {
   node: NodePage,
   archive: ArchivePage,
   retention: RetentionPage,
+  card: CardPage,
+  enrol: Enrol,
   rosters: RostersPage,
   orders: Orders,
   settings: Settings,
@@ -52,6 +56,8 @@ const UNDER: Record<string, string> = {
   node: "more",
   archive: "more",
   retention: "more",
+  card: "more",
+  enrol: "more",
   rosters: "more",
   orders: "more",
   settings: "more",

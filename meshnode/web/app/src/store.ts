@@ -10,6 +10,7 @@ import type {
   AuditLog,
   Board,
   Budget,
+  Card,
   FileEntry,
   Incoming,
   MapInfo,
@@ -52,6 +53,7 @@ export const sensors = new Resource(async () => (await ask<{ sensors: Sensor[] }
 export const audit = new Resource(() => ask<AuditLog>("audit?limit=50"));
 export const maps = new Resource(async () => (await ask<{ regions: MapInfo[] }>("map")).regions);
 
+export const card = new Resource(() => ask<Card>("card"));
 export const rosters = new Resource(() => ask<Rosters>("members"));
 export const requests = new Resource(
   async () => (await ask<{ requests: OrderRequest[] }>("order-requests")).requests,
@@ -109,7 +111,7 @@ export function story(key: number): Resource<MessageStory> {
 
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
-const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, rosters, requests];
+const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, card, rosters, requests];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");

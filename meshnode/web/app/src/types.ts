@@ -19,6 +19,8 @@ export interface Session {
 export interface LockState {
   is_locked: boolean;
   protection: string;
+  lease?: string;
+  lease_left_ms?: number;
   is_wiped?: boolean;
 }
 
@@ -378,4 +380,29 @@ export interface OrderRequest {
   signed: number;
   needed: number;
   share: string;
+}
+
+export interface Card extends Who {
+  role: string;
+  device: string;
+  zone: number;
+  squads: string[];
+  code: string;
+  network: string;
+  text: string;
+}
+
+export interface CheckedCard extends Omit<Card, "network" | "text"> {
+  is_self: boolean;
+  is_revoked: boolean;
+}
+
+export interface Paper {
+  paper: "invitation" | "request" | "answer";
+  code?: string;
+  name?: string;
+  role?: string;
+  squads?: string[];
+  ends_ms?: number;
+  documents?: number;
 }

@@ -30,6 +30,8 @@ export function More() {
           { page: "retention", icon: "clock", title: t("nav.retention"), words: t("more.retention") },
         ] as Entry[])
       : []),
+    { page: "card", icon: "device", title: t("nav.card"), words: t("more.card") },
+    { page: "enrol", icon: "attach", title: t("nav.enrol"), words: t("more.enrol") },
     { page: "node", icon: "node", title: t("nav.node"), words: t("more.node") },
     { page: "settings", icon: "gear", title: t("nav.settings"), words: t("more.settings") },
   ];
