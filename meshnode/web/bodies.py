@@ -19,6 +19,7 @@ __all__ = [
     "DeclineBody",
     "MessageBody",
     "OrderAskBody",
+    "OwnPaperBody",
     "PaperBody",
     "PositionBody",
     "ResendBody",
@@ -192,3 +193,10 @@ class PaperBody(_Body):
 
     text: Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$", repr=False)]
     """A card, or a paper of enrolment; it may hold a secret."""
+
+
+class OwnPaperBody(PaperBody):
+    """An invitation for this device, or the answer that ends its enrolment."""
+
+    secret: Secret = ""
+    """What opens the device from now on; empty for one that starts alone."""

@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.web.browser import WIDE, camera_at, screen_of
 from tests.web.conftest import Opens
 from tests.web.pages import opened
-from tests.web.town import CENTRE, Town
+from tests.web.test_pages import AXE, RUNS_OVER, serious
+from tests.web.town import CENTRE, SECRET, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -84,3 +85,38 @@ def test_a_request_goes_from_screen_to_camera_in_several_codes(
             seen.get_by_role("button", name="Enregistrer en fichier").click()
         download.value.save_as(tmp_path / "request.txt")
     assert (tmp_path / "request.txt").read_text().strip() == request
+
+
+def test_a_new_device_is_enrolled_in_its_own_browser(
+    town: Town, browser: Browser, tmp_path: Path
+) -> None:
+    words = ("--name", "olga", "--role", "relay", "--device", "box")
+    invitation = town.json("hq", "authority", "invite", *words)["invitation"]
+    url = town.enrolling("olga")
+    with screen_of(browser, url, reduced_motion="reduce", bypass_csp=True) as screen:
+        page = screen.page
+        page.get_by_label("Secret à venir de cet appareil").fill(SECRET)
+        page.get_by_text("Sans caméra").click()
+        page.get_by_label("Ou collez son texte").fill(invitation)
+        page.get_by_role("button", name="Remettre").click()
+        expect(
+            page.get_by_role("heading", name="2. La demande de «\u00a0olga\u00a0»")
+        ).to_be_visible()
+        page.add_script_tag(path=str(AXE))
+        assert serious(page) == []
+        page.set_viewport_size({"width": 320, "height": 640})
+        assert page.evaluate(RUNS_OVER) == []
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Enregistrer en fichier").click()
+        request = tmp_path / "request.txt"
+        download.value.save_as(request)
+        issued = town.json("hq", "authority", "issue", str(request), "--yes")
+        page.get_by_text("Sans caméra").click()
+        page.get_by_label("Ou collez son texte").fill(issued["answer"])
+        page.get_by_role("button", name="Remettre").click()
+        expect(
+            page.get_by_role("heading", name="Cet appareil est «\u00a0olga\u00a0»")
+        ).to_be_visible()
+        # The command ends with the enrolment.
+        assert town.running.pop("olga").wait(20) == 0
+        screen.is_node_gone = True

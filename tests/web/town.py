@@ -84,10 +84,13 @@ class Town:
             # The town lives as long as the tests of all files do, which is longer than a pause.
             "[security]\nauto_lock_s = 0\n"
         )
+        # The centre's node archives what it takes in.
+        return self._run(name, *(("gateway", "run") if name == CENTRE else ("run",)))
+
+    def _run(self, name: str, *words: str) -> Path:
+        """Start a command that goes on beside the tests; return where it writes."""
         self.starts += 1
         log = self.people.folder / f"{self.starts} {name}.log"
-        # The centre's node archives what it takes in.
-        words = ["gateway", "run"] if name == CENTRE else ["run"]
         command = [sys.executable, "-m", "meshnode", "--home", str(self.people.home(name)), *words]
         with log.open("ab") as out:
             self.running[name] = subprocess.Popen(
@@ -127,6 +130,15 @@ class Town:
             self.people.reads(name, "init")
         found = self.json(name, "enrol", invitation)
         return str(found["code"]), str(found["request"])
+
+    def enrolling(self, name: str) -> str:
+        """Begin the screens of a device that is not enrolled yet; return their address."""
+        with _speaking():
+            self.people.reads(name, "init")
+        (self.people.home(name) / "meshnode.toml").write_text('[web]\nlisten = "127.0.0.1:0"\n')
+        log = self._run(name, "web", "enrol")
+        self.until(lambda: "#key=" in log.read_text(), STARTS_S_MAX)
+        return next(word for word in log.read_text().split() if "#key=" in word)
 
     def url(self, name: str) -> str:
         """Return an address that signs one browser in."""

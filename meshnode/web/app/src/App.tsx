@@ -14,6 +14,7 @@ import { MapPage } from "./pages/MapPage";
 import { Messages } from "./pages/Messages";
 import { More } from "./pages/More";
 import { Orders } from "./pages/Orders";
+import { Newcomer } from "./pages/Newcomer";
 import { NodePage } from "./pages/NodePage";
 import { Overview } from "./pages/Overview";
 import { RetentionPage } from "./pages/RetentionPage";
@@ -69,6 +70,14 @@ export function App() {
     return (
       <>
         <SignIn />
+        <Toasts />
+      </>
+    );
+  }
+  if (session.value.role === "newcomer") {
+    return (
+      <>
+        <Newcomer />
         <Toasts />
       </>
     );

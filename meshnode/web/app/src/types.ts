@@ -1,7 +1,7 @@
 // What the node answers, as meshnode/api.py and meshnode/calls/ make it. Times are Unix
 // milliseconds of the node's clock; ids are as people see them.
 
-export type Role = "reader" | "agent" | "operator";
+export type Role = "reader" | "agent" | "operator" | "newcomer";
 
 export interface Who {
   name: string;
@@ -405,4 +405,13 @@ export interface Paper {
   squads?: string[];
   ends_ms?: number;
   documents?: number;
+}
+
+/** What a device that is not enrolled yet says of itself. */
+export interface Enrolment {
+  state: "new" | "waiting" | "asked" | "enrolled";
+  name?: string;
+  role?: string;
+  code?: string;
+  request?: string;
 }
