@@ -82,6 +82,7 @@ def enrol_on_screens(ctx: typer.Context, as_json: AsJson = False) -> None:
     import trio
 
     from meshnode.cli.enrol import show_enrolled
+    from meshnode.cli.exits import EXIT_INTERRUPTED
     from meshnode.cli.texts import home_of
     from meshnode.config import WEB_ADDRESS, load_settings
     from meshnode.erasing import refuse_wiped
@@ -96,7 +97,10 @@ def enrol_on_screens(ctx: typer.Context, as_json: AsJson = False) -> None:
     address = load_settings(home).web.address
     # For the browser of this machine alone, whoever else is served once it is enrolled.
     listen = WEB_ADDRESS if address is None else f"127.0.0.1:{address.port}"
-    show_enrolled(trio.run(serve_newcomer, home, listen, runtime, tell), as_json)
+    accepted = trio.run(serve_newcomer, home, listen, runtime, tell)
+    if accepted is None:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    show_enrolled(accepted, as_json)
 
 
 def add_token(

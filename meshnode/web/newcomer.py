@@ -6,7 +6,8 @@ alone, and end with the enrolment. The steps are those of `meshnode enrol`. Sour
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -212,11 +213,11 @@ async def _read(request: Request, kind: type[_Body]) -> _Body:
 
 async def serve_newcomer(
     home: Path, listen: str, runtime: Runtime, on_url: Callable[[str], None]
-) -> Accepted:
+) -> Accepted | None:
     """Serve these screens until the device is enrolled; `on_url` hears where, with the code.
 
-    `listen` is an address of this machine, for itself. Raises: EnrolmentError (`enrolled`),
-    WebError, ConfigError.
+    Returns None at the end by signal. `listen` is an address of this machine, for itself.
+    Raises: EnrolmentError (`enrolled`), ConfigError; a group of one WebError.
     """
     refuse_enrolled(home)
     parts = NewcomerParts(home, runtime)
@@ -225,10 +226,17 @@ async def serve_newcomer(
     def on_state(state: DoorState) -> None:
         on_url(f"{state.url}#key={newcomer.sessions.offer(WebRole.AGENT)}")
 
-    async with trio.open_nursery() as nursery:
-        settings = WebSettings(listen=listen)
-        nursery.start_soon(serve_gate, newcomer.app(), parts, settings, on_state)
-        await newcomer.is_done.wait()
-        nursery.cancel_scope.cancel()
-    assert newcomer.accepted is not None, "set before the event"
+    settings = WebSettings(listen=listen)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_gate, newcomer.app(), parts, settings, on_state)
+            nursery.start_soon(_stop_when_told, signals, nursery.cancel_scope)
+            await newcomer.is_done.wait()
+            nursery.cancel_scope.cancel()
     return newcomer.accepted
+
+
+async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+        return

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +16,7 @@ import httpx
 import pytest
 
 from meshnode.authority_home import AuthorityHome
+from meshnode.cli.exits import EXIT_INTERRUPTED
 from meshnode.enrol import is_enrolled
 from meshnode.vault import wrapping
 from meshnode.web.gate import CSRF_HEADER, HEADERS
@@ -18,6 +24,8 @@ from meshnode.web.newcomer import Newcomer, NewcomerParts, serve_newcomer
 from meshnode.web.roles import WebRole
 from protocol.armour import TextForm, armour
 from protocol.errors import EnrolmentError
+from tests.environment import unmeasured
+from tests.meshnode.cli.people import People
 from tests.meshnode.enrolling import (
     CHEAP,
     NOW_MS,
@@ -149,3 +157,28 @@ async def test_a_device_that_is_enrolled_has_no_such_screens(tmp_path: Path) -> 
     home, _accepted = await enrolled_home(tmp_path, "anna")
     with pytest.raises(EnrolmentError, match="enrolled already"):
         await serve_newcomer(home, "127.0.0.1:0", runtime(), lambda _url: None)
+
+
+def test_a_port_that_is_taken_is_told_and_a_signal_ends_the_command(tmp_path: Path) -> None:
+    people = People(tmp_path)
+    people.reads("nina", "init")
+    settings = people.home("nina") / "meshnode.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings.write_text(f'[web]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n')
+        screen = people.types("nina", "web", "enrol")
+        assert screen.code != 0
+        assert "is in use by another program" in screen.err
+        assert "Traceback" not in screen.err
+    settings.write_text('[web]\nlisten = "127.0.0.1:0"\n')
+    command = [sys.executable, "-m", "meshnode", "--home", str(people.home("nina"))]
+    process = subprocess.Popen(
+        [*command, "web", "enrol"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=unmeasured(PYTHONPATH=os.getcwd(), LC_ALL="C"),
+    )
+    assert process.stderr is not None
+    assert "#key=" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (EXIT_INTERRUPTED, "")
