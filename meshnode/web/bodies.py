@@ -5,10 +5,11 @@ Bounds that the node itself has stand there; here are those that keep a request 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from meshnode.web.answers import RefusedError
 from protocol.guards import WIPE_DEVICES_MAX
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SignedOrderBody",
     "SosBody",
     "StateBody",
+    "read_body",
 ]
 
 Text: TypeAlias = Annotated[str, Field(max_length=16_384, pattern=r"^[^\x00]*$")]
@@ -200,3 +202,15 @@ class OwnPaperBody(PaperBody):
 
     secret: Secret = ""
     """What opens the device from now on; empty for one that starts alone."""
+
+
+_Kind = TypeVar("_Kind", bound=_Body)
+
+
+def read_body(kind: type[_Kind], raw: bytes) -> _Kind:
+    """Return the body that JSON holds. Raises: RefusedError, which tells nothing of it."""
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        places = [".".join(str(part) for part in each["loc"]) for each in error.errors()]
+        raise RefusedError("body", ", ".join(places)[:200]) from error

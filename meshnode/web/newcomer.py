@@ -10,10 +10,9 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,7 +25,7 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.vault.keystore import KeyStore
 from meshnode.web.answers import RefusedError, told
-from meshnode.web.bodies import OwnPaperBody, SessionBody
+from meshnode.web.bodies import OwnPaperBody, SessionBody, read_body
 from meshnode.web.building import add_handlers
 from meshnode.web.door import DoorState
 from meshnode.web.gate import COOKIE, CSRF_HEADER, Gate, check_origin
@@ -42,7 +41,6 @@ __all__ = ["ROLE", "Newcomer", "NewcomerParts", "serve_newcomer"]
 
 ROLE: Final = "newcomer"
 """Stands where the sessions of a node have their role."""
-_Body = TypeVar("_Body", SessionBody, OwnPaperBody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ class Newcomer:
 
     async def _enter(self, request: Request) -> Response:
         check_origin(request)
-        opened = self.sessions.redeem((await _read(request, SessionBody)).key)
+        opened = self.sessions.redeem(read_body(SessionBody, await request.body()).key)
         if opened is None:
             self._parts.metrics.count("web_signins_refused")
             raise RefusedError("wrong_key")
@@ -153,7 +151,7 @@ class Newcomer:
 
     async def _ask(self, request: Request) -> Response:
         self._let_in(request)
-        body = await _read(request, OwnPaperBody)
+        body = read_body(OwnPaperBody, await request.body())
         async with self._turn:
             self._pending = await self._requested(body.text, body.secret or None)
         return self._told()
@@ -175,7 +173,7 @@ class Newcomer:
 
     async def _take(self, request: Request) -> Response:
         self._let_in(request)
-        body = await _read(request, OwnPaperBody)
+        body = read_body(OwnPaperBody, await request.body())
         async with self._turn:
             parts = self._parts
             self.accepted = await complete(
@@ -200,15 +198,6 @@ class Newcomer:
         request = self._pending.request
         name = self._pending.invitation.name
         return told(state="asked", name=name, code=request.code, request=self._pending.text)
-
-
-async def _read(request: Request, kind: type[_Body]) -> _Body:
-    """Return the body of a request. Raises: RefusedError, which says nothing of what was sent."""
-    try:
-        return kind.model_validate_json(await request.body())
-    except ValidationError as error:
-        places = [".".join(str(part) for part in each["loc"]) for each in error.errors()]
-        raise RefusedError("body", ", ".join(places)[:200]) from error
 
 
 async def serve_newcomer(

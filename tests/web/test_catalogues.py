@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 
 from meshnode.audit import EVENTS
+from meshnode.lease import LeaseState
 from meshnode.metrics import AUDITED
 from meshnode.services.matrix import Outcome, Why
 from meshnode.services.readings import Network
@@ -32,6 +33,7 @@ NODE: dict[str, Iterable[str]] = {
     "audit": [*EVENTS, *AUDITED],
     "device": [each.name.lower() for each in DeviceClass],
     "file.state": [*AttachmentState, "carried", "gave_up_budget"],
+    "lease": [*LeaseState],
     "ledger": [*LedgerEvent],
     "network": [each.value for each in Network],
     "outcome": [each for each in Outcome if each not in SHOWN_BY_COUNTS],

@@ -12,9 +12,8 @@ import { card, status } from "../store";
 import { span } from "../time";
 import type { Card, CheckedCard } from "../types";
 
-/** Digits as people say them, and the id in groups. */
+/** Digits as people say them. */
 export const spaced = (code: string): string => `${code.slice(0, 3)} ${code.slice(3)}`;
-const grouped = (node: string): string => node.replace(/(.{4})(?=.)/g, "$1 ");
 
 export function CardPage() {
   const checked = useSignal<CheckedCard | null>(null);
@@ -83,7 +82,7 @@ function Facts({ card: shown }: { card: Card | CheckedCard }) {
         <span class="digits">{spaced(shown.code)}</span>
       </Fact>
       <Fact name={t("card.print")}>
-        <span class="code">{grouped(shown.node)}</span>
+        <span class="code">{shown.node}</span>
       </Fact>
     </dl>
   );

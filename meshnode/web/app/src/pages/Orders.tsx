@@ -25,7 +25,7 @@ export function Orders() {
   const found = requests.value.value;
   return (
     <Page title={t("nav.orders")} back={href("rosters")}>
-      <p class="small">{t("orders.how")}</p>
+      <p class="small roster-line">{t("orders.how")}</p>
       <Waiting of={requests} />
       {found?.length === 0 && <Empty>{t("orders.none")}</Empty>}
       <ul class="cards">

@@ -16,7 +16,9 @@ const CHOSEN_MAX = 10;
 const SHOWN_STEP = 200;
 
 const contactMs = (each: RosterMember): number => Math.max(each.heard_ms, each.met_ms);
-const text = (first: string, second: string): number => first.localeCompare(second);
+// Made once: a zone has thousands of names to sort.
+const collator = new Intl.Collator(["fr", "en"]);
+const text = collator.compare;
 
 const ORDERS = {
   name: (a: RosterMember, b: RosterMember) => text(a.name, b.name),
@@ -96,12 +98,12 @@ export function RostersPage() {
       </div>
       <Waiting of={rosters} />
       {zones.map((each) => (
-        <p key={each.zone} class="small">
+        <p key={each.zone} class="small roster-line">
           {t("rosters.zone", { zone: each.zone })}{" "}
           {each.beacon_ms ? t("rosters.beacon", { ago: ago(each.beacon_ms) }) : t("rosters.no_beacon")}
         </p>
       ))}
-      <div class="buttons chosen-devices">
+      <div class="buttons chosen-devices roster-line">
         <button
           type="button"
           class="primary"
