@@ -15,11 +15,13 @@ from meshnode.calls.alarm import AlarmCalls
 from meshnode.calls.archive_file import ArchiveFileCalls
 from meshnode.calls.audit import AuditCalls
 from meshnode.calls.board import BoardCalls
+from meshnode.calls.card import CardCalls
 from meshnode.calls.coverage import CoverageCalls
 from meshnode.calls.delivery import DeliveryCalls
 from meshnode.calls.file import FileCalls
 from meshnode.calls.key import KeyCalls
 from meshnode.calls.naming import NamingCalls
+from meshnode.calls.order import OrderCalls
 from meshnode.calls.readiness import ReadinessCalls
 from meshnode.calls.sensor import SensorCalls
 from meshnode.calls.sheet import SheetCalls
@@ -72,10 +74,12 @@ class Api(
     AuditCalls,
     BoardCalls,
     CoverageCalls,
+    CardCalls,
     DeliveryCalls,
     FileCalls,
     KeyCalls,
     NamingCalls,
+    OrderCalls,
     ReadinessCalls,
     SensorCalls,
     SheetCalls,

@@ -192,6 +192,10 @@ class Directory:
         found = (entry for node, entry in self._entries.items() if node not in self.revoked)
         return tuple(sorted(found, key=lambda entry: (entry.zone, entry.name)))
 
+    def everybody(self) -> tuple[DirectoryEntry, ...]:
+        """Return every device, the revoked as well, by zone and name."""
+        return tuple(sorted(self._entries.values(), key=lambda entry: (entry.zone, entry.name)))
+
     def name_of(self, node: NodeId) -> str:
         """Return what people call this device, or its id where it is not known."""
         entry = self._entries.get(node)

@@ -16,9 +16,9 @@ from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from meshnode.enrol import Pending
+    from meshnode.enrol import Accepted, Pending
 
-__all__ = ["enrol", "init", "register"]
+__all__ = ["enrol", "init", "register", "show_enrolled"]
 
 SecretFile = Annotated[
     Path | None, typer.Option(help="Read the secret of this device from a file.")
@@ -181,15 +181,20 @@ def _show(pending: Pending, request_out: Path | None, as_json: bool) -> None:
 def _accept(home: Path, answer: str, secret: str | None, as_json: bool) -> None:
     import trio
 
-    from meshnode.cli.show import print_json
     from meshnode.cli.texts import read_text
     from meshnode.enrolled import complete
     from meshnode.runtime import system_runtime
     from protocol.armour import TextForm
-    from protocol.ids import print_node_id
 
     text = read_text(answer, TextForm.ANSWER)
-    accepted = trio.run(complete, home, text, system_runtime(), secret)
+    show_enrolled(trio.run(complete, home, text, system_runtime(), secret), as_json)
+
+
+def show_enrolled(accepted: Accepted, as_json: bool) -> None:
+    """Say who a device is from now on."""
+    from meshnode.cli.show import print_json
+    from protocol.ids import print_node_id
+
     badge = accepted.enrolled.badge
     if as_json:
         print_json(

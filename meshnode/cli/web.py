@@ -36,6 +36,7 @@ def register(parent: typer.Typer) -> None:
     tokens = typer.Typer(no_args_is_help=True, help="Named tokens for programs.")
     group.command("open")(open_screens)
     group.command("close")(close_screens)
+    group.command("enrol")(enrol_on_screens)
     tokens.command("add")(add_token)
     tokens.command("list")(list_tokens)
     tokens.command("revoke")(revoke_token)
@@ -71,6 +72,35 @@ def close_screens(ctx: typer.Context, as_json: AsJson = False) -> None:
         print_json(sessions=count)
     else:
         typer.echo(say("Browsers signed out: {count}.", count=count))
+
+
+def enrol_on_screens(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Enrol this device in a browser on it, with its camera for QR codes.
+
+    Prints an address, and ends when the device has its identity. It is what 'meshnode enrol' does.
+    """
+    import trio
+
+    from meshnode.cli.enrol import show_enrolled
+    from meshnode.cli.exits import EXIT_INTERRUPTED
+    from meshnode.cli.texts import home_of
+    from meshnode.config import WEB_ADDRESS, load_settings
+    from meshnode.erasing import refuse_wiped
+    from meshnode.runtime import system_runtime
+    from meshnode.web.newcomer import serve_newcomer
+
+    def tell(url: str) -> None:
+        typer.echo(say("Open this in a browser on this machine: {url}", url=url), err=True)
+
+    home, runtime = home_of(ctx), system_runtime()
+    refuse_wiped(home, runtime)
+    address = load_settings(home).web.address
+    # For the browser of this machine alone, whoever else is served once it is enrolled.
+    listen = WEB_ADDRESS if address is None else f"127.0.0.1:{address.port}"
+    accepted = trio.run(serve_newcomer, home, listen, runtime, tell)
+    if accepted is None:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    show_enrolled(accepted, as_json)
 
 
 def add_token(

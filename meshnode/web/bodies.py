@@ -5,22 +5,32 @@ Bounds that the node itself has stand there; here are those that keep a request 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from meshnode.web.answers import RefusedError
+from protocol.guards import WIPE_DEVICES_MAX
 
 __all__ = [
     "AlarmCloseBody",
     "AlarmSeenBody",
     "AlarmTextBody",
+    "ConfirmBody",
+    "DeclineBody",
     "MessageBody",
+    "OrderAskBody",
+    "OwnPaperBody",
+    "PaperBody",
     "PositionBody",
     "ResendBody",
     "SecretBody",
     "SessionBody",
     "ShiftBody",
+    "SignedOrderBody",
     "SosBody",
     "StateBody",
+    "read_body",
 ]
 
 Text: TypeAlias = Annotated[str, Field(max_length=16_384, pattern=r"^[^\x00]*$")]
@@ -140,3 +150,67 @@ class AlarmCloseBody(AlarmTextBody):
 
     is_false: bool = False
     """It was no alarm."""
+
+
+class OrderAskBody(_Body):
+    """A revocation or a wipe that an operator asks for."""
+
+    what: Literal["revoke", "wipe"]
+    """Nobody believes them any more; or they destroy their keys."""
+    level: Literal["", "agent", "all"] = ""
+    """How much a wipe destroys; empty for a revocation."""
+    devices: Annotated[list[Name], Field(min_length=1, max_length=WIPE_DEVICES_MAX)]
+    """Ids of the devices, each once; there is no way to name all."""
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*$", repr=False)]
+    """Why, for the second person; it is kept in memory alone."""
+    typed: Name
+    """Name of the first device, as a person typed it."""
+
+
+class ConfirmBody(_Body):
+    """A second person's word for what was asked for."""
+
+    token: Secret
+    """The second person's own."""
+    typed: Name
+    """Name of the first device, as a person typed it."""
+
+
+class DeclineBody(_Body):
+    """Why a request is ended."""
+
+    reason: Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", repr=False)] = ""
+    """For those who look at it afterwards."""
+
+
+class SignedOrderBody(_Body):
+    """An order with the signatures of one card or more."""
+
+    text: Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$", repr=False)]
+    """As `meshnode authority` writes it."""
+
+
+class PaperBody(_Body):
+    """A text that somebody scanned or pasted."""
+
+    text: Annotated[str, Field(max_length=200_000, pattern=r"^[^\x00]*$", repr=False)]
+    """A card, or a paper of enrolment; it may hold a secret."""
+
+
+class OwnPaperBody(PaperBody):
+    """An invitation for this device, or the answer that ends its enrolment."""
+
+    secret: Secret = ""
+    """What opens the device from now on; empty for one that starts alone."""
+
+
+_Kind = TypeVar("_Kind", bound=_Body)
+
+
+def read_body(kind: type[_Kind], raw: bytes) -> _Kind:
+    """Return the body that JSON holds. Raises: RefusedError, which tells nothing of it."""
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        places = [".".join(str(part) for part in each["loc"]) for each in error.errors()]
+        raise RefusedError("body", ", ".join(places)[:200]) from error

@@ -8,6 +8,7 @@ from typing import Any, Final
 import trio
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +16,14 @@ from starlette.responses import Response
 from meshnode.web.answers import SCHEMA, RefusedError, error_answer, language_of
 from meshnode.web.gate import Gate, GatedRoute, WebParts
 from meshnode.web.limits import FILES_MAX
+from meshnode.web.order_desk import OrderDesk
 from meshnode.web.routes.spec import Route
 from meshnode.web.routes.table import ROUTES
 from meshnode.web.statics import STATIC_FOLDER, add_statics
 from meshnode.web.streams import Streams
 from protocol.errors import MeshError
 
-__all__ = ["EVERYWHERE", "make_app"]
+__all__ = ["EVERYWHERE", "add_handlers", "make_app"]
 
 EVERYWHERE: Final = ("body", "no_session", "wrong_key", "origin", "csrf", "role", "size", "busy")
 """Errors that any route may answer."""
@@ -59,6 +61,7 @@ def make_app(parts: WebParts) -> Gate:
     )
     app.state.parts = parts
     app.state.streams = Streams()
+    app.state.orders = OrderDesk(parts.api, parts.runtime, parts.door.token_of)
     app.state.heavy = trio.Semaphore(FILES_MAX)
     app.state.statics = STATIC_FOLDER if parts.statics is None else parts.statics
     parts.door.sessions.on_end.append(app.state.streams.end)
@@ -67,11 +70,16 @@ def make_app(parts: WebParts) -> Gate:
     for route in ROUTES:
         _add(app, route)
     add_statics(app, app.state.statics)
+    add_handlers(app)
+    return Gate(app, parts)
+
+
+def add_handlers(app: Starlette) -> None:
+    """Have every error answered in words; `app.state.parts` counts defects."""
     app.add_exception_handler(MeshError, _on_mesh_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_wrong_body)
     app.add_exception_handler(Exception, _on_defect)
-    return Gate(app, parts)
 
 
 def _add(app: FastAPI, route: Route) -> None:

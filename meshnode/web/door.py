@@ -119,6 +119,10 @@ class Door:
             return None
         return Session(hash_of(secret), _role(token), token.name, _NO_END_S)
 
+    def token_of(self, secret: str) -> Token | None:
+        """Return the token that somebody shows, None for none of ours, or one that has ended."""
+        return self._tokens.find(secret)
+
     def holds(self, session: Session) -> bool:
         """True as long as a session, or the token of a program, has not ended."""
         return self.left_s(session) > 0

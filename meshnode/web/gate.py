@@ -13,11 +13,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import trio
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -49,7 +49,9 @@ __all__ = [
     "Asked",
     "Gate",
     "GatedRoute",
+    "Placed",
     "WebParts",
+    "check_origin",
 ]
 
 COOKIE: Final = "meshnode_session"
@@ -81,9 +83,38 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
 """On every answer, unless its route says otherwise by itself."""
 
 
+class Placed(Protocol):
+    """Where a web interface is served, and what counts there."""
+
+    @property
+    def home(self) -> Path:
+        """Folder of the node."""
+        ...
+
+    @property
+    def runtime(self) -> Runtime:
+        """The seams."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counts what is refused."""
+        ...
+
+    @property
+    def is_local(self) -> bool:
+        """Only this machine reaches the screens."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names beside IP addresses under which they are served."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the web interface is built from."""
+    """What the web interface is built from; it is `Placed`."""
 
     api: Api = field(repr=False)
     """The node's calls."""
@@ -126,7 +157,7 @@ class Asked:
 class Gate:
     """The outer part, as an ASGI program around another."""
 
-    def __init__(self, app: FastAPI, parts: WebParts) -> None:
+    def __init__(self, app: Starlette, parts: Placed) -> None:
         self.app = app
         """What answers, with its routes and its state."""
         self.busy = 0
@@ -272,11 +303,8 @@ class GatedRoute(APIRoute):
 
 def _session(request: Request, parts: WebParts, least: WebRole) -> Session | None:
     """Return who asks, and that the page which asks is ours. Raises: RefusedError."""
+    check_origin(request)
     headers = request.headers
-    origin, host = headers.get("origin"), headers["host"]
-    is_foreign = origin is not None and origin != f"{request.url.scheme}://{host}"
-    if is_foreign or headers.get("sec-fetch-site") == "cross-site":
-        raise RefusedError("origin")
     shown = headers.get("authorization", "")
     if shown[:7].lower() == "bearer ":
         session = parts.door.bearer(shown[7:].strip())
@@ -292,6 +320,14 @@ def _session(request: Request, parts: WebParts, least: WebRole) -> Session | Non
     if not is_safe and not session.proves(headers.get(CSRF_HEADER, "")):
         raise RefusedError("csrf")
     return session
+
+
+def check_origin(request: Request) -> None:
+    """Check that no page of another site asks. Raises: RefusedError."""
+    origin, host = request.headers.get("origin"), request.headers["host"]
+    is_foreign = origin is not None and origin != f"{request.url.scheme}://{host}"
+    if is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
+        raise RefusedError("origin")
 
 
 def _check_role(session: Session | None, least: WebRole) -> None:

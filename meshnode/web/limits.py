@@ -16,6 +16,8 @@ __all__ = [
     "FILE_BODY_BYTES_MAX",
     "FILE_REQUEST_S_MAX",
     "JSON_DEPTH_MAX",
+    "ORDER_REQUESTS_MAX",
+    "ORDER_REQUEST_S_MAX",
     "PULSE_S",
     "REQUESTS_MAX",
     "REQUEST_S_MAX",
@@ -42,6 +44,11 @@ TOKENS_MAX: Final = 64
 """Named tokens of programs; a person reads the list."""
 TOKEN_DAYS_MAX: Final = 400
 """A year and a month: whoever renews yearly is not cut off by a holiday."""
+
+ORDER_REQUESTS_MAX: Final = 32
+"""Requests for an order that are kept; more than two people can look at in their time."""
+ORDER_REQUEST_S_MAX: Final = 14_400
+"""Four hours: the holders of two cards are fetched; what is asked for in one shift ends in it."""
 
 # --- what they may send ------------------------------------------------------
 

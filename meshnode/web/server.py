@@ -29,11 +29,11 @@ from meshnode.links.base import Address
 from meshnode.supervisor import contain
 from meshnode.web.building import make_app
 from meshnode.web.door import DoorState
-from meshnode.web.gate import Gate, WebParts
+from meshnode.web.gate import Gate, Placed, WebParts
 from meshnode.web.limits import CONNECTIONS_MAX, STOP_MS_MAX, STREAM_SEND_S_MAX
 from meshnode.web.streams import Streams
 
-__all__ = ["serve_web"]
+__all__ = ["serve_gate", "serve_web"]
 
 _BACKLOG: Final = 128
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -67,7 +67,14 @@ class _Connection(TCPServer):
 async def serve_web(
     parts: WebParts, settings: WebSettings, on_state: Callable[[DoorState], None]
 ) -> None:
-    """Serve until cancelled; `on_state` hears once it listens.
+    """Serve a node until cancelled; `on_state` hears once it listens. Raises: WebError."""
+    await serve_gate(make_app(parts), parts, settings, on_state)
+
+
+async def serve_gate(
+    gate: Gate, parts: Placed, settings: WebSettings, on_state: Callable[[DoorState], None]
+) -> None:
+    """Serve what stands behind a gate until cancelled; `on_state` hears once it listens.
 
     Event streams are ended first when it stops, and what is being answered has `STOP_MS_MAX`.
     Raises: WebError where the address or the certificate cannot be used.
@@ -85,7 +92,7 @@ async def serve_web(
         serving: Any = listener
         if context is not None:
             serving = trio.SSLListener(listener, context, https_compatible=True)
-        await _Serving(make_app(parts), config, parts, serving).run()
+        await _Serving(gate, config, parts, serving).run()
     finally:
         listener.socket.close()
 
@@ -93,7 +100,7 @@ async def serve_web(
 class _Serving:
     """One listening socket and the connections that came by it."""
 
-    def __init__(self, gate: Gate, config: Config, parts: WebParts, listener: Any) -> None:
+    def __init__(self, gate: Gate, config: Config, parts: Placed, listener: Any) -> None:
         self._streams: Streams = gate.app.state.streams
         # Starlette and the worker have each its own words for the types of one interface.
         program: Any = gate
@@ -206,7 +213,7 @@ def _reached(bound: Address, settings: WebSettings) -> str:
     return str(bound)
 
 
-def _config(settings: WebSettings, parts: WebParts) -> Config:
+def _config(settings: WebSettings, parts: Placed) -> Config:
     config = Config()
     config.accesslog = None
     config.errorlog = None

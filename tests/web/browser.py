@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-__all__ = ["PHONE", "WIDE", "Screen", "browser_at", "screen_of"]
+__all__ = ["PHONE", "WIDE", "Screen", "browser_at", "camera_at", "screen_of"]
 
 PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1440, "height": 900}
@@ -56,6 +57,20 @@ def browser_at() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@contextmanager
+def camera_at(browser: Browser, film: Path) -> Iterator[Browser]:
+    """Run another browser beside `browser`, whose camera sees a film (Y4M) again and again."""
+    camera = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
+    path = shutil.which("chromium")
+    other = browser.browser_type.launch(executable_path=path, args=[*_ARGUMENTS, *camera])
+    yield other
+    other.close()
 
 
 @dataclass

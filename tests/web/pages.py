@@ -16,11 +16,23 @@ AGENT = {
     "sheets": "sheets",
     "check": "check",
     "node": "node",
+    "card": "card",
+    "enrol": "enrol",
     "settings": "settings",
 }
 CENTRAL = {
     each: AGENT.get(each, each)
-    for each in ("overview", "messages", "map", "sos", "node", "archive", "retention")
+    for each in (
+        "overview",
+        "messages",
+        "map",
+        "sos",
+        "node",
+        "archive",
+        "retention",
+        "rosters",
+        "orders",
+    )
 }
 """What the operations centre sees otherwise than an agent."""
 

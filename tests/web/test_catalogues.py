@@ -11,6 +11,7 @@ import pytest
 
 from meshnode.audit import EVENTS
 from meshnode.calls.coverage import DIRECTIONS
+from meshnode.lease import LeaseState
 from meshnode.metrics import AUDITED
 from meshnode.services.matrix import Outcome, Why
 from meshnode.services.readings import Network
@@ -34,6 +35,7 @@ NODE: dict[str, Iterable[str]] = {
     "coverage.direction": DIRECTIONS,
     "device": [each.name.lower() for each in DeviceClass],
     "file.state": [*AttachmentState, "carried", "gave_up_budget"],
+    "lease": [*LeaseState],
     "ledger": [*LedgerEvent],
     "network": [each.value for each in Network],
     "outcome": [each for each in Outcome if each not in SHOWN_BY_COUNTS],

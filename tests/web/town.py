@@ -40,6 +40,7 @@ def _speaking() -> Iterator[None]:
     """Have the secrets of everybody and cheap guesses, for one command and no longer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MESHNODE_PASSPHRASE", "five quite ordinary words here")
+        patch.setenv("MESHNODE_CARD_PASSPHRASE", "five quite ordinary words here")
         patch.setenv("MESHNODE_SECRET", SECRET)
         patch.setenv("LC_ALL", "C")
         patch.setenv("TERM", "dumb")
@@ -83,10 +84,13 @@ class Town:
             # The town lives as long as the tests of all files do, which is longer than a pause.
             "[security]\nauto_lock_s = 0\n"
         )
+        # The centre's node archives what it takes in.
+        return self._run(name, *(("gateway", "run") if name == CENTRE else ("run",)))
+
+    def _run(self, name: str, *words: str) -> Path:
+        """Start a command that goes on beside the tests; return where it writes."""
         self.starts += 1
         log = self.people.folder / f"{self.starts} {name}.log"
-        # The centre's node archives what it takes in.
-        words = ["gateway", "run"] if name == CENTRE else ["run"]
         command = [sys.executable, "-m", "meshnode", "--home", str(self.people.home(name)), *words]
         with log.open("ab") as out:
             self.running[name] = subprocess.Popen(
@@ -112,6 +116,29 @@ class Town:
         """Type a command beside a node and read what it says."""
         with _speaking():
             return self.people.json(name, *words)
+
+    def enrol(self, name: str, role: str, *squads: str) -> None:
+        """Have the centre enrol one more device, which is not started."""
+        with _speaking():
+            self.people.enrol(name, role, *squads)
+
+    def request(self, name: str) -> tuple[str, str]:
+        """Have a new device ask to be enrolled; return its six digits and its request."""
+        asked = ("--name", name, "--role", "relay", "--device", "box")
+        invitation = self.json("hq", "authority", "invite", *asked)["invitation"]
+        with _speaking():
+            self.people.reads(name, "init")
+        found = self.json(name, "enrol", invitation)
+        return str(found["code"]), str(found["request"])
+
+    def enrolling(self, name: str) -> str:
+        """Begin the screens of a device that is not enrolled yet; return their address."""
+        with _speaking():
+            self.people.reads(name, "init")
+        (self.people.home(name) / "meshnode.toml").write_text('[web]\nlisten = "127.0.0.1:0"\n')
+        log = self._run(name, "web", "enrol")
+        self.until(lambda: "#key=" in log.read_text(), STARTS_S_MAX)
+        return next(word for word in log.read_text().split() if "#key=" in word)
 
     def url(self, name: str) -> str:
         """Return an address that signs one browser in."""

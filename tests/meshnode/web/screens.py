@@ -64,9 +64,11 @@ class Screens:
 
 
 @asynccontextmanager
-async def open_screens(home: Path, who: str = "anna", **more: Any) -> AsyncIterator[Screens]:
+async def open_screens(
+    home: Path, who: str = "anna", *, has_beacons: bool = False, **more: Any
+) -> AsyncIterator[Screens]:
     """Give the web interface of one node of a rig whose members know each other's keys."""
-    async with open_rig() as rig:
+    async with open_rig(has_beacons=has_beacons) as rig:
         await rig.mix("anna", "bruno", "gateway")
         node = rig[who].node
         api = Api(node)

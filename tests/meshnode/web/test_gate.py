@@ -22,6 +22,7 @@ GUARDED = [each for each in ROUTES if each.least > WebRole.NOBODY]
 CHANGING = [each for each in GUARDED if each.method != "GET"]
 FILLED = {
     "message": "1",
+    "request": "0",
     "key": "1",
     "alarm": "last",
     "file": "1",

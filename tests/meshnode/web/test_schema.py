@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
@@ -86,7 +87,9 @@ def kwargs_of(case: Any) -> dict[str, Any]:
 
 async def test_no_answer_breaks_the_description(autojump_clock: MockClock, tmp_path: Path) -> None:
     async with open_screens(tmp_path) as screens:
-        cases = gathered(screens.gate.app.openapi())
+        app = screens.gate.app
+        assert isinstance(app, FastAPI)
+        cases = gathered(app.openapi())
         asked = {(case.method, case.operation.path) for case in cases}
         assert len(asked) == len(ROUTES) - len(BY_HAND)
         await screens.api.shift_open(8)

@@ -7,13 +7,18 @@ import { AlarmBar } from "./parts/AlarmBar";
 import { Icon, type IconName } from "./parts/Icon";
 import { Toasts } from "./parts/Toasts";
 import { ArchivePage } from "./pages/ArchivePage";
+import { CardPage } from "./pages/Card";
 import { Check } from "./pages/Check";
+import { Enrol } from "./pages/Enrol";
 import { MapPage } from "./pages/MapPage";
 import { Messages } from "./pages/Messages";
 import { More } from "./pages/More";
+import { Orders } from "./pages/Orders";
+import { Newcomer } from "./pages/Newcomer";
 import { NodePage } from "./pages/NodePage";
 import { Overview } from "./pages/Overview";
 import { RetentionPage } from "./pages/RetentionPage";
+import { RostersPage } from "./pages/Rosters";
 import { Settings } from "./pages/Settings";
 import { Sheets } from "./pages/Sheets";
 import { SignIn } from "./pages/SignIn";
@@ -36,6 +41,10 @@ const PAGES: Record<string, () => preact.JSX.Element> = {
   node: NodePage,
   archive: ArchivePage,
   retention: RetentionPage,
+  card: CardPage,
+  enrol: Enrol,
+  rosters: RostersPage,
+  orders: Orders,
   settings: Settings,
   overview: Overview,
 };
@@ -48,6 +57,10 @@ const UNDER: Record<string, string> = {
   node: "more",
   archive: "more",
   retention: "more",
+  card: "more",
+  enrol: "more",
+  rosters: "more",
+  orders: "more",
   settings: "more",
 };
 
@@ -57,6 +70,14 @@ export function App() {
     return (
       <>
         <SignIn />
+        <Toasts />
+      </>
+    );
+  }
+  if (session.value.role === "newcomer") {
+    return (
+      <>
+        <Newcomer />
         <Toasts />
       </>
     );

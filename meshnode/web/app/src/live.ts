@@ -52,7 +52,8 @@ export async function look(): Promise<void> {
 }
 
 function follow(): void {
-  if (source) return;
+  // A device that is not enrolled yet has nothing to follow.
+  if (source || session.value?.role === "newcomer") return;
   void refreshAll();
   source = new EventSource("/api/events");
   source.onopen = () => {

@@ -11,16 +11,19 @@ import type {
   AuditLog,
   Board,
   Budget,
+  Card,
   FileEntry,
   Incoming,
   MapInfo,
   MessageStory,
   Names,
+  OrderRequest,
   Outgoing,
   Peer,
   Position,
   PurgeEntry,
   Readiness,
+  Rosters,
   Sensor,
   SheetEntry,
   Shift,
@@ -51,6 +54,11 @@ export const sensors = new Resource(async () => (await ask<{ sensors: Sensor[] }
 export const audit = new Resource(() => ask<AuditLog>("audit?limit=50"));
 export const maps = new Resource(async () => (await ask<{ regions: MapInfo[] }>("map")).regions);
 
+export const card = new Resource(() => ask<Card>("card"));
+export const rosters = new Resource(() => ask<Rosters>("members"));
+export const requests = new Resource(
+  async () => (await ask<{ requests: OrderRequest[] }>("order-requests")).requests,
+);
 export const archive = new Resource(() => ask<ArchiveStatus>("archive"));
 export const terms = new Resource(async () => (await ask<{ terms: Term[] }>("retention")).terms);
 export const purges = new Resource(
@@ -104,7 +112,7 @@ export function story(key: number): Resource<MessageStory> {
 
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
-const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around];
+const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card, rosters, requests];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");
@@ -132,7 +140,7 @@ const STALE: Record<string, Resource<unknown>[]> = {
   peer_up: [status, peers, board, uplink],
   peer_down: [status, peers, board, uplink],
   bundles_stored: [board, positions, shift, files, sheets, nearby, around],
-  documents_changed: [names, status, board, sheets],
+  documents_changed: [names, status, board, sheets, rosters],
   equivocation: [status, audit],
   lock_changed: [status],
 };

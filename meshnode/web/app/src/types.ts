@@ -1,7 +1,7 @@
 // What the node answers, as meshnode/api.py and meshnode/calls/ make it. Times are Unix
 // milliseconds of the node's clock; ids are as people see them.
 
-export type Role = "reader" | "agent" | "operator";
+export type Role = "reader" | "agent" | "operator" | "newcomer";
 
 export interface Who {
   name: string;
@@ -19,6 +19,8 @@ export interface Session {
 export interface LockState {
   is_locked: boolean;
   protection: string;
+  lease?: string;
+  lease_left_ms?: number;
   is_wiped?: boolean;
 }
 
@@ -337,4 +339,79 @@ export interface PurgeEntry {
   at_ms: number;
   gateway: { name: string };
   action: string;
+}
+
+export interface RosterMember extends Who {
+  role: string;
+  device: string;
+  zone: number;
+  squads: string[];
+  is_self: boolean;
+  is_revoked: boolean;
+  revoked_since_ms: number;
+  wipe: "" | "ordered" | "proven";
+  lease_ends_ms: number;
+  is_on_shift: boolean;
+  shift_over_ms: number;
+  heard_ms: number;
+  met_ms: number;
+  is_in_contact: boolean;
+}
+
+export interface Rosters {
+  now_ms: number;
+  zones: { zone: number; is_own: boolean; beacon_ms: number }[];
+  members: RosterMember[];
+}
+
+export interface OrderRequest {
+  request: string;
+  what: "revoke" | "wipe";
+  level: "" | "agent" | "all";
+  devices: Who[];
+  reason: string;
+  asked_by: string;
+  asked_ms: number;
+  ends_ms: number;
+  state: "waiting" | "confirmed" | "declined" | "given";
+  decided_by: string;
+  decided_ms: number;
+  declined_for: string;
+  signed: number;
+  needed: number;
+  share: string;
+}
+
+export interface Card extends Who {
+  role: string;
+  device: string;
+  zone: number;
+  squads: string[];
+  code: string;
+  network: string;
+  text: string;
+}
+
+export interface CheckedCard extends Omit<Card, "network" | "text"> {
+  is_self: boolean;
+  is_revoked: boolean;
+}
+
+export interface Paper {
+  paper: "invitation" | "request" | "answer";
+  code?: string;
+  name?: string;
+  role?: string;
+  squads?: string[];
+  ends_ms?: number;
+  documents?: number;
+}
+
+/** What a device that is not enrolled yet says of itself. */
+export interface Enrolment {
+  state: "new" | "waiting" | "asked" | "enrolled";
+  name?: string;
+  role?: string;
+  code?: string;
+  request?: string;
 }

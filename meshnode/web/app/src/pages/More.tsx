@@ -24,10 +24,14 @@ export function More() {
     ...(isOperator.value
       ? ([
           { page: "squad", icon: "people", title: t("nav.squad"), words: t("more.squad") },
+          { page: "rosters", icon: "people", title: t("nav.rosters"), words: t("more.rosters") },
+          { page: "orders", icon: "refused", title: t("nav.orders"), words: t("more.orders") },
           { page: "archive", icon: "search", title: t("nav.archive"), words: t("more.archive") },
           { page: "retention", icon: "clock", title: t("nav.retention"), words: t("more.retention") },
         ] as Entry[])
       : []),
+    { page: "card", icon: "device", title: t("nav.card"), words: t("more.card") },
+    { page: "enrol", icon: "attach", title: t("nav.enrol"), words: t("more.enrol") },
     { page: "node", icon: "node", title: t("nav.node"), words: t("more.node") },
     { page: "settings", icon: "gear", title: t("nav.settings"), words: t("more.settings") },
   ];
