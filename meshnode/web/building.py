@@ -14,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from meshnode.web.answers import SCHEMA, RefusedError, error_answer, language_of
-from meshnode.web.gate import Gate, GatedRoute, WebParts
+from meshnode.web.gate import Gate, GatedRoute
 from meshnode.web.limits import FILES_MAX
 from meshnode.web.order_desk import OrderDesk
+from meshnode.web.parts import WebParts
 from meshnode.web.routes.spec import Route
 from meshnode.web.routes.table import ROUTES
 from meshnode.web.statics import STATIC_FOLDER, add_statics

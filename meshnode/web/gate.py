@@ -11,9 +11,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import trio
 from fastapi.routing import APIRoute
@@ -25,10 +24,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from meshnode.api import Api
-from meshnode.metrics import Metrics
-from meshnode.runtime import Runtime
 from meshnode.web.answers import RefusedError, error_answer, language_of
-from meshnode.web.door import Door
 from meshnode.web.limits import (
     BODY_BYTES_MAX,
     FILE_BODY_BYTES_MAX,
@@ -37,6 +33,7 @@ from meshnode.web.limits import (
     REQUEST_S_MAX,
     REQUESTS_MAX,
 )
+from meshnode.web.parts import Placed, WebParts
 from meshnode.web.roles import WebRole
 from meshnode.web.sessions import Session
 
@@ -49,8 +46,6 @@ __all__ = [
     "Asked",
     "Gate",
     "GatedRoute",
-    "Placed",
-    "WebParts",
     "check_origin",
 ]
 
@@ -81,57 +76,6 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """On every answer, unless its route says otherwise by itself."""
-
-
-class Placed(Protocol):
-    """Where a web interface is served, and what counts there."""
-
-    @property
-    def home(self) -> Path:
-        """Folder of the node."""
-        ...
-
-    @property
-    def runtime(self) -> Runtime:
-        """The seams."""
-        ...
-
-    @property
-    def metrics(self) -> Metrics:
-        """Counts what is refused."""
-        ...
-
-    @property
-    def is_local(self) -> bool:
-        """Only this machine reaches the screens."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names beside IP addresses under which they are served."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class WebParts:
-    """What the web interface is built from; it is `Placed`."""
-
-    api: Api = field(repr=False)
-    """The node's calls."""
-    door: Door = field(repr=False)
-    """Who may come in."""
-    home: Path
-    """Folder of the node, for the maps in it."""
-    runtime: Runtime = field(repr=False)
-    """The seams."""
-    metrics: Metrics = field(repr=False)
-    """Counts what is refused."""
-    is_local: bool = True
-    """Only this machine reaches the screens."""
-    names: tuple[str, ...] = ()
-    """Names beside IP addresses under which they are served."""
-    statics: Path | None = None
-    """Folder of the built front end; None for the one of this package."""
 
 
 @dataclass(frozen=True, slots=True)

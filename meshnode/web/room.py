@@ -1,14 +1,13 @@
 """The screens as a part of the node: started beside it, started again when they fail.
 
-FastAPI is loaded here and late: a node without screens does not pay for it. A fault of this room,
-whatever it is, ends no other. Source: decision 51.
+The server is loaded here and FastAPI with the first guest: a node whose screens nobody opens pays
+for neither. A fault of this room, whatever it is, ends no other. Source: decision 51.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from meshnode.api import Api
 from meshnode.config import WebSettings, is_loopback
@@ -17,10 +16,8 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.supervisor import contain, keep_running
 from meshnode.web.door import Door, DoorState
+from meshnode.web.parts import WebParts
 from protocol.identity import Role
-
-if TYPE_CHECKING:
-    from meshnode.web.gate import WebParts
 
 __all__ = ["WebRoom", "has_screens"]
 
@@ -84,9 +81,8 @@ class WebRoom:
         if self.door is None:
             self.door = await self._runtime.run_blocking(Door, self._api, self._home, self._runtime)
             self._api.door = self.door
-        make_parts = await self._runtime.run_blocking(_load_parts)
         address = self._settings.address
-        return make_parts(
+        return WebParts(
             api=self._api,
             door=self.door,
             home=self._home,
@@ -105,13 +101,6 @@ class WebRoom:
 
 
 def _load() -> Callable[..., Awaitable[None]]:
-    # Half a second to five, by the machine: in a thread, so that links go on meanwhile.
     from meshnode.web.server import serve_web
 
     return serve_web
-
-
-def _load_parts() -> type[WebParts]:
-    from meshnode.web.gate import WebParts
-
-    return WebParts

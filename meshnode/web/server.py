@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from hypercorn.config import Config
@@ -27,11 +27,13 @@ from meshnode.config import WebSettings, is_loopback
 from meshnode.errors import WebError
 from meshnode.links.base import Address
 from meshnode.supervisor import contain
-from meshnode.web.building import make_app
 from meshnode.web.door import DoorState
-from meshnode.web.gate import Gate, Placed, WebParts
 from meshnode.web.limits import CONNECTIONS_MAX, STOP_MS_MAX, STREAM_SEND_S_MAX
-from meshnode.web.streams import Streams
+from meshnode.web.parts import Placed, WebParts
+
+if TYPE_CHECKING:
+    from meshnode.web.gate import Gate
+    from meshnode.web.streams import Streams
 
 __all__ = ["serve_gate", "serve_web"]
 
@@ -68,13 +70,30 @@ async def serve_web(
     parts: WebParts, settings: WebSettings, on_state: Callable[[DoorState], None]
 ) -> None:
     """Serve a node until cancelled; `on_state` hears once it listens. Raises: WebError."""
-    await serve_gate(make_app(parts), parts, settings, on_state)
+
+    def load() -> Gate:
+        # A node whose screens nobody opens does not pay for FastAPI.
+        from meshnode.web.building import make_app
+
+        return make_app(parts)
+
+    await _serve(load, parts, settings, on_state)
 
 
 async def serve_gate(
     gate: Gate, parts: Placed, settings: WebSettings, on_state: Callable[[DoorState], None]
 ) -> None:
-    """Serve what stands behind a gate until cancelled; `on_state` hears once it listens.
+    """As `serve_web`, what stands behind a gate that was made."""
+    await _serve(lambda: gate, parts, settings, on_state)
+
+
+async def _serve(
+    load: Callable[[], Gate],
+    parts: Placed,
+    settings: WebSettings,
+    on_state: Callable[[DoorState], None],
+) -> None:
+    """Serve what is loaded once somebody comes.
 
     Event streams are ended first when it stops, and what is being answered has `STOP_MS_MAX`.
     Raises: WebError where the address or the certificate cannot be used.
@@ -89,6 +108,9 @@ async def serve_gate(
         scheme = "http" if context is None else "https"
         is_bare = context is None and not is_loopback(address.host)
         on_state(DoorState(f"{scheme}://{_reached(bound, settings)}/", "", is_bare))
+        await trio.lowlevel.wait_readable(listener.socket)
+        # Half a second to five, by the machine: in a thread, so that links go on meanwhile.
+        gate = await parts.runtime.run_blocking(load)
         serving: Any = listener
         if context is not None:
             serving = trio.SSLListener(listener, context, https_compatible=True)

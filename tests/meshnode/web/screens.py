@@ -14,7 +14,8 @@ from meshnode.api import Api
 from meshnode.runtime import Runtime, system_runtime
 from meshnode.web.building import make_app
 from meshnode.web.door import Door, DoorState
-from meshnode.web.gate import CSRF_HEADER, Gate, WebParts
+from meshnode.web.gate import CSRF_HEADER, Gate
+from meshnode.web.parts import WebParts
 from meshnode.web.roles import WebRole
 from tests.meshnode.rig import Rig, open_rig
 
