@@ -13,6 +13,7 @@ from typing import Final
 
 from meshnode.calls.alarm import AlarmCalls
 from meshnode.calls.archive_file import ArchiveFileCalls
+from meshnode.calls.archive_report import ArchiveReportCalls
 from meshnode.calls.audit import AuditCalls
 from meshnode.calls.board import BoardCalls
 from meshnode.calls.card import CardCalls
@@ -71,6 +72,7 @@ _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 class Api(
     AlarmCalls,
     ArchiveFileCalls,
+    ArchiveReportCalls,
     AuditCalls,
     BoardCalls,
     CoverageCalls,

@@ -56,6 +56,11 @@ class ArchiveClient(ABC):
         )
         return found
 
+    async def archive_report(self, from_ms: int | None = None, to_ms: int | None = None) -> Json:
+        """See `Api.archive_report`."""
+        found: Json = await self._call("archive_report", from_ms=from_ms, to_ms=to_ms)
+        return found
+
     async def archive_export(
         self, path: str, reason: str, author: str = "", from_ms: int = 0, to_ms: int = 0
     ) -> Json:

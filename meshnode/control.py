@@ -40,6 +40,7 @@ _METHODS: Final = frozenset(
         "archive_held",
         "archive_key_export",
         "archive_key_import",
+        "archive_report",
         "archive_search",
         "archive_status",
         "archive_verify",

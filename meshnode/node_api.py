@@ -331,6 +331,10 @@ class NodeApi(Protocol):
         """See `Api.archive_search`."""
         ...
 
+    async def archive_report(self, from_ms: int | None = None, to_ms: int | None = None) -> Json:
+        """See `Api.archive_report`."""
+        ...
+
     async def archive_export(
         self, path: str, reason: str, author: str = "", from_ms: int = 0, to_ms: int = 0
     ) -> Json:

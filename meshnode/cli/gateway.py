@@ -28,6 +28,9 @@ app = typer.Typer(
 
 def register(parent: typer.Typer) -> None:
     """Put these commands under `meshnode gateway`."""
+    from meshnode.cli import gateway_report
+
+    gateway_report.register(app)
     parent.add_typer(app, name="gateway")
 
 

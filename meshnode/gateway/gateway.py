@@ -64,6 +64,8 @@ class Gateway:
         self._feeder: Feeder | None = None
         self._stack = AsyncExitStack()
         self._opening = trio.Lock()
+        self.reporting = trio.Lock()
+        """Held by whoever makes a report: each is a walk over the archive."""
         self._master = MasterFile(home)
         self._head = HeadFile(home)
         node.relay.on_kept.append(lambda _kept: self._wake())

@@ -28,8 +28,8 @@ from meshnode.web.answers import RefusedError, error_answer, language_of
 from meshnode.web.limits import (
     BODY_BYTES_MAX,
     FILE_BODY_BYTES_MAX,
-    FILE_REQUEST_S_MAX,
     JSON_DEPTH_MAX,
+    LONG_REQUEST_S_MAX,
     REQUEST_S_MAX,
     REQUESTS_MAX,
 )
@@ -55,6 +55,8 @@ EVENTS_PATH: Final = "/api/events"
 """Its answers have no end; it has a bound of its own."""
 FILES_PATH: Final = "/api/files"
 """The one route that takes large bodies."""
+REPORT_PATH: Final = "/api/archive/report"
+"""A walk over a month of an archive."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _POLICY: Final = (
@@ -144,7 +146,8 @@ class Gate:
 
         is_file = scope["path"].startswith(FILES_PATH)
         bytes_max = FILE_BODY_BYTES_MAX if is_file else BODY_BYTES_MAX
-        with trio.move_on_after(FILE_REQUEST_S_MAX if is_file else REQUEST_S_MAX) as scope_s:
+        is_long = is_file or scope["path"] == REPORT_PATH
+        with trio.move_on_after(LONG_REQUEST_S_MAX if is_long else REQUEST_S_MAX) as scope_s:
             await self.app(scope, _bounded(receive, bytes_max), watched)
         if scope_s.cancelled_caught:
             self._parts.metrics.count("web_requests_shed")

@@ -14,10 +14,10 @@ __all__ = [
     "CONNECTIONS_MAX",
     "FILES_MAX",
     "FILE_BODY_BYTES_MAX",
-    "FILE_REQUEST_S_MAX",
     "JSON_DEPTH_MAX",
     "ORDER_REQUESTS_MAX",
     "ORDER_REQUEST_S_MAX",
+    "LONG_REQUEST_S_MAX",
     "PULSE_S",
     "REQUESTS_MAX",
     "REQUEST_S_MAX",
@@ -65,8 +65,8 @@ CONNECTIONS_MAX: Final = 256
 """Sockets open at once; a browser takes six."""
 REQUESTS_MAX: Final = 64
 """Requests that are being answered, event streams beside them."""
-FILE_REQUEST_S_MAX: Final = 600
-"""A large file over a slow network."""
+LONG_REQUEST_S_MAX: Final = 600
+"""A large file over a slow network, or a report of a large archive."""
 REQUEST_S_MAX: Final = 60
 """An answer takes at most that long, or the request gives its place to others."""
 FILES_MAX: Final = 2

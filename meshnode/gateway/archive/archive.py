@@ -6,7 +6,7 @@ same database is seen by the next call. Source: decision 54.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from typing import TypeVar
 import trio
 from sqlalchemy import Connection
 
-from meshnode.gateway.archive import purging, searching, writing
+from meshnode.gateway.archive import facts, purging, searching, writing
 from meshnode.gateway.archive.database import ArchiveDatabase, open_archive_database
 from meshnode.gateway.archive.keys import archive_vault
 from meshnode.gateway.archive.purge_log import Action, Head, Signed
@@ -94,6 +94,42 @@ class Archive:
     async def held(self, author: NodeId | None = None) -> list[Held]:
         """Return what is held of each class, of one author or of all. Raises: as `put`."""
         return await self._read(lambda conn: searching.held(conn, author))
+
+    # --- for reports ------------------------------------------------------------------------
+
+    async def days(self, first_day: int, last_day: int) -> list[tuple[DataClass, int]]:
+        """Return each class and day of a run of days that holds anything. Raises: as `put`."""
+        return await self._read(lambda conn: facts.days(conn, first_day, last_day))
+
+    async def fold_arrivals(
+        self,
+        data_class: DataClass,
+        day: int,
+        take: Callable[[DataClass, int, Iterator[facts.Arrival]], None],
+    ) -> None:
+        """Hand every bundle of a class and day to `take`, in a worker thread. Raises: as `put`."""
+        await self._read(lambda conn: take(data_class, day, facts.arrivals(conn, data_class, day)))
+
+    async def fold_receipts(self, day: int, take: Callable[[Iterator[bytes]], None]) -> None:
+        """Hand the container of each receipt of a day to `take`. Raises: as `put`."""
+        await self._read(lambda conn: take(facts.receipts(self._database, conn, self._vault, day)))
+
+    async def count_contents(self, data_class: DataClass, day: int) -> int:
+        """Return how many contents a class and day has. Raises: as `put`."""
+        return await self._read(lambda conn: facts.count_contents(conn, data_class, day))
+
+    async def fold_contents(
+        self,
+        data_class: DataClass,
+        day: int,
+        take: Callable[[Iterator[facts.Opened]], None],
+        share: int = facts.SHARE_WHOLE,
+    ) -> None:
+        """Hand the contents of a share of the authors of a day to `take`. Raises: as `put`."""
+        opened = partial(facts.contents, self._database, vault=self._vault)
+        await self._read(
+            lambda conn: take(opened(conn, data_class=data_class, day=day, share=share))
+        )
 
     # --- retention --------------------------------------------------------------------------
 

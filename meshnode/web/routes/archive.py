@@ -36,6 +36,12 @@ async def _search(
     return told(**found)
 
 
+async def _report(
+    asked: Caller, from_ms: _Time | None = None, to_ms: _Time | None = None
+) -> Response:
+    return told(**await asked.api.archive_report(from_ms, to_ms))
+
+
 async def _retention(asked: Caller) -> Response:
     return told(**await asked.api.retention())
 
@@ -64,6 +70,23 @@ ROUTES: Final = (
         _search,
         {"found": "list"},
         (*_ERRORS, "unknown_name"),
+        is_personal=True,
+    ),
+    Route(
+        "GET",
+        "/api/archive/report",
+        _OPERATOR,
+        "Arrivals, delays, deliveries, alarms and networks by place, without anybody's name.",
+        _report,
+        {
+            "since_ms": "whole",
+            "until_ms": "whole",
+            "devices_min": "whole",
+            "arrivals": "record",
+            "delivery": "record",
+            "coverage": "record",
+        },
+        _ERRORS,
         is_personal=True,
     ),
     Route(

@@ -13,6 +13,7 @@ from meshnode.cli.documents import REASONS
 from meshnode.cli.exits import EXIT_CODES
 from meshnode.cli.files import STATES as FILE_STATES
 from meshnode.cli.main import app
+from meshnode.cli.report_tables import SPOKEN
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
 from meshnode.gateway.archive.purge_log import Action
@@ -24,7 +25,7 @@ from protocol.identity import DeviceClass, Role
 from protocol.limits import TrafficClass
 
 _ROOT = Path(__file__).parents[3]
-_ARCHIVE = ("gateway", "gateway/archive")
+_ARCHIVE = ("gateway", "gateway/archive", "gateway/report")
 _FAILURES = (
     "ArchiveDownError",
     "ArchiveError",
@@ -95,7 +96,7 @@ def every_sentence() -> set[str]:
         | set(STEPS.values())
         | {*_TYPER, *_PUT_TOGETHER}
     )
-    found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values())
+    found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values()) | SPOKEN
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
     found |= {rule.reason for rule in RETENTION.values()}

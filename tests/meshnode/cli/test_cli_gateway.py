@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import trio
 
+from meshnode.vault.kinds import DAY_MS
 from protocol.identity import Role
 from tests.meshnode.cli.people import SETTINGS, People
 from tests.meshnode.enrolling import NOW_MS
+from tests.meshnode.gateway.parts import node
 from tests.meshnode.homes import enrolled_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
@@ -111,3 +117,67 @@ def test_an_archive_is_begun_searched_exported_and_purged(people: People, tmp_pa
     )
     Path(key).write_bytes(b"nonsense")
     assert "already" not in people.fails(6, HOME, "gateway", "key", "import", key)
+
+
+@pytest.fixture
+def reporting(people: People) -> People:
+    """A gateway whose archive holds what a made-up month left."""
+    from meshnode.running import open_guarded
+    from tests.meshnode.gateway.parts import NOW_MS as MONTH_MS
+    from tests.meshnode.gateway.report_rows import month
+    from tests.meshnode.homes import ALONE, runtime
+
+    async def fill() -> None:
+        async with open_guarded(people.home(HOME), ALONE, runtime()) as guard:
+            assert guard.gateway is not None
+            guard.gateway.found()
+            archive = await guard.gateway.archive()
+            shift_ms = (NOW_MS - MONTH_MS) // DAY_MS * DAY_MS
+            await archive.put(
+                [
+                    each._replace(
+                        created_ms=each.created_ms + shift_ms,
+                        expires_ms=each.expires_ms + shift_ms,
+                        at_ms=each.at_ms + shift_ms,
+                    )
+                    for each in month(1).taken
+                ]
+            )
+
+    trio.run(fill)
+    return people
+
+
+def test_a_report_is_shown_and_written_with_plots(reporting: People, tmp_path: Path) -> None:
+    shown = reporting.reads(HOME, "gateway", "report")
+    assert "Arrivals by day" in shown
+    assert "others together" in shown
+    assert "not mean that a message was lost" in shown
+    found = reporting.json(HOME, "gateway", "report")
+    written = {}
+    for form in ("html", "csv", "json"):
+        path = tmp_path / f"report.{form}"
+        words = ("--lang", "fr", "gateway", "report", "--output", str(path))
+        assert str(path) in reporting.reads(HOME, *words)
+        written[form] = path.read_text()
+    assert json.loads(written["json"])["arrivals"] == found["arrivals"]
+    # Every tag is closed but those of the head, which HTML leaves open.
+    page = ElementTree.fromstring(re.sub("<!doctype html>|<meta [^>]*>", "", written["html"]))
+    assert page.get("lang") == "fr"
+    assert len(page.findall(".//svg")) >= 8
+    assert len(page.findall(".//table")) >= len(page.findall(".//svg"))
+    for foreign in ("http:", "https:", "<script", "src=", "@import", "url("):
+        assert foreign not in written["html"]
+    rows = list(csv.DictReader(written["csv"].splitlines()))
+    total = {each["measure"]: each["value"] for each in rows if each["by"] == ""}
+    assert total["bundles"] == str(found["arrivals"]["total"]["bundles"])
+    names = [each.name for each in (reporting.home(HOME), tmp_path / "anna")]
+    for text in written.values():
+        for who in (*names, *(node(number).hex() for number in range(24))):
+            assert who not in text
+
+
+def test_a_report_says_what_is_wrong_with_its_words(people: People, tmp_path: Path) -> None:
+    assert "no day" in people.fails(2, HOME, "gateway", "report", "--since", "May")
+    wrong = str(tmp_path / "report.pdf")
+    assert ".html, .csv or .json" in people.fails(2, HOME, "gateway", "report", "--output", wrong)

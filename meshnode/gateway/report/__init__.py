@@ -1,0 +1,1 @@
+"""Figures of how a network does, from what its archive holds; nothing in them names anybody."""
