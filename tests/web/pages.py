@@ -33,6 +33,7 @@ CENTRAL = {
         "rosters",
         "orders",
     )
+    for each in ("overview", "messages", "map", "sos", "node", "archive", "report", "retention")
 }
 """What the operations centre sees otherwise than an agent."""
 

@@ -17,6 +17,7 @@ import { Orders } from "./pages/Orders";
 import { Newcomer } from "./pages/Newcomer";
 import { NodePage } from "./pages/NodePage";
 import { Overview } from "./pages/Overview";
+import { ReportPage } from "./pages/ReportPage";
 import { RetentionPage } from "./pages/RetentionPage";
 import { RostersPage } from "./pages/Rosters";
 import { Settings } from "./pages/Settings";
@@ -40,6 +41,7 @@ const PAGES: Record<string, () => preact.JSX.Element> = {
   check: Check,
   node: NodePage,
   archive: ArchivePage,
+  report: ReportPage,
   retention: RetentionPage,
   card: CardPage,
   enrol: Enrol,
@@ -56,6 +58,7 @@ const UNDER: Record<string, string> = {
   check: "more",
   node: "more",
   archive: "more",
+  report: "more",
   retention: "more",
   card: "more",
   enrol: "more",

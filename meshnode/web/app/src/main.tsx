@@ -5,6 +5,7 @@ import "./style/frame.css";
 import "./style/parts.css";
 import "./style/pages.css";
 import "./style/map.css";
+import "./style/report.css";
 import { render } from "preact";
 import { sentence } from "./api";
 import { App } from "./App";

@@ -27,6 +27,7 @@ export function More() {
           { page: "rosters", icon: "people", title: t("nav.rosters"), words: t("more.rosters") },
           { page: "orders", icon: "refused", title: t("nav.orders"), words: t("more.orders") },
           { page: "archive", icon: "search", title: t("nav.archive"), words: t("more.archive") },
+          { page: "report", icon: "list", title: t("nav.report"), words: t("more.report") },
           { page: "retention", icon: "clock", title: t("nav.retention"), words: t("more.retention") },
         ] as Entry[])
       : []),
