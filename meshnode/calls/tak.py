@@ -16,6 +16,15 @@ class TakCalls(Calls):
     tak_view: Callable[[], Json] | None = None
     """Set by what runs the bridge."""
 
+    def foreign_marks(self) -> Json:
+        """Return the units of partners for a map, also where no bridge runs; works while locked."""
+        view = None if self.tak_view is None else self.tak_view()
+        return {
+            "has_bridge": view is not None,
+            "is_connected": view is not None and view["is_connected"],
+            "marks": [] if view is None else view["marks"],
+        }
+
     async def tak(self) -> Json:
         """Return how the connection to the TAK server stands, and the units of partners.
 

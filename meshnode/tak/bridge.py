@@ -125,6 +125,7 @@ class TakBridge:
                     "latitude": mark.point.latitude,
                     "longitude": mark.point.longitude,
                     "at_ms": mark.start_ms,
+                    "stale_ms": mark.stale_ms,
                     "is_stale": mark.stale_ms < now_ms,
                 }
                 for mark in self._marks.values()

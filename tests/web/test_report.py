@@ -65,7 +65,7 @@ def test_plots_stand_beside_their_tables(opens: Opens, report: dict[str, Any]) -
     rows = bars.locator("tbody tr")
     expect(rows).to_have_count(len(days))
     expect(rows.last).to_contain_text(str(days[-1]["messages"]))
-    page.get_by_label("Par", exact=True).select_option("by_zone")
+    page.locator(".map-filters select").last.select_option("by_zone")
     expect(page.get_by_text("zone 1").first).to_be_visible()
     expect(page.get_by_text("autres ensemble").first).to_be_attached()
     squares = page.locator(".plot-squares rect.none")

@@ -34,6 +34,10 @@ async def _positions(asked: Caller) -> Response:
     return told(positions=await asked.api.positions())
 
 
+async def _tak(asked: Caller) -> Response:
+    return told(**asked.api.foreign_marks())
+
+
 async def _position(asked: Caller, body: PositionBody) -> Response:
     found = await asked.api.position(body.latitude, body.longitude, accuracy_m=body.accuracy_m)
     return told(**found)
@@ -120,6 +124,15 @@ ROUTES: Final = (
         "The newest position of everybody that is kept here, the newest first.",
         _positions,
         {"positions": "list"},
+    ),
+    Route(
+        "GET",
+        "/api/tak",
+        _AGENT,
+        "Units of partners that a TAK server shows, with their age; none where no bridge runs.",
+        _tak,
+        {"has_bridge": "bool", "is_connected": "bool", "marks": "list"},
+        while_locked=True,
     ),
     Route(
         "POST",

@@ -59,6 +59,23 @@ async def test_a_device_without_an_archive_says_so(
             assert answer.json()["error"]["kind"] == "no_archive"
 
 
+async def test_units_of_partners_are_given_where_a_bridge_runs(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    async with screens.signed_in(WebRole.AGENT) as client:
+        found = (await client.get("/api/tak")).json()
+        assert found == {"schema": 1, "has_bridge": False, "is_connected": False, "marks": []}
+        mark = {"uid": "A-1", "callsign": "DELTA", "is_stale": True}
+        screens.api.tak_view = lambda: {
+            "server": "tls://partner.example:8089",
+            "is_connected": True,
+            "marks": [mark],
+        }
+        found = (await client.get("/api/tak")).json()
+    # Where the server is, and what leaves for it, is nothing for a map.
+    assert found == {"schema": 1, "has_bridge": True, "is_connected": True, "marks": [mark]}
+
+
 async def test_a_message_is_written_followed_and_taken_back(
     autojump_clock: MockClock, screens: Screens
 ) -> None:

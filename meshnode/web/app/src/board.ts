@@ -2,7 +2,7 @@
 // itself, without another answer of the node.
 import { computed } from "@preact/signals";
 import { t, told } from "./i18n";
-import { board, positions } from "./store";
+import { board, foreign, positions } from "./store";
 import { ago, nowMs, number, span } from "./time";
 import type { Aged, Board, Mate, Position } from "./types";
 
@@ -62,6 +62,8 @@ export interface Spot {
   /** Its shift is over: where somebody was on duty, not where they are. */
   isEnded: boolean;
   batteryPct: number | null;
+  /** A unit of a partner, shown by a TAK server. */
+  isForeign: boolean;
 }
 
 export const spots = computed<Spot[]>(() => {
@@ -93,11 +95,32 @@ function fromPosition(each: Position): Spot {
     isRevoked: each.is_author_revoked,
     isEnded: false,
     batteryPct: null,
+    isForeign: false,
   };
 }
 
+/** Units of partners; what their server says no longer holds is old. */
+export const foreignSpots = computed<Spot[]>(() =>
+  (foreign.value.value ?? []).map((each) => ({
+    node: `tak ${each.uid}`,
+    name: each.callsign || t("map.foreign_unnamed"),
+    squad: "tak",
+    latitude: each.latitude,
+    longitude: each.longitude,
+    accuracyM: 0,
+    atMs: each.at_ms,
+    isStale: each.is_stale || each.stale_ms < nowMs.value,
+    isSelf: false,
+    isRevoked: false,
+    isEnded: false,
+    batteryPct: null,
+    isForeign: true,
+  })),
+);
+
 export function spotWords(spot: Spot): string {
   const age = ago(spot.atMs);
+  if (spot.isForeign) return t(spot.isStale ? "map.foreign_old" : "map.foreign", { ago: age });
   if (spot.isEnded) return t("board.place_ended", { ago: age });
   const place = spot.isStale ? t("board.place_old", { ago: age }) : t("board.place", { ago: age });
   return spot.accuracyM > 0 ? `${place} · ±${number(spot.accuracyM)} m` : place;

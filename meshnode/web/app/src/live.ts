@@ -1,7 +1,7 @@
 // Keeps one stream of events open while somebody is signed in, and looks whether the node is there.
 import { effect, signal } from "@preact/signals";
 import { ApiError, ask, isLocked, isReachable, session } from "./api";
-import { alarms, board, clearAll, note, positions, refreshAll, shift, status } from "./store";
+import { alarms, board, clearAll, foreign, note, positions, refreshAll, shift, status } from "./store";
 import type { Session } from "./types";
 
 const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
@@ -87,7 +87,7 @@ function stop(): void {
 }
 
 function slow(): void {
-  for (const each of [status, board, positions, shift, alarms]) {
+  for (const each of [status, board, positions, foreign, shift, alarms]) {
     if (each.fetchedMs.value) void each.refresh();
   }
 }

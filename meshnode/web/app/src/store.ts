@@ -13,6 +13,7 @@ import type {
   Budget,
   Card,
   FileEntry,
+  ForeignMark,
   Incoming,
   MapInfo,
   MessageStory,
@@ -42,6 +43,7 @@ export const board = new Resource(async () => {
   return found;
 });
 export const positions = new Resource(async () => (await ask<{ positions: Position[] }>("positions")).positions);
+export const foreign = new Resource(async () => (await ask<{ marks: ForeignMark[] }>("tak")).marks);
 export const shift = new Resource(() => ask<Shift>("shift"));
 export const alarms = new Resource(async () => (await ask<{ alarms: Alarm[] }>("alarms")).alarms);
 export const files = new Resource(async () => (await ask<{ files: FileEntry[] }>("files")).files);
@@ -113,6 +115,7 @@ export function story(key: number): Resource<MessageStory> {
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
 const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card, rosters, requests];
+const ON_DEMAND = [foreign, peers, uplink, budgets, audit, readiness, sensors, maps];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");

@@ -153,6 +153,18 @@ export interface Position extends Who, Place {
   is_author_revoked: boolean;
 }
 
+/** A unit of a partner, as a TAK server shows it: nobody here vouches for it. */
+export interface ForeignMark {
+  uid: string;
+  callsign: string;
+  type: string;
+  latitude: number;
+  longitude: number;
+  at_ms: number;
+  stale_ms: number;
+  is_stale: boolean;
+}
+
 export interface Shift {
   is_open: boolean;
   opened_ms: number;

@@ -7,10 +7,13 @@ import type { Alarm } from "../types";
 import { clustered } from "./clusters";
 
 const SIDE_PX = 46;
+const ALARM = "sos ";
 /** From here on nobody is put together with others. */
 const APART_ZOOM = 17;
 /** An alarm stands before whoever is at the same place. */
 const ABOVE = 10_000;
+/** Stands between the names of a group; no name has a line break. */
+const BETWEEN = "\n";
 
 interface Shown {
   marker: L.Marker;
@@ -50,13 +53,13 @@ export class Markers {
     const groups = zoom >= APART_ZOOM ? placed.map((each) => [each]) : clustered(placed, SIDE_PX);
     const wanted = new Set<string>();
     for (const group of groups) {
-      const key = group.map((each) => each.node).join("|");
+      const key = group.map((each) => each.node).join(BETWEEN);
       wanted.add(key);
       if (group.length === 1) this.#put(key, group[0]!, () => faceOf(group[0]!, this.#chosen));
       else this.#put(key, middle(group), () => clusterFace(group));
     }
     for (const alarm of this.#alarms) {
-      const key = `sos ${alarm.alarm}`;
+      const key = `${ALARM}${alarm.alarm}`;
       wanted.add(key);
       this.#put(key, alarm.place!, () => alarmFace(alarm));
       this.#shown.get(key)?.marker.setZIndexOffset(ABOVE);
@@ -92,10 +95,10 @@ export class Markers {
   }
 
   #choose(key: string): void {
-    if (key.startsWith("sos ")) this.onAlarm(key.slice(4));
-    else if (!key.includes("|")) this.onChoose(key);
+    if (key.startsWith(ALARM)) this.onAlarm(key.slice(ALARM.length));
+    else if (this.#spots.some((each) => each.node === key)) this.onChoose(key);
     else {
-      const nodes = new Set(key.split("|"));
+      const nodes = new Set(key.split(BETWEEN));
       const group = this.#spots.filter((each) => nodes.has(each.node));
       const bounds = L.latLngBounds(group.map((each) => [each.latitude, each.longitude]));
       this.map.fitBounds(bounds.pad(0.3), { maxZoom: Math.min(APART_ZOOM, this.map.getZoom() + 4) });
@@ -115,6 +118,7 @@ function faceOf(spot: Spot, chosen: string): Face {
   if (spot.isStale) kinds.push("stale");
   if (spot.isSelf) kinds.push("self");
   if (spot.isRevoked) kinds.push("revoked");
+  if (spot.isForeign) kinds.push("foreign");
   if (spot.node === chosen) kinds.push("chosen");
   return {
     kind: kinds.join(" "),
@@ -160,7 +164,8 @@ function iconOf(face: Face): L.DivIcon {
   element.className = face.kind;
   const badge = document.createElement("span");
   badge.className = "spot-badge";
-  badge.textContent = face.badge;
+  // In an element of its own, which stays upright where the badge is turned.
+  badge.appendChild(document.createElement("span")).textContent = face.badge;
   badge.setAttribute("aria-hidden", "true");
   element.append(badge);
   if (face.label) {

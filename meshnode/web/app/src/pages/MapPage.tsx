@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ask } from "../api";
-import { spots, spotWords, type Spot } from "../board";
+import { foreignSpots, spots, spotWords, type Spot } from "../board";
 import { openAlarms } from "../bell";
 import { around, nearby, part, view, type CoverageCell } from "../coverage";
 import { counted, t } from "../i18n";
@@ -12,7 +12,7 @@ import { CoverageList, PartChoice } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Page } from "../parts/Page";
 import { href, replace, route } from "../router";
-import { isOperator } from "../store";
+import { foreign, isOperator } from "../store";
 import { titleOf } from "../threads";
 import { number } from "../time";
 
@@ -33,7 +33,10 @@ export function MapPage() {
     void around.refresh();
   }, [isCovered.value, part.value, view.value]);
   const track = useSignal<{ node: string; found: Track } | null>(null);
-  const shown = spots.value.filter(
+  const hasForeign = useSignal(true);
+  useEffect(() => void foreign.refresh(), []);
+  const everybody = hasForeign.value ? [...spots.value, ...foreignSpots.value] : spots.value;
+  const shown = everybody.filter(
     (each) =>
       (!squad.value || each.squad === squad.value) &&
       (!isFreshOnly.value || !each.isStale) &&
@@ -82,6 +85,16 @@ export function MapPage() {
           {t("coverage.title")}
         </label>
         {isCovered.value && <PartChoice />}
+        {foreignSpots.value.length > 0 && (
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={hasForeign.value}
+              onChange={(event) => (hasForeign.value = event.currentTarget.checked)}
+            />
+            {t("map.foreign_shown")}
+          </label>
+        )}
       </div>
       <div class="map-split">
         <LiveMap
@@ -143,16 +156,17 @@ function SpotRow({ spot, isChosen, onTrack }: SpotRowProps) {
       {isChosen && (
         <div class="row-more">
           <span class="small">
-            {number(spot.latitude, 5)}, {number(spot.longitude, 5)} · {titleOf(spot.squad)}
+            {number(spot.latitude, 5)}, {number(spot.longitude, 5)} 
+            {!spot.isForeign && ` · ${titleOf(spot.squad)}`}
           </span>
           <div class="buttons">
-            {!spot.isSelf && (
+            {!spot.isSelf && !spot.isForeign && (
               <a class="button quiet" href={href("messages", spot.name)}>
                 <Icon name="messages" />
                 {t("board.write_to", { name: spot.name })}
               </a>
             )}
-            {isOperator.value && (
+            {isOperator.value && !spot.isForeign && (
               <Action kind="quiet" run={onTrack}>
                 {t("map.track")}
               </Action>
