@@ -312,6 +312,10 @@ export interface Names {
 export interface MapInfo {
   name: string;
   url: string;
+  west: number;
+  south: number;
+  east: number;
+  north: number;
 }
 
 export interface ArchiveStatus {

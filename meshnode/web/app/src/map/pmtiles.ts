@@ -1,4 +1,4 @@
-// Reads raster tiles out of a PMTiles file by ranges. Source: PMTiles specification, version 3.
+// Reads what a PMTiles file holds, and raster tiles out of it, by ranges. Source: PMTiles specification, version 3.
 
 interface Entry {
   id: number;
@@ -12,6 +12,7 @@ interface Header {
   leaves: number;
   tiles: number;
   isGzipped: boolean;
+  /** Type of the pictures; empty for a map of vectors. */
   media: string;
   minZoom: number;
   maxZoom: number;
@@ -23,6 +24,7 @@ const DEPTH_MAX = 4;
 const LEAVES_KEPT_MAX = 64;
 const ENTRIES_MAX = 200_000;
 const MEDIA: Record<number, string> = { 2: "image/png", 3: "image/jpeg", 4: "image/webp", 5: "image/avif" };
+const VECTORS = 1;
 const GZIP = 2;
 
 export class PmTiles {
@@ -31,7 +33,7 @@ export class PmTiles {
 
   constructor(private readonly address: string) {}
 
-  /** Zoom levels and media type. Raises: Error if it is no raster PMTiles file. */
+  /** Zoom levels and media type. Raises: Error if it is no PMTiles file of a kind that is drawn. */
   header(): Promise<Header> {
     this.#header ??= this.#readHeader();
     return this.#header;
@@ -58,8 +60,8 @@ export class PmTiles {
   async #readHeader(): Promise<Header> {
     const view = new DataView(await this.#range(0, HEADER_BYTES));
     const magic = String.fromCharCode(...new Uint8Array(view.buffer, 0, 7));
-    const media = MEDIA[view.getUint8(99)];
-    if (magic !== "PMTiles" || view.getUint8(7) !== 3 || !media) throw new Error("no raster PMTiles");
+    const media = view.getUint8(99) === VECTORS ? "" : MEDIA[view.getUint8(99)];
+    if (magic !== "PMTiles" || view.getUint8(7) !== 3 || media === undefined) throw new Error("no map");
     const at = (place: number) => Number(view.getBigUint64(place, true));
     return {
       root: [at(8), at(16)],

@@ -2,34 +2,57 @@
 import L from "leaflet";
 import { effect } from "@preact/signals";
 import { maps } from "../store";
+import { language } from "../i18n";
+import { theme } from "../theme";
+import type { MapInfo } from "../types";
 import { PmTiles } from "./pmtiles";
 
-/** Add every raster map of the home; `stop` takes them away. */
+/** Add every map of the home; `stop` takes them away. */
 export function tileLayers(map: L.Map): () => void {
   void maps.refresh();
-  const added: L.Layer[] = [];
+  const added = new Map<string, L.Layer>();
+  /** Makes a layer of vectors in the colours and the language of now, by address. */
+  const makers = new Map<string, () => L.Layer>();
   const known = new Set<string>();
   let isGone = false;
-  const add = async (url: string) => {
+  const put = (url: string, layer: L.Layer) => {
+    added.get(url)?.remove();
+    added.set(url, layer.addTo(map));
+  };
+  const add = async ({ url, south, west, north, east }: MapInfo) => {
     if (known.has(url)) return;
     known.add(url);
     const file = new PmTiles(url);
+    const bounds = L.latLngBounds([south, west], [north, east]);
     try {
-      const { minZoom, maxZoom } = await file.header();
+      const { minZoom, maxZoom, media } = await file.header();
       if (isGone) return;
-      const layer = new RasterLayer(file, { minNativeZoom: minZoom, maxNativeZoom: maxZoom, pane: "tiles" });
-      added.push(layer.addTo(map));
+      if (media) {
+        put(url, new RasterLayer(file, { minNativeZoom: minZoom, maxNativeZoom: maxZoom, pane: "tiles", bounds }));
+        return;
+      }
+      // Its code is as large as the rest of the map's, and most nodes have no such file.
+      const { vectorLayer } = await import("./vectors");
+      if (isGone) return;
+      const make = () => vectorLayer(url, maxZoom, { pane: "tiles", bounds });
+      makers.set(url, make);
+      put(url, make());
     } catch {
-      // A map of another form (vectors) is of use to other programs; the built-in one is there.
+      // A map of another form is of use to other programs; the built-in one is there.
     }
   };
   const unwatch = effect(() => {
-    for (const each of maps.value.value ?? []) void add(each.url);
+    for (const each of maps.value.value ?? []) void add(each);
+  });
+  const unpaint = effect(() => {
+    void [theme.value, language.value];
+    for (const [url, make] of makers) put(url, make());
   });
   return () => {
     isGone = true;
     unwatch();
-    for (const each of added) each.remove();
+    unpaint();
+    for (const each of added.values()) each.remove();
   };
 }
 

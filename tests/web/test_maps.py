@@ -1,0 +1,93 @@
+"""Maps of the home made of vectors, and the names on the built-in one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.browser import WIDE
+from tests.web.conftest import Opens
+from tests.web.pages import opened
+from tests.web.tiles import VECTORS, Shape, one_tile, vector_tile
+from tests.web.town import Town
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SEEN = """() => {
+  const scratch = document.createElement('canvas');
+  scratch.width = scratch.height = 256;
+  const onto = scratch.getContext('2d', {willReadFrequently: true});
+  const seen = {};
+  for (const canvas of document.querySelectorAll('.pane-tiles canvas')) {
+    if (!canvas.width) continue;
+    onto.clearRect(0, 0, 256, 256);
+    onto.drawImage(canvas, 0, 0, 256, 256);
+    const data = onto.getImageData(0, 0, 256, 256).data;
+    for (let at = 0; at < data.length; at += 4) {
+      if (data[at + 3] < 255) continue;
+      const colour = '#' + [0, 1, 2].map(i => data[at + i].toString(16).padStart(2, '0')).join('');
+      seen[colour] = (seen[colour] ?? 0) + 1;
+    }
+  }
+  return seen;
+}"""
+COLOUR = "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"
+
+
+def at(latitude: float, longitude: float) -> tuple[int, int]:
+    """Return where a place is in the tile east of Greenwich and north of the equator."""
+    y = 1 - math.asinh(math.tan(math.radians(latitude))) / math.pi
+    return round(4096 * longitude / 180), round(4096 * y)
+
+
+def area(south: float, north: float) -> tuple[tuple[int, int], ...]:
+    return at(north, 0), at(north, 40), at(south, 40), at(south, 0)
+
+
+@pytest.fixture
+def folder(town: Town) -> Iterator[Path]:
+    """The folder of Alice's maps, which is gone afterwards."""
+    folder = town.people.home("alice") / "maps"
+    folder.mkdir()
+    yield folder
+    for each in folder.iterdir():
+        each.unlink()
+    folder.rmdir()
+
+
+def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(opens: Opens, folder: Path) -> None:
+    tile = vector_tile(
+        [
+            Shape("earth", area(30, 60), {}),
+            Shape("water", area(30, 46), {"kind": "ocean"}),
+            Shape("places", (at(48, 5),), {"name": "Villeneuve", "kind": "locality"}),
+        ]
+    )
+    (folder / "region.pmtiles").write_bytes(one_tile(4, 1, tile, VECTORS))
+    page = opens("alice", WIDE, color_scheme="light").page
+    opened(page, "map")
+    for scheme, theme in (("light", "day"), ("dark", "night")):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        names = ("--map-land", "--map-sea", "--text")
+        land, sea, ink = (page.evaluate(COLOUR, name) for name in names)
+        page.wait_for_function(f"land => (({SEEN})()[land] ?? 0) > 1000", arg=land)
+        seen = page.evaluate(SEEN)
+        assert seen.get(sea, 0) > 1_000, scheme
+        # The name is written once, and its letters are not the ground.
+        assert 10 < seen.get(ink, 0) < 3_000, scheme
+
+
+def test_a_tile_that_is_none_leaves_the_built_in_map(opens: Opens, folder: Path) -> None:
+    (folder / "broken.pmtiles").write_bytes(one_tile(4, 1, b"\xff" * 40, VECTORS))
+    screen = opens("alice", WIDE)
+    opened(screen.page, "map")
+    screen.page.wait_for_selector(".pane-tiles canvas", state="attached")
+    screen.page.wait_for_timeout(500)
+    expect(screen.page.locator(".pane-base canvas").first).to_be_visible()
+    # A tile that does not read is told of in the console and hinders nothing.
+    screen.troubles[:] = [each for each in screen.troubles if "varint" not in each]
