@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
 from tests.web.pages import opened
 from tests.web.tiles import VECTORS, Shape, one_tile, vector_tile
-from tests.web.town import Town
+from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -91,3 +91,49 @@ def test_a_tile_that_is_none_leaves_the_built_in_map(opens: Opens, folder: Path)
     expect(screen.page.locator(".pane-base canvas").first).to_be_visible()
     # A tile that does not read is told of in the console and hinders nothing.
     screen.troubles[:] = [each for each in screen.troubles if "varint" not in each]
+
+
+RECORDED = """(() => {
+  window.written = [];
+  const fill = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (words, x, y) {
+    const half = Number(/([0-9]+)px/.exec(this.font)[1]) / 2;
+    const box = [x, y - half, x + this.measureText(words).width, y + half];
+    if (this.canvas.closest('.pane-names')) window.written.push([words, ...box]);
+    return fill.call(this, words, x, y);
+  };
+})()"""
+
+
+def _names(page: Page) -> dict[str, list[float]]:
+    page.wait_for_function("() => window.written.length > 0")
+    page.wait_for_timeout(300)
+    return {words: box for words, *box in page.evaluate("window.written.splice(0)")}
+
+
+def _further_out(page: Page, steps: int) -> dict[str, list[float]]:
+    """Return the names of the map so many steps further out."""
+    for _step in range(steps):
+        page.evaluate("window.written.length = 0")
+        page.locator(".leaflet-control-zoom-out").click()
+        page.wait_for_timeout(500)
+    return _names(page)
+
+
+def test_towns_are_named_the_smaller_ones_from_near_and_none_over_another(opens: Opens) -> None:
+    page = opens(CENTRE, WIDE).page
+    page.evaluate(RECORDED)
+    opened(page, "map/at/44.56/6.08")
+    assert "Gap" in _names(page)
+    near = _further_out(page, 3)
+    assert {"Gap", "Embrun", "Briançon"} <= {*near}
+    far = _further_out(page, 4)
+    assert "Paris" in far
+    assert "Embrun" not in far
+    assert 5 < len(far) < 200
+    for boxes in (near, far):
+        placed = list(boxes.values())
+        for at, one in enumerate(placed):
+            for other in placed[at + 1 :]:
+                apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1]
+                assert apart or other[3] <= one[1], (one, other)

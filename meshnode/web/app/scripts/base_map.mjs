@@ -3,19 +3,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { geoIdentity, geoPath } from "d3-geo";
 import { feature, merge, mesh } from "topojson-client";
+import { BOXES } from "./boxes.mjs";
 
 const source = new URL("../node_modules/world-atlas/countries-10m.json", import.meta.url);
 const target = new URL("../public/map/base.json", import.meta.url);
 
-/** West, south, east and north in degrees of what is cut out. */
-const BOXES = {
-  europe: [-12, 34, 20, 61],
-  antilles: [-64, 13, -58, 19],
-  guyane: [-57, 1, -50, 7.5],
-  saintPierre: [-58, 45.5, -54, 48.5],
-  mascareignes: [53.5, -23, 59, -18],
-  mayotte: [42, -14.5, 47, -10],
-};
 /** Degrees between two steps of a coordinate: some 200 metres. */
 const STEP = 0.002;
 

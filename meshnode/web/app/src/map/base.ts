@@ -3,6 +3,7 @@ import L from "leaflet";
 import { effect } from "@preact/signals";
 import { t } from "../i18n";
 import { theme } from "../theme";
+import { PlaceNames } from "./names";
 
 interface Base {
   source: string;
@@ -84,9 +85,11 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
   }
   L.control.scale({ imperial: false, position: "bottomleft" }).addTo(map);
   map.createPane("base").classList.add("pane-base");
+  map.createPane("names").classList.add("pane-names");
   map.createPane("tiles").classList.add("pane-tiles");
   const renderer = new SteadyCanvas({ pane: "base", padding: 0.5 });
   const drawn = L.layerGroup().addTo(map);
+  const names = new PlaceNames("names").addTo(map);
   let isGone = false;
   const grid = L.layerGroup().addTo(map);
   const draw = async () => {
@@ -102,6 +105,7 @@ export function makeMap(element: HTMLElement, options: MapOptions = {}): { map: 
   const unwatch = effect(() => {
     // Colours come from the style sheet, which another theme changes.
     void theme.value;
+    names.draw();
     void draw().catch(() => map.attributionControl?.addAttribution(t("map.no_base")));
   });
   const resized = new ResizeObserver(() => map.invalidateSize({ animate: false }));

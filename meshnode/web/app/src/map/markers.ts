@@ -8,8 +8,9 @@ import { clustered } from "./clusters";
 
 const SIDE_PX = 46;
 const ALARM = "sos ";
-/** From here on nobody is put together with others. */
+/** From here on nobody is put together with others, but in a crowd that nobody could tell apart. */
 const APART_ZOOM = 17;
+const APART_MAX = 300;
 /** An alarm stands before whoever is at the same place. */
 const ABOVE = 10_000;
 /** Stands between the names of a group; no name has a line break. */
@@ -50,7 +51,8 @@ export class Markers {
     const placed = this.#spots
       .filter((each) => view.contains([each.latitude, each.longitude]))
       .map((each): Placed => ({ ...each, ...this.map.project([each.latitude, each.longitude], zoom) }));
-    const groups = zoom >= APART_ZOOM ? placed.map((each) => [each]) : clustered(placed, SIDE_PX);
+    const isApart = zoom >= APART_ZOOM && placed.length <= APART_MAX;
+    const groups = isApart ? placed.map((each) => [each]) : clustered(placed, SIDE_PX);
     const wanted = new Set<string>();
     for (const group of groups) {
       const key = group.map((each) => each.node).join(BETWEEN);

@@ -18,6 +18,8 @@ import { number } from "../time";
 
 const LOW_PCT = 20;
 const NO_CELLS: CoverageCell[] = [];
+/** Rows of the list at first, and more at each press: two thousand cost more than the whole map. */
+const ROWS = 50;
 
 export function MapPage() {
   const [first = "", north = "", east = ""] = route.value.rest;
@@ -43,6 +45,8 @@ export function MapPage() {
       (!isLowOnly.value || (each.batteryPct !== null && each.batteryPct < LOW_PCT)),
   );
   const squads = [...new Set(spots.value.map((each) => each.squad))].sort();
+  const rows = useSignal(ROWS);
+  const listed = shown.filter((each, at) => at < rows.value || each.node === chosen);
   const choose = (node: string) => replace("map", node);
   return (
     <Page kind="map-page" title={t("nav.map")}>
@@ -111,7 +115,7 @@ export function MapPage() {
           {isCovered.value && <CoverageList />}
           <p class="small pad">{shown.length ? counted("map.people", shown.length) : t("map.nobody")}</p>
           <ul class="rows">
-            {shown.map((spot) => (
+            {listed.map((spot) => (
               <SpotRow
                 key={spot.node}
                 spot={spot}
@@ -124,6 +128,11 @@ export function MapPage() {
               />
             ))}
           </ul>
+          {shown.length > listed.length && (
+            <button type="button" class="quiet" onClick={() => (rows.value += ROWS)}>
+              {t("map.more", { count: shown.length - listed.length })}
+            </button>
+          )}
         </section>
       </div>
     </Page>
