@@ -23,6 +23,7 @@ font:1rem/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .75rem .25rem 0;text-align:right;border-bottom:1px solid var(--faint)}
+td{white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 svg{max-width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
 svg line{stroke:var(--faint)}.c0{fill:var(--c0)}.c1{fill:var(--c1)}.c2{fill:var(--c2)}

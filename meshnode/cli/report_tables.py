@@ -72,6 +72,7 @@ _ARRIVALS: Final = (
     "clock ahead",
 )
 _DELIVERY: Final = ("devices", "messages", *OUTCOMES.values())
+_NOWHERE: Final = (("unplaced", "no place near"), ("elsewhere", "elsewhere"))
 _WAITS: Final = ("half", "90 %", "99 %")
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 SPOKEN: Final = frozenset(
@@ -82,6 +83,7 @@ SPOKEN: Final = frozenset(
         *_ARRIVALS,
         *_DELIVERY,
         *_WAITS,
+        *(words for _name, words in _NOWHERE),
         *(unit for unit, _length_s in _UNITS),
     }
 )
@@ -162,7 +164,7 @@ def _coverage(coverage: Json) -> Section:
     cells: list[tuple[str, Json]] = [
         (f"{each['south']:.1f} {each['west']:.1f}", each) for each in coverage["cells"]
     ]
-    for name, words in (("unplaced", "no place near"), ("elsewhere", "elsewhere")):
+    for name, words in _NOWHERE:
         if coverage[name] is not None:
             cells.append((say(words), coverage[name]))
     bearers: list[str] = list(cells[0][1]["bearers"]) if cells else []
