@@ -6,10 +6,19 @@ it; only what is shown is opened. Source: decision 54.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, and_, func, select, tuple_
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Table,
+    and_,
+    func,
+    select,
+    tuple_,
+    union_all,
+)
 
 from meshnode.errors import SealBrokenError
 from meshnode.gateway.archive.database import ArchiveDatabase
@@ -34,6 +43,8 @@ _FIRST_DAY: Final = 0
 _GROUP_DAYS: Final = 8
 """Classes and days that are looked through first."""
 _GROUP_GROWS: Final = 4
+_GROUP_DAYS_MAX: Final = 256
+"""And so many at once in the end: SQLite takes 500 parts of a query."""
 _Day = tuple[int, DataClass]
 
 
@@ -67,7 +78,7 @@ class _Search:
         start, size = 0, _GROUP_DAYS
         while start < len(found):
             yield found[start : start + size]
-            start, size = start + size, size * _GROUP_GROWS
+            start, size = start + size, min(size * _GROUP_GROWS, _GROUP_DAYS_MAX)
 
     def rows_of(self, rows: Table, days: list[_Day], limit: int) -> list[Any]:
         """Return the rows of some days, the newest first."""
@@ -78,8 +89,9 @@ class _Search:
             # The hash of a word is that of one class and day, and says so by itself.
             named = [(str(each), day) for day, each in days]
             wanted.append(tuple_(rows.c.data_class, rows.c.day).in_(named))
-            if query.author is None:
-                # Said in parts, too, for the index by day; of one author that by name serves.
+            if query.author is None and (query.scope is None or rows is _ARCHIVED):
+                # Said in parts, too, for the index by day. Of one author that by name serves, of
+                # one squad that by scope: each has far fewer rows than its days.
                 wanted.append(rows.c.data_class.in_({str(each) for _day, each in days}))
                 wanted.append(rows.c.day.in_({day for day, _class in days}))
         if query.author is not None:
@@ -87,14 +99,27 @@ class _Search:
         if query.scope is not None:
             wanted.append(rows.c.scope == query.scope)
         found = select(rows)
-        for word in words:
-            hashed = _WORD.alias()
-            tokens = [token(word, self._words_of(each, day)) for day, each in days]
-            found = found.join(
-                hashed, and_(hashed.c.content == rows.c.key, hashed.c.token.in_(tokens))
-            )
+        if words:
+            found = found.where(rows.c.key.in_(self._with_all(words, days)))
         order = (rows.c.day.desc(), rows.c.created_ms.desc(), rows.c.author, rows.c.seq)
         return list(self._connection.execute(found.where(*wanted).order_by(*order).limit(limit)))
+
+    def _with_all(self, words: Sequence[str], days: list[_Day]) -> CompoundSelect[tuple[int]]:
+        """Return the contents that have all of `words`, day by day: a day's hashes meet no others.
+
+        So each row of the first word costs one probe for each further one, not one for each day.
+        """
+        parts = []
+        for day, data_class in days:
+            key = self._words_of(data_class, day)
+            first = _WORD.alias()
+            part = select(first.c.content).where(first.c.token == token(words[0], key))
+            for word in words[1:]:
+                other = _WORD.alias()
+                same = and_(other.c.token == token(word, key), other.c.content == first.c.content)
+                part = part.join(other, same)
+            parts.append(part)
+        return union_all(*parts)
 
     def _words_of(self, data_class: DataClass, day: int) -> bytes:
         key = self._keys.find(data_class, day)
