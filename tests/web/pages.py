@@ -29,11 +29,11 @@ CENTRAL = {
         "sos",
         "node",
         "archive",
+        "report",
         "retention",
         "rosters",
         "orders",
     )
-    for each in ("overview", "messages", "map", "sos", "node", "archive", "report", "retention")
 }
 """What the operations centre sees otherwise than an agent."""
 

@@ -114,8 +114,7 @@ export function story(key: number): Resource<MessageStory> {
 
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
-const ON_DEMAND = [peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card, rosters, requests];
-const ON_DEMAND = [foreign, peers, uplink, budgets, audit, readiness, sensors, maps];
+const ON_DEMAND = [foreign, peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card, rosters, requests];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");
