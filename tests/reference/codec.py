@@ -194,7 +194,7 @@ def read_bundle(data: bytes) -> dict[str, object]:
     signature = data[-64:]
     fields = _fields(read_record(header_bytes), 10, "4.2 ten fields")
     suite = _uint(fields[0], 1, 5, "4.2 suite")
-    kind = _uint(fields[1], 1, 30, "4.3 kind")
+    kind = _uint(fields[1], 1, max(CLASS_OF_KIND), "4.3 kind")
     demand(kind in CLASS_OF_KIND, "4.3 kind")
     lifetime_s_max = LIFETIME_DAYS_MAX[CLASS_OF_KIND[kind]] * DAY_S
     header: dict[str, object] = {
