@@ -75,6 +75,9 @@ The simulator of regions is compiled, and what is compiled shows no lines: they 
 FIRST_FOLDERS = (
     "tests/contracts/",
     "tests/faults/test_commit_steps.py",
+    "tests/faults/test_enrolment_steps.py",
+    "tests/faults/test_keystore_steps.py",
+    "tests/faults/test_wipe_steps.py",
     "tests/fuzz/",
     "tests/meshnode/discovery/",
     "tests/meshnode/links/",
@@ -84,8 +87,13 @@ FIRST_FOLDERS = (
     "tests/security/",
 )
 """What is marked `first`, so that of two lanes that keep a core busy both have as much to do."""
-SIMULATOR = "tests/sims/"
-"""Its processes meet nobody on a network, so they run beside real parts."""
+ALONE_FOLDERS = (
+    "tests/faults/test_enrolment_steps.py",
+    "tests/faults/test_keystore_steps.py",
+    "tests/faults/test_wipe_steps.py",
+    "tests/sims/",
+)
+"""Their processes meet nobody on a network, so they run beside real parts."""
 _OPERATORS = frozenset({"and", "or", "not"})
 
 
@@ -101,7 +109,7 @@ def known_marks(folder: Path, name: str) -> Mapping[str, bool]:
         known["repeating"] = True
     elif "hypothesis" not in text:
         known["repeating"] = False
-    if name.startswith(SIMULATOR) or "mark.real" not in text:
+    if name.startswith(ALONE_FOLDERS) or "mark.real" not in text:
         known["meeting"] = False
     return known
 
@@ -151,7 +159,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("repeating")
         if item.nodeid.startswith(FIRST_FOLDERS):
             item.add_marker("first")
-        if item.get_closest_marker("real") and not item.nodeid.startswith(SIMULATOR):
+        if item.get_closest_marker("real") and not item.nodeid.startswith(ALONE_FOLDERS):
             item.add_marker("meeting")
         for mark, has_it in known_marks(
             item.config.rootpath, item.nodeid.partition("::")[0]

@@ -33,7 +33,14 @@ FEW = settings(
 )
 """A world takes seconds; every example is one."""
 
-_ALIKE = ("border_of_two_zones", "empty_battery")
+_ALIKE = (
+    "border_of_two_zones",
+    "empty_battery",
+    "lying_receiver",
+    "one_uplink_for_eight",
+    "port_call",
+    "squad_board",
+)
 
 PAIR = (DevicePlan("a", Role.AGENT, ("Queyras",)), DevicePlan("b", Role.AGENT, ("Queyras",)))
 

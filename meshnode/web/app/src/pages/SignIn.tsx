@@ -1,6 +1,6 @@
 // Before anybody is signed in: a one-time code, a token, or the secret of a locked device.
 import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
-import { post, isLocked, isReachable, sentence, session } from "../api";
+import { post, isLocked, isReachable, sentence, session, UnreachableError } from "../api";
 import { t } from "../i18n";
 import { look } from "../live";
 import { Action } from "../parts/Action";
@@ -54,11 +54,13 @@ function Ways({ way, given }: { way: Signal<Way>; given: Signal<string> }) {
     trouble.value = "";
     try {
       await signIn(way.value, given.value.trim());
+      given.value = "";
     } catch (thrown) {
       trouble.value = sentence(thrown);
+      // Nobody heard it: it is tried again once the node answers.
+      if (!(thrown instanceof UnreachableError)) given.value = "";
     } finally {
       isBusy.value = false;
-      given.value = "";
     }
   };
   const ways: Way[] = ["key", "secret", "token"];
