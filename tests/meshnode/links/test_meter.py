@@ -414,8 +414,9 @@ async def test_a_modem_on_a_pseudo_terminal_never_bills_more_than_the_budget() -
             assert account.left_sos_bytes >= 15_000
             assert billed[0] <= account.spent.billed_bytes <= 25_000
             budgets.press(is_pressing=True)
-            link = await links.receive()
-            assert link.is_sos_only
+            # Both ends dial: an ordinary link that was made beside the first may come before.
+            while not link.is_sos_only:
+                link = await links.receive()
         (account,) = await budgets.accounts()
         assert billed[0] <= account.spent.billed_bytes <= 40_000
         assert account.spent.microeuros <= 48_000_000
