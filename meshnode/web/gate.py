@@ -32,6 +32,7 @@ from meshnode.web.limits import (
     LONG_REQUEST_S_MAX,
     REQUEST_S_MAX,
     REQUESTS_MAX,
+    SESSION_S_MAX,
 )
 from meshnode.web.parts import Placed, WebParts
 from meshnode.web.roles import WebRole
@@ -47,6 +48,7 @@ __all__ = [
     "Gate",
     "GatedRoute",
     "check_origin",
+    "keep_session",
 ]
 
 COOKIE: Final = "meshnode_session"
@@ -267,6 +269,19 @@ def _session(request: Request, parts: WebParts, least: WebRole) -> Session | Non
     if not is_safe and not session.proves(headers.get(CSRF_HEADER, "")):
         raise RefusedError("csrf")
     return session
+
+
+def keep_session(request: Request, answer: Response, secret: str) -> None:
+    """Give a browser the cookie of its session: for no script, no other site, never in clear."""
+    answer.set_cookie(
+        COOKIE,
+        secret,
+        max_age=SESSION_S_MAX,
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def check_origin(request: Request) -> None:

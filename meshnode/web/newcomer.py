@@ -28,8 +28,7 @@ from meshnode.web.answers import RefusedError, told
 from meshnode.web.bodies import OwnPaperBody, SessionBody, read_body
 from meshnode.web.building import add_handlers
 from meshnode.web.door import DoorState
-from meshnode.web.gate import COOKIE, CSRF_HEADER, Gate, check_origin
-from meshnode.web.limits import SESSION_S_MAX
+from meshnode.web.gate import COOKIE, CSRF_HEADER, Gate, check_origin, keep_session
 from meshnode.web.roles import WebRole
 from meshnode.web.server import serve_gate
 from meshnode.web.sessions import Session, Sessions
@@ -102,15 +101,7 @@ class Newcomer:
             self._parts.metrics.count("web_signins_refused")
             raise RefusedError("wrong_key")
         answer = self._told_session(opened.session)
-        answer.set_cookie(
-            COOKIE,
-            opened.secret,
-            max_age=SESSION_S_MAX,
-            path="/",
-            secure=request.url.scheme == "https",
-            httponly=True,
-            samesite="strict",
-        )
+        keep_session(request, answer, opened.secret)
         return answer
 
     async def _session(self, request: Request) -> Response:

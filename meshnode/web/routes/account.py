@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from meshnode.web.answers import RefusedError, told
 from meshnode.web.bodies import SecretBody, SessionBody
-from meshnode.web.gate import COOKIE, Asked
-from meshnode.web.limits import SESSION_S_MAX
+from meshnode.web.gate import COOKIE, Asked, keep_session
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Caller, Route
 from meshnode.web.sessions import Opened, Session
@@ -26,15 +25,7 @@ async def _post_session(request: Request, asked: Caller, body: SessionBody) -> R
         raise RefusedError("wrong_key")
     metrics.count("web_signins")
     answer = await _told_session(asked, opened.session)
-    answer.set_cookie(
-        COOKIE,
-        opened.secret,
-        max_age=SESSION_S_MAX,
-        path="/",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
+    keep_session(request, answer, opened.secret)
     return answer
 
 

@@ -1,9 +1,9 @@
 // The card of this device for a mate to check, and the check of a mate's card.
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { post } from "../api";
 import { t, told } from "../i18n";
+import { Fact } from "../parts/Fact";
 import { Page, Waiting } from "../parts/Page";
 import { QrCode } from "../parts/QrCode";
 import { Scanner } from "../parts/Scanner";
@@ -85,14 +85,5 @@ function Facts({ card: shown }: { card: Card | CheckedCard }) {
         <span class="code">{shown.node}</span>
       </Fact>
     </dl>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div class="fact">
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

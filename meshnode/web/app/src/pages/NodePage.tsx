@@ -1,7 +1,7 @@
 // How this node stands: what it holds, whom it meets, the way to the gateway and what that costs.
-import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { counted, t, told } from "../i18n";
+import { Fact } from "../parts/Fact";
 import { Page, Waiting } from "../parts/Page";
 import { href } from "../router";
 import { audit, budgets, peers, status, uplink } from "../store";
@@ -22,15 +22,6 @@ export function NodePage() {
         <Audit />
       </div>
     </Page>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div class="fact">
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 
