@@ -21,7 +21,7 @@ from protocol.budgets import (
     steps_left,
     steps_of,
 )
-from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX
+from protocol.narrow.bounds import NARROW_FRAME_BYTES_MAX, WINDOW_FRAMES
 
 __all__ = ["Bank", "Bursts", "Fare", "Frames", "Meter", "MeteredStream", "Packets", "Unpaid"]
 
@@ -43,6 +43,8 @@ _LINE_READ_BYTES: Final = 16
 _FLAG: Final = 0xC0
 _FRAME_BYTES_MIN: Final = 4
 """A KISS frame: two flags, a command and a byte."""
+_ACK_BYTES: Final = 25
+"""A KISS frame that acknowledges and says nothing else, most of its bytes escaped."""
 
 
 class Unpaid(trio.BrokenResourceError):
@@ -230,7 +232,7 @@ class Bursts(Protocol):
     read_bytes: int
     """Most that is read at once."""
     hold_bytes: int
-    """What may be under way to us unasked; kept paid until the peer ends the stream."""
+    """What may be under way to us unread; kept paid until the peer ends the stream."""
 
     def opening(self, tariff: Tariff) -> int:
         """Return what opening a stream costs, steps."""
@@ -287,9 +289,13 @@ class Frames:
     read_bytes = _LINE_READ_BYTES
     hold_bytes = NARROW_FRAME_BYTES_MAX
 
-    def __init__(self, worth_bytes: int = _WORTH_BYTES) -> None:
-        """`worth_bytes` is what a port must be able to carry to be of use, as billed."""
+    def __init__(self, worth_bytes: int = _WORTH_BYTES, window: int = WINDOW_FRAMES) -> None:
+        """`worth_bytes` is what a port must be able to carry to be of use, as billed.
+
+        `window` frames of ours may be answered one by one while nobody reads.
+        """
         self._worth_bytes = worth_bytes
+        self._window = window
         self._partial = 0
         self._billed = 0
 
@@ -308,7 +314,8 @@ class Frames:
     def most(self, tariff: Tariff) -> int:
         """See `Bursts.most`: with the rest of a frame that has begun, which is billed as one."""
         read = steps_of(tariff, self.read_bytes) + self.read_bytes // (_FRAME_BYTES_MIN - 1) + 2
-        return read + steps_of(tariff, self.hold_bytes)
+        answers = self._window * steps_of(tariff, _ACK_BYTES)
+        return read + steps_of(tariff, self.hold_bytes) + answers
 
     def came(self, tariff: Tariff, data: bytes) -> int:
         """See `Bursts.came`: a frame that has begun is billed as far as it came."""

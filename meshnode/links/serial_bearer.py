@@ -256,7 +256,7 @@ class SerialBearer(Bearer):
         fare = None if meter is None else await _opened(meter, port)
         try:
             async with self._opener(port.path, port.rate_bps) as bare:
-                line: Line = bare if fare is None else MeteredStream(bare, fare, Frames())
+                line: Line = bare if fare is None else MeteredStream(bare, fare, _bursts(port))
                 if fare is not None:
                     self._fares[port.name] = fare
                 policy = self._policy(port, called, is_metered=fare is not None)
@@ -313,11 +313,13 @@ def _beacon_ms(port: PortSettings, *, is_metered: bool) -> int | None:
 
 async def _opened(meter: Meter, port: PortSettings) -> Fare:
     """Pay for opening a port. Raises: BudgetError."""
-    frames, tariff = Frames(), meter.tariff
-    if not port.has_sessions:
-        # Nothing longer than one frame is ever sent there.
-        frames = Frames(worth_bytes=NARROW_FRAME_BYTES_MAX)
+    frames, tariff = _bursts(port), meter.tariff
     return await meter.open(frames.opening(tariff), frames.worth(tariff))
+
+
+def _bursts(port: PortSettings) -> Frames:
+    """Return how a port is billed: without sessions, one frame at a time and none answered."""
+    return Frames() if port.has_sessions else Frames(NARROW_FRAME_BYTES_MAX, window=0)
 
 
 def _name_of(station: int) -> bytes:

@@ -21,12 +21,16 @@ from meshnode.links.base import Address, Link, LinkCost
 from meshnode.links.knocking import Knocks
 from meshnode.links.meter import Frames, Meter, MeteredStream, Packets, Unpaid
 from meshnode.links.serial_bearer import PortSettings, SerialBearer
+from meshnode.links.serial_port import open_port
 from meshnode.links.tcp import TCPBearer
 from meshnode.links.tolls import Tolls
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from meshnode.store.engine import open_store
 from protocol.budgets import Period, Tariff, period_end_ms, read_tariff, steps_of
+from protocol.narrow.bounds import WINDOW_FRAMES
+from protocol.narrow.frames import FrameKind, Piece, encode_frame
+from protocol.narrow.kiss import encode_kiss
 from protocol.network_keys import epoch_at
 from tests.meshnode.links.lines import LineEnd, channel
 from tests.meshnode.links.parts import network, runtime
@@ -347,41 +351,88 @@ async def test_what_is_left_is_no_ordinary_link_unless_it_can_be_read(
         await everything.close(keeps_ahead=False)
 
 
-@asynccontextmanager
-async def modem(tariff: Tariff) -> AsyncIterator[tuple[list[str], list[int]]]:
-    """Run a modem on two pseudo-terminals: bills each frame, both ways, in full steps."""
-    masters, paths, billed = [], [], [0]
-    for _ in range(2):
-        master, slave = os.openpty()
-        paths.append(os.ttyname(slave))
-        masters.append(trio.lowlevel.FdStream(master))
+async def test_a_window_of_answers_that_nobody_read_is_paid_already(
+    autojump_clock: MockClock,
+) -> None:
+    """The peer answers each frame of ours, and the modem bills it while the budget is booked."""
+    answer = encode_kiss(encode_frame(Piece(FrameKind.DATA, 1, 0, 0, 0, 0, b"")))
+    async with bank(None, "/dev/x per=day bytes=40000 step=50 sos=15000") as budgets:
+        budgets.metrics = Metrics()
+        meter = budgets.meter_of("/dev/x")
+        assert meter is not None
+        operator, frames = Operator(meter.tariff), Frames()
+        fare = await meter.open(0, frames.worth(meter.tariff))
+        stream = MeteredStream(operator, fare, Frames())
+        with trio.move_on_after(1):
+            await stream.receive_some()
+        with pytest.raises(Unpaid):
+            while True:
+                await stream.send_all(bytes(256))
+        await stream.aclose()
+        for _ in range(WINDOW_FRAMES):
+            await operator.send_all(answer)
+        (account,) = await budgets.accounts()
+        assert operator.billed_bytes <= account.spent.billed_bytes <= 25_000
 
-    async def carry(source: trio.abc.Stream, target: trio.abc.Stream) -> None:
+
+class Modem:
+    """A modem between two pseudo-terminals: bills each frame, both ways, in full steps.
+
+    It hangs up when the port is shut at the end that pays, as a modem does whose DTR line falls.
+    """
+
+    def __init__(self, tariff: Tariff) -> None:
+        self._tariff = tariff
+        self._masters: list[trio.lowlevel.FdStream] = []
+        self.paths: list[str] = []
+        self.billed_bytes = 0
+        self._opened: trio.lowlevel.FdStream | None = None
+        for _ in range(2):
+            master, slave = os.openpty()
+            self.paths.append(os.ttyname(slave))
+            self._masters.append(trio.lowlevel.FdStream(master))
+
+    def open(self, path: str, rate_bps: int) -> trio.abc.Stream:
+        """Open the port of the end that pays."""
+        line = open_port(path, rate_bps)
+        assert isinstance(line, trio.lowlevel.FdStream)
+        self._opened = line
+        return line
+
+    @property
+    def _is_shut(self) -> bool:
+        return self._opened is None or self._opened.fileno() < 0
+
+    async def run(self) -> None:
+        """Carry until cancelled."""
+        async with trio.open_nursery() as nursery:
+            ours, theirs = self._masters
+            nursery.start_soon(self._carry, ours, theirs)
+            nursery.start_soon(self._carry, theirs, ours)
+
+    async def _carry(self, source: trio.abc.Stream, target: trio.abc.Stream) -> None:
         frames = Frames()
         while True:
             data = bytes(await source.receive_some(1_000))
-            billed[0] += frames.came(tariff, data) * tariff.step_bytes
-            await target.send_all(data)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(carry, masters[0], masters[1])
-        nursery.start_soon(carry, masters[1], masters[0])
-        yield paths, billed
-        nursery.cancel_scope.cancel()
+            if not self._is_shut:
+                self.billed_bytes += frames.came(self._tariff, data) * self._tariff.step_bytes
+                await target.send_all(data)
 
 
 @pytest.mark.slow
 async def test_a_modem_on_a_pseudo_terminal_never_bills_more_than_the_budget() -> None:
     usual = "per=month bytes=40000 euros=48 step=50 price=0.06 sos=15000"
+    modem = Modem(read_tariff(f"/dev/x {usual}"))
+    paid, free = (PortSettings(each, 115_200) for each in modem.paths)
     async with (
-        modem(read_tariff(f"/dev/x {usual}")) as (paths, billed),
-        bank(None, f"{paths[0]} {usual}") as budgets,
+        bank(None, f"{paid.path} {usual}") as budgets,
         trio.open_nursery() as nursery,
     ):
+        nursery.start_soon(modem.run)
         budgets.metrics = Metrics()
-        boat = SerialBearer([PortSettings(paths[0], 115_200)], network().contexts, runtime(seed=1))
+        boat = SerialBearer([paid], network().contexts, runtime(seed=1), opener=modem.open)
         boat.meters = budgets.meter_of
-        shore = SerialBearer([PortSettings(paths[1], 115_200)], network().contexts, runtime(seed=2))
+        shore = SerialBearer([free], network().contexts, runtime(seed=2))
         budgets.on_sos.append(boat.call_out)
         found, links = trio.open_memory_channel[Link](4)
 
@@ -412,16 +463,16 @@ async def test_a_modem_on_a_pseudo_terminal_never_bills_more_than_the_budget() -
                     await link.send(bytes(500))
             (account,) = await budgets.accounts()
             assert account.left_sos_bytes >= 15_000
-            assert billed[0] <= account.spent.billed_bytes <= 25_000
+            assert modem.billed_bytes <= account.spent.billed_bytes <= 25_000
             budgets.press(is_pressing=True)
             # Both ends dial: an ordinary link that was made beside the first may come before.
             while not link.is_sos_only:
                 link = await links.receive()
         (account,) = await budgets.accounts()
-        assert billed[0] <= account.spent.billed_bytes <= 40_000
+        assert modem.billed_bytes <= account.spent.billed_bytes <= 40_000
         assert account.spent.microeuros <= 48_000_000
         print(
-            f"\nsatellite on a pty: billed {billed[0]} bytes, booked "
+            f"\nsatellite on a pty: billed {modem.billed_bytes} bytes, booked "
             f"{account.spent.billed_bytes} of 40000 bytes, {account.spent.microeuros / 1e6:.2f}"
             f" of 48.00 euros; kept for SOS: {account.left_sos_bytes}"
         )
