@@ -11,13 +11,15 @@ from math import ceil, sqrt
 
 from protocol.ids import ShortId
 from protocol.limits import SKETCH_SYMBOLS
-from protocol.reconcile.symbols import encode_columns
+from protocol.reconcile.symbols import encode_columns, mix
 
 __all__ = ["Sketch", "SketchSnapshot", "encode_symbols"]
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _STEP_FACTOR = 0xDA94_2042_E4DD_58B5
 _TWO_32 = float(1 << 32)
+_WAITING_MAX = 4_096
+"""Changes that may wait for a look at the symbols: 16 ms of a contact's beginning at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class SketchSnapshot:
 class Sketch:
     """Coded symbols of a set of unsigned 64-bit ids. Memory: about 60 bytes per symbol.
 
+    Number and hash of the set change at once, the symbols when somebody looks or many changes
+    wait: most ids that come and go between two contacts, as positions do, never touch a symbol.
     Sum and check of a symbol share one number: changing both at once takes a third less time.
     """
 
@@ -51,6 +55,7 @@ class Sketch:
         self._counts = [0] * symbols
         self._set_hash = 0
         self._n = 0
+        self._waiting: dict[ShortId, int] = {}
 
     @classmethod
     def build(cls, ids: Iterable[ShortId], symbols: int = SKETCH_SYMBOLS) -> Sketch:
@@ -60,7 +65,8 @@ class Sketch:
         return sketch
 
     def copy(self) -> Sketch:
-        """Return a sketch of the same set that changes on its own. Cost: about 30 µs."""
+        """Return a sketch of the same set that changes on its own. Cost: as `snapshot`."""
+        self._settle()
         twin = Sketch(0)
         twin._size, twin._n, twin._set_hash = self._size, self._n, self._set_hash
         twin._cells, twin._counts = self._cells[:], self._counts[:]
@@ -77,42 +83,55 @@ class Sketch:
         return self._set_hash
 
     def add(self, short_id: ShortId) -> None:
-        """Put in an id that is not in the set. Cost: about 4 µs for 4,096 symbols."""
-        self._change((short_id,), 1)
+        """Put in an id that is not in the set. Cost: as `add_many`."""
+        self.add_many((short_id,))
 
     def add_many(self, ids: Iterable[ShortId]) -> None:
-        """As `add` for each of `ids`, in a tenth less time."""
-        self._change(ids, 1)
+        """As `add` for each of `ids`. Cost: 0.4 µs per id, and 4 µs once the symbols change."""
+        self._note(ids, 1)
 
     def remove(self, short_id: ShortId) -> None:
         """Take out an id that is in the set."""
-        self._change((short_id,), -1)
+        self.remove_many((short_id,))
 
     def remove_many(self, ids: Iterable[ShortId]) -> None:
         """As `remove` for each of `ids`."""
-        self._change(ids, -1)
+        self._note(ids, -1)
 
-    def _change(self, ids: Iterable[ShortId], delta: int) -> None:
+    def _note(self, ids: Iterable[ShortId], delta: int) -> None:
+        waiting, set_hash, n = self._waiting, self._set_hash, self._n
+        for short_id in ids:
+            set_hash ^= mix(short_id)
+            n += delta
+            if waiting.pop(short_id, delta) == delta:
+                waiting[short_id] = delta
+            if len(waiting) >= _WAITING_MAX:
+                self._settle()
+        self._set_hash, self._n = set_hash, n
+
+    def _settle(self) -> None:
+        """Let the symbols follow the set."""
         cells, counts, size = self._cells, self._counts, self._size
         # The walk of `symbols.indices`, written out: a generator would double its cost, and so
         # would constants of the module half of that.
         mask, factor, two_32, root, up = _MASK, _STEP_FACTOR, _TWO_32, sqrt, ceil
-        set_hash, n = self._set_hash, self._n
-        for short_id in ids:
+        for short_id, delta in self._waiting.items():
             mixed = ((short_id ^ (short_id >> 29)) * 0xBF58_476D_1CE4_E5B9) & mask
             packed = short_id << 32 | mixed >> 32
-            set_hash ^= mixed
-            n += delta
             index, state = 0, short_id or 1
             while index < size:
                 cells[index] ^= packed
                 counts[index] += delta
                 state = state * factor & mask
                 index += up((index + 1.5) * (two_32 / root(state + 1.0) - 1.0)) or 1
-        self._set_hash, self._n = set_hash, n
+        self._waiting.clear()
 
     def snapshot(self) -> SketchSnapshot:
-        """Return a copy that later changes do not touch. Cost: about 30 µs, whatever n is."""
+        """Return a copy that later changes do not touch.
+
+        Cost: about 30 µs, whatever n is, and 4 µs for each of at most 4,096 changes that waited.
+        """
+        self._settle()
         return SketchSnapshot(self._n, self._set_hash, tuple(self._cells), tuple(self._counts))
 
 

@@ -34,6 +34,28 @@ def test_what_was_taken_out_leaves_no_trace(stay: set[int], go: set[int]) -> Non
     assert (sketch.n, sketch.set_hash) == (len(stay), set_hash_of(stay))
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=40))
+def test_whenever_somebody_looks_the_symbols_are_those_of_the_set(
+    steps: list[tuple[int, bool]],
+) -> None:
+    sketch, held = Sketch(100), set[int]()
+    for short_id, has_look in steps:
+        if short_id in held:
+            sketch.remove(short_id)
+        else:
+            sketch.add(short_id)
+        held ^= {short_id}
+        if has_look:
+            assert sketch.snapshot() == Sketch.build(held, 100).snapshot()
+    assert sketch.copy().snapshot() == Sketch.build(held, 100).snapshot()
+
+
+def test_many_changes_do_not_wait_for_a_look() -> None:
+    sketch = Sketch.build(range(10_000), 50)
+    sketch.remove_many(range(3, 10_000))
+    assert sketch.snapshot() == Sketch.build(range(3), 50).snapshot()
+
+
 def test_nothing_changes_a_snapshot_or_a_copy() -> None:
     sketch = Sketch.build(range(100))
     snapshot, copy = sketch.snapshot(), sketch.copy()
