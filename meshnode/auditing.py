@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from meshnode.audit import Audit
-from meshnode.files import sync_folder
+from meshnode.files import writing_private
 from meshnode.runtime import Runtime
 from meshnode.stick import StickError
 from meshnode.store import audit as rows
@@ -117,7 +117,7 @@ class Auditing:
         log = await self._store.read(self._whole)
         writer = StickWriter(list(recipients.values()), sealer, self._runtime.entropy)
         try:
-            await self._runtime.run_blocking(_write, path, writer, log, self._runtime.entropy(8))
+            await self._runtime.run_blocking(_write, path, writer, log)
         except OSError as error:
             raise StickError(f"cannot write {path}: {error.strerror}") from error
         return len(log.entries)
@@ -178,19 +178,9 @@ def _verified(log: AuditLog, known: AuditHead | None) -> Verified:
     return Verified(NodeId(log.node), len(log.entries), log.head, known)
 
 
-def _write(path: Path, writer: StickWriter, log: AuditLog, salt: bytes) -> None:
-    """Write the file under another name and give it its own once it is on the disk."""
-    part = path.with_name(f".{salt.hex()}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    try:
-        with open(os.open(part, flags, 0o600), "wb") as file:
-            file.writelines(_sealed(writer, log))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_folder(path.parent)
+def _write(path: Path, writer: StickWriter, log: AuditLog) -> None:
+    with writing_private(path) as file:
+        file.writelines(_sealed(writer, log))
 
 
 def _sealed(writer: StickWriter, log: AuditLog) -> Iterator[bytes]:

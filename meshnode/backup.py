@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from meshnode.backup_entries import END, Label, encode_entry
 from meshnode.config import Settings
 from meshnode.enrol import load_identity, open_keys
 from meshnode.erasing import HomeState, is_agent_destroyed, state_of
 from meshnode.errors import BackupError, HomeBusyError
-from meshnode.files import make_private_folder, sync_folder
+from meshnode.files import make_private_folder, writing_private
 from meshnode.home import Home
 from meshnode.map_files import MAPS
 from meshnode.remnant import RemnantFiles
@@ -105,7 +105,7 @@ def write_backup(
     node = load_identity(home, vault).node
     label = Label(node, runtime.now_ms())
     try:
-        with _working(home) as work, _new_file(target) as file:
+        with _working(home) as work, writing_private(target) as file:
             pieces = [*_heads(home, work), *_snapshots(home, work), *_plain(home, settings)]
             writer = StreamWriter(file, passphrase, runtime.entropy, cost)
             writer.write(label.encode())
@@ -179,24 +179,6 @@ def _working(home: Path) -> Iterator[Path]:
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
-
-
-@contextmanager
-def _new_file(target: Path) -> Iterator[BinaryIO]:
-    """Give a file that becomes `target` once the block is left without an error."""
-    fresh = target.with_name(f".{target.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, target)
-        sync_folder(target.absolute().parent)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _heads(home: Path, work: Path) -> Iterator[_Piece]:

@@ -6,8 +6,10 @@ A power cut at any moment leaves one of the two. Nothing here knows what the fil
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 __all__ = [
     "do_all",
@@ -19,6 +21,7 @@ __all__ = [
     "sync_folder",
     "write_carried",
     "write_private",
+    "writing_private",
 ]
 
 _ERASED_BYTES = 1 << 20
@@ -47,6 +50,27 @@ def _replace(path: Path, data: bytes, *, is_carried: bool) -> None:
         os.fsync(descriptor)
     os.replace(fresh, path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def writing_private(path: Path) -> Iterator[BinaryIO]:
+    """Give a file, mode 0600, that becomes `path` once the block is left without an error.
+
+    It is on the disk then; else `path` is as before, and nothing else is left. Raises: OSError.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path.absolute().parent)
 
 
 def make_private_folder(path: Path) -> None:

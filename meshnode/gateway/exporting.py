@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from meshnode.errors import ArchiveError
-from meshnode.files import sync_folder
+from meshnode.files import writing_private
 from meshnode.gateway.archive.records import Found
 from protocol.errors import LimitExceededError, MalformedError
 from protocol.ids import NodeId
@@ -83,20 +82,13 @@ def write(
 
     Each content comes with what is told of it. Raises: OSError, ArchiveError, LockedError.
     """
-    part = path.with_name(f".{path.name}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    try:
-        with open(os.open(part, flags, 0o600), "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                manifest = _fill(archive, question, contents, bundles)
-                archive.writestr(_entry(_MANIFEST), manifest)
-                archive.writestr(_entry(_SIGNATURE), sign(_DOMAIN + manifest))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with (
+        writing_private(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        manifest = _fill(archive, question, contents, bundles)
+        archive.writestr(_entry(_MANIFEST), manifest)
+        archive.writestr(_entry(_SIGNATURE), sign(_DOMAIN + manifest))
     return hashlib.sha256(manifest).hexdigest()
 
 

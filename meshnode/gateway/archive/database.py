@@ -29,6 +29,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, SQLAlchemy
 from meshnode.errors import ArchiveDownError, ArchiveError
 
 __all__ = [
+    "ARCHIVE_MIGRATIONS",
     "ARCHIVE_VERSIONS",
     "ArchiveDatabase",
     "check_url",
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 ARCHIVE_VERSIONS: Final = ("0001",)
 """Every schema of the archive this build can open, oldest first."""
+ARCHIVE_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+"""What leads from one to the next."""
 _POSTGRES: Final = "postgresql+psycopg"
 _SQLITE_PRAGMAS: Final = (
     # auto_vacuum must come before anything is written, journal_mode included, or it stays off.
@@ -206,9 +209,9 @@ def _upgrade(database: ArchiveDatabase, connection: Connection) -> None:
                 f"the archive has schema {found}; this build knows {ARCHIVE_VERSIONS[-1]}"
             )
     # Imported here: most starts find the schema current and need no alembic.
-    from meshnode.gateway.archive.upgrade import upgrade
+    from meshnode.store.upgrade import upgrade
 
-    upgrade(connection)
+    upgrade(connection, ARCHIVE_MIGRATIONS)
 
 
 def _array_of(column: Any) -> str:

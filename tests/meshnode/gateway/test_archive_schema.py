@@ -14,12 +14,13 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from meshnode.errors import ArchiveError
 from meshnode.gateway.archive.database import (
+    ARCHIVE_MIGRATIONS,
     ARCHIVE_VERSIONS,
     check_url,
     open_archive_database,
 )
 from meshnode.gateway.archive.schema import METADATA
-from meshnode.gateway.archive.upgrade import migration_config, upgrade
+from meshnode.store.upgrade import migration_config, upgrade
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 Address = tuple[str, Path]
@@ -34,7 +35,7 @@ def migrated(address: Address) -> Iterator[Connection]:
     """A connection to a database that has seen nothing but the migrations."""
     engine = create_engine(_url(address))
     with engine.begin() as connection:
-        upgrade(connection)
+        upgrade(connection, ARCHIVE_MIGRATIONS)
         yield connection
     engine.dispose()
 
@@ -45,7 +46,7 @@ def test_an_empty_database_becomes_the_schema(migrated: Connection) -> None:
 
 
 def test_alembic_finds_nothing_to_migrate(migrated: Connection) -> None:
-    command.check(migration_config(migrated))
+    command.check(migration_config(migrated, ARCHIVE_MIGRATIONS))
 
 
 def test_alembic_would_find_a_difference(migrated: Connection) -> None:
@@ -54,15 +55,15 @@ def test_alembic_would_find_a_difference(migrated: Connection) -> None:
 
 
 def test_versions_are_those_of_the_scripts(migrated: Connection) -> None:
-    scripts = ScriptDirectory.from_config(migration_config(migrated))
+    scripts = ScriptDirectory.from_config(migration_config(migrated, ARCHIVE_MIGRATIONS))
     found = [each.revision for each in scripts.walk_revisions()]
     assert tuple(reversed(found)) == ARCHIVE_VERSIONS
 
 
 def test_going_back_to_the_start_leaves_nothing(migrated: Connection) -> None:
-    command.downgrade(migration_config(migrated), "base")
+    command.downgrade(migration_config(migrated, ARCHIVE_MIGRATIONS), "base")
     assert inspect(migrated).get_table_names() == ["alembic_version"]
-    upgrade(migrated)
+    upgrade(migrated, ARCHIVE_MIGRATIONS)
     assert compare_metadata(MigrationContext.configure(migrated), METADATA) == []
 
 
