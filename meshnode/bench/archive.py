@@ -107,7 +107,8 @@ def measure_search(
     """Return how long searches take over a generated archive of 30 days.
 
     Keys: schema, database, devices, texts, words (rows of the index), fill_seconds, and for each
-    search its milliseconds: a rare word, a common word, two words, an author, a squad.
+    search its milliseconds: a rare word, a common word, a beginning, one that thousands of words
+    have with a common word, two words, an author, a squad.
     """
     with tempfile.TemporaryDirectory(prefix="meshnode-bench-") as name:
         return trio.run(_searched, texts, devices, url, Path(name), on_step)
@@ -132,6 +133,8 @@ async def _searched(
         asked = {
             "rare_word_ms": Query(words=("dossier7",)),
             "common_word_ms": Query(words=("refuge",)),
+            "beginning_ms": Query(beginnings=("helico",)),
+            "beginning_of_all_ms": Query(beginnings=("dossier29",), words=("refuge",)),
             "two_words_ms": Query(words=("refuge", "helicoptere")),
             "missing_word_ms": Query(words=("nowhere",)),
             "author_ms": Query(author=author),

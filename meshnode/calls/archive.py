@@ -92,14 +92,15 @@ class ArchiveCalls(Calls):
         Raises: UnknownNameError, ArchiveError, LockedError, ControlError.
         """
         from meshnode.gateway.archive.records import Query
-        from meshnode.gateway.archive.words import words_of
+        from meshnode.gateway.archive.words import asked_in
 
         archive = await self._gateway().archive()
-        words = tuple(words_of(text))
-        if text.strip() and not words:
+        words, beginnings = asked_in(text)
+        if text.strip() and not (words or beginnings):
             raise ArchiveError("there is no word to look for: a word has two letters or more")
         query = Query(
-            words=words,
+            words=tuple(words),
+            beginnings=tuple(beginnings),
             author=self._archived_by(author) if author else None,
             scope=self._archived_for(to) if to else None,
             classes=_classes(classes),

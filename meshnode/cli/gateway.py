@@ -162,7 +162,11 @@ _FOUND_MAX: Final = 200
 def search(
     ctx: typer.Context,
     words: Annotated[
-        str, typer.Argument(help="Words that must all be there; accents and case do not matter.")
+        str,
+        typer.Argument(
+            help="Words, or beginnings of words from three letters on, that must all be there. "
+            'Accents and case do not matter; "quoted" words are whole.'
+        ),
     ] = "",
     author: _Author = "",
     to: _For = "",

@@ -39,7 +39,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-ARCHIVE_VERSIONS: Final = ("0001",)
+ARCHIVE_VERSIONS: Final = ("0001", "0002")
 """Every schema of the archive this build can open, oldest first."""
 ARCHIVE_MIGRATIONS: Final = Path(__file__).parent / "migrations"
 """What leads from one to the next."""
@@ -132,7 +132,7 @@ class ArchiveDatabase:
                 return
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
             alone.exec_driver_sql("VACUUM (FULL) day_key")
-            alone.exec_driver_sql("VACUUM archived, content, word")
+            alone.exec_driver_sql("VACUUM archived, content, word, vocabulary")
 
     def listen(
         self, channel: str, heard: Callable[[str], None], is_over: Callable[[], bool]

@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, select, tuple_
 
+from meshnode.gateway.archive import vocabulary
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, make
 from meshnode.gateway.archive.records import Day
@@ -109,6 +110,7 @@ def destroy_keys(
 
 def drop_rows(connection: Connection, data_class: DataClass, before_day: int) -> int:
     """Delete a slice of the rows of a class that are older than a day; 0 once there are none."""
+    vocabulary.drop(connection, data_class, before_day)
     older = (_CONTENT.c.data_class == str(data_class), _CONTENT.c.day < before_day)
     keys = list(connection.execute(select(_CONTENT.c.key).where(*older).limit(_SLICE)).scalars())
     if keys:

@@ -58,6 +58,8 @@ class Query:
 
     words: tuple[str, ...] = field(default=(), repr=False)
     """Folded words that all must be in the text."""
+    beginnings: tuple[str, ...] = field(default=(), repr=False)
+    """Folded: for each of them some word of the text must begin so."""
     author: NodeId | None = None
     """Who wrote it."""
     scope: bytes | None = None

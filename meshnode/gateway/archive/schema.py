@@ -18,6 +18,7 @@ __all__ = [
     "ContentRow",
     "DayKeyRow",
     "RecordRow",
+    "VocabularyRow",
     "WordRow",
     "table",
 ]
@@ -119,6 +120,21 @@ class WordRow(_Base, table=True):
 
 
 Index("word_content", METADATA.tables["word"].c.content)
+
+
+class VocabularyRow(_Base, table=True):
+    """Words that were new to a class and day, sealed under its key."""
+
+    __tablename__ = "vocabulary"
+    key: int | None = Field(default=None, sa_column=_key())
+    data_class: str = Field(sa_column=Column(AutoString, nullable=False))
+    day: int
+    level: int
+    sealed: bytes = Field(sa_column=_bytes())
+
+
+_VOCABULARY = METADATA.tables["vocabulary"].c
+Index("vocabulary_day", _VOCABULARY.data_class, _VOCABULARY.day, _VOCABULARY.level)
 
 
 class RecordRow(_Base, table=True):

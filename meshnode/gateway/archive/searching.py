@@ -1,7 +1,8 @@
 """Finds what the archive holds by words, author, squad, class and time, the newest day first.
 
 Words are looked up by their keyed hashes, day by day, so that a month is searched without opening
-it; only what is shown is opened. Source: decision 54.
+it; a beginning stands for the words of a day that begin so, out of its sealed list. Only what is
+shown is opened. Source: decision 54.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
+    FromClause,
     Table,
     and_,
     func,
@@ -20,7 +23,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from meshnode.errors import SealBrokenError
+from meshnode.errors import ArchiveError, SealBrokenError
+from meshnode.gateway.archive import vocabulary
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.keys import DayKeys, place_of
 from meshnode.gateway.archive.records import Found, Held, Query
@@ -45,7 +49,11 @@ _GROUP_DAYS: Final = 8
 _GROUP_GROWS: Final = 4
 _GROUP_DAYS_MAX: Final = 256
 """And so many at once in the end: SQLite takes 500 parts of a query."""
+_TOKENS_MAX: Final = 8_000
+"""Hashes in one query; PostgreSQL takes 65,535 values."""
 _Day = tuple[int, DataClass]
+_Meanings = list[list[int]]
+"""For each word and beginning the hashes of one day, one of which a content must have."""
 
 
 class _Search:
@@ -83,9 +91,9 @@ class _Search:
     def rows_of(self, rows: Table, days: list[_Day], limit: int) -> list[Any]:
         """Return the rows of some days, the newest first."""
         query = self._query
-        words = query.words if rows is _CONTENT else ()
+        has_words = rows is _CONTENT and self._has_words
         wanted = [rows.c.created_ms >= query.from_ms, rows.c.created_ms < query.to_ms]
-        if not words:
+        if not has_words:
             # The hash of a word is that of one class and day, and says so by itself.
             named = [(str(each), day) for day, each in days]
             wanted.append(tuple_(rows.c.data_class, rows.c.day).in_(named))
@@ -99,32 +107,59 @@ class _Search:
         if query.scope is not None:
             wanted.append(rows.c.scope == query.scope)
         found = select(rows)
-        if words:
-            found = found.where(rows.c.key.in_(self._with_all(words, days)))
         order = (rows.c.day.desc(), rows.c.created_ms.desc(), rows.c.author, rows.c.seq)
-        return list(self._connection.execute(found.where(*wanted).order_by(*order).limit(limit)))
+        if not has_words:
+            ordered = found.where(*wanted).order_by(*order).limit(limit)
+            return list(self._connection.execute(ordered))
+        answers: list[Any] = []
+        for part in self._parts(days):
+            some = found.where(rows.c.key.in_(_with_all(part)), *wanted).order_by(*order)
+            answers += self._connection.execute(some.limit(limit - len(answers)))
+            if len(answers) >= limit:
+                break
+        return answers
 
-    def _with_all(self, words: Sequence[str], days: list[_Day]) -> CompoundSelect[tuple[int]]:
-        """Return the contents that have all of `words`, day by day: a day's hashes meet no others.
+    @property
+    def _has_words(self) -> bool:
+        return bool(self._query.words or self._query.beginnings)
 
-        So each row of the first word costs one probe for each further one, not one for each day.
+    def _parts(self, days: list[_Day]) -> Iterator[list[_Meanings]]:
+        """Yield what the words mean on each of `days`, in their order, as one query takes it.
+
+        Days on which one of them means nothing are left out. Raises: ArchiveError.
         """
-        parts = []
-        for day, data_class in days:
-            key = self._words_of(data_class, day)
-            first = _WORD.alias()
-            part = select(first.c.content).where(first.c.token == token(words[0], key))
-            for word in words[1:]:
-                other = _WORD.alias()
-                same = and_(other.c.token == token(word, key), other.c.content == first.c.content)
-                part = part.join(other, same)
-            parts.append(part)
-        return union_all(*parts)
+        part: list[_Meanings] = []
+        size = 0
+        for each in self._meanings(days):
+            tokens = sum(map(len, each))
+            if tokens > _TOKENS_MAX:
+                raise ArchiveError("too many words begin like that: write more of their letters")
+            if size + tokens > _TOKENS_MAX:
+                yield part
+                part, size = [], 0
+            part.append(each)
+            size += tokens
+        if part:
+            yield part
 
-    def _words_of(self, data_class: DataClass, day: int) -> bytes:
-        key = self._keys.find(data_class, day)
-        assert key is not None, "only days that have a key are looked through"
-        return key.words
+    def _meanings(self, days: list[_Day]) -> Iterator[_Meanings]:
+        query = self._query
+        meant: dict[vocabulary.ClassDay, list[set[str]]] = {}
+        if query.beginnings:
+            named = [(data_class, day) for day, data_class in days]
+            meant = vocabulary.meant(
+                self._connection, self._vault, self._keys, named, query.beginnings
+            )
+        for day, data_class in days:
+            key = self._keys.find(data_class, day)
+            assert key is not None, "only days that have a key are looked through"
+            words = [[each] for each in query.words]
+            for beginning, those in zip(
+                query.beginnings, meant.get((data_class, day), ()), strict=True
+            ):
+                # Days that were archived before there were lists know whole words.
+                words.append(sorted(those | {beginning}))
+            yield [[token(each, key.words) for each in some] for some in words]
 
     def opened(self, row: Any, seat: bytes, *, is_content: bool) -> Found:
         """Return a row with what it holds."""
@@ -149,6 +184,27 @@ class _Search:
             NodeId(bytes(row.gateway)),
             raw,
         )
+
+
+def _with_all(days: Sequence[_Meanings]) -> CompoundSelect[tuple[int]]:
+    """Return the contents that have every word, day by day: a day's hashes meet no others.
+
+    So each row of the first word costs one probe for each further one, not one for each day.
+    """
+    parts = []
+    for first_word, *others in days:
+        first = _WORD.alias()
+        part = select(first.c.content).where(_is_of(first, first_word))
+        for word in others:
+            other = _WORD.alias()
+            part = part.join(other, and_(_is_of(other, word), other.c.content == first.c.content))
+        parts.append(part)
+    return union_all(*parts)
+
+
+def _is_of(rows: FromClause, tokens: list[int]) -> ColumnElement[bool]:
+    column = rows.c.token
+    return column == tokens[0] if len(tokens) == 1 else column.in_(tokens)
 
 
 def contents(

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["WORDS_MAX", "WORD_KEY_BYTES", "token", "words_of"]
+__all__ = ["WORDS_MAX", "WORD_KEY_BYTES", "asked_in", "token", "words_of"]
 
 WORD_KEY_BYTES: Final = 32
 WORDS_MAX: Final = 400
@@ -19,6 +19,9 @@ WORDS_MAX: Final = 400
 _CHARACTERS_MAX: Final = 40
 """A longer word is found by its beginning."""
 _WORD: Final = re.compile(r"[^\W_]+")
+_BEGINNING_MIN: Final = 3
+"""Fewer letters stand for themselves: half of all words begin with some two of them."""
+_QUOTED: Final = re.compile('"([^"]*)"|«([^»]*)»|“([^”]*)”')
 _LIGATURES: Final = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ı": "i"})
 
 
@@ -39,6 +42,19 @@ def _folded(text: str) -> str:
         text = "".join(each for each in apart if not unicodedata.combining(each))
         text = text.translate(_LIGATURES)
     return text
+
+
+def asked_in(question: str) -> tuple[list[str], list[str]]:
+    """Return the whole words that somebody looks for, and the beginnings of words.
+
+    What stands in quotation marks is whole, and so is a word of one letter or two.
+    """
+    marked = _QUOTED.findall(question)
+    whole = words_of(" ".join(part for parts in marked for part in parts))
+    rest = words_of(_QUOTED.sub(" ", question))
+    short = [each for each in rest if len(each) < _BEGINNING_MIN]
+    beginnings = [each for each in rest if len(each) >= _BEGINNING_MIN and each not in whole]
+    return list(dict.fromkeys(whole + short)), beginnings
 
 
 def token(word: str, key: bytes) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select, tuple_
 
+from meshnode.gateway.archive import vocabulary
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.keys import DayKeys, place_of
 from meshnode.gateway.archive.records import Put, Taken
@@ -31,6 +32,8 @@ _ARCHIVED = table(ArchivedRow)
 _CONTENT = table(ContentRow)
 _WORD = table(WordRow)
 _PLAIN: Final = frozenset({Kind.TEXT, Kind.NOTE})
+_ASKED_AT_ONCE: Final = 1_000
+"""Hashes that one query asks for."""
 _Name = tuple[bytes, int, int]
 
 
@@ -55,7 +58,7 @@ def put(
     rows = [_content(each, keys, vault, gateway) for each in opened]
     new_contents = database.insert_new(connection, _CONTENT, rows)
     if new_contents:
-        _put_words(database, connection, keys, opened)
+        _put_words(database, connection, vault, keys, opened)
     if new or new_contents:
         database.notify(connection, CHANNEL, f"{gateway.hex()} {new} {new_contents}")
     return Put(new, new_contents, len(batch) - new - new_contents)
@@ -117,7 +120,11 @@ def _class_and_day(each: Taken) -> tuple[DataClass, int]:
 
 
 def _put_words(
-    database: ArchiveDatabase, connection: Connection, keys: DayKeys, contents: Sequence[Taken]
+    database: ArchiveDatabase,
+    connection: Connection,
+    vault: Vault,
+    keys: DayKeys,
+    contents: Sequence[Taken],
 ) -> None:
     told = {_name(each.name): each for each in contents if each.kind in _PLAIN | {Kind.SOS}}
     if not told:
@@ -126,11 +133,31 @@ def _put_words(
         tuple_(_CONTENT.c.author, _CONTENT.c.incarnation, _CONTENT.c.seq).in_(list(told))
     )
     rows = []
+    named: dict[int, tuple[vocabulary.ClassDay, str]] = {}
     for key, *name in connection.execute(query):
         each = told[bytes(name[0]), name[1], name[2]]
-        hashed_by = keys.make(*_class_and_day(each)).words
-        rows += [(token(word, hashed_by), key) for word in words_of(text_of(each.kind, each))]
+        day = _class_and_day(each)
+        hashed_by = keys.make(*day).words
+        for word in words_of(text_of(each.kind, each)):
+            number = token(word, hashed_by)
+            rows.append((number, key))
+            named[number] = day, word
+    fresh: dict[vocabulary.ClassDay, set[str]] = {}
+    for number in named.keys() - _known(connection, list(named)):
+        day, word = named[number]
+        fresh.setdefault(day, set()).add(word)
     database.insert_new(connection, _WORD, sorted(rows))
+    vocabulary.note(database, connection, vault, keys, fresh)
+
+
+def _known(connection: Connection, tokens: Sequence[int]) -> set[int]:
+    """Return those of `tokens` that some content has."""
+    found: set[int] = set()
+    for start in range(0, len(tokens), _ASKED_AT_ONCE):
+        part = tokens[start : start + _ASKED_AT_ONCE]
+        query = select(_WORD.c.token).distinct().where(_WORD.c.token.in_(part))
+        found.update(connection.execute(query).scalars())
+    return found
 
 
 def _name(name: BundleId) -> _Name:

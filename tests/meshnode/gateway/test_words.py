@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.gateway.archive.words import WORDS_MAX, token, words_of
+from meshnode.gateway.archive.words import WORDS_MAX, asked_in, token, words_of
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,22 @@ def test_a_text_has_at_most_so_many_words() -> None:
     many = [f"w{number}" for number in range(WORDS_MAX + 1)]
     assert words_of(" ".join(many[:-1])) == many[:-1]
     assert words_of(" ".join(many)) == many[:-1]
+
+
+@pytest.mark.parametrize(
+    ("question", "whole", "beginnings"),
+    [
+        ("Héli refuge", [], ["heli", "refuge"]),
+        ('"col" de la', ["col", "de", "la"], []),
+        ("« col de » héli", ["col", "de"], ["heli"]),
+        ("“Col” col", ["col"], []),
+        ('d94 "', [], ["d94"]),
+        ("8 h", ["8"], []),
+        ('""', [], []),
+    ],
+)
+def test_what_is_asked(question: str, whole: list[str], beginnings: list[str]) -> None:
+    assert asked_in(question) == (whole, beginnings)
 
 
 @given(st.text(min_size=1), st.binary(min_size=32, max_size=32))
