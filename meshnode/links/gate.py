@@ -1,4 +1,4 @@
-"""How many handshakes may be unfinished at once, in all and by the network they come from.
+"""How many handshakes, or connections, may be open at once: in all, and by network.
 
 Where all places are taken, a newcomer gets the oldest place of the network that holds most: the
 addresses of one attacker cannot keep out somebody who comes from elsewhere.
@@ -41,9 +41,13 @@ def network_of(host: str) -> str:
 
 
 class HandshakeGate:
-    """Counts unfinished handshakes and cancels the one that must make room."""
+    """Counts what is unfinished and cancels the one that must make room."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, places: int = HANDSHAKES_MAX, per_network: int = HANDSHAKES_PER_ADDRESS_MAX
+    ) -> None:
+        self._most = places
+        self._per_network = per_network
         self._places: dict[str, dict[int, trio.CancelScope]] = {}
         self._number = 0
         self.refused = 0
@@ -75,9 +79,9 @@ class HandshakeGate:
 
     def _has_room(self, network: str) -> bool:
         ours = len(self._places.get(network, ()))
-        if ours >= HANDSHAKES_PER_ADDRESS_MAX:
+        if ours >= self._per_network:
             return False
-        return self.unfinished < HANDSHAKES_MAX or self._displace(ours)
+        return self.unfinished < self._most or self._displace(ours)
 
     def _displace(self, ours: int) -> bool:
         """Take the oldest place of the network that holds most; False unless that is more."""

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from meshnode.web.answers import SCHEMA, RefusedError, error_answer, language_of
-from meshnode.web.gate import Gate, GatedRoute
+from meshnode.web.gate import Gate, GatedRoute, who
 from meshnode.web.limits import FILES_MAX
 from meshnode.web.order_desk import OrderDesk
 from meshnode.web.parts import WebParts
@@ -72,7 +72,7 @@ def make_app(parts: WebParts) -> Gate:
         _add(app, route)
     add_statics(app, app.state.statics)
     add_handlers(app)
-    return Gate(app, parts)
+    return Gate(app, parts, lambda request: who(request, parts.door))
 
 
 def add_handlers(app: Starlette) -> None:

@@ -19,15 +19,17 @@ from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from meshnode.api import Api
 from meshnode.web.answers import RefusedError, error_answer, language_of
+from meshnode.web.door import Door
 from meshnode.web.limits import (
     BODY_BYTES_MAX,
     FILE_BODY_BYTES_MAX,
+    GUESTS_MAX,
     JSON_DEPTH_MAX,
     LONG_REQUEST_S_MAX,
     REQUEST_S_MAX,
@@ -49,6 +51,7 @@ __all__ = [
     "GatedRoute",
     "check_origin",
     "keep_session",
+    "who",
 ]
 
 COOKIE: Final = "meshnode_session"
@@ -60,7 +63,10 @@ FILES_PATH: Final = "/api/files"
 REPORT_PATH: Final = "/api/archive/report"
 """A walk over a month of an archive."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+"""A text, also one without an end: looking for that anew from each quote would take for ever."""
+_FLAT: Final = bytes({*range(256)} - {*b"[]{}"})
+"""What leads to no other level of JSON."""
 _POLICY: Final = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; worker-src 'self'; frame-src 'self'; frame-ancestors 'none'; "
@@ -105,12 +111,17 @@ class Asked:
 class Gate:
     """The outer part, as an ASGI program around another."""
 
-    def __init__(self, app: Starlette, parts: Placed) -> None:
+    def __init__(
+        self, app: Starlette, parts: Placed, who: Callable[[HTTPConnection], Session | None]
+    ) -> None:
         self.app = app
         """What answers, with its routes and its state."""
         self.busy = 0
         """Requests that are being answered, event streams beside them."""
+        self.guests = 0
+        """Those of them by nobody who is signed in."""
         self._parts = parts
+        self._who = who
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing but plain requests is taken."""
@@ -128,15 +139,18 @@ class Gate:
         if scope["path"] == EVENTS_PATH:
             await self.app(scope, receive, send)
             return
-        if self.busy >= REQUESTS_MAX:
+        is_guest = self._who(HTTPConnection(scope)) is None
+        if self.busy >= REQUESTS_MAX or (is_guest and self.guests >= GUESTS_MAX):
             metrics.count("web_requests_shed")
             await _refuse(RefusedError("busy"), scope, receive, send)
             return
         self.busy += 1
+        self.guests += is_guest
         try:
             await self._timed(scope, receive, send)
         finally:
             self.busy -= 1
+            self.guests -= is_guest
 
     async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
@@ -147,7 +161,8 @@ class Gate:
             await send(message)
 
         is_file = scope["path"].startswith(FILES_PATH)
-        bytes_max = FILE_BODY_BYTES_MAX if is_file else BODY_BYTES_MAX
+        is_form = _media(Headers(scope=scope)) == "multipart/form-data"
+        bytes_max = FILE_BODY_BYTES_MAX if is_file and is_form else BODY_BYTES_MAX
         is_long = is_file or scope["path"] == REPORT_PATH
         with trio.move_on_after(LONG_REQUEST_S_MAX if is_long else REQUEST_S_MAX) as scope_s:
             await self.app(scope, _bounded(receive, bytes_max), watched)
@@ -172,6 +187,11 @@ class Gate:
         except ValueError:
             return False
         return address.is_loopback or not self._parts.is_local
+
+
+def _media(headers: Headers) -> str:
+    """Return of which type a body is, without what is said of it further."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _split(text: str, scope: Scope) -> tuple[str, int]:
@@ -253,22 +273,30 @@ class GatedRoute(APIRoute):
 def _session(request: Request, parts: WebParts, least: WebRole) -> Session | None:
     """Return who asks, and that the page which asks is ours. Raises: RefusedError."""
     check_origin(request)
-    headers = request.headers
-    shown = headers.get("authorization", "")
-    if shown[:7].lower() == "bearer ":
-        session = parts.door.bearer(shown[7:].strip())
-        if session is None:
-            raise RefusedError("wrong_key")
-        return session
-    session = parts.door.sessions.find(request.cookies.get(COOKIE, ""))
+    is_program = bool(_token(request))
+    session = who(request, parts.door)
     if session is None:
-        if least > WebRole.NOBODY:
-            raise RefusedError("no_session")
+        if is_program or least > WebRole.NOBODY:
+            raise RefusedError("wrong_key" if is_program else "no_session")
         return None
-    is_safe = request.method in _SAFE or least is WebRole.NOBODY
-    if not is_safe and not session.proves(headers.get(CSRF_HEADER, "")):
+    is_safe = request.method in _SAFE or least is WebRole.NOBODY or is_program
+    if not is_safe and not session.proves(request.headers.get(CSRF_HEADER, "")):
         raise RefusedError("csrf")
     return session
+
+
+def who(request: HTTPConnection, door: Door) -> Session | None:
+    """Return whose session or token a request shows; None for nobody's."""
+    token = _token(request)
+    if token:
+        return door.bearer(token)
+    return door.sessions.find(request.cookies.get(COOKIE, ""))
+
+
+def _token(request: HTTPConnection) -> str:
+    """Return the token that a program shows; empty where none is shown."""
+    shown = request.headers.get("authorization", "")
+    return shown[7:].strip() if shown[:7].lower() == "bearer " else ""
 
 
 def keep_session(request: Request, answer: Response, secret: str) -> None:
@@ -299,10 +327,10 @@ def _check_role(session: Session | None, least: WebRole) -> None:
 
 async def _check_depth(request: Request) -> None:
     """Raise RefusedError for JSON that is nested deeper than any of ours."""
-    if "json" not in request.headers.get("content-type", ""):
+    if request.method in _SAFE or "json" not in _media(request.headers):
         return
     depth = 0
-    for each in _STRINGS.sub(b"", await request.body()):
+    for each in _STRINGS.sub(b"", await request.body()).translate(None, _FLAT):
         depth += (each in b"[{") - (each in b"]}")
         if depth > JSON_DEPTH_MAX:
             raise RefusedError("depth", JSON_DEPTH_MAX)

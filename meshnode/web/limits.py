@@ -14,6 +14,7 @@ __all__ = [
     "CONNECTIONS_MAX",
     "FILES_MAX",
     "FILE_BODY_BYTES_MAX",
+    "GUESTS_MAX",
     "JSON_DEPTH_MAX",
     "LONG_REQUEST_S_MAX",
     "ORDER_REQUESTS_MAX",
@@ -37,7 +38,7 @@ CODES_MAX: Final = 8
 CODE_S_MAX: Final = 300
 """A code lives as long as it takes to open a page on another screen."""
 SESSIONS_MAX: Final = 64
-"""Browsers signed in at once; the one that signed in first goes."""
+"""Browsers signed in at once; the first one of the token that has most goes."""
 SESSION_S_MAX: Final = 43_200
 """Twelve hours, a long shift."""
 TOKENS_MAX: Final = 64
@@ -62,9 +63,11 @@ JSON_DEPTH_MAX: Final = 8
 # --- how much at once --------------------------------------------------------
 
 CONNECTIONS_MAX: Final = 256
-"""Sockets open at once; a browser takes six."""
+"""Sockets open at once; a browser takes six. The network that holds most makes room for others."""
 REQUESTS_MAX: Final = 64
 """Requests that are being answered, event streams beside them."""
+GUESTS_MAX: Final = 16
+"""Of these, requests of nobody who is signed in: they wait for each other, and for nobody else."""
 LONG_REQUEST_S_MAX: Final = 600
 """A large file over a slow network, or a report of a large archive."""
 REQUEST_S_MAX: Final = 60

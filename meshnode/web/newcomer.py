@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -90,7 +90,7 @@ class Newcomer:
         app.state.streams = Streams()
         add_statics(app, self._parts.statics)
         add_handlers(app)
-        return Gate(app, self._parts)
+        return Gate(app, self._parts, self._who)
 
     # --- who ------------------------------------------------------------------------------------
 
@@ -119,11 +119,14 @@ class Newcomer:
             is_open_to_others=False,
         )
 
+    def _who(self, request: HTTPConnection) -> Session | None:
+        return self.sessions.find(request.cookies.get(COOKIE, ""))
+
     def _let_in(self, request: Request) -> Session:
         """Return who asks, and that a page of ours does. Raises: RefusedError."""
         try:
             check_origin(request)
-            session = self.sessions.find(request.cookies.get(COOKIE, ""))
+            session = self._who(request)
             if session is None:
                 raise RefusedError("no_session")
             is_proven = session.proves(request.headers.get(CSRF_HEADER, ""))

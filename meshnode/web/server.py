@@ -26,6 +26,7 @@ from hypercorn.utils import wrap_app
 from meshnode.config import WebSettings, is_loopback
 from meshnode.errors import WebError
 from meshnode.links.base import Address
+from meshnode.links.gate import HandshakeGate
 from meshnode.supervisor import contain
 from meshnode.web.door import DoorState
 from meshnode.web.limits import CONNECTIONS_MAX, STOP_MS_MAX, STREAM_SEND_S_MAX
@@ -131,8 +132,7 @@ class _Serving:
         self._parts = parts
         self._listener = listener
         self._context = WorkerContext(None)
-        self._places = trio.Semaphore(CONNECTIONS_MAX)
-        self._open: set[trio.abc.Stream] = set()
+        self._places = HandshakeGate(CONNECTIONS_MAX, CONNECTIONS_MAX)
 
     async def run(self) -> None:
         """Serve until cancelled; then let what is being answered end."""
@@ -161,9 +161,6 @@ class _Serving:
         """End the connections of those who let the node wait."""
         await trio.sleep(STOP_MS_MAX / 1000)
         scope.cancel()
-        # A send that was begun is shielded; without its socket it ends.
-        for stream in list(self._open):
-            await trio.aclose_forcefully(stream)
 
     async def _accept(
         self,
@@ -174,10 +171,7 @@ class _Serving:
         with trio.CancelScope() as scope:
             task_status.started(scope)
             while True:
-                # Whoever comes while all places are taken waits outside, in the bounded backlog.
-                await self._places.acquire()
                 stream = await self._next()
-                self._open.add(stream)
                 connections.start_soon(self._handle, stream)
 
     async def _next(self) -> trio.abc.Stream:
@@ -194,16 +188,42 @@ class _Serving:
                 return stream
 
     async def _handle(self, stream: Any) -> None:
+        # Where all places are taken, whoever comes from elsewhere gets one of the network that
+        # holds most: no guest keeps the owners of the node from their screens.
+        with self._places.enter(_peer(stream)) as scope:
+            if scope is None:
+                self._parts.metrics.count("web_requests_shed")
+                await trio.aclose_forcefully(stream)
+                return
+            with scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_close_at_end, stream)
+                    await self._answer(stream)
+                    nursery.cancel_scope.cancel()
+
+    async def _answer(self, stream: Any) -> None:
         state = ConnectionState({})
         connection = _Connection(self._wrapped, self._config, self._context, state, stream)
-        try:
-            # A defect of the worker ends the one connection that found it.
-            await contain("web", connection.run, self._parts.runtime, self._parts.metrics)
-        finally:
-            # The worker leaves a connection open whose handshake failed.
-            await trio.aclose_forcefully(stream)
-            self._open.discard(stream)
-            self._places.release()
+        # A defect of the worker ends the one connection that found it.
+        await contain("web", connection.run, self._parts.runtime, self._parts.metrics)
+
+
+async def _close_at_end(stream: trio.abc.Stream) -> None:
+    """Close a connection when it is cancelled: a send that was begun is shielded, and ends so."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        # The worker also leaves a connection open whose handshake failed.
+        await trio.aclose_forcefully(stream)
+
+
+def _peer(stream: Any) -> str:
+    """Return the address of the other end; empty where it has gone already."""
+    socket_stream = getattr(stream, "transport_stream", stream)
+    try:
+        return str(socket_stream.socket.getpeername()[0])
+    except OSError:
+        return ""
 
 
 def _listen(address: Address) -> trio.SocketListener:

@@ -90,14 +90,20 @@ class Sessions:
         return self.open(role, SESSION_S_MAX)
 
     def open(self, role: WebRole, lifetime_s: float, name: str = "") -> Opened:
-        """Open a session that ends by itself."""
+        """Open a session that ends by itself; where all places are taken, see `_oldest`."""
         while len(self._sessions) >= SESSIONS_MAX:
-            self.end(next(iter(self._sessions)))
+            self.end(self._oldest())
         secret, csrf = make_secret(self._entropy), make_secret(self._entropy)
         ends_s = trio.current_time() + lifetime_s
         session = Session(hash_of(secret), role, name, ends_s, csrf)
         self._sessions[session.id] = session
         return Opened(session, secret)
+
+    def _oldest(self) -> bytes:
+        """Return the first session of the name that has most: a token signs nobody else out."""
+        names = [each.name for each in self._sessions.values()]
+        most = max(names, key=names.count)
+        return next(key for key, each in self._sessions.items() if each.name == most)
 
     def find(self, secret: str) -> Session | None:
         """Return the session that a cookie is of, None if there is none, or no longer."""

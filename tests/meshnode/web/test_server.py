@@ -219,6 +219,32 @@ async def said(port: int, data: bytes) -> None:
                 pass
 
 
+async def test_a_guest_who_takes_every_connection_keeps_nobody_else_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshnode.web.server.CONNECTIONS_MAX", 8)
+    async with served(tmp_path) as screens:
+        base = await screens.base()
+        port = int(base.rpartition(":")[2])
+        async with screens.client() as client:
+            # Idle ones, which ask for nothing, and one more than there are places.
+            held = [await _from_elsewhere(port) for _ in range(9)]
+            with trio.fail_after(10):
+                assert await held[8].receive_some(1) == b""
+                await screens.signed_in(client)
+                assert (await client.get("/api/status")).status_code == 200
+                # The oldest of the guest made room.
+                assert await held[0].receive_some(1) == b""
+        for each in held:
+            await trio.aclose_forcefully(each)
+    assert screens.node.metrics.value("web_requests_shed") == 1
+
+
+async def _from_elsewhere(port: int) -> trio.SocketStream:
+    """Connect from another address of this machine."""
+    return await trio.open_tcp_stream("127.0.0.1", port, local_address="127.0.0.2")
+
+
 async def test_an_address_in_use_is_one_sentence_and_the_node_goes_on(tmp_path: Path) -> None:
     async with served(tmp_path) as first:
         base = await first.base()
