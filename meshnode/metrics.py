@@ -156,6 +156,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "session_defects": "sessions that a defect of this program ended; please report it",
         "web_signins": "times that a browser signed in to the screens",
         "web_signins_refused": "codes, tokens and secrets that the screens refused",
+        "web_orders_refused": "steps towards a revocation or wipe that the screens refused",
         "web_requests_refused": "requests to the screens by nobody known, or from another site",
         "web_requests_shed": "requests to the screens that were too large, too slow, or too many",
         "web_streams_dropped": "event streams ended because their reader took nothing",
@@ -226,6 +227,7 @@ AUDITED: Final = frozenset(
         "session_defects",
         "web_signins",
         "web_signins_refused",
+        "web_orders_refused",
         "web_requests_refused",
         "web_defects",
     }

@@ -19,7 +19,7 @@ from protocol.enrolment import decode_documents_untrusted
 from protocol.errors import MalformedError
 from protocol.identity import DeviceClass
 from protocol.ids import NodeId, parse_node_id_untrusted, print_node_id
-from protocol.orders import decode_revocation_untrusted, decode_wipe_untrusted
+from protocol.orders import Revocation, decode_revocation_untrusted, decode_wipe_untrusted
 
 __all__ = ["OrderCalls"]
 
@@ -123,7 +123,7 @@ class OrderCalls(Calls):
         """Return what a signed revocation or wipe order says, and how many really signed it.
 
         `devices` are the ids it is about; of a revocation `fresh` are those that nobody here knew
-        of. Nothing takes effect. Raises: MalformedError, LimitExceededError, ControlError
+        of, or of which it calls less good than is known here. Nothing takes effect. Raises: MalformedError, LimitExceededError, ControlError
         (`order`) for another document.
         """
         document = _only(text)
@@ -139,16 +139,20 @@ class OrderCalls(Calls):
             level = order.level.name.lower()
             return {"what": "wipe", "level": level, "devices": devices, "fresh": devices, **found}
         if document.cls is DocumentClass.REVOCATION:
-            known = self._node.membership.directory.revoked
-            subjects = [each.subject for each in decode_revocation_untrusted(document.body).entries]
+            entries = decode_revocation_untrusted(document.body).entries
             return {
                 "what": "revoke",
                 "level": "",
-                "devices": [print_node_id(NodeId(each)) for each in subjects],
-                "fresh": [print_node_id(NodeId(each)) for each in subjects if each not in known],
+                "devices": [print_node_id(NodeId(each.subject)) for each in entries],
+                "fresh": [print_node_id(NodeId(each.subject)) for each in entries if self._is_news(each)],
                 **found,
             }
         raise ControlError("order", "this is no order: it must revoke or wipe devices")
+
+    def _is_news(self, entry: Revocation) -> bool:
+        """True if an entry revokes more than is known here."""
+        known = self._node.membership.directory.revoked.get(entry.subject)
+        return known is None or known.and_also(entry).good != known.good
 
     async def take_order(self, text: str) -> Json:
         """Take a signed order into force and pass it on, judged as `import_documents` judges.

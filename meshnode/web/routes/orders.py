@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Final
 
 from fastapi import Depends, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from meshnode.directory import UnknownNameError
+from meshnode.errors import ControlError
+from meshnode.lines import Json
 from meshnode.web.answers import RefusedError, told
 from meshnode.web.bodies import ConfirmBody, DeclineBody, OrderAskBody, SignedOrderBody
+from meshnode.web.gate import Asked
 from meshnode.web.order_desk import OrderDesk
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Caller, Route
+from protocol.errors import RemoteProtocolError
 
 __all__ = ["ROUTES"]
 
@@ -36,25 +42,32 @@ async def _requests(desk: _Desk) -> Response:
 
 
 async def _ask(asked: Caller, desk: _Desk, body: OrderAskBody) -> Response:
-    return told(**await desk.ask(asked.session, body))
+    return await _stepped(asked, desk.ask(asked.session, body))
 
 
 async def _confirm(asked: Caller, desk: _Desk, request: _RequestId, body: ConfirmBody) -> Response:
-    try:
-        found = await desk.confirm(request, body.token, body.typed)
-    except RefusedError as error:
-        if error.kind == "wrong_key":
-            asked.parts.metrics.count("web_signins_refused")
-        raise
-    return told(**found)
+    return await _stepped(asked, desk.confirm(request, body.token, body.typed))
 
 
 async def _decline(asked: Caller, desk: _Desk, request: _RequestId, body: DeclineBody) -> Response:
-    return told(**await desk.decline(asked.session, request, body.reason))
+    return await _stepped(asked, desk.decline(asked.session, request, body.reason))
 
 
 async def _take(asked: Caller, desk: _Desk, request: _RequestId, body: SignedOrderBody) -> Response:
-    return told(**await desk.take(asked.session, request, body.text))
+    return await _stepped(asked, desk.take(asked.session, request, body.text))
+
+
+async def _stepped(asked: Asked, step: Awaitable[Json]) -> Response:
+    """Take a step; one that is refused is counted, and so written down. Raises: as the step."""
+    metrics = asked.parts.metrics
+    try:
+        found = await step
+    except (RefusedError, UnknownNameError, ControlError, RemoteProtocolError) as error:
+        metrics.count("web_orders_refused")
+        if isinstance(error, RefusedError) and error.kind == "wrong_key":
+            metrics.count("web_signins_refused")
+        raise
+    return told(**found)
 
 
 _OPERATOR = WebRole.OPERATOR

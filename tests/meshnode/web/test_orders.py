@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from protocol.authority import DocumentClass, SignedDocument, build
 from protocol.enrolment import encode_documents
 from protocol.guards import LEASE_MS
 from protocol.ids import print_node_id
-from protocol.orders import WipeBody, WipeLevel
+from protocol.orders import Revocation, WipeBody, WipeLevel
 from sims.runtime import START_MS
 from tests.meshnode import documents
 from tests.meshnode.web.screens import Screens, open_screens
@@ -248,6 +249,47 @@ async def test_a_list_that_revokes_more_than_was_confirmed_is_not_taken(
     # What this node knows already is no more than what it knows.
     await node.membership.judge([documents.revocations(rig, ["box"], 1).raw])
     assert (await first.post(f"{path}/order", text=more)).json()["state"] == "given"
+
+
+async def test_a_list_that_says_worse_of_a_device_nobody_asked_about_is_not_taken(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    rig, node = screens.rig, screens.rig["anna"].node
+    box, bruno = (rig[name].id for name in ("box", "bruno"))
+    known = Revocation(box, START_MS, 7, 20)
+    await node.membership.judge([documents.signed_list(rig, [known], 1).raw])
+    first, _second, path = await confirmed(screens)
+
+    def with_box(entry: Revocation) -> str:
+        entries = sorted([Revocation(bruno, START_MS, 0, 0), entry], key=lambda e: e.subject)
+        return text(documents.signed_list(rig, entries, 2))
+
+    # Less of what it wrote would be good, though nobody confirmed that.
+    for worse in (replace(known, last_seq=19), replace(known, incarnation=0, last_seq=0)):
+        answer = await first.post(f"{path}/order", text=with_box(worse))
+        assert (answer.status_code, kind(answer)) == (409, "order_other")
+    assert node.membership.directory.revoked[box] == known
+    assert (await first.post(f"{path}/order", text=with_box(known))).json()["state"] == "given"
+
+
+async def test_what_is_refused_is_counted_and_written_down(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    first, _second, path = await confirmed(screens)
+    before = screens.metric("web_orders_refused")
+    other = text(documents.revocations(screens.rig, ["box"], 1))
+    await first.post(f"{path}/order", text=other)
+    await first.post(f"{path}/order", text="no document at all")
+    await first.post("/0/decline", **DECLINED)
+    asked = (await first.post(**plan(screens, "box"))).json()
+    confirm = f"/{asked['request']}/confirm"
+    await first.post(confirm, token=first.token, typed="box")
+    await first.post(confirm, token="0" * 32, typed="box")
+    assert screens.metric("web_orders_refused") - before == 5
+    await screens.rig["anna"].node.audit.flush()
+    found = await screens.api.audit()
+    written = [each for each in found["entries"] if each["event"] == "web_orders_refused"]
+    assert sum(each["count"] for each in written) == 5
 
 
 async def test_what_was_declined_or_is_over_goes_no_further(
