@@ -123,8 +123,8 @@ class OrderCalls(Calls):
         """Return what a signed revocation or wipe order says, and how many really signed it.
 
         `devices` are the ids it is about; of a revocation `fresh` are those that nobody here knew
-        of, or of which it calls less good than is known here. Nothing takes effect. Raises: MalformedError, LimitExceededError, ControlError
-        (`order`) for another document.
+        of, or of which it calls less good than is known here. Nothing takes effect. Raises:
+        MalformedError, LimitExceededError, ControlError (`order`) for another document.
         """
         document = _only(text)
         root = self._node.membership.trust.root
@@ -144,7 +144,9 @@ class OrderCalls(Calls):
                 "what": "revoke",
                 "level": "",
                 "devices": [print_node_id(NodeId(each.subject)) for each in entries],
-                "fresh": [print_node_id(NodeId(each.subject)) for each in entries if self._is_news(each)],
+                "fresh": [
+                    print_node_id(NodeId(each.subject)) for each in entries if self._is_news(each)
+                ],
                 **found,
             }
         raise ControlError("order", "this is no order: it must revoke or wipe devices")

@@ -307,7 +307,8 @@ class TakBridge:
 
     def _may_leave(self, message: Json) -> bool:
         """True for a text of a squad that the settings name; an SOS goes as an alert instead."""
-        is_wanted = sharing.is_shared(message["to"], self._settings.squads)
+        to = message["to"]
+        is_wanted = sharing.is_for_a_group(to) and sharing.is_shared(to, self._settings.squads)
         return message["kind"] == "text" and is_wanted and not message.get("is_author_revoked")
 
     async def _receipts(self, told: _Told) -> list[CotEvent]:

@@ -22,6 +22,7 @@ from protocol.errors import LimitExceededError, MalformedError
 __all__ = [
     "ALL_ROOMS",
     "EVENT_BYTES_MAX",
+    "NAME_MAX",
     "UNKNOWN",
     "Chat",
     "CotEvent",
@@ -39,8 +40,8 @@ _DEPTH_MAX: Final = 16
 _ELEMENTS_MAX: Final = 256
 _TEXT_MAX: Final = 16_384
 """Characters of text in one event."""
-_NAME_MAX: Final = 256
-"""Characters of an attribute that this module hands on."""
+NAME_MAX: Final = 256
+"""Characters of a name or an identifier that anybody keeps."""
 _END: Final = b"</event>"
 _DECLARATION: Final = re.compile(rb"^\s*<\?xml[^>]{0,200}\?>")
 UNKNOWN: Final = 9_999_999.0
@@ -264,7 +265,7 @@ def read_event_untrusted(raw: bytes) -> CotEvent:
     if root.name != "event" or point is None:
         raise MalformedError("this is no Cursor-on-Target event with a point")
     uid, kind = root.get("uid"), root.get("type")
-    if not 0 < len(uid) <= _NAME_MAX or not 0 < len(kind) <= _NAME_MAX:
+    if not 0 < len(uid) <= NAME_MAX or not 0 < len(kind) <= NAME_MAX:
         raise MalformedError("an event has a uid and a type of at most 256 characters")
     detail = root.child("detail")
     return CotEvent(
@@ -273,7 +274,7 @@ def read_event_untrusted(raw: bytes) -> CotEvent:
         _time_ms_untrusted(root.get("time")),
         _time_ms_untrusted(root.get("start")),
         _time_ms_untrusted(root.get("stale")),
-        how=root.get("how")[:_NAME_MAX],
+        how=root.get("how")[:NAME_MAX],
         point=_point_untrusted(point),
         detail=() if detail is None else detail.children,
     )

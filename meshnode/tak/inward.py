@@ -18,16 +18,19 @@ from meshnode.directory import UnknownNameError
 from meshnode.errors import LockedError, SendError, StoreError
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
-from meshnode.tak.cot import ALL_ROOMS, Chat
+from meshnode.tak.cot import ALL_ROOMS, NAME_MAX, Chat
 from meshnode.tak.ledger import TakLedger
 from meshnode.tak.taking import ForeignAlert, alert_text, chat_text
 from protocol.errors import MeshError
+from protocol.guards import QUOTA_HOUR_SOS
 from protocol.limits import TEXT_BYTES_MAX
 
 __all__ = ["ALERTS_PER_HOUR", "LINES_PER_HOUR", "Inward"]
 
 LINES_PER_HOUR: Final = 120
-ALERTS_PER_HOUR: Final = 10
+ALERTS_PER_HOUR: Final = 4
+"""Each is up to three bundles with its end: half of what this device may sign of SOS in an hour
+stays with the people at it, whatever strangers send."""
 _HOUR_S: Final = 3_600.0
 _LINE_BYTES_MAX: Final = 2_000
 """Of one line; a squad reads it on a phone, and a radio carries it."""
@@ -48,6 +51,7 @@ class Inward:
         runtime: Runtime,
     ) -> None:
         assert _LINE_BYTES_MAX < TEXT_BYTES_MAX, "a line fits into a message"
+        assert 3 * ALERTS_PER_HOUR <= QUOTA_HOUR_SOS // 2, "people raise and answer SOS as well"
         self._api = api
         self._settings = settings
         self._ledger = ledger
@@ -83,6 +87,9 @@ class Inward:
 
     async def _take_chat(self, chat: Chat) -> bool:
         """Raises: LockedError, SendError, StoreError, UnknownNameError."""
+        if max(map(len, (chat.room, chat.sender, chat.sender_uid, chat.message))) > NAME_MAX:
+            # They are kept until the line was read: longer ones would fill the ledger.
+            return self._refuse(None, "too long")
         key = f"{chat.sender_uid} {chat.message}"
         to = self._scope(chat.room)
         if not to or key in self._seen or self._is_known(chat):

@@ -18,6 +18,7 @@ __all__ = [
     "alarm_over_event",
     "chat_event",
     "gone_event",
+    "is_for_a_group",
     "is_shared",
     "mate_uid",
     "place_events",
@@ -49,6 +50,11 @@ def is_shared(scope: str, squads: Iterable[str]) -> bool:
     """Return whether what is for `scope` may leave; `squads` are names, none means all."""
     wanted = {f"squad:{name}".casefold() for name in squads}
     return not wanted or scope.casefold() in wanted
+
+
+def is_for_a_group(scope: str) -> bool:
+    """Return whether a message is for the centre or a squad; what one device is told stays here."""
+    return scope == "codt" or scope.startswith("squad:")
 
 
 def shared_mates(board: Mapping[str, Any], squads: Iterable[str]) -> dict[str, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from meshnode.tak.cot import (
 from meshnode.tak.inward import ALERTS_PER_HOUR, LINES_PER_HOUR
 from meshnode.tak.ledger import LINES_MAX, Line, TakLedger, load, save
 from meshnode.tak.sharing import mate_uid
+from protocol.guards import QUOTA_HOUR_SOS
 from protocol.ids import print_node_id
 from tests.meshnode.rig import SQUAD, Member, Rig
 from tests.meshnode.services.test_board import MINUTE_MS, say_state, wait
@@ -247,6 +248,20 @@ async def test_chat_leaves_once_and_nothing_of_before(autojump_clock: MockClock,
         assert await server.listen(30) == []
 
 
+async def test_what_is_written_to_one_device_does_not_leave(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    gateway, anna = met["gateway"], met["anna"]
+    async with serving(gateway) as server:
+        await server.listen()
+        await Api(anna.node).send("gateway", "pour toi seul")
+        await met.mix("anna", "gateway")
+        await Api(gateway.node).send("anna", "pour toi seule")
+        await Api(gateway.node).send(f"squad:{SQUAD}", "pour tous")
+        found = [each.chat for each in await server.listen(15)]
+        assert [each.text for each in found if each] == [f"[squad:{SQUAD}] pour tous"]
+
+
 async def test_nothing_leaves_while_the_node_is_locked(autojump_clock: MockClock, met: Rig) -> None:
     gateway = met["gateway"].node
     await begin(met["anna"])
@@ -333,6 +348,17 @@ async def test_a_flood_of_lines_is_cut(autojump_clock: MockClock, met: Rig) -> N
         assert len(server.ledger.lines) <= LINES_MAX
 
 
+async def test_names_without_an_end_are_not_kept(autojump_clock: MockClock, met: Rig) -> None:
+    gateway = met["gateway"]
+    long = "7" * 60_000
+    async with serving(gateway) as server:
+        await server.listen()
+        for old in ('messageId="', 'chatroom="All', 'senderCallsign="RESCUE', 'link uid="ANDR'):
+            await server.say(CHAT.replace(old, old + long))
+        assert gateway.metric("tak_events_refused") == 4
+        assert server.ledger.lines == {}
+
+
 def alert(number: int, kind: str = "b-a-o-tbl", lat: float = 45.0) -> bytes:
     from meshnode.tak.cot import Element
 
@@ -361,6 +387,23 @@ async def test_an_alert_of_a_partner_is_an_sos_until_it_is_cancelled(
             await server.say(alert(number))
         assert len(await api.alarms()) == ALERTS_PER_HOUR
         assert gateway.metric("tak_events_refused") >= 4
+
+
+async def test_a_flood_of_alerts_leaves_half_of_the_hour_to_people(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    gateway = met["gateway"]
+    api = Api(gateway.node)
+    async with serving(gateway) as server:
+        await server.listen()
+        for number in range(30):
+            # Long callsigns make long texts, whose beginning goes out by itself.
+            raw = alert(number).replace(b"RESCUE", "\N{MOUNTAIN}".encode() * 30)
+            await server.say(raw)
+            await gateway.node.alarms.repeat_due()
+            await server.say(raw.replace(b"b-a-o-tbl", b"b-a-o-can"))
+        for _ in range(QUOTA_HOUR_SOS // 2):
+            assert not (await api.sos("chute", tells_place=False))["is_held_back"]
 
 
 async def test_units_of_partners_are_shown_to_people_alone(
