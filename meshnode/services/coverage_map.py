@@ -208,7 +208,7 @@ class CoverageLearning:
         """
         header, opened = bundle.header, open_message()
         payload, day = opened.payload, day_of(hlc.wall_ms(bundle.header.hlc))
-        if not isinstance(payload, CoverageMap) or not self._may_tell(header, day):
+        if not isinstance(payload, CoverageMap) or not self._may_tell(tx, header, day):
             self._refuse(header)
         told = payload.contribution
         is_short = header.lifetime_s <= KINDS[Kind.COVERAGE].lifetime_s
@@ -218,7 +218,7 @@ class CoverageLearning:
             self._metrics.count("coverage_kept")
         return opened
 
-    def _may_tell(self, header: Header, day: int) -> bool:
+    def _may_tell(self, tx: Transaction, header: Header, day: int) -> bool:
         author, scope = header.author, header.scope
         entry = self._membership.directory.member(author)
         if entry is None or entry.zone != scope.zone:
@@ -228,11 +228,14 @@ class CoverageLearning:
         if scope.kind not in (ScopeKind.SQUAD, ScopeKind.CODT):
             return False
         key = author, scope.encode(), day
-        given = self._given.pop(key, 0) + 1
-        self._given[key] = given
+        given = self._given.pop(key, None)
+        if given is None:
+            # The first one since a restart, or since a lock: the store knows of those before.
+            given = rows.taken_of(tx.connection, *key)
+        self._given[key] = given + 1
         while len(self._given) > _AUTHORS_MAX:
             self._given.popitem(last=False)
-        return given <= PER_DAY_MAX
+        return given < PER_DAY_MAX
 
     def _refuse(self, header: Header) -> NoReturn:
         self._metrics.count("coverage_refused", node=header.author)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select
 
 from meshnode.store.engine import Transaction
-from meshnode.store.schema import CoverageRow, table
+from meshnode.store.schema import AuthorRow, BundleRow, CoverageRow, UnopenedRow, table
 from meshnode.store.sealing import Seals, Seat, coverage_seat
+from meshnode.store.statements import signed64
 from meshnode.vault.kinds import DAY_MS
-from protocol import canonical
+from protocol import canonical, hlc
 from protocol.coverage import (
     CONTRIBUTIONS_MAX,
     WINDOW_DAYS,
@@ -24,10 +25,24 @@ from protocol.coverage import (
     read_contribution_untrusted,
 )
 from protocol.errors import MalformedError
+from protocol.ids import NodeId
+from protocol.limits import Kind
 
-__all__ = ["Untold", "contributions", "drop", "erase_old", "put_shared", "put_untold", "untold"]
+__all__ = [
+    "Untold",
+    "contributions",
+    "drop",
+    "erase_old",
+    "put_shared",
+    "put_untold",
+    "taken_of",
+    "untold",
+]
 
+_AUTHOR: Final = table(AuthorRow)
+_BUNDLE: Final = table(BundleRow)
 _COVERAGE: Final = table(CoverageRow)
+_UNOPENED: Final = table(UnopenedRow)
 _BODY_BYTES_MAX: Final = 8_192
 _FIRST: Final = select(func.min(_COVERAGE.c.ends_ms))
 _OLD: Final = delete(_COVERAGE).where(_COVERAGE.c.ends_ms <= bindparam("now_ms"))
@@ -94,6 +109,26 @@ def put_shared(tx: Transaction, key: bytes, contribution: Contribution) -> bool:
 def drop(tx: Transaction, key: bytes) -> None:
     """Erase one row, if it is there."""
     tx.connection.execute(delete(_COVERAGE).where(_COVERAGE.c.id == key))
+
+
+def taken_of(conn: Connection, author: NodeId, scope: bytes, day: int) -> int:
+    """Return how many bundles of coverage are held that were opened already, or refused.
+
+    Those to `scope` that `author` stamped on `day`, days since 1970. Cost: a pass over what is
+    held of the author, about 1 ms for each thousand.
+    """
+    day_ms = day * DAY_MS
+    stamps = (hlc.pack(each, 0) for each in (day_ms, day_ms + DAY_MS))
+    first, last = map(signed64, stamps)
+    waits = exists().where(_UNOPENED.c.short_id == _BUNDLE.c.short_id)
+    query = (
+        select(func.count())
+        .select_from(_BUNDLE)
+        .join(_AUTHOR, _AUTHOR.c.key == _BUNDLE.c.author)
+        .where(_AUTHOR.c.node == author, _BUNDLE.c.kind == int(Kind.COVERAGE))
+        .where(_BUNDLE.c.scope == scope, _BUNDLE.c.hlc >= first, _BUNDLE.c.hlc < last, ~waits)
+    )
+    return int(conn.execute(query).scalar_one())
 
 
 def contributions(conn: Connection, now_ms: int) -> list[Contribution]:

@@ -237,20 +237,22 @@ async def test_a_way_through_is_told_to_nobody(pair: Rig) -> None:
     assert await count(anna, ROWS) == 0
 
 
+def restarted(member: Member) -> CoverageLearning:
+    """Give a device the room anew, as after a restart or a lock."""
+    desk = member.node.require_desk()
+    keeper = desk.outbox._keeper
+    seams = (member.store, member.machine.runtime, member.node.membership)
+    fresh = CoverageLearning(desk.author, *seams, keeper, desk.positions)
+    desk.coverage, desk.reporting.beside = fresh, fresh.look
+    desk.inbox._parts.keepers[Kind.COVERAGE] = fresh.keep  # type: ignore[index]
+    return fresh
+
+
 async def test_a_restart_in_the_shift_loses_nothing(pair: Rig) -> None:
     anna = pair["anna"]
     await begin(anna)
     await Walk(pair).stay(WHITE, Network.NONE, 2)
-    parts = anna.node.require_desk()
-    fresh = CoverageLearning(
-        parts.author,
-        anna.store,
-        anna.machine.runtime,
-        anna.node.membership,
-        parts.outbox._keeper,
-        parts.positions,
-    )
-    parts.coverage, parts.reporting.beside = fresh, fresh.look
+    fresh = restarted(anna)
     walk = Walk(pair)
     await walk.stay(WHITE, Network.NONE, 2)
     await end(anna)
@@ -338,6 +340,19 @@ async def test_one_author_cannot_fill_the_map_of_others(pair: Rig) -> None:
         await forged(pair, today, name=bytes([n]) * 16, seq=n)
     assert await count(pair["chloe"], ROWS) == PER_DAY_MAX
     assert pair["chloe"].metric("coverage_refused") == 3
+    # A device is locked many times a day.
+    restarted(pair["chloe"])
+    await forged(pair, today, name=b"one more" * 2, seq=99)
+    assert await count(pair["chloe"], ROWS) == PER_DAY_MAX
+
+
+async def test_what_came_before_a_restart_leaves_room_for_the_rest(pair: Rig) -> None:
+    today = day_of(pair["anna"].machine.now_ms())
+    for n in range(PER_DAY_MAX + 1):
+        if n in (3, PER_DAY_MAX):
+            restarted(pair["chloe"])
+        await forged(pair, today, name=bytes([n]) * 16, seq=n)
+        assert await count(pair["chloe"], ROWS) == min(n + 1, PER_DAY_MAX)
 
 
 async def test_one_contribution_in_many_bundles_counts_once(five: Rig) -> None:
