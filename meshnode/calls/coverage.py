@@ -73,8 +73,10 @@ class CoverageCalls(Calls):
         }
         if place is None:
             return found
-        foretold = forecast(known, *place, course_deg)
-        near = spots_near(known, *place, 1_000 * found["reach_km"])
+        # In a thread: with as many cells as members can tell of, each takes a second.
+        blocking = self._node.runtime.run_blocking
+        foretold = await blocking(forecast, known, *place, course_deg)
+        near = await blocking(spots_near, known, *place, 1_000 * found["reach_km"])
         here = next((each for each in near if each.outlook == foretold.here), None)
         return found | {
             "place": {"latitude": place[0] / _E7, "longitude": place[1] / _E7, "is_own": not at},

@@ -259,10 +259,11 @@ class CoverageLearning:
         if last is not None and last[:2] == (today, part):
             return last[2]
 
-        def read(conn: Connection) -> list[Contribution]:
-            return rows.contributions(conn, now_ms)
+        def read(conn: Connection) -> Mapping[int, Outlook]:
+            # In the thread that reads: 65,000 cells, which is the bound, take a second.
+            return outlooks(summed(rows.contributions(conn, now_ms), today), part)
 
-        found = outlooks(summed(await self._store.read(read), today), part)
+        found = await self._store.read(read)
         if changes == self._changes:
             # Else something was joined while this was read.
             self._known = today, part, found
