@@ -75,7 +75,7 @@ REQUEST_S_MAX: Final = 60
 FILES_MAX: Final = 2
 """Whole files in memory at once, of 50 MB each; who comes then waits."""
 STREAMS_MAX: Final = 32
-"""Event streams at once; a screen has one."""
+"""Event streams at once; a screen has one. The token that has most makes room for others."""
 STREAM_SEND_S_MAX: Final = 20
 """A reader that takes nothing for so long is gone."""
 PULSE_S: Final = 15

@@ -32,27 +32,39 @@ class Streams:
     """The streams that are open now."""
 
     def __init__(self) -> None:
-        self._scopes: dict[trio.CancelScope, bytes] = {}
+        self._scopes: dict[trio.CancelScope, Session] = {}
 
     def __len__(self) -> int:
         return len(self._scopes)
 
     @contextmanager
     def place(self, session: Session) -> Iterator[trio.CancelScope]:
-        """Hold one place until the block is left. Raises: RefusedError where all are taken."""
+        """Hold one place until the block is left, or others need it.
+
+        Raises: RefusedError where all are taken, and no other name has more of them.
+        """
         if len(self._scopes) >= STREAMS_MAX:
-            raise RefusedError("streams")
+            self._make_room(session.name)
         with trio.CancelScope() as scope:
-            self._scopes[scope] = session.id
+            self._scopes[scope] = session
             try:
                 yield scope
             finally:
-                del self._scopes[scope]
+                self._scopes.pop(scope, None)
+
+    def _make_room(self, name: str) -> None:
+        names = [each.name for each in self._scopes.values()]
+        most = max(names, key=names.count)
+        if names.count(most) <= names.count(name):
+            raise RefusedError("streams")
+        oldest = next(scope for scope, each in self._scopes.items() if each.name == most)
+        del self._scopes[oldest]
+        oldest.cancel()
 
     def end(self, session_id: bytes | None = None) -> None:
         """End the streams of a session, or all."""
         for scope, owner in list(self._scopes.items()):
-            if session_id is None or owner == session_id:
+            if session_id is None or owner.id == session_id:
                 scope.cancel()
 
 

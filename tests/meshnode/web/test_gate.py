@@ -135,6 +135,14 @@ async def test_a_foreign_name_is_not_served(screens: Screens) -> None:
                 await assert_refused(client, route, 421, "host", host=host)
 
 
+async def test_two_names_at_once_are_not_served(screens: Screens) -> None:
+    async with screens.signed_in() as client:
+        hosts = [("host", "127.0.0.1:8480"), ("host", "evil.example:8480")]
+        for both in (hosts, hosts[::-1], hosts[:1] * 2):
+            answer = await client.get("/api/status", headers=both)
+            assert (answer.status_code, kind(answer)) == (421, "host")
+
+
 async def test_what_changes_something_needs_the_word_of_the_session(screens: Screens) -> None:
     async with screens.signed_in(WebRole.OPERATOR) as client:
         own = client.headers.pop(CSRF_HEADER)

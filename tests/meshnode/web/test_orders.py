@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from meshnode.errors import StoreError
 from meshnode.web.gate import CSRF_HEADER
 from meshnode.web.limits import ORDER_REQUEST_S_MAX, ORDER_REQUESTS_MAX
 from meshnode.web.roles import WebRole
@@ -156,7 +157,8 @@ async def test_a_wipe_takes_two_cards_beside_two_persons(
     none = await second.post(f"{path}/order", text=text(foreign))
     assert (none.status_code, kind(none)) == (409, "order_refused")
     both = text(documents.wipe_order(rig, ["bruno"]))
-    assert (await second.post(f"{path}/order", text=both)).json()["state"] == "given"
+    given = (await second.post(f"{path}/order", text=both)).json()
+    assert (given["state"], given["share"]) == ("given", "")
     (order,) = rig["anna"].node.membership.trust.wipe_orders()
     assert order.body.devices == (rig["bruno"].id,)
     assert (await events(screens))[2:] == ["order_share_taken", "order_given"]
@@ -295,13 +297,16 @@ async def test_what_is_refused_is_counted_and_written_down(
 async def test_what_was_declined_or_is_over_goes_no_further(
     autojump_clock: MockClock, screens: Screens
 ) -> None:
-    first, second, path = await confirmed(screens)
+    first, second, path = await confirmed(screens, what="wipe", level="all")
+    half = text(documents.wipe_order(screens.rig, ["bruno"], cards=(0,)))
+    assert (await first.post(f"{path}/order", text=half)).json()["share"] == half
     told = (await second.post(f"{path}/decline", **DECLINED)).json()
     assert (told["state"], told["declined_for"]) == ("declined", DECLINED["reason"])
-    order = text(documents.revocations(screens.rig, ["bruno"], 1))
+    assert told["share"] == ""
+    order = text(documents.wipe_order(screens.rig, ["bruno"]))
     assert kind(await first.post(f"{path}/order", text=order)) == "request_state"
     late = (await first.post(**plan(screens, "bruno"))).json()
-    await trio.sleep(ORDER_REQUEST_S_MAX + 1)
+    await trio.sleep(ORDER_REQUEST_S_MAX)
     answer = await second.post(f"/{late['request']}/confirm", token=second.token, typed="bruno")
     assert (answer.status_code, kind(answer)) == (404, "unknown_request")
     assert (await second.client.get(PATH)).json()["requests"] == []
@@ -335,9 +340,65 @@ async def test_what_is_asked_for_is_looked_at(autojump_clock: MockClock, screens
 
 
 async def test_a_program_is_no_person(autojump_clock: MockClock, screens: Screens) -> None:
+    _first, _second, path = await confirmed(screens)
+    order = {"text": text(documents.revocations(screens.rig, ["bruno"], 1))}
     async with await screens.program("operator") as program:
-        answer = await program.post(PATH, json=plan(screens, "bruno"))
-        assert (answer.status_code, kind(answer)) == (403, "person")
+        for step, body in (
+            ("", plan(screens, "bruno")),
+            (f"{path}/decline", DECLINED),
+            (f"{path}/order", order),
+        ):
+            answer = await program.post(f"{PATH}{step}", json=body)
+            assert (answer.status_code, kind(answer)) == (403, "person"), step
+    assert screens.rig["anna"].node.membership.directory.revoked == {}
+
+
+async def test_each_step_is_taken_once(autojump_clock: MockClock, screens: Screens) -> None:
+    third = await person(screens, "chloe")
+    first, _second, path = await confirmed(screens)
+    again = await third.post(f"{path}/confirm", token=third.token, typed="bruno")
+    assert (again.status_code, kind(again)) == (409, "request_state")
+    order = text(documents.revocations(screens.rig, ["bruno"], 1))
+    assert (await first.post(f"{path}/order", text=order)).json()["decided_by"] == "basile"
+    again = await first.post(f"{path}/order", text=order)
+    assert (again.status_code, kind(again)) == (409, "request_state")
+
+
+async def test_an_order_that_lacks_a_device_or_is_older_is_not_taken(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    rig, node = screens.rig, screens.rig["anna"].node
+    first, second = await person(screens, "anne"), await person(screens, "basile")
+    asked = (await first.post(**plan(screens, "bruno", "gateway"))).json()
+    path = f"/{asked['request']}"
+    await second.post(f"{path}/confirm", token=second.token, typed="bruno")
+    half = await first.post(f"{path}/order", text=text(documents.revocations(rig, ["bruno"], 2)))
+    assert (half.status_code, kind(half)) == (409, "order_other")
+    await node.membership.judge([documents.revocations(rig, ["box"], 2).raw])
+    old = text(documents.revocations(rig, ["bruno", "gateway"], 1))
+    answer = await first.post(f"{path}/order", text=old)
+    assert (answer.status_code, kind(answer)) == (409, "order_refused")
+    assert [*node.membership.directory.revoked] == [rig["box"].id]
+    assert (await first.client.get(PATH)).json()["requests"][0]["state"] == "confirmed"
+
+
+async def test_a_step_that_cannot_be_written_down_does_not_count(
+    autojump_clock: MockClock, screens: Screens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await person(screens, "anne"), await person(screens, "basile")
+    asked = (await first.post(**plan(screens, "bruno"))).json()
+
+    async def full(*_told: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(screens.api, "note_order", full)
+        path = f"/{asked['request']}/confirm"
+        answer = await second.post(path, token=second.token, typed="bruno")
+        assert (answer.status_code, kind(answer)) == (503, "store")
+        assert (await first.post(**plan(screens, "box"))).status_code == 503
+    (only,) = (await first.client.get(PATH)).json()["requests"]
+    assert (only["request"], only["state"]) == (asked["request"], "waiting")
 
 
 async def test_requests_are_bounded_and_ended_ones_make_room(

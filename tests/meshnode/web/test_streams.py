@@ -75,11 +75,12 @@ class Reader:
 
 
 @asynccontextmanager
-async def following(screens: Screens, count: int = 1) -> AsyncIterator[list[Reader]]:
+async def following(
+    screens: Screens, count: int = 1, name: str = ""
+) -> AsyncIterator[list[Reader]]:
     """Give readers, each with a session of its own, whose streams have begun."""
-    readers = [
-        Reader(screens.door.sessions.open(WebRole.AGENT, 100_000).secret) for _ in range(count)
-    ]
+    sessions = screens.door.sessions
+    readers = [Reader(sessions.open(WebRole.AGENT, 100_000, name).secret) for _ in range(count)]
     async with trio.open_nursery() as nursery:
         for each in readers:
             nursery.start_soon(screens.gate, each.scope, each.receive, each.send)
@@ -187,3 +188,13 @@ async def test_there_are_as_many_streams_as_places(
         screens.gate.app.state.streams.end()
         await wait_all_tasks_blocked()
         assert all(each.is_over for each in readers)
+
+
+async def test_whoever_holds_every_stream_makes_room_for_others(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    async with following(screens, STREAMS_MAX, "wall") as walls, following(screens) as (owner,):
+        assert (owner.status, owner.is_over) == (200, False)
+        assert sum(each.is_over for each in walls) == 1
+        async with following(screens, 1, "wall") as (another,):
+            assert another.status == 429, "their own places are taken still"
