@@ -63,6 +63,8 @@ FILES_PATH: Final = "/api/files"
 REPORT_PATH: Final = "/api/archive/report"
 """A walk over a month of an archive."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITES: Final = frozenset({"same-origin", "none"})
+"""What browsers say of a page of ours, and of an address that somebody typed."""
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 """A text, also one without an end: looking for that anew from each quote would take for ever."""
 _FLAT: Final = bytes({*range(256)} - {*b"[]{}"})
@@ -313,10 +315,11 @@ def keep_session(request: Request, answer: Response, secret: str) -> None:
 
 
 def check_origin(request: Request) -> None:
-    """Check that no page of another site asks. Raises: RefusedError."""
+    """Check that no page of another site, or of another port, asks. Raises: RefusedError."""
     origin, host = request.headers.get("origin"), request.headers["host"]
     is_foreign = origin is not None and origin != f"{request.url.scheme}://{host}"
-    if is_foreign or request.headers.get("sec-fetch-site") == "cross-site":
+    # Of the same site is any port of this machine, for which browsers send the cookie as well.
+    if is_foreign or request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
         raise RefusedError("origin")
 
 

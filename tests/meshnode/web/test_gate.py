@@ -123,8 +123,13 @@ async def test_another_site_is_refused(screens: Screens) -> None:
         for route in ROUTES:
             for origin in ("http://evil.example", "null", "https://127.0.0.1:8480"):
                 await assert_refused(client, route, 403, "origin", origin=origin)
-            foreign = {"sec-fetch-site": "cross-site"}
-            await assert_refused(client, route, 403, "origin", **foreign)
+            # Another port of this machine is the same site, and another program.
+            for site in ("cross-site", "same-site"):
+                foreign = {"sec-fetch-site": site}
+                await assert_refused(client, route, 403, "origin", **foreign)
+        for site in ("same-origin", "none"):
+            ours = {"sec-fetch-site": site}
+            assert (await client.get("/api/session", headers=ours)).status_code == 200
 
 
 async def test_a_foreign_name_is_not_served(screens: Screens) -> None:
@@ -133,6 +138,20 @@ async def test_a_foreign_name_is_not_served(screens: Screens) -> None:
         for route in ROUTES:
             for host in hosts:
                 await assert_refused(client, route, 421, "host", host=host)
+
+
+async def test_on_a_network_addresses_and_own_names_are_served(tmp_path: Path) -> None:
+    more = {"is_local": False, "names": ("codt.example",)}
+    async with open_screens(tmp_path, **more) as screens, screens.signed_in() as client:
+        for host, status in (
+            ("10.0.0.1:8480", 200),
+            ("codt.example:8480", 200),
+            ("CODT.example:8480", 200),
+            ("localhost:8480", 421),
+            ("evil.example:8480", 421),
+        ):
+            answer = await client.get("/api/status", headers={"host": host})
+            assert answer.status_code == status, host
 
 
 async def test_two_names_at_once_are_not_served(screens: Screens) -> None:
