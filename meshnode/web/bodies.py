@@ -33,7 +33,7 @@ __all__ = [
     "read_body",
 ]
 
-Text: TypeAlias = Annotated[str, Field(max_length=16_384, pattern=r"^[^\x00]*$")]
+Text: TypeAlias = Annotated[str, Field(max_length=16_384, pattern=r"^[^\x00]*$", repr=False)]
 """Text of a message: at most 16 kB, which the node measures in bytes."""
 Name: TypeAlias = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 """Whom people mean: a name, `codt`, `zone`, `squad:NAME`, an id."""

@@ -11,6 +11,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from meshnode.web.bodies import (
+    AlarmCloseBody,
+    AlarmTextBody,
+    ConfirmBody,
+    DeclineBody,
+    MessageBody,
+    OwnPaperBody,
+    SessionBody,
+    SosBody,
+)
 from meshnode.web.gate import COOKIE
 from meshnode.web.limits import BODY_BYTES_MAX, GUESTS_MAX, REQUESTS_MAX, SESSIONS_MAX
 from meshnode.web.roles import WebRole
@@ -116,3 +126,18 @@ async def test_a_token_signs_nobody_else_out(autojump_clock: MockClock, screens:
         assert reader.cookies[COOKIE]
         assert (await reader.get("/api/session")).status_code == 200
         assert (await operator.get("/api/session")).status_code == 200
+
+
+def test_no_body_shows_what_somebody_wrote() -> None:
+    word = "col de la lune"
+    for each in (
+        MessageBody(to="anna", text=word),
+        SosBody(text=word, at=word),
+        AlarmTextBody(text=word),
+        AlarmCloseBody(text=word),
+        SessionBody(key=word, token=word, secret=word),
+        ConfirmBody(token=word, typed="anna"),
+        DeclineBody(reason=word),
+        OwnPaperBody(text=word, secret=word),
+    ):
+        assert word not in repr(each), type(each).__name__

@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from meshnode.web.gate import COOKIE
-from meshnode.web.limits import PULSE_S, STREAM_SEND_S_MAX, STREAMS_MAX
+from meshnode.web.limits import FILES_MAX, PULSE_S, STREAM_SEND_S_MAX, STREAMS_MAX
 from meshnode.web.roles import WebRole
 from tests.meshnode.web.screens import Screens, open_screens
 
@@ -25,17 +25,17 @@ async def screens(autojump_clock: MockClock, tmp_path: Path) -> AsyncIterator[Sc
 
 
 class Reader:
-    """One screen that follows."""
+    """One screen that follows, or asks for something else."""
 
-    def __init__(self, cookie: str) -> None:
+    def __init__(self, cookie: str, path: str = "/api/events") -> None:
         self.scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": "GET",
             "scheme": "http",
-            "path": "/api/events",
-            "raw_path": b"/api/events",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
             "headers": [(b"host", b"127.0.0.1:8480"), (b"cookie", f"{COOKIE}={cookie}".encode())],
@@ -198,3 +198,31 @@ async def test_whoever_holds_every_stream_makes_room_for_others(
         assert sum(each.is_over for each in walls) == 1
         async with following(screens, 1, "wall") as (another,):
             assert another.status == 429, "their own places are taken still"
+
+
+async def test_a_large_file_keeps_its_place_until_it_is_sent_and_goes_in_pieces(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    size_bytes, asked = 1_000_000, []
+
+    async def content(file: str) -> tuple[dict[str, str], bytes]:
+        asked.append(file)
+        return {"name": "plan.pdf", "media": "pdf"}, b"x" * size_bytes
+
+    screens.api.file_content = content  # type: ignore[method-assign, assignment]
+    path = "/api/files/1/content"
+    cookie = screens.door.sessions.open(WebRole.AGENT, 1_000).secret
+    readers = [Reader(cookie, path) for _ in range(FILES_MAX + 1)]
+    for each in readers:
+        each.reads = False
+    async with trio.open_nursery() as nursery:
+        for each in readers:
+            nursery.start_soon(screens.gate, each.scope, each.receive, each.send)
+        await wait_all_tasks_blocked()
+        assert len(asked) == FILES_MAX, "those who wait hold no file in memory"
+        nursery.cancel_scope.cancel()
+    reader = Reader(cookie, path)
+    reader.leaves.set()
+    await screens.gate(reader.scope, reader.receive, reader.send)
+    assert sum(map(len, reader.frames)) == size_bytes
+    assert max(map(len, reader.frames)) <= 65_536, "each piece has its own time"
