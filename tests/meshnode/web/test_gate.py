@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 from starlette.routing import Route as Plain
 
-from meshnode.web.gate import CSRF_HEADER, EVENTS_PATH, HEADERS, GatedRoute
+from meshnode.web.gate import COOKIE, CSRF_HEADER, EVENTS_PATH, HEADERS, GatedRoute
 from meshnode.web.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX, REQUESTS_MAX
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Route
@@ -121,7 +122,7 @@ async def test_a_lower_role_is_refused(screens: Screens) -> None:
 async def test_another_site_is_refused(screens: Screens) -> None:
     async with screens.signed_in(WebRole.OPERATOR) as client:
         for route in ROUTES:
-            for origin in ("http://evil.example", "null", "https://127.0.0.1:8480"):
+            for origin in ("http://evil.example", "null", "", "https://127.0.0.1:8480"):
                 await assert_refused(client, route, 403, "origin", origin=origin)
             # Another port of this machine is the same site, and another program.
             for site in ("cross-site", "same-site"):
@@ -130,6 +131,30 @@ async def test_another_site_is_refused(screens: Screens) -> None:
         for site in ("same-origin", "none"):
             ours = {"sec-fetch-site": site}
             assert (await client.get("/api/session", headers=ours)).status_code == 200
+
+
+async def test_by_https_a_page_in_clear_is_another_site(screens: Screens) -> None:
+    base = "https://127.0.0.1:8480"
+    transport = httpx.ASGITransport(screens.gate)
+    opened = screens.door.sessions.open(WebRole.AGENT, 60)
+    cookies = {COOKIE: opened.secret}
+    async with httpx.AsyncClient(transport=transport, base_url=base, cookies=cookies) as client:
+        for origin, status in ((base, 200), ("http://127.0.0.1:8480", 403)):
+            answer = await client.get("/api/session", headers={"origin": origin})
+            assert answer.status_code == status
+
+
+async def test_no_web_socket_is_opened(screens: Screens) -> None:
+    said: list[Any] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    await screens.gate({"type": "websocket", "path": "/api/events"}, receive, send)
+    assert said == [{"type": "websocket.close", "code": 1008}]
 
 
 async def test_a_foreign_name_is_not_served(screens: Screens) -> None:
@@ -141,8 +166,10 @@ async def test_a_foreign_name_is_not_served(screens: Screens) -> None:
 
 
 async def test_on_a_network_addresses_and_own_names_are_served(tmp_path: Path) -> None:
-    more = {"is_local": False, "names": ("codt.example",)}
-    async with open_screens(tmp_path, **more) as screens, screens.signed_in() as client:
+    async with (
+        open_screens(tmp_path, is_local=False, names=("codt.example",)) as screens,
+        screens.signed_in() as client,
+    ):
         for host, status in (
             ("10.0.0.1:8480", 200),
             ("codt.example:8480", 200),

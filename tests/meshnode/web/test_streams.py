@@ -209,7 +209,7 @@ async def test_a_large_file_keeps_its_place_until_it_is_sent_and_goes_in_pieces(
         asked.append(file)
         return {"name": "plan.pdf", "media": "pdf"}, b"x" * size_bytes
 
-    screens.api.file_content = content  # type: ignore[method-assign, assignment]
+    screens.api.file_content = content  # type: ignore[method-assign]
     path = "/api/files/1/content"
     cookie = screens.door.sessions.open(WebRole.AGENT, 1_000).secret
     readers = [Reader(cookie, path) for _ in range(FILES_MAX + 1)]
