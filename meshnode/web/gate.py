@@ -46,6 +46,7 @@ __all__ = [
     "EVENTS_PATH",
     "FILES_PATH",
     "HEADERS",
+    "PRESENCE_HEADER",
     "Asked",
     "Gate",
     "GatedRoute",
@@ -56,6 +57,8 @@ __all__ = [
 
 COOKIE: Final = "meshnode_session"
 CSRF_HEADER: Final = "x-meshnode-csrf"
+PRESENCE_HEADER: Final = "x-meshnode-presence"
+"""Sent by our page while somebody touched it within the last minute; a page asks by itself, too."""
 EVENTS_PATH: Final = "/api/events"
 """Its answers have no end; it has a bound of its own."""
 FILES_PATH: Final = "/api/files"
@@ -262,7 +265,7 @@ class GatedRoute(APIRoute):
                 raise
             if not while_locked and parts.api.is_locked:
                 raise RefusedError("locked")
-            if is_personal:
+            if _is_there(request, session, is_personal=is_personal):
                 parts.api.touch()
             await _check_depth(request)
             language = language_of(request.headers.get("accept-language", ""))
@@ -326,6 +329,13 @@ def check_origin(request: Request) -> None:
 def _check_role(session: Session | None, least: WebRole) -> None:
     if session is None or session.role < least:
         raise RefusedError("role", least.word)
+
+
+def _is_there(request: Request, session: Session | None, *, is_personal: bool) -> bool:
+    """True where the time after which a device locks begins anew: never at the word of a guest."""
+    if session is None:
+        return False
+    return PRESENCE_HEADER in request.headers if session.csrf else is_personal
 
 
 async def _check_depth(request: Request) -> None:

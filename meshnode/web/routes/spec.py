@@ -40,7 +40,7 @@ class Route:
     while_locked: bool = False
     """It works on a locked device."""
     is_personal: bool | None = None
-    """It shows that somebody is there; None for what the method says."""
+    """A program that asks it shows that somebody is there; None for what the method says."""
     media: str = "application/json"
     """Type of the answer."""
     is_bare: bool = False
@@ -50,7 +50,7 @@ class Route:
 
     @property
     def shows_presence(self) -> bool:
-        """True if the time after which a device locks begins anew."""
+        """True if the time after which a device locks begins anew when a program asks."""
         return self.method != "GET" if self.is_personal is None else self.is_personal
 
     @property

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 from starlette.routing import Route as Plain
 
-from meshnode.web.gate import COOKIE, CSRF_HEADER, EVENTS_PATH, HEADERS, GatedRoute
+from meshnode.web.gate import COOKIE, CSRF_HEADER, EVENTS_PATH, HEADERS, PRESENCE_HEADER, GatedRoute
 from meshnode.web.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX, REQUESTS_MAX
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Route
@@ -215,6 +215,37 @@ async def test_a_locked_node_serves_what_needs_no_key(screens: Screens) -> None:
                 await assert_refused(client, route, 423, "locked")
             elif route.path != EVENTS_PATH:
                 assert (await ask(client, route)).status_code in (200, 400, 404, 409)
+
+
+async def test_only_somebody_who_is_there_keeps_the_device_open(
+    screens: Screens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[str] = []
+    monkeypatch.setattr(screens.api, "touch", lambda: touched.append("somebody"))
+
+    async def counted(client: httpx.AsyncClient, **headers: str) -> list[int]:
+        """Return how often each of a few requests told of somebody."""
+        found = []
+        for method, path in (
+            ("GET", "/api/status"),
+            ("GET", "/api/alarms/last"),
+            ("POST", "/api/messages/1/read"),
+            ("POST", "/api/session"),
+        ):
+            before = len(touched)
+            body = {} if method == "POST" else None
+            await client.request(method, path, headers=headers, json=body)
+            found.append(len(touched) - before)
+        return found
+
+    async with screens.client() as guest, screens.signed_in() as page:
+        assert await counted(guest) == [0, 0, 0, 0]
+        assert await counted(guest, **{PRESENCE_HEADER: "1"}) == [0, 0, 0, 0]
+        # A page fetches anew, and marks as read, while nobody looks at it.
+        assert await counted(page) == [0, 0, 0, 0]
+        assert await counted(page, **{PRESENCE_HEADER: "1"}) == [1, 1, 1, 1]
+    async with await screens.program() as program:
+        assert await counted(program) == [0, 1, 1, 1]
 
 
 async def test_our_own_page_is_served_by_each_name_of_this_machine(screens: Screens) -> None:

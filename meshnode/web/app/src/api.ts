@@ -31,6 +31,16 @@ export const isLocked = signal(false);
 
 const SAFE = new Set(["GET", "HEAD"]);
 const WAIT_MS = 20_000;
+/** Whoever touched the page within so long is there; what a page asks by itself shows nobody. */
+const THERE_MS = 60_000;
+let touchedMs = -THERE_MS;
+
+for (const kind of ["pointerdown", "keydown", "wheel", "touchmove"]) {
+  const touched = (event: Event) => {
+    if (event.isTrusted) touchedMs = performance.now();
+  };
+  addEventListener(kind, touched, { capture: true, passive: true });
+}
 
 export interface Asked {
   method?: string;
@@ -43,6 +53,7 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
   const method = asked.method ?? "GET";
   const headers: Record<string, string> = { "Accept-Language": language.value };
   if (!SAFE.has(method) && session.value) headers["X-Meshnode-CSRF"] = session.value.csrf;
+  if (performance.now() - touchedMs < THERE_MS) headers["X-Meshnode-Presence"] = "1";
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   let answer: Response;
   try {
