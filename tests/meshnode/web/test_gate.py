@@ -233,7 +233,7 @@ async def test_only_somebody_who_is_there_keeps_the_device_open(
             ("POST", "/api/session"),
         ):
             before = len(touched)
-            body = {} if method == "POST" else None
+            body: dict[str, str] | None = {} if method == "POST" else None
             await client.request(method, path, headers=headers, json=body)
             found.append(len(touched) - before)
         return found
