@@ -66,8 +66,8 @@ CONNECTIONS_MAX: Final = 256
 """Sockets open at once; a browser takes six. The network that holds most makes room for others."""
 REQUESTS_MAX: Final = 64
 """Requests that are being answered, event streams beside them."""
-GUESTS_MAX: Final = 16
-"""Of these, requests of nobody who is signed in: they wait for each other, and for nobody else."""
+GUESTS_MAX: Final = 48
+"""Of these, requests of nobody who is signed in, eight pages that load: the rest is for the others."""
 LONG_REQUEST_S_MAX: Final = 600
 """A large file over a slow network, or a report of a large archive."""
 REQUEST_S_MAX: Final = 60

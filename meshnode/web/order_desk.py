@@ -136,9 +136,9 @@ class OrderDesk:
         person = _person(session)
         if (body.what == "wipe") != bool(body.level):
             raise RefusedError("body", "a wipe has a level, a revocation has none")
-        if len(set(body.devices)) != len(body.devices):
-            raise RefusedError("body", "a device is named twice")
         devices = self._api.devices_named(body.devices)
+        if len({each["node"] for each in devices}) != len(devices):
+            raise RefusedError("body", "a device is named twice")
         _check_typed(devices, body.typed)
         for each in devices:
             if body.what == "revoke" and self._api.is_revoked(each["node"]):

@@ -317,6 +317,7 @@ async def test_what_is_asked_for_is_looked_at(autojump_clock: MockClock, screens
     first = await person(screens, "anne")
     unknown = print_node_id(bytes(16))
     ten = [print_node_id(bytes([each] * 16)) for each in range(11)]
+    bruno = print_node_id(screens.rig["bruno"].id)
     wipe = {"what": "wipe", "level": "all"}
     for body, status, word in (
         (plan(screens, "bruno", typed="brno"), 400, "typed"),
@@ -324,6 +325,7 @@ async def test_what_is_asked_for_is_looked_at(autojump_clock: MockClock, screens
         (plan(screens, "bruno", devices=[]), 400, "body"),
         (plan(screens, "bruno", devices=ten), 400, "body"),
         (plan(screens, "bruno", "bruno"), 400, "body"),
+        (plan(screens, "bruno", devices=[bruno, bruno.upper()]), 400, "body"),
         (plan(screens, "bruno", level="all"), 400, "body"),
         (plan(screens, "bruno", what="wipe"), 400, "body"),
         (plan(screens, "bruno", devices=[unknown], **wipe), 404, "unknown_name"),
