@@ -67,7 +67,7 @@ CONNECTIONS_MAX: Final = 256
 REQUESTS_MAX: Final = 64
 """Requests that are being answered, event streams beside them."""
 GUESTS_MAX: Final = 48
-"""Of these, requests of nobody who is signed in, eight pages that load: the rest is for the others."""
+"""Of these, requests of nobody who is signed in: eight pages that load. The rest is for others."""
 LONG_REQUEST_S_MAX: Final = 600
 """A large file over a slow network, or a report of a large archive."""
 REQUEST_S_MAX: Final = 60

@@ -135,6 +135,10 @@ async def test_nobody_else_takes_a_step(desk: Desk) -> None:
             assert (await client.get(path)).status_code == 401
         wrong = await client.post("/api/session", json={"key": "0" * 32})
         assert (wrong.status_code, kind(wrong)) == (401, "wrong_key")
+        key = {"key": desk.newcomer.sessions.offer(WebRole.AGENT)}
+        foreign = {"origin": "http://evil.example"}
+        assert kind(await client.post("/api/session", json=key, headers=foreign)) == "origin"
+        assert desk.parts.metrics.value("web_signins_refused") == 1
     async with desk.signed_in() as client:
         own = client.headers.pop(CSRF_HEADER)
         for path in STEPS:
