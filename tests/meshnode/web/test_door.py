@@ -27,6 +27,7 @@ from meshnode.web.limits import (
     TOKENS_MAX,
 )
 from meshnode.web.roles import WebRole
+from meshnode.web.sessions import Session
 from meshnode.web.tokens import TOKEN_FILE
 from tests.meshnode.web.screens import Screens, open_screens
 
@@ -371,3 +372,7 @@ async def test_no_secret_stands_in_a_log_a_trace_or_a_repr(
     )
     for secret in (code, cookie, csrf, made["token"], "hush-hush"):
         assert secret not in told
+
+
+def test_nobody_proves_a_word_that_is_none() -> None:
+    assert not Session(bytes(32), WebRole.AGENT, "wall", 1.0).proves("")

@@ -102,6 +102,11 @@ async def test_a_device_is_enrolled_on_its_own_screens(desk: Desk) -> None:
         again = (await client.post(STEPS[0], json=body)).json()
         assert again["request"] == shown["request"]
         with desk.office() as office:
+            other = {**body, "text": text_of(invite(office, "nino"))}
+        assert (await client.post(STEPS[0], json=other)).json()["name"] == "nino"
+        shown = (await client.post(STEPS[0], json=body)).json()
+        assert shown["name"] == "nina"
+        with desk.office() as office:
             answer = armour(TextForm.ANSWER, office.issue(shown["request"], NOW_MS).encode())
         wrong = await client.post(STEPS[1], json={"text": answer, "secret": "not this secret"})
         assert (wrong.status_code, kind(wrong)) == (403, "wrong_secret")
@@ -109,6 +114,8 @@ async def test_a_device_is_enrolled_on_its_own_screens(desk: Desk) -> None:
         done = (await client.post(STEPS[1], json={"text": answer, "secret": SECRET})).json()
         assert (done["state"], done["name"], done["role"]) == ("enrolled", "nina", "agent")
         assert (await client.get(ENROLMENT)).json() == done
+        late = await client.post(STEPS[0], json=body)
+        assert (late.status_code, kind(late)) == (409, "refused")
     assert is_enrolled(desk.home)
     assert desk.newcomer.is_done.is_set()
 
@@ -133,6 +140,7 @@ async def test_nobody_else_takes_a_step(desk: Desk) -> None:
             assert (answer.status_code, kind(answer)) == (401, "no_session")
         for path in ("/api/session", ENROLMENT):
             assert (await client.get(path)).status_code == 401
+        assert desk.parts.metrics.value("web_requests_refused") == 4
         wrong = await client.post("/api/session", json={"key": "0" * 32})
         assert (wrong.status_code, kind(wrong)) == (401, "wrong_key")
         key = {"key": desk.newcomer.sessions.offer(WebRole.AGENT)}
