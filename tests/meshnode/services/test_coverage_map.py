@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from trio.testing import MockClock
@@ -20,8 +21,9 @@ from protocol.coverage import WINDOW_DAYS, Contribution, Count, Square
 from protocol.envelope import pad, seal_message
 from protocol.forecast import Verdict, forecast
 from protocol.identity import Role
+from protocol.ids import SquadId
 from protocol.limits import Kind
-from protocol.payloads import CoverageMap
+from protocol.payloads import CoverageMap, Payload
 from protocol.states import Bearer
 from sims.fleet import DevicePlan
 from tests.meshnode.rig import CODT, SQUAD, USUAL, Member, Rig, open_rig, squad_scope
@@ -259,6 +261,7 @@ async def test_a_restart_in_the_shift_loses_nothing(pair: Rig) -> None:
     fresh = restarted(anna)
     walk = Walk(pair)
     await walk.stay(WHITE, Network.NONE, 2)
+    assert await anna.held(Kind.COVERAGE) == [], "the shift is open still"
     await end(anna)
     await walk.look()
     (found,) = (await fresh.known()).values()
@@ -314,7 +317,13 @@ async def test_contributions_age_out(pair: Rig) -> None:
 
 
 async def forged(
-    rig: Rig, day: int, *, scope: Scope | None = None, name: bytes = b"n" * 16, seq: int = 1
+    rig: Rig,
+    day: int,
+    *,
+    scope: Scope | None = None,
+    name: bytes = b"n" * 16,
+    seq: int = 1,
+    payload: Payload | None = None,
 ) -> None:
     """Let anna send what her program would not, and chloe receive it."""
     anna, to = rig["anna"], scope or squad_scope()
@@ -325,7 +334,7 @@ async def forged(
     header = anna.header(
         Kind.COVERAGE, to, seq, suite=Suite.CHAIN, keyref=under.chain_id, index=under.index
     )
-    body = seal_message(under.key, header.encode(), pad(payloads.encode(told)))
+    body = seal_message(under.key, header.encode(), pad(payloads.encode(payload or told)))
     receiver = rig["chloe" if scope is None else "gateway"]
     await receiver.take([each.bundle for each in under.made if each.bundle is not None])
     await receiver.take([anna.forge(header, body)])
@@ -367,3 +376,27 @@ async def test_one_contribution_in_many_bundles_counts_once(five: Rig) -> None:
     assert five["gateway"].metric("coverage_kept") == 1
     (found,) = (await room(five["gateway"]).known()).values()
     assert found.looks == 9
+
+
+async def test_what_is_no_contribution_is_refused(pair: Rig) -> None:
+    anna = pair["anna"]
+    text = payloads.Text(anna.id, squad_scope().encode(), "4G partout")
+    await forged(pair, day_of(anna.machine.now_ms()), payload=text)
+    assert pair["chloe"].metric("coverage_refused") == 1
+    assert await count(pair["chloe"], ROWS) == 0
+
+
+async def test_only_members_tell_their_squads_and_their_centre(pair: Rig) -> None:
+    anna, chloe = pair["anna"], pair["chloe"]
+    today, zone = day_of(anna.machine.now_ms()), squad_scope().zone
+
+    async def may(scope: Scope, **changes: bytes) -> bool:
+        header = replace(anna.header(Kind.COVERAGE, scope, 1), **changes)  # type: ignore[arg-type]
+        return await chloe.store.write(lambda tx: room(chloe)._may_tell(tx, header, today))
+
+    assert await may(squad_scope())
+    assert await may(Scope.for_codt(zone))
+    assert not await may(Scope.for_zone(zone))
+    assert not await may(Scope.for_squad(zone, SquadId(bytes(8))))
+    assert not await may(Scope.for_codt(zone + 1))
+    assert not await may(squad_scope(), author=bytes(16))
