@@ -99,6 +99,9 @@ export const unread = computed(() => {
   return (inbox.value.value ?? []).filter((each) => !each.is_read && each.kind !== "sos").length;
 });
 
+/** What was begun to each recipient, while the page stays open. */
+export const drafts = signal<Record<string, string>>({});
+
 /** The whole story of messages that are on the screen, by their local number. */
 const stories = new Map<number, Resource<MessageStory>>();
 
@@ -114,7 +117,10 @@ export function story(key: number): Resource<MessageStory> {
 
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
-const ON_DEMAND = [foreign, peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card, rosters, requests];
+const ON_DEMAND = [
+  ...[foreign, peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card],
+  ...[rosters, requests, archive, terms, purges],
+];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");

@@ -11,8 +11,9 @@ import { Action } from "../parts/Action";
 import { CoverageList, PartChoice } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Page } from "../parts/Page";
+import { Rest } from "../parts/Rest";
 import { href, replace, route } from "../router";
-import { foreign, isOperator } from "../store";
+import { foreign, isAgent, isOperator } from "../store";
 import { titleOf } from "../threads";
 import { number } from "../time";
 
@@ -36,7 +37,9 @@ export function MapPage() {
   }, [isCovered.value, part.value, view.value]);
   const track = useSignal<{ node: string; found: Track } | null>(null);
   const hasForeign = useSignal(true);
-  useEffect(() => void foreign.refresh(), []);
+  useEffect(() => {
+    if (isAgent.value) void foreign.refresh();
+  }, []);
   const everybody = hasForeign.value ? [...spots.value, ...foreignSpots.value] : spots.value;
   const shown = everybody.filter(
     (each) =>
@@ -80,14 +83,16 @@ export function MapPage() {
           />
           {t("map.low_only", { level: LOW_PCT })}
         </label>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={isCovered.value}
-            onChange={(event) => (isCovered.value = event.currentTarget.checked)}
-          />
-          {t("coverage.title")}
-        </label>
+        {isAgent.value && (
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={isCovered.value}
+              onChange={(event) => (isCovered.value = event.currentTarget.checked)}
+            />
+            {t("coverage.title")}
+          </label>
+        )}
         {isCovered.value && <PartChoice />}
         {foreignSpots.value.length > 0 && (
           <label class="check">
@@ -128,11 +133,7 @@ export function MapPage() {
               />
             ))}
           </ul>
-          {shown.length > listed.length && (
-            <button type="button" class="quiet" onClick={() => (rows.value += ROWS)}>
-              {t("map.more", { count: shown.length - listed.length })}
-            </button>
-          )}
+          <Rest of={shown.length} shown={rows} step={ROWS} />
         </section>
       </div>
     </Page>
@@ -169,7 +170,7 @@ function SpotRow({ spot, isChosen, onTrack }: SpotRowProps) {
             {!spot.isForeign && ` · ${titleOf(spot.squad)}`}
           </span>
           <div class="buttons">
-            {!spot.isSelf && !spot.isForeign && (
+            {isAgent.value && !spot.isSelf && !spot.isForeign && (
               <a class="button quiet" href={href("messages", spot.name)}>
                 <Icon name="messages" />
                 {t("board.write_to", { name: spot.name })}
