@@ -1,30 +1,24 @@
 """How the console of an operator stands a zone of 18,000 devices, 2,000 of them on duty.
 
-Run as `python -m tests.benchmarks.console_crowd`; needs the built screens and Chromium. The rosters,
-the names and the board are answered in the browser, so that what is measured is the browser's work:
+Run as `python -m tests.benchmarks.console_crowd`; needs the built screens and Chromium. The rosters
+and the board are answered in the browser, so that what is measured is the work of the browser:
 seconds until each page is drawn, and the longest time it leaves nobody else a turn while it stands
 there for a quarter of a minute, in which every age on it grows.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page
 
 from tests.web.browser import WIDE, browser_at, screen_of
+from tests.web.crowd import stand_in
 from tests.web.pages import opened
 from tests.web.town import CENTRE, town_at
 
-DEVICES = 18_000
-ON_DUTY = 2_000
-SQUAD = 9
-"""Devices of a squad."""
 STANDS_MS = 15_000
 LONG = """() => {
   window.long = [];
@@ -32,110 +26,6 @@ LONG = """() => {
     for (const each of list.getEntries()) window.long.push(each.duration);
   }).observe({entryTypes: ['longtask']});
 }"""
-
-
-def stand_in(page: Page) -> None:
-    """Have the page see a crowd in the place of the few that the node knows."""
-    now_ms = page.evaluate("Date.now()")
-    answers = {
-        "members": {"now_ms": now_ms, "zones": [], "members": members(now_ms)},
-        "names": {
-            "units": [{"to": "codt", "devices": 3}, {"to": "zone", "devices": DEVICES}],
-            "squads": [
-                {"to": f"squad:{squad(each)}", "name": squad(each), "is_own": False, "devices": 9}
-                for each in range(0, DEVICES, SQUAD)
-            ],
-            "members": [
-                {**who(each), "to": who(each)["name"], "role": "agent", "squads": [squad(each)]}
-                for each in range(DEVICES)
-            ],
-        },
-        "board": {
-            "now_ms": now_ms,
-            "stale_s": {"position": 900, "battery": 3600, "coverage": 900, "shift": 3600},
-            "is_relay": False,
-            "mates": [mate(each, now_ms) for each in range(ON_DUTY)],
-        },
-    }
-    for path, answer in answers.items():
-        body = json.dumps({"schema": 1, **answer})
-        page.route(f"**/api/{path}", partial(give, body))
-        print(f"{path}: {len(body) / 2**20:.1f} MiB")
-
-
-def give(body: str, route: Route) -> None:
-    """Answer a question in the place of the node."""
-    route.fulfill(status=200, content_type="application/json", body=body)
-
-
-def squad(number: int) -> str:
-    """Return the name of the squad of a device."""
-    return f"Escouade {number // SQUAD}"
-
-
-def who(number: int) -> dict[str, Any]:
-    """Return a device as documents name it."""
-    return {"node": f"{number:032x}", "name": f"agent {number}"}
-
-
-def members(now_ms: int) -> list[dict[str, Any]]:
-    """Return everybody in the rosters."""
-    return [
-        {
-            **who(number),
-            "role": "agent",
-            "device": "phone",
-            "zone": 1,
-            "squads": [squad(number)],
-            "is_self": False,
-            "is_revoked": number % 500 == 0,
-            "revoked_since_ms": 0,
-            "wipe": "",
-            "lease_ends_ms": now_ms + 86_400_000,
-            "is_on_shift": number < ON_DUTY,
-            "shift_over_ms": now_ms + 3_600_000,
-            "heard_ms": now_ms - number,
-            "met_ms": 0,
-            "is_in_contact": False,
-        }
-        for number in range(DEVICES)
-    ]
-
-
-def mate(number: int, now_ms: int) -> dict[str, Any]:
-    """Return somebody on duty with all that a board tells."""
-    aged = {"at_ms": now_ms - 1000 * (number % 1200), "age_s": 1, "is_stale": False}
-    return {
-        **who(number),
-        "role": "agent",
-        "device": "phone",
-        "is_self": False,
-        "squad": f"squad:{squad(number)}",
-        "is_revoked": False,
-        "is_author_revoked": False,
-        "is_on_shift": True,
-        "shift_opened_ms": now_ms - 3_600_000,
-        "shift_over_ms": now_ms + 3_600_000,
-        "heard": aged,
-        "position": {**aged, "latitude": 44.5, "longitude": 6.5, "accuracy_m": 10},
-        "battery": {
-            **aged,
-            "level_pct": number % 100,
-            "is_charging": False,
-            "drain_pct_per_h": 4.0,
-            "empty_ms": 0,
-        },
-        "coverage": {
-            **aged,
-            "network": "4G",
-            "signal_pct": 50,
-            "signal_dbm": None,
-            "operator": "",
-        },
-        "gateway_ms": 0,
-        "is_in_contact": False,
-        "met_ms": 0,
-    }
 
 
 def measured(page: Page, title: str, address: str, wanted: str) -> None:
@@ -154,29 +44,33 @@ def measured(page: Page, title: str, address: str, wanted: str) -> None:
 
 def main() -> None:
     """Open the pages that show everybody."""
-    with tempfile.TemporaryDirectory() as folder, town_at(Path(folder), []) as town:
-        with browser_at() as browser, screen_of(browser, town.url(CENTRE), WIDE) as screen:
-            page = screen.page
-            page.wait_for_selector("nav.menu")
-            stand_in(page)
-            for _round in range(2):
-                began_s = time.monotonic()
-                page.reload()
-                page.wait_for_selector("tbody tr")
-                print(f"first view, the overview: {time.monotonic() - began_s:.2f} s")
-            page.evaluate(LONG)
-            measured(page, "overview", "overview", "tbody tr")
-            measured(page, "rosters", "rosters", "tbody tr")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        town_at(Path(folder), []) as town,
+        browser_at() as browser,
+        screen_of(browser, town.url(CENTRE), WIDE) as screen,
+    ):
+        page = screen.page
+        page.wait_for_selector("nav.menu")
+        stand_in(page)
+        for _round in range(2):
             began_s = time.monotonic()
-            page.get_by_role("searchbox").fill("agent 17999")
-            page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 1")
-            print(f"a name is found: {time.monotonic() - began_s:.2f} s")
-            measured(page, "messages", "messages", ".rows .row")
-            began_s = time.monotonic()
-            page.get_by_role("button", name="Écrire à").click()
-            page.wait_for_selector("dialog .row")
-            page.evaluate("() => new Promise(requestAnimationFrame)")
-            print(f"whom to write to: {time.monotonic() - began_s:.2f} s")
+            page.reload()
+            page.wait_for_selector("tbody tr")
+            print(f"first view, the overview: {time.monotonic() - began_s:.2f} s")
+        page.evaluate(LONG)
+        measured(page, "overview", "overview", "tbody tr")
+        measured(page, "rosters", "rosters", "tbody tr")
+        began_s = time.monotonic()
+        page.get_by_role("searchbox").fill("agent 17999")
+        page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 1")
+        print(f"a name is found: {time.monotonic() - began_s:.2f} s")
+        measured(page, "messages", "messages", ".rows .row")
+        began_s = time.monotonic()
+        page.get_by_role("button", name="Écrire à").click()
+        page.wait_for_selector("dialog .row")
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        print(f"whom to write to: {time.monotonic() - began_s:.2f} s")
 
 
 if __name__ == "__main__":

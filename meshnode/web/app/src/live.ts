@@ -1,7 +1,7 @@
 // Keeps one stream of events open while somebody is signed in, and looks whether the node is there.
 import { effect, signal, untracked } from "@preact/signals";
 import { ApiError, ask, isLocked, isReachable, session } from "./api";
-import { alarms, board, clearAll, drafts, foreign, note, positions, refreshAll, shift, status } from "./store";
+import { alarms, board, clearAll, drafts, foreign, isAgent, note, positions, refreshAll, shift, status } from "./store";
 import type { Resource } from "./resource";
 import type { Session } from "./types";
 
@@ -72,6 +72,8 @@ function follow(): void {
   // A device that is not enrolled yet has nothing to follow.
   if (source || session.value?.role === "newcomer") return;
   void refreshAll();
+  // A reader is told of no events: what it sees is asked for again and again.
+  if (!isAgent.value) return;
   source = new EventSource("/api/events");
   source.onopen = () => {
     isLive.value = true;

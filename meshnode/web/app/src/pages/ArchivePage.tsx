@@ -37,7 +37,7 @@ function Search() {
     const untilMs = Date.parse(`${until.value}T23:59:59`);
     if (!Number.isNaN(fromMs)) wanted.set("from_ms", String(fromMs));
     if (!Number.isNaN(untilMs)) wanted.set("to_ms", String(untilMs));
-    found.value = (await ask<{ found: Archived[] }>(`archive/search?${wanted}`)).found;
+    found.value = (await ask<{ found: Archived[] }>(`archive/search?${wanted}`, { isLong: true })).found;
   };
   return (
     <section class="card">
