@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.web.conftest import Opens
 from tests.web.town import CENTRE, Town
@@ -119,3 +120,31 @@ def reach(page: Page, selector: str, text: str) -> None:
         if page.evaluate(wanted, [selector, text]):
             return
     raise AssertionError(f"no Tab leads to {selector} {text}")
+
+
+def test_a_file_tells_how_far_it_is(opens: Opens, town: Town) -> None:
+    """A slow link is stood in for: what the node tells of its files is drawn as it is told."""
+    page = opens("bruno").page
+    page.goto(page.url.split("#")[0] + "#/messages/alice")
+    expect(page.locator(".bubble.in").first).to_be_visible()
+    key = page.evaluate(
+        "fetch('/api/messages/inbox?after=0&limit=500').then(answer => answer.json())"
+        ".then(found => found.messages.find(each => each.from === 'alice').key)"
+    )
+    file = {"file": "0" * 32, "message": key, "name": "col.jpg", "is_own": False}
+    have = [0.4, 0.8]
+
+    def tell(route: Route) -> None:
+        told = {"size_bytes": 1_000_000, "have_bytes": 1_000_000 * have[0], "state": "arriving"}
+        body = json.dumps({"schema": 1, "files": [{**file, **told, "has_thumbnail": False}]})
+        route.fulfill(status=200, content_type="application/json", body=body)
+
+    page.route("**/api/files", tell)
+    page.reload()
+    page.wait_for_selector("nav.menu")
+    shown = page.get_by_role("progressbar", name="col.jpg")
+    expect(shown).to_have_attribute("value", "40")
+    have.pop(0)
+    # Whatever arrives may be a piece of it.
+    town.json("alice", "send", "bruno", "il en vient encore")
+    expect(shown).to_have_attribute("value", "80")

@@ -15,7 +15,7 @@ import { Rest } from "../parts/Rest";
 import { href, replace, route } from "../router";
 import { foreign, isAgent, isOperator } from "../store";
 import { titleOf } from "../threads";
-import { number } from "../time";
+import { inOrder, number } from "../time";
 
 const LOW_PCT = 20;
 const NO_CELLS: CoverageCell[] = [];
@@ -47,7 +47,7 @@ export function MapPage() {
       (!isFreshOnly.value || !each.isStale) &&
       (!isLowOnly.value || (each.batteryPct !== null && each.batteryPct < LOW_PCT)),
   );
-  const squads = [...new Set(spots.value.map((each) => each.squad))].sort();
+  const squads = [...new Set(spots.value.map((each) => each.squad))].sort(inOrder);
   const rows = useSignal(ROWS);
   const listed = shown.filter((each, at) => at < rows.value || each.node === chosen);
   const choose = (node: string) => replace("map", node);

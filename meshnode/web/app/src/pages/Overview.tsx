@@ -10,7 +10,7 @@ import { Rest } from "../parts/Rest";
 import { href } from "../router";
 import { board, names } from "../store";
 import { titleOf } from "../threads";
-import { ago, clock, moment } from "../time";
+import { ago, clock, inOrder, moment } from "../time";
 import type { Aged, Mate } from "../types";
 
 const LOW_PCT = 20;
@@ -42,7 +42,7 @@ export function Overview() {
   const all = mates.value;
   const shown = all.filter((each) => TESTS[only.value](each) && (!squad.value || each.squad === squad.value));
   const rows = useSignal(ROWS);
-  const squads = useMemo(() => [...new Set(all.map((each) => each.squad))].sort(), [all]);
+  const squads = useMemo(() => [...new Set(all.map((each) => each.squad))].sort(inOrder), [all]);
   const known = names.value.value?.members;
   const silentNames = useMemo(() => {
     const heard = new Set(all.map((each) => each.node));
@@ -117,7 +117,7 @@ function bySquad(shown: Mate[], most: number): [string, Mate[]][] {
   }
   const drawn: [string, Mate[]][] = [];
   let left = most;
-  for (const [squad, members] of [...found].sort(([one], [other]) => (one < other ? -1 : 1))) {
+  for (const [squad, members] of [...found].sort(([one], [other]) => inOrder(one, other))) {
     if (left <= 0) break;
     drawn.push([squad, members.slice(0, left)]);
     left -= members.length;

@@ -9,7 +9,7 @@ import { Empty, Page, Waiting } from "../parts/Page";
 import { Rest } from "../parts/Rest";
 import { href } from "../router";
 import { rosters } from "../store";
-import { ago, clock, moment } from "../time";
+import { ago, clock, inOrder as text, moment } from "../time";
 import type { RosterMember } from "../types";
 
 /** An order names at most so many devices, as the node has it too. */
@@ -18,9 +18,6 @@ const SHOWN_STEP = 100;
 const NOBODY: RosterMember[] = [];
 
 const contactMs = (each: RosterMember): number => Math.max(each.heard_ms, each.met_ms);
-// Made once: a zone has thousands of names to sort.
-const collator = new Intl.Collator(["fr", "en"]);
-const text = collator.compare;
 
 const ORDERS = {
   name: (a: RosterMember, b: RosterMember) => text(a.name, b.name),
@@ -59,7 +56,7 @@ export function RostersPage() {
       .sort(ORDERS[order.value.column]);
     return order.value.isReversed ? fits.reverse() : fits;
   }, [all, only.value, squad.value, wanted, order.value]);
-  const squads = useMemo(() => [...new Set(all.flatMap((each) => each.squads))].sort(), [all]);
+  const squads = useMemo(() => [...new Set(all.flatMap((each) => each.squads))].sort(text), [all]);
   const devices = all.filter((each) => chosen.value.includes(each.node));
   const choose = (node: string) => {
     const rest = chosen.value.filter((each) => each !== node);
