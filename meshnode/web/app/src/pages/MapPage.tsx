@@ -25,7 +25,9 @@ const ROWS = 50;
 export function MapPage() {
   const [first = "", north = "", east = ""] = route.value.rest;
   const chosen = first === "at" ? "" : first;
-  const at: [number, number] | null = first === "at" ? [Number(north), Number(east)] : null;
+  const [latitude, longitude] = [Number(north), Number(east)];
+  const isPlace = first === "at" && Number.isFinite(latitude) && Number.isFinite(longitude);
+  const at: [number, number] | null = isPlace ? [latitude, longitude] : null;
   const squad = useSignal("");
   const isFreshOnly = useSignal(false);
   const isLowOnly = useSignal(false);
