@@ -44,6 +44,7 @@ __all__ = [
     "EVENTS_PATH",
     "FILES_PATH",
     "HEADERS",
+    "UNATTENDED_HEADER",
     "Asked",
     "Gate",
     "GatedRoute",
@@ -53,6 +54,8 @@ __all__ = [
 
 COOKIE: Final = "meshnode_session"
 CSRF_HEADER: Final = "x-meshnode-csrf"
+UNATTENDED_HEADER: Final = "x-meshnode-unattended"
+"""Says that a page asks by itself, long after anybody touched it: no reason to stay unlocked."""
 EVENTS_PATH: Final = "/api/events"
 """Its answers have no end; it has a bound of its own."""
 FILES_PATH: Final = "/api/files"
@@ -240,7 +243,7 @@ class GatedRoute(APIRoute):
                 raise
             if not while_locked and parts.api.is_locked:
                 raise RefusedError("locked")
-            if is_personal:
+            if is_personal and UNATTENDED_HEADER not in request.headers:
                 parts.api.touch()
             await _check_depth(request)
             language = language_of(request.headers.get("accept-language", ""))

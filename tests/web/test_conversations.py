@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.web.conftest import Opens
 from tests.web.town import CENTRE, Town
@@ -148,3 +148,38 @@ def test_a_file_tells_how_far_it_is(opens: Opens, town: Town) -> None:
     # Whatever arrives may be a piece of it.
     town.json("alice", "send", "bruno", "il en vient encore")
     expect(shown).to_have_attribute("value", "80")
+
+
+def test_what_is_not_shown_is_asked_no_more_and_nobody_is_said_to_be_there(
+    opens: Opens, town: Town
+) -> None:
+    """Else each container would have every story ever shown fetched, and no device would lock."""
+    key = town.json("alice", "send", "bruno", "le dernier mot")["key"]
+    page = opens("alice").page
+    page.clock.install()
+    page.reload()
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request))
+
+    def stories() -> list[Request]:
+        return [each for each in asked if each.url.endswith(f"/api/messages/{key}")]
+
+    page.goto(page.url.split("#")[0] + "#/messages/bruno")
+    expect(page.locator(".bubble.out", has_text="le dernier mot")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.bubble.out .mark')")
+    town.until(lambda: page.wait_for_timeout(50) is None and bool(stories()), 20)  # type: ignore[func-returns-value]
+    assert "x-meshnode-unattended" not in stories()[-1].headers
+    page.clock.fast_forward(61_000)
+    before = len(stories())
+    town.json("bruno", "send", "alice", "un mot qui arrive")
+    expect(page.locator(".bubble.in", has_text="un mot qui arrive")).to_be_visible()
+    town.until(lambda: page.wait_for_timeout(50) is None and len(stories()) > before, 20)  # type: ignore[func-returns-value]
+    assert stories()[-1].headers["x-meshnode-unattended"] == "1"
+    page.goto(page.url.split("#")[0] + "#/squad")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Escouade")
+    page.wait_for_timeout(500)
+    before = len(stories())
+    town.json("bruno", "send", "alice", "et encore un")
+    expect(page.locator("nav.menu .badge").first).to_be_visible()
+    page.wait_for_timeout(1_000)
+    assert len(stories()) == before

@@ -11,7 +11,14 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 from starlette.routing import Route as Plain
 
-from meshnode.web.gate import CSRF_HEADER, EVENTS_PATH, HEADERS, GatedRoute
+from meshnode.api import Api
+from meshnode.web.gate import (
+    CSRF_HEADER,
+    EVENTS_PATH,
+    HEADERS,
+    UNATTENDED_HEADER,
+    GatedRoute,
+)
 from meshnode.web.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX, REQUESTS_MAX
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Route
@@ -161,6 +168,23 @@ async def test_a_locked_node_serves_what_needs_no_key(screens: Screens) -> None:
                 await assert_refused(client, route, 423, "locked")
             elif route.path != EVENTS_PATH:
                 assert (await ask(client, route)).status_code in (200, 400, 404, 409)
+
+
+async def test_what_a_page_asks_by_itself_keeps_no_device_unlocked(
+    screens: Screens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[Api] = []
+
+    def touch(api: Api) -> None:
+        touched.append(api)
+
+    monkeypatch.setattr(Api, "touch", touch)
+    async with screens.signed_in() as client:
+        await client.get("/api/audit")
+        assert len(touched) == 1
+        await client.get("/api/audit", headers={UNATTENDED_HEADER: "1"})
+        await client.get("/api/status")
+        assert len(touched) == 1
 
 
 async def test_our_own_page_is_served_by_each_name_of_this_machine(screens: Screens) -> None:

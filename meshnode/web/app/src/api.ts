@@ -34,6 +34,14 @@ const WAIT_MS = 20_000;
 /** Files over a slow network, and what counts a whole archive; the node gives up later. */
 const LONG_WAIT_MS = 10 * WAIT_MS;
 
+/** Nobody is there who has touched nothing for so long: the device may lock by itself. */
+const ATTENDED_MS = 60_000;
+
+let touchedMs = Date.now();
+for (const each of ["pointerdown", "keydown", "wheel", "touchmove"]) {
+  addEventListener(each, () => (touchedMs = Date.now()), { capture: true, passive: true });
+}
+
 export interface Asked {
   method?: string;
   body?: unknown;
@@ -46,6 +54,7 @@ export interface Asked {
 export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
   const method = asked.method ?? "GET";
   const headers: Record<string, string> = { "Accept-Language": language.value };
+  if (Date.now() - touchedMs > ATTENDED_MS) headers["X-Meshnode-Unattended"] = "1";
   if (!SAFE.has(method) && session.value) headers["X-Meshnode-CSRF"] = session.value.csrf;
   if (asked.body !== undefined) headers["Content-Type"] = "application/json";
   let answer: Response;
