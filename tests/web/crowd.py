@@ -16,32 +16,53 @@ SQUAD = 9
 """Devices of a squad."""
 
 
-def stand_in(page: Page) -> None:
+def stand_in(page: Page, devices: int = DEVICES, on_duty: int = ON_DUTY) -> None:
     """Have the page see a crowd in the place of the few that the node knows."""
     now_ms = page.evaluate("Date.now()")
     answers = {
-        "members": {"now_ms": now_ms, "zones": [], "members": members(now_ms)},
-        "names": {
-            "units": [{"to": "codt", "devices": 3}, {"to": "zone", "devices": DEVICES}],
-            "squads": [
-                {"to": f"squad:{squad(each)}", "name": squad(each), "is_own": False, "devices": 9}
-                for each in range(0, DEVICES, SQUAD)
-            ],
-            "members": [
-                {**who(each), "to": who(each)["name"], "role": "agent", "squads": [squad(each)]}
-                for each in range(DEVICES)
-            ],
-        },
+        "members": {"now_ms": now_ms, "zones": [], "members": members(devices, on_duty, now_ms)},
+        "names": names(devices),
+        "positions": {"positions": [position(each, now_ms) for each in range(on_duty)]},
         "board": {
             "now_ms": now_ms,
             "stale_s": {"position": 900, "battery": 3600, "coverage": 900, "shift": 3600},
             "is_relay": False,
-            "mates": [mate(each, now_ms) for each in range(ON_DUTY)],
+            "mates": [mate(each, now_ms) for each in range(on_duty)],
         },
     }
     for path, answer in answers.items():
         body = json.dumps({"schema": 1, **answer})
         page.route(f"**/api/{path}", partial(give, body))
+
+
+def names(devices: int) -> dict[str, Any]:
+    """Return who can be written to."""
+    return {
+        "units": [{"to": "codt", "devices": 3}, {"to": "zone", "devices": devices}],
+        "squads": [
+            {"to": f"squad:{squad(each)}", "name": squad(each), "is_own": False, "devices": 9}
+            for each in range(0, devices, SQUAD)
+        ],
+        "members": [
+            {**who(each), "to": who(each)["name"], "role": "agent", "squads": [squad(each)]}
+            for each in range(devices)
+        ],
+    }
+
+
+def position(number: int, now_ms: int) -> dict[str, Any]:
+    """Return where somebody is, as told just now."""
+    return {
+        **who(number),
+        "to": f"squad:{squad(number)}",
+        "latitude": 44.5,
+        "longitude": 6.5,
+        "accuracy_m": 10,
+        "taken_ms": now_ms,
+        "age_s": 0,
+        "is_stale": False,
+        "is_author_revoked": False,
+    }
 
 
 def give(body: str, route: Route) -> None:
@@ -59,7 +80,7 @@ def who(number: int) -> dict[str, Any]:
     return {"node": f"{number:032x}", "name": f"agent {number}"}
 
 
-def members(now_ms: int) -> list[dict[str, Any]]:
+def members(devices: int, on_duty: int, now_ms: int) -> list[dict[str, Any]]:
     """Return everybody in the rosters."""
     return [
         {
@@ -73,13 +94,13 @@ def members(now_ms: int) -> list[dict[str, Any]]:
             "revoked_since_ms": 0,
             "wipe": "",
             "lease_ends_ms": now_ms + 86_400_000,
-            "is_on_shift": number < ON_DUTY,
+            "is_on_shift": number < on_duty,
             "shift_over_ms": now_ms + 3_600_000,
             "heard_ms": now_ms - number,
             "met_ms": 0,
             "is_in_contact": False,
         }
-        for number in range(DEVICES)
+        for number in range(devices)
     ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.web.conftest import Opens
+from tests.web.crowd import stand_in
 from tests.web.pages import opened
 from tests.web.town import Town
 
@@ -67,10 +68,9 @@ def test_what_was_begun_is_gone_for_whoever_comes_after(opens: Opens, town: Town
 
 
 def test_a_reader_sees_the_map_and_is_offered_nothing_else(opens: Opens, town: Town) -> None:
-    town.json("alice", "shift", "open")
-    town.json("alice", "position", "44.69", "6.83")
     token = town.json("alice", "web", "token", "add", "wall", "--role", "reader")["token"]
     page = opens("alice").page
+    stand_in(page, devices=1, on_duty=1)
     opened(page, "messages/squad%3AQueyras")
     sign_out(page)
     page.get_by_label("Jeton nommé").first.check()
@@ -79,7 +79,7 @@ def test_a_reader_sees_the_map_and_is_offered_nothing_else(opens: Opens, town: T
     opened(page, "messages")
     expect(page.get_by_role("heading", level=1)).to_have_text("Carte")
     expect(page.locator("nav.menu li")).to_have_count(2)
-    row = page.locator(".map-list .row", has_text="alice")
+    row = page.locator(".map-list .row", has_text="agent 0")
     expect(row).to_be_visible()
     expect(page.locator(".map-list .row.stale")).to_have_count(0)
     row.click()
