@@ -29,13 +29,13 @@ def test_what_the_centre_received_is_found_by_words_without_their_accents(
     )
     page = opens(CENTRE, WIDE).page
     page.goto(page.url.split("#")[0] + "#/archive")
-    page.get_by_label("Mots (tous)").fill("BORNE vehicules")
+    page.get_by_label("Mots (tous, ou leurs débuts)").fill("BORNE vehicules")
     page.get_by_label("Écrit par").fill("alice")
     look = page.get_by_role("button", name="Chercher")
     look.click()
     expect(page.get_by_text(sent)).to_be_visible()
     expect(page.get_by_text("alice → codt")).to_be_visible()
-    page.get_by_label("Mots (tous)").fill("introuvable")
+    page.get_by_label("Mots (tous, ou leurs débuts)").fill("introuvable")
     look.click()
     expect(page.get_by_text("L’archive ne contient rien de tel.")).to_be_visible()
 
