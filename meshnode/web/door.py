@@ -47,6 +47,8 @@ class Door:
         self._tokens = Tokens(home, runtime.now_ms, runtime.entropy)
         self._writing = trio.Lock()
         self.state = DoorState("", "the screens are starting")
+        self.is_awaited = trio.Event()
+        """Set once somebody was given an address that signs in: a browser is on its way."""
 
     # --- what commands ask ------------------------------------------------------------------
 
@@ -55,6 +57,7 @@ class Door:
         if not self.state.url:
             raise WebError(self.state.trouble)
         code = self.sessions.offer(self._owner_role())
+        self.is_awaited.set()
         return {
             "url": f"{self.state.url}#key={code}",
             "role": self._owner_role().word,

@@ -1,7 +1,8 @@
 """The screens as a part of the node: started beside it, started again when they fail.
 
-The server is loaded here and FastAPI with the first guest: a node whose screens nobody opens pays
-for neither. A fault of this room, whatever it is, ends no other. Source: decision 51.
+The server is loaded here, and FastAPI once somebody was given an address that signs in, or comes: a
+node whose screens nobody opens does not pay for it. A fault of this room, whatever it is, ends no
+other. Source: decision 51.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import errno
 import ipaddress
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -73,19 +74,19 @@ async def serve_web(
     """Serve a node until cancelled; `on_state` hears once it listens. Raises: WebError."""
 
     def load() -> Gate:
-        # A node whose screens nobody opens does not pay for FastAPI.
+        # A node whose screens nobody is sent to does not pay for FastAPI.
         from meshnode.web.building import make_app
 
         return make_app(parts)
 
-    await _serve(load, parts, settings, on_state)
+    await _serve(load, parts, settings, on_state, parts.door.is_awaited.wait)
 
 
 async def serve_gate(
     gate: Gate, parts: Placed, settings: WebSettings, on_state: Callable[[DoorState], None]
 ) -> None:
     """As `serve_web`, what stands behind a gate that was made."""
-    await _serve(lambda: gate, parts, settings, on_state)
+    await _serve(lambda: gate, parts, settings, on_state, trio.sleep_forever)
 
 
 async def _serve(
@@ -93,8 +94,9 @@ async def _serve(
     parts: Placed,
     settings: WebSettings,
     on_state: Callable[[DoorState], None],
+    awaited: Callable[[], Awaitable[None]],
 ) -> None:
-    """Serve what is loaded once somebody comes.
+    """Serve what is loaded once somebody comes, or `awaited` ends because somebody will.
 
     Event streams are ended first when it stops, and what is being answered has `STOP_MS_MAX`.
     Raises: WebError where the address or the certificate cannot be used.
@@ -109,7 +111,7 @@ async def _serve(
         scheme = "http" if context is None else "https"
         is_bare = context is None and not is_loopback(address.host)
         on_state(DoorState(f"{scheme}://{_reached(bound, settings)}/", "", is_bare))
-        await trio.lowlevel.wait_readable(listener.socket)
+        await _first(partial(trio.lowlevel.wait_readable, listener.socket), awaited)
         # Half a second to five, by the machine: in a thread, so that links go on meanwhile.
         gate = await parts.runtime.run_blocking(load)
         serving: Any = listener
@@ -118,6 +120,18 @@ async def _serve(
         await _Serving(gate, config, parts, serving).run()
     finally:
         listener.socket.close()
+
+
+async def _first(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Return once any of these waits has ended."""
+    async with trio.open_nursery() as nursery:
+
+        async def end_after(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            nursery.cancel_scope.cancel()
+
+        for each in waits:
+            nursery.start_soon(end_after, each)
 
 
 class _Serving:

@@ -62,7 +62,7 @@ def test_raised_by_holding_taken_elsewhere_and_closed(opens: Opens, town: Town) 
     expect(centre).not_to_have_title(re.compile("SOS \\("))
     expect(alice.locator(".alarm-card")).to_contain_text("Vu par 1 personne", timeout=30_000)
     go(centre, "sos")
-    centre.locator(".alarm-row", has_text="alice").click()
+    centre.locator(".alarm-row.seen", has_text="alice").click()
     centre.get_by_role("button", name="J’y vais").click()
     expect(alice.locator(".alarm-card")).to_contain_text("codt-gap y va", timeout=30_000)
     centre.get_by_role("button", name="Je suis sur place").click()
@@ -109,3 +109,68 @@ def test_what_presses_without_holding_is_asked(opens: Opens) -> None:
     # As a screen reader or a switch does it: a click without a finger or a key.
     page.locator("button.hold").evaluate("button => button.click()")
     expect(page.get_by_role("dialog")).to_contain_text("Lancer un SOS ?")
+
+
+TONES = """(() => {
+  window.tones = 0;
+  const make = AudioContext.prototype.createOscillator;
+  AudioContext.prototype.createOscillator = function () {
+    window.tones++;
+    return make.call(this);
+  };
+  // What drives the browser counts as a hand for it; here a press alone does.
+  let pressed = false;
+  addEventListener('pointerdown', () => (pressed = true), true);
+  Object.defineProperty(navigator, 'userActivation', {
+    value: { get hasBeenActive() { return pressed; }, get isActive() { return pressed; } },
+  });
+})()"""
+
+
+def test_it_sounds_again_and_again_until_somebody_saw_it(opens: Opens, town: Town) -> None:
+    touched, untouched = opens(CENTRE, WIDE).page, opens(CENTRE, WIDE).page
+    for page in (touched, untouched):
+        page.add_init_script(TONES)
+        page.reload()
+        page.wait_for_selector("nav.menu")
+    # A browser lets no page sound that nobody has touched; the page says so itself.
+    touched.locator("h1").click()
+    alarm = town.json("alice", "sos", "par le son")["alarm"]
+    touched.wait_for_function("() => window.tones >= 6", timeout=30_000)
+    button = untouched.get_by_role("button", name="Activer le son")
+    expect(button).to_be_visible()
+    assert untouched.evaluate("window.tones") == 0
+    button.click()
+    untouched.wait_for_function("() => window.tones >= 3")
+    town.json(CENTRE, "alarm", "seen", alarm)
+    expect(touched.get_by_role("alert")).to_have_text("")
+    heard = touched.evaluate("window.tones")
+    touched.wait_for_timeout(3_000)
+    assert touched.evaluate("window.tones") == heard
+
+
+def test_raised_by_a_thumb_that_moves_while_it_holds(opens: Opens, town: Town) -> None:
+    page = opens("alice", has_touch=True, is_mobile=True).page
+    go(page, "sos")
+    button = page.locator("button.hold")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    assert box is not None
+    finger = page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": left, "y": top} for left, top in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    # A short tap raises nothing.
+    touch("touchStart", (x, y))
+    touch("touchEnd")
+    expect(button).to_contain_text("Maintenir")
+    touch("touchStart", (x, y))
+    for step in range(8):
+        page.wait_for_timeout(150)
+        touch("touchMove", (x + 3 * step, y - 5 * step))
+    expect(page.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
+    touch("touchEnd")
+    assert [each["state"] for each in town.json("alice", "alarms")["alarms"]].count("raised") == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
+from tests.web.pages import opened
 from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -26,13 +29,13 @@ def test_what_the_centre_received_is_found_by_words_without_their_accents(
     )
     page = opens(CENTRE, WIDE).page
     page.goto(page.url.split("#")[0] + "#/archive")
-    page.get_by_label("Mots (tous)").fill("BORNE vehicules")
+    page.get_by_label("Mots (tous, ou leurs débuts)").fill("BORNE vehicules")
     page.get_by_label("Écrit par").fill("alice")
     look = page.get_by_role("button", name="Chercher")
     look.click()
     expect(page.get_by_text(sent)).to_be_visible()
     expect(page.get_by_text("alice → codt")).to_be_visible()
-    page.get_by_label("Mots (tous)").fill("introuvable")
+    page.get_by_label("Mots (tous, ou leurs débuts)").fill("introuvable")
     look.click()
     expect(page.get_by_text("L’archive ne contient rien de tel.")).to_be_visible()
 
@@ -48,3 +51,29 @@ def test_an_agent_is_not_shown_an_archive(town: Town, opens: Opens) -> None:
         page.get_by_role("link", name="Vérifications").or_(page.locator(".rows a"))
     ).not_to_have_count(0)
     expect(page.get_by_role("link", name="Archives")).to_have_count(0)
+
+
+def test_an_archive_that_takes_nothing_is_told_where_the_gateway_is_looked_at(opens: Opens) -> None:
+    page = opens(CENTRE, WIDE).page
+    told = {
+        "is_archiving": True,
+        "database": "postgresql",
+        "waiting": 1_200,
+        "waiting_bytes": 900_000,
+        "waiting_since_ms": page.evaluate("Date.now() - 1_200_000"),
+        "shed": 3,
+        "error": "the database does not answer",
+        "held": [],
+    }
+    body = json.dumps({"schema": 1, **told})
+
+    def tell(route: Route) -> None:
+        route.fulfill(status=200, content_type="application/json", body=body)
+
+    page.route("**/api/archive", tell)
+    for address in ("node", "archive"):
+        opened(page, address)
+        health = page.locator(".card", has_text="PostgreSQL")
+        expect(health).to_contain_text("the database does not answer")
+        expect(health).to_contain_text("3 paquets n’ont pas été archivés")
+        expect(health).to_contain_text("il y a 20 min et attend")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.web.conftest import Opens
 from tests.web.town import CENTRE, Town
@@ -119,3 +120,67 @@ def reach(page: Page, selector: str, text: str) -> None:
         if page.evaluate(wanted, [selector, text]):
             return
     raise AssertionError(f"no Tab leads to {selector} {text}")
+
+
+def test_a_file_tells_how_far_it_is(opens: Opens, town: Town) -> None:
+    """A slow link is stood in for: what the node tells of its files is drawn as it is told."""
+    page = opens("bruno").page
+    page.goto(page.url.split("#")[0] + "#/messages/alice")
+    expect(page.locator(".bubble.in").first).to_be_visible()
+    key = page.evaluate(
+        "fetch('/api/messages/inbox?after=0&limit=500').then(answer => answer.json())"
+        ".then(found => found.messages.find(each => each.from === 'alice').key)"
+    )
+    file = {"file": "0" * 32, "message": key, "name": "col.jpg", "is_own": False}
+    have = [0.4, 0.8]
+
+    def tell(route: Route) -> None:
+        told = {"size_bytes": 1_000_000, "have_bytes": 1_000_000 * have[0], "state": "arriving"}
+        body = json.dumps({"schema": 1, "files": [{**file, **told, "has_thumbnail": False}]})
+        route.fulfill(status=200, content_type="application/json", body=body)
+
+    page.route("**/api/files", tell)
+    page.reload()
+    page.wait_for_selector("nav.menu")
+    shown = page.get_by_role("progressbar", name="col.jpg")
+    expect(shown).to_have_attribute("value", "40")
+    have.pop(0)
+    # Whatever arrives may be a piece of it.
+    town.json("alice", "send", "bruno", "il en vient encore")
+    expect(shown).to_have_attribute("value", "80")
+
+
+def test_what_is_not_shown_is_asked_no_more_and_nobody_is_said_to_be_there(
+    opens: Opens, town: Town
+) -> None:
+    """Else each container would have every story ever shown fetched."""
+    key = town.json("alice", "send", "bruno", "le dernier mot")["key"]
+    page = opens("alice").page
+    page.clock.install()
+    page.reload()
+    page.get_by_role("heading", level=1).click()
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request))
+
+    def stories() -> list[Request]:
+        return [each for each in asked if each.url.endswith(f"/api/messages/{key}")]
+
+    page.goto(page.url.split("#")[0] + "#/messages/bruno")
+    expect(page.locator(".bubble.out", has_text="le dernier mot")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.bubble.out .mark')")
+    town.until(lambda: page.wait_for_timeout(50) is None and bool(stories()), 20)  # type: ignore[func-returns-value]
+    assert stories()[-1].headers["x-meshnode-presence"] == "1"
+    page.clock.fast_forward(61_000)
+    before = len(stories())
+    town.json("bruno", "send", "alice", "un mot qui arrive")
+    expect(page.locator(".bubble.in", has_text="un mot qui arrive")).to_be_visible()
+    town.until(lambda: page.wait_for_timeout(50) is None and len(stories()) > before, 20)  # type: ignore[func-returns-value]
+    assert "x-meshnode-presence" not in stories()[-1].headers
+    page.goto(page.url.split("#")[0] + "#/squad")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Escouade")
+    page.wait_for_timeout(500)
+    before = len(stories())
+    town.json("bruno", "send", "alice", "et encore un")
+    expect(page.locator("nav.menu .badge").first).to_be_visible()
+    page.wait_for_timeout(1_000)
+    assert len(stories()) == before

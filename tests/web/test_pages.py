@@ -34,6 +34,27 @@ TOO_SMALL = """least => [...document.querySelectorAll('button, a[href], select, 
     .filter(([, box]) => box.width > 1 && (box.height < least - 0.5 || box.width < least - 0.5))
     .map(([each, box]) => `${box.width}x${box.height} ${each.outerHTML.slice(0, 100)}`)"""
 
+BROKEN = """() => {
+  const found = [];
+  for (const each of document.querySelectorAll('h1, .menu a, button, .button, legend, th')) {
+    if (!each.checkVisibility() || each.closest('.leaflet-container')) continue;
+    const walker = document.createTreeWalker(each, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const text = walker.currentNode;
+      if (text.parentElement.closest('.hidden')) continue;
+      for (const word of text.data.matchAll(/[^ \u00a0\u202f-]{1,16}/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+        if (tops.size > 1) found.push(word[0]);
+      }
+    }
+  }
+  return found;
+}"""
+"""Words of headings and buttons that are cut in two."""
+
 
 @pytest.fixture(scope="module")
 def lively(town: Town) -> Town:
@@ -70,8 +91,16 @@ def test_every_page_is_fit_for_everybody(
             page.set_viewport_size({"width": width, "height": height})
             over = page.evaluate("document.documentElement.scrollWidth") - width
             wrong[f"{title}: over by {over} at {width}"] = page.evaluate(RUNS_OVER)
+            wrong[f"{title}: broken words at {width}"] = page.evaluate(BROKEN)
             if over > 0:
                 wrong[f"{title}: scrolls at {width}"] = [over]
+    page.evaluate("localStorage.setItem('meshnode.language', 'en')")
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.reload()
+    for title, address in pages.items():
+        opened(page, address)
+        over = page.evaluate("document.documentElement.scrollWidth") - 320
+        wrong[f"{title}: in English, at 320"] = [*page.evaluate(BROKEN), *([over] if over else [])]
     found = {place: what for place, what in wrong.items() if what}
     assert found == {}, json.dumps(found, indent=1, ensure_ascii=False)
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from trio.testing import wait_all_tasks_blocked
 
 from meshnode.api import Api
 from meshnode.client import open_api
@@ -29,9 +30,12 @@ from meshnode.errors import ControlError
 from meshnode.node import Node
 from meshnode.running import run_home
 from meshnode.runtime import Runtime, system_runtime
+from meshnode.web import building
+from meshnode.web.building import make_app
 from meshnode.web.door import Door, DoorState
-from meshnode.web.gate import CSRF_HEADER
+from meshnode.web.gate import CSRF_HEADER, Gate
 from meshnode.web.limits import REQUESTS_MAX
+from meshnode.web.parts import WebParts
 from meshnode.web.room import WebRoom, has_screens
 from protocol.identity import Role
 from tests.meshnode.homes import ALONE, enrolled_home, runtime
@@ -94,6 +98,30 @@ async def served(home: Path, settings: WebSettings = ANY_PORT) -> AsyncIterator[
             nursery.start_soon(run)
             yield found
             found.scope.cancel()
+
+
+async def test_screens_are_made_once_somebody_is_sent_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made for nobody, and whoever opens the address that was shown waits for less."""
+    made = 0
+
+    def counted(parts: WebParts) -> Gate:
+        nonlocal made
+        made += 1
+        return make_app(parts)
+
+    monkeypatch.setattr(building, "make_app", counted)
+    async with served(tmp_path) as screens:
+        await screens.base()
+        await wait_all_tasks_blocked()
+        assert made == 0
+        assert screens.room.door is not None
+        screens.room.door.open()
+        await until(lambda: made == 1)
+        async with screens.client() as client:
+            await screens.signed_in(client)
+        assert made == 1
 
 
 async def test_a_browser_signs_in_writes_and_follows(tmp_path: Path) -> None:

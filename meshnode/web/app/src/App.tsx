@@ -27,7 +27,7 @@ import { Sos } from "./pages/Sos";
 import { Squad } from "./pages/Squad";
 import { Story } from "./pages/Story";
 import { href, route } from "./router";
-import { isOperator, status, unread } from "./store";
+import { isAgent, isOperator, status, unread } from "./store";
 import { ago } from "./time";
 
 const PAGES: Record<string, () => preact.JSX.Element> = {
@@ -67,6 +67,9 @@ const UNDER: Record<string, string> = {
   settings: "more",
 };
 
+/** What somebody sees who may read no messages: a wall that shows the map. */
+const FOR_READERS = new Set(["map", "more", "settings"]);
+
 export function App() {
   if (isStarting.value) return <main class="gate" aria-busy="true" />;
   if (!session.value) {
@@ -85,8 +88,9 @@ export function App() {
       </>
     );
   }
-  const first = isOperator.value ? "overview" : "messages";
-  const page = PAGES[route.value.page] ? route.value.page : first;
+  const first = isOperator.value ? "overview" : isAgent.value ? "messages" : "map";
+  const wanted = route.value.page;
+  const page = PAGES[wanted] && (isAgent.value || FOR_READERS.has(wanted)) ? wanted : first;
   const Shown = PAGES[page]!;
   return (
     <div class="frame">
@@ -117,7 +121,7 @@ function Banner() {
     ? t("node.banner", { ago: ago(answeredMs.value, Date.now()) })
     : isLocked.value
       ? t("node.locked")
-      : !isLive.value
+      : !isLive.value && isAgent.value
         ? t("node.not_live")
         : "";
   return (
@@ -133,7 +137,7 @@ function Menu({ page }: { page: string }) {
   const current = isHidden ? "more" : (UNDER[page] ?? page);
   const found = status.value.value;
   const rings = pressing.value.length || openAlarms.value.length;
-  const entries: { page: string; icon: IconName; title: string; count?: number; words?: string }[] = [
+  const all: { page: string; icon: IconName; title: string; count?: number; words?: string }[] = [
     ...(isOperator.value
       ? [{ page: "overview", icon: "list" as IconName, title: t("nav.overview_short") }]
       : []),
@@ -149,6 +153,7 @@ function Menu({ page }: { page: string }) {
     },
     { page: "more", icon: "more", title: t("nav.more") },
   ];
+  const entries = all.filter((each) => isAgent.value || FOR_READERS.has(each.page));
   return (
     <nav class="menu" aria-label={t("nav.menu")}>
       <p class="menu-head">

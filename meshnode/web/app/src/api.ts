@@ -31,6 +31,8 @@ export const isLocked = signal(false);
 
 const SAFE = new Set(["GET", "HEAD"]);
 const WAIT_MS = 20_000;
+/** Files over a slow network, and what counts a whole archive; the node gives up later. */
+const LONG_WAIT_MS = 10 * WAIT_MS;
 /** Whoever touched the page within so long is there; what a page asks by itself shows nobody. */
 const THERE_MS = 60_000;
 let touchedMs = -THERE_MS;
@@ -46,6 +48,8 @@ export interface Asked {
   method?: string;
   body?: unknown;
   form?: FormData;
+  /** The node has much to do for it. */
+  isLong?: boolean;
 }
 
 /** Ask for `path` below /api. Raises: ApiError, UnreachableError. */
@@ -62,7 +66,7 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
       headers,
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(asked.form ? 10 * WAIT_MS : WAIT_MS),
+      signal: AbortSignal.timeout(asked.form || asked.isLong ? LONG_WAIT_MS : WAIT_MS),
       ...(asked.form ? { body: asked.form } : {}),
       ...(asked.body !== undefined ? { body: JSON.stringify(asked.body) } : {}),
     });

@@ -81,7 +81,8 @@ export const spots = computed<Spot[]>(() => {
 });
 
 function fromPosition(each: Position): Spot {
-  const limitS = board.value.value?.stale_s["position"] ?? 0;
+  // Whoever may see no board has the word of the node, which is asked again and again.
+  const limitS = board.value.value?.stale_s["position"];
   return {
     node: each.node,
     name: each.name,
@@ -90,7 +91,7 @@ function fromPosition(each: Position): Spot {
     longitude: each.longitude,
     accuracyM: each.accuracy_m,
     atMs: each.taken_ms,
-    isStale: nowMs.value - each.taken_ms > 1000 * limitS,
+    isStale: each.is_stale || (limitS !== undefined && nowMs.value - each.taken_ms > 1000 * limitS),
     isSelf: false,
     isRevoked: each.is_author_revoked,
     isEnded: false,

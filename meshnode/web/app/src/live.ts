@@ -1,11 +1,13 @@
 // Keeps one stream of events open while somebody is signed in, and looks whether the node is there.
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { ApiError, ask, isLocked, isReachable, session } from "./api";
-import { alarms, board, clearAll, foreign, note, positions, refreshAll, shift, status } from "./store";
+import { alarms, board, clearAll, drafts, foreign, isAgent, note, positions, refreshAll, shift, status } from "./store";
+import type { Resource } from "./resource";
 import type { Session } from "./types";
 
 const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
-/** What grows old without an event is fetched so often while the page is looked at. */
+/** What grows old without an event is fetched so often while the page is looked at; alarms always,
+ * since a stream may be dead without anybody knowing. */
 const SLOW_MS = 30_000;
 
 /** True while events arrive as they happen. */
@@ -16,16 +18,27 @@ export const isStarting = signal(true);
 let source: EventSource | null = null;
 let attempts = 0;
 let retry = 0;
+/** Whose words are in the fields. */
+let writer = "";
 
 /** Ask who is signed in here, and follow the node from now on. */
 export async function start(): Promise<void> {
   effect(() => {
-    // Another session sees nothing of the last one.
-    if (session.value) follow();
-    else stop();
+    const found = session.value;
+    untracked(() => {
+      // Another session sees nothing of the last one; the same person finds what they had begun.
+      stop();
+      if (!found) return;
+      if (found.name !== writer) drafts.value = {};
+      writer = found.name;
+      follow();
+    });
   });
   setInterval(() => {
-    if (document.visibilityState === "visible" && session.value && isReachable.value) slow();
+    if (!session.value) return;
+    if (!isReachable.value) void look();
+    else if (document.visibilityState === "visible") slow([status, board, positions, foreign, shift, alarms]);
+    else slow([alarms]);
   }, SLOW_MS);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") void look();
@@ -44,17 +57,23 @@ export async function look(): Promise<void> {
     else if (!source) follow();
   } catch (thrown) {
     if (thrown instanceof ApiError && thrown.status === 401) session.value = null;
-    if (!isReachable.value) {
-      retry = window.setTimeout(() => void look(), RETRY_MS[Math.min(attempts, RETRY_MS.length - 1)]);
-      attempts++;
-    }
+    // Nobody there, or one that has no time now.
+    else lookLater();
   }
+}
+
+function lookLater(): void {
+  window.clearTimeout(retry);
+  retry = window.setTimeout(() => void look(), RETRY_MS[Math.min(attempts, RETRY_MS.length - 1)]);
+  attempts++;
 }
 
 function follow(): void {
   // A device that is not enrolled yet has nothing to follow.
   if (source || session.value?.role === "newcomer") return;
   void refreshAll();
+  // A reader is told of no events: what it sees is asked for again and again.
+  if (!isAgent.value) return;
   source = new EventSource("/api/events");
   source.onopen = () => {
     isLive.value = true;
@@ -64,7 +83,10 @@ function follow(): void {
     const told = JSON.parse(event.data) as { event: string; key?: number; is_locked?: boolean };
     if (told.event === "lock_changed") {
       isLocked.value = told.is_locked === true;
-      if (isLocked.value) clearAll();
+      if (isLocked.value) {
+        drafts.value = {};
+        clearAll();
+      }
     }
     note(told);
   };
@@ -73,9 +95,7 @@ function follow(): void {
     source?.close();
     source = null;
     isLive.value = false;
-    window.clearTimeout(retry);
-    retry = window.setTimeout(() => void look(), RETRY_MS[Math.min(attempts, RETRY_MS.length - 1)]);
-    attempts++;
+    lookLater();
   };
 }
 
@@ -86,8 +106,8 @@ function stop(): void {
   clearAll();
 }
 
-function slow(): void {
-  for (const each of [status, board, positions, foreign, shift, alarms]) {
+function slow(wanted: Resource<unknown>[]): void {
+  for (const each of wanted) {
     if (each.fetchedMs.value) void each.refresh();
   }
 }

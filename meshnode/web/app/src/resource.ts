@@ -11,6 +11,8 @@ export class Resource<T> {
   readonly #value: Signal<T | null> = signal(null);
   #running: Promise<void> | null = null;
   #isWanted = false;
+  /** Counts how often it was forgotten: what was asked for before that is not for whoever came after. */
+  #forgotten = 0;
 
   constructor(private readonly fetch: () => Promise<T>) {
     this.value = this.#value;
@@ -34,17 +36,22 @@ export class Resource<T> {
 
   /** Forget it: the session has ended, or the agent's keys are shut. */
   clear(): void {
+    this.#forgotten++;
     this.#value.value = null;
     this.fetchedMs.value = 0;
     this.refusal.value = null;
   }
 
   async #run(): Promise<void> {
+    const asked = this.#forgotten;
     try {
-      this.#value.value = await this.fetch();
+      const found = await this.fetch();
+      if (asked !== this.#forgotten) return;
+      this.#value.value = found;
       this.fetchedMs.value = Date.now();
       this.refusal.value = null;
     } catch (thrown) {
+      if (asked !== this.#forgotten) return;
       // A node that does not answer is told of once for all; what was fetched before stays.
       if (thrown instanceof ApiError) this.refusal.value = thrown;
       else if (!(thrown instanceof UnreachableError)) throw thrown;

@@ -99,22 +99,37 @@ export const unread = computed(() => {
   return (inbox.value.value ?? []).filter((each) => !each.is_read && each.kind !== "sos").length;
 });
 
-/** The whole story of messages that are on the screen, by their local number. */
+/** What was begun to each recipient, while the page stays open. */
+export const drafts = signal<Record<string, string>>({});
+
+/** The whole story of messages, by their local number. */
 const stories = new Map<number, Resource<MessageStory>>();
+/** By how many parts of the page each is shown now: only those are fetched anew. */
+const shown = new Map<number, number>();
 
 export function story(key: number): Resource<MessageStory> {
   let found = stories.get(key);
-  if (!found) {
-    found = new Resource(() => ask<MessageStory>(`messages/${key}`));
-    stories.set(key, found);
-    void found.refresh();
-  }
+  if (!found) stories.set(key, (found = new Resource(() => ask<MessageStory>(`messages/${key}`))));
   return found;
+}
+
+/** Fetch a story, and again at each event that may change it, until what is returned is called. */
+export function showStory(key: number): () => void {
+  shown.set(key, (shown.get(key) ?? 0) + 1);
+  void story(key).refresh();
+  return () => {
+    const left = (shown.get(key) ?? 1) - 1;
+    if (left > 0) shown.set(key, left);
+    else shown.delete(key);
+  };
 }
 
 const AGENT = [names, board, positions, shift, alarms, files, sheets, inbox, outgoing];
 /** Fetched by the pages that show them. */
-const ON_DEMAND = [foreign, peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card, rosters, requests];
+const ON_DEMAND = [
+  ...[foreign, peers, uplink, budgets, audit, readiness, sensors, maps, nearby, around, card],
+  ...[rosters, requests, archive, terms, purges],
+];
 const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 
 export const isOperator = computed(() => session.value?.role === "operator");
@@ -157,12 +172,11 @@ export function note(event: { event: string; key?: number }): void {
     if (each.fetchedMs.value) due.add(each);
   }
   if (event.event === "message_changed" && event.key !== undefined) {
-    const changed = stories.get(event.key);
-    if (changed) due.add(changed);
+    if (shown.has(event.key)) due.add(story(event.key));
   }
   if (event.event === "bundles_stored" || event.event.startsWith("peer_")) {
-    for (const each of stories.values()) {
-      if (each.value.value?.direction === "outgoing") due.add(each);
+    for (const key of shown.keys()) {
+      if (story(key).value.value?.direction === "outgoing") due.add(story(key));
     }
   }
   timer ||= window.setTimeout(() => {

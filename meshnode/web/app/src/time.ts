@@ -87,4 +87,7 @@ export function bytes(count: number): string {
   return t(units[at] ?? "time.bytes", { count: number(value, at === 0 ? 0 : 1) });
 }
 
+/** Which of two names comes first: as people count, 9 before 10. Made once, for thousands of names. */
+export const inOrder = new Intl.Collator(["fr", "en"], { numeric: true }).compare;
+
 const locale = (): string => (language.value === "fr" ? "fr-FR" : "en-GB");

@@ -151,6 +151,7 @@ export interface Place {
 export interface Position extends Who, Place {
   to: string;
   is_author_revoked: boolean;
+  is_stale: boolean;
 }
 
 /** A unit of a partner, as a TAK server shows it: nobody here vouches for it. */

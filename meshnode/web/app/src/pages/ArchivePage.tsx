@@ -4,10 +4,12 @@ import { useEffect } from "preact/hooks";
 import { ask } from "../api";
 import { counted, t, told } from "../i18n";
 import { Action } from "../parts/Action";
-import { Empty, Page, Waiting } from "../parts/Page";
+import { ArchiveHealth } from "../parts/ArchiveHealth";
+import { Fact } from "../parts/Fact";
+import { Empty, Page } from "../parts/Page";
 import { href } from "../router";
 import { archive } from "../store";
-import { bytes, day, moment, number } from "../time";
+import { day, moment, nowMs, number } from "../time";
 import type { Archived } from "../types";
 
 const CLASSES = ["texts", "sos", "positions", "files", "receipts", "shifts", "audit"];
@@ -37,7 +39,7 @@ function Search() {
     const untilMs = Date.parse(`${until.value}T23:59:59`);
     if (!Number.isNaN(fromMs)) wanted.set("from_ms", String(fromMs));
     if (!Number.isNaN(untilMs)) wanted.set("to_ms", String(untilMs));
-    found.value = (await ask<{ found: Archived[] }>(`archive/search?${wanted}`)).found;
+    found.value = (await ask<{ found: Archived[] }>(`archive/search?${wanted}`, { isLong: true })).found;
   };
   return (
     <section class="card">
@@ -108,26 +110,13 @@ function Held() {
   return (
     <section class="card">
       <h2>{t("archive.holds")}</h2>
-      <Waiting of={archive} />
-      {found && !found.is_archiving && <p class="notice warn">{t("archive.none")}</p>}
-      {found?.error && <p class="notice bad">{found.error}</p>}
+      <ArchiveHealth nowMs={nowMs.value} />
       {found && (
         <dl class="facts">
-          <div class="fact">
-            <dt>{t("archive.database")}</dt>
-            <dd>{found.database === "sqlite" ? "SQLite" : "PostgreSQL"}</dd>
-          </div>
-          <div class="fact">
-            <dt>{t("archive.waiting")}</dt>
-            <dd>
-              {number(found.waiting)} ({bytes(found.waiting_bytes)})
-            </dd>
-          </div>
           {found.held.map((each) => (
-            <div class="fact" key={each.class}>
-              <dt>{told("class", each.class)}</dt>
-              <dd>{counted("archive.contents", each.contents)}</dd>
-            </div>
+            <Fact key={each.class} name={told("class", each.class)}>
+              {counted("archive.contents", each.contents)}
+            </Fact>
           ))}
         </dl>
       )}

@@ -1,4 +1,5 @@
 // One conversation, the newest at the foot. What is on the screen is told as read.
+import { useSignal } from "@preact/signals";
 import { Fragment } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { post } from "../api";
@@ -15,31 +16,45 @@ import { clock, day, moment } from "../time";
 /** Of so many of the newest own messages the whole story is fetched. */
 const DETAILED_MAX = 20;
 /** So many messages are drawn at first; older ones on demand. */
-const SHOWN_MAX = 200;
+const SHOWN_STEP = 100;
+/** Nearer to the foot than that, one reads the newest. */
+const NEAR_PX = 80;
 
 export function Conversation({ to }: { to: string }) {
   const entries = threads.value.find((each) => each.to === to)?.entries ?? [];
-  const shown = entries.slice(-SHOWN_MAX);
+  const most = useSignal(SHOWN_STEP);
+  const shown = entries.slice(-most.value);
+  const stream = useRef<HTMLDivElement>(null);
   const end = useRef<HTMLDivElement>(null);
-  const lastKey = shown.at(-1)?.key;
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [to, lastKey, shown.length]);
+  const isAtEnd = useRef(true);
+  const last = shown.at(-1);
   useEffect(() => {
-    void tellRead(entries);
-    const onVisible = () => void tellRead(entries);
+    // Whoever reads further up is left there, but for what they write themselves.
+    if (isAtEnd.current || last?.way === "out") end.current?.scrollIntoView({ block: "end" });
+  }, [to, last?.way, last?.key]);
+  useEffect(() => {
+    void tellRead(shown);
+    const onVisible = () => void tellRead(shown);
     document.addEventListener("visibilitychange", onVisible);
     return () => document.removeEventListener("visibilitychange", onVisible);
-  }, [to, entries.length]);
+  }, [to, entries.length, most.value]);
+  const noteEnd = () => {
+    const found = stream.current;
+    if (found) isAtEnd.current = found.scrollHeight - found.scrollTop - found.clientHeight < NEAR_PX;
+  };
 
   const detailed = new Set(
     shown.filter((each) => each.way === "out").slice(-DETAILED_MAX).map((each) => each.key),
   );
   return (
     <Page kind="split-rest conversation" title={titleOf(to)} back={href("messages")} actions={<span class="small">{kindOf(to)}</span>}>
-      <div class="stream" role="log" aria-label={t("messages.log", { name: titleOf(to) })} tabIndex={0}>
+      <div ref={stream} class="stream" onScroll={noteEnd} role="log" aria-label={t("messages.log", { name: titleOf(to) })} tabIndex={0}>
         <Waiting of={inbox} />
         {inbox.value.value && entries.length === 0 && <Empty>{t("messages.first")}</Empty>}
         {entries.length > shown.length && (
-          <p class="small centred">{counted("messages.older", entries.length - shown.length)}</p>
+          <button type="button" class="quiet" onClick={() => (most.value += SHOWN_STEP)}>
+            {counted("messages.older", entries.length - shown.length)}
+          </button>
         )}
         {shown.map((entry, at) => (
           <Fragment key={`${entry.way}${entry.key}`}>

@@ -11,10 +11,11 @@ import { Action } from "../parts/Action";
 import { CoverageList, PartChoice } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Page } from "../parts/Page";
+import { Rest } from "../parts/Rest";
 import { href, replace, route } from "../router";
-import { foreign, isOperator } from "../store";
+import { foreign, isAgent, isOperator } from "../store";
 import { titleOf } from "../threads";
-import { number } from "../time";
+import { inOrder, number } from "../time";
 
 const LOW_PCT = 20;
 const NO_CELLS: CoverageCell[] = [];
@@ -24,7 +25,9 @@ const ROWS = 50;
 export function MapPage() {
   const [first = "", north = "", east = ""] = route.value.rest;
   const chosen = first === "at" ? "" : first;
-  const at: [number, number] | null = first === "at" ? [Number(north), Number(east)] : null;
+  const [latitude, longitude] = [Number(north), Number(east)];
+  const isPlace = first === "at" && Number.isFinite(latitude) && Number.isFinite(longitude);
+  const at: [number, number] | null = isPlace ? [latitude, longitude] : null;
   const squad = useSignal("");
   const isFreshOnly = useSignal(false);
   const isLowOnly = useSignal(false);
@@ -36,7 +39,9 @@ export function MapPage() {
   }, [isCovered.value, part.value, view.value]);
   const track = useSignal<{ node: string; found: Track } | null>(null);
   const hasForeign = useSignal(true);
-  useEffect(() => void foreign.refresh(), []);
+  useEffect(() => {
+    if (isAgent.value) void foreign.refresh();
+  }, []);
   const everybody = hasForeign.value ? [...spots.value, ...foreignSpots.value] : spots.value;
   const shown = everybody.filter(
     (each) =>
@@ -44,7 +49,7 @@ export function MapPage() {
       (!isFreshOnly.value || !each.isStale) &&
       (!isLowOnly.value || (each.batteryPct !== null && each.batteryPct < LOW_PCT)),
   );
-  const squads = [...new Set(spots.value.map((each) => each.squad))].sort();
+  const squads = [...new Set(spots.value.map((each) => each.squad))].sort(inOrder);
   const rows = useSignal(ROWS);
   const listed = shown.filter((each, at) => at < rows.value || each.node === chosen);
   const choose = (node: string) => replace("map", node);
@@ -80,14 +85,16 @@ export function MapPage() {
           />
           {t("map.low_only", { level: LOW_PCT })}
         </label>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={isCovered.value}
-            onChange={(event) => (isCovered.value = event.currentTarget.checked)}
-          />
-          {t("coverage.title")}
-        </label>
+        {isAgent.value && (
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={isCovered.value}
+              onChange={(event) => (isCovered.value = event.currentTarget.checked)}
+            />
+            {t("coverage.title")}
+          </label>
+        )}
         {isCovered.value && <PartChoice />}
         {foreignSpots.value.length > 0 && (
           <label class="check">
@@ -128,11 +135,7 @@ export function MapPage() {
               />
             ))}
           </ul>
-          {shown.length > listed.length && (
-            <button type="button" class="quiet" onClick={() => (rows.value += ROWS)}>
-              {t("map.more", { count: shown.length - listed.length })}
-            </button>
-          )}
+          <Rest of={shown.length} shown={rows} step={ROWS} />
         </section>
       </div>
     </Page>
@@ -169,7 +172,7 @@ function SpotRow({ spot, isChosen, onTrack }: SpotRowProps) {
             {!spot.isForeign && ` · ${titleOf(spot.squad)}`}
           </span>
           <div class="buttons">
-            {!spot.isSelf && !spot.isForeign && (
+            {isAgent.value && !spot.isSelf && !spot.isForeign && (
               <a class="button quiet" href={href("messages", spot.name)}>
                 <Icon name="messages" />
                 {t("board.write_to", { name: spot.name })}

@@ -4,11 +4,15 @@ import { counted, t } from "../i18n";
 import { Dialog } from "../parts/Dialog";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
+import { Rest } from "../parts/Rest";
 import { go, href, route } from "../router";
 import { inbox, names } from "../store";
 import { threads, titleOf, kindOf, type Thread } from "../threads";
 import { clock } from "../time";
 import { Conversation } from "./Conversation";
+
+/** Rows at first: a zone has thousands that one could write to. */
+const ROWS = 60;
 
 export function Messages() {
   const open = route.value.rest[0] ?? "";
@@ -28,6 +32,9 @@ export function Messages() {
 
 function ThreadList({ open }: { open: string }) {
   const isWriting = useSignal(false);
+  const rows = useSignal(ROWS);
+  const all = threads.value;
+  const listed = all.filter((each, at) => at < rows.value || each.to === open);
   return (
     <Page
       kind="split-list"
@@ -40,11 +47,12 @@ function ThreadList({ open }: { open: string }) {
     >
       <Waiting of={inbox} />
       <ul class="rows">
-        {threads.value.map((thread) => (
+        {listed.map((thread) => (
           <ThreadRow key={thread.to} thread={thread} isOpen={thread.to === open} />
         ))}
       </ul>
-      {inbox.value.value && threads.value.length === 0 && <Empty>{t("messages.none")}</Empty>}
+      <Rest of={all.length} shown={rows} step={ROWS} />
+      {inbox.value.value && all.length === 0 && <Empty>{t("messages.none")}</Empty>}
       {isWriting.value && <Recipients onClose={() => (isWriting.value = false)} />}
     </Page>
   );
@@ -87,7 +95,12 @@ function ThreadRow({ thread, isOpen }: { thread: Thread; isOpen: boolean }) {
 const iconOf = (to: string) =>
   to === "codt" ? "gateway" : to === "zone" || to.startsWith("squad:") ? "people" : "device";
 
+/** So many are found without a search. */
+const FEW = 12;
+
 function Recipients({ onClose }: { onClose: () => void }) {
+  const words = useSignal("");
+  const rows = useSignal(ROWS);
   const known = names.value.value;
   const choose = (to: string) => {
     onClose();
@@ -96,11 +109,28 @@ function Recipients({ onClose }: { onClose: () => void }) {
   const groups = known
     ? [...known.units.filter((each) => each.devices > 0), ...known.squads].map((each) => each.to)
     : [];
+  const wanted = words.value.trim().toLocaleLowerCase();
+  const all = [...groups, ...(known?.members ?? []).map((each) => each.name)];
+  const found = wanted ? all.filter((to) => titleOf(to).toLocaleLowerCase().includes(wanted)) : all;
   return (
     <Dialog title={t("messages.to_whom")} onClose={onClose}>
       <Waiting of={names} />
+      {all.length > FEW && (
+        <label class="field">
+          {t("messages.find")}
+          <input
+            type="search"
+            value={words.value}
+            onInput={(event) => {
+              words.value = event.currentTarget.value;
+              rows.value = ROWS;
+            }}
+          />
+        </label>
+      )}
+      {known && found.length === 0 && <Empty>{t("rosters.none")}</Empty>}
       <ul class="rows">
-        {[...groups, ...(known?.members ?? []).map((each) => each.name)].map((to) => (
+        {found.slice(0, rows.value).map((to) => (
           <li key={to}>
             <button type="button" class="row" onClick={() => choose(to)}>
               <span class="row-icon">
@@ -114,6 +144,7 @@ function Recipients({ onClose }: { onClose: () => void }) {
           </li>
         ))}
       </ul>
+      <Rest of={found.length} shown={rows} step={ROWS} />
     </Dialog>
   );
 }

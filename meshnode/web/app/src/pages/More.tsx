@@ -7,7 +7,7 @@ import { Dialog } from "../parts/Dialog";
 import { Icon, type IconName } from "../parts/Icon";
 import { Page } from "../parts/Page";
 import { href } from "../router";
-import { isOperator, status } from "../store";
+import { drafts, isAgent, isOperator, status } from "../store";
 
 interface Entry {
   page: string;
@@ -18,7 +18,8 @@ interface Entry {
 
 export function More() {
   const isLocking = useSignal(false);
-  const entries: Entry[] = [
+  const settings: Entry = { page: "settings", icon: "gear", title: t("nav.settings"), words: t("more.settings") };
+  const forAgents: Entry[] = [
     { page: "sheets", icon: "sheet", title: t("nav.sheets"), words: t("more.sheets") },
     { page: "check", icon: "check", title: t("nav.check"), words: t("more.check") },
     ...(isOperator.value
@@ -34,9 +35,9 @@ export function More() {
     { page: "card", icon: "device", title: t("nav.card"), words: t("more.card") },
     { page: "enrol", icon: "attach", title: t("nav.enrol"), words: t("more.enrol") },
     { page: "node", icon: "node", title: t("nav.node"), words: t("more.node") },
-    { page: "settings", icon: "gear", title: t("nav.settings"), words: t("more.settings") },
   ];
-  const canLock = status.value.value?.lock.protection !== "unattended";
+  const entries = isAgent.value ? [...forAgents, settings] : [settings];
+  const canLock = isAgent.value && status.value.value?.lock.protection !== "unattended";
   return (
     <Page title={t("nav.more")}>
       <ul class="rows column">
@@ -78,6 +79,7 @@ export function More() {
                 // The node starts anew and knows nobody: what is left to do is to unlock it.
                 batch(() => {
                   isLocked.value = true;
+                  drafts.value = {};
                   session.value = null;
                 });
               }}

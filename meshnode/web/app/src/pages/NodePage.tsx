@@ -1,11 +1,12 @@
 // How this node stands: what it holds, whom it meets, the way to the gateway and what that costs.
 import { useEffect } from "preact/hooks";
 import { counted, t, told } from "../i18n";
+import { ArchiveHealth } from "../parts/ArchiveHealth";
 import { Fact } from "../parts/Fact";
 import { Page, Waiting } from "../parts/Page";
 import { href } from "../router";
-import { audit, budgets, peers, status, uplink } from "../store";
-import { ago, bytes, clock, number } from "../time";
+import { archive, audit, budgets, isOperator, peers, status, uplink } from "../store";
+import { ago, bytes, clock, nowMs, number } from "../time";
 import type { Budget, Status, Uplink } from "../types";
 
 export function NodePage() {
@@ -17,6 +18,7 @@ export function NodePage() {
       <div class="columns">
         <Standing />
         <Way />
+        {isOperator.value && <Archive />}
         <Costs />
         <Peers />
         <Audit />
@@ -70,6 +72,17 @@ function Standing() {
           </dl>
         </>
       )}
+    </section>
+  );
+}
+
+/** A gateway is as well as its archive is. */
+function Archive() {
+  useEffect(() => void archive.refresh(), []);
+  return (
+    <section class="card">
+      <h2>{t("nav.archive")}</h2>
+      <ArchiveHealth nowMs={nowMs.value} />
     </section>
   );
 }

@@ -1,17 +1,22 @@
 // For the operations centre: every squad at a glance, who is on duty, and what runs low.
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 import { batteryWords, contactWords, coverageWords, isSilent, isStale, mates, type Kind } from "../board";
 import { openAlarms } from "../bell";
 import { t, told } from "../i18n";
 import { Empty, Page, Waiting } from "../parts/Page";
+import { Rest } from "../parts/Rest";
 import { href } from "../router";
 import { board, names } from "../store";
 import { titleOf } from "../threads";
-import { ago, clock, moment } from "../time";
+import { ago, clock, inOrder, moment } from "../time";
 import type { Aged, Mate } from "../types";
 
 const LOW_PCT = 20;
+/** Rows at first, and more at each press: ages on two thousand would take all the time there is. */
+const ROWS = 100;
+const NAMES = 60;
 type Only = "all" | "duty" | "old" | "low" | "silent";
 const ONLY: Only[] = ["all", "duty", "old", "low", "silent"];
 
@@ -36,10 +41,13 @@ export function Overview() {
   const squad = useSignal("");
   const all = mates.value;
   const shown = all.filter((each) => TESTS[only.value](each) && (!squad.value || each.squad === squad.value));
-  const squads = [...new Set(all.map((each) => each.squad))].sort();
-  const silentNames = (names.value.value?.members ?? []).filter(
-    (each) => ["agent", "leader"].includes(each.role) && !all.some((mate) => mate.node === each.node),
-  );
+  const rows = useSignal(ROWS);
+  const squads = useMemo(() => [...new Set(all.map((each) => each.squad))].sort(inOrder), [all]);
+  const known = names.value.value?.members;
+  const silentNames = useMemo(() => {
+    const heard = new Set(all.map((each) => each.node));
+    return (known ?? []).filter((each) => ["agent", "leader"].includes(each.role) && !heard.has(each.node));
+  }, [all, known]);
   return (
     <Page title={t("nav.overview")}>
       <ul class="figures">
@@ -76,19 +84,45 @@ export function Overview() {
       </div>
       <Waiting of={board} />
       {board.value.value && shown.length === 0 && <Empty>{t("overview.none")}</Empty>}
-      {squads
-        .filter((each) => shown.some((mate) => mate.squad === each))
-        .map((each) => (
-          <SquadTable key={each} squad={each} members={shown.filter((mate) => mate.squad === each)} />
-        ))}
+      {bySquad(shown, rows.value).map(([each, members]) => (
+        <SquadTable key={each} squad={each} members={members} />
+      ))}
+      <Rest of={shown.length} shown={rows} step={ROWS} />
       {only.value === "all" && silentNames.length > 0 && (
         <section class="card">
-          <h2>{t("overview.nothing_told")}</h2>
-          <p>{silentNames.map((each) => each.name).join(", ")}</p>
+          <h2>
+            {t("overview.nothing_told")} ({silentNames.length})
+          </h2>
+          <p>
+            {silentNames
+              .slice(0, NAMES)
+              .map((each) => each.name)
+              .join(", ")}
+            {silentNames.length > NAMES && "…"}
+          </p>
+          {silentNames.length > NAMES && <a href={href("rosters")}>{t("nav.rosters")}</a>}
         </section>
       )}
     </Page>
   );
+}
+
+/** The first `most` of them, by squad. */
+function bySquad(shown: Mate[], most: number): [string, Mate[]][] {
+  const found = new Map<string, Mate[]>();
+  for (const mate of shown) {
+    const known = found.get(mate.squad);
+    if (known) known.push(mate);
+    else found.set(mate.squad, [mate]);
+  }
+  const drawn: [string, Mate[]][] = [];
+  let left = most;
+  for (const [squad, members] of [...found].sort(([one], [other]) => inOrder(one, other))) {
+    if (left <= 0) break;
+    drawn.push([squad, members.slice(0, left)]);
+    left -= members.length;
+  }
+  return drawn;
 }
 
 interface FigureProps {

@@ -35,7 +35,7 @@ export function ReportPage() {
   const fetch = async () => {
     const from = Date.now() - (days.value - 1) * DAY_MS;
     refused.value = "";
-    found.value = await ask<Report>(`archive/report?from_ms=${from}`);
+    found.value = await ask<Report>(`archive/report?from_ms=${from}`, { isLong: true });
   };
   useEffect(() => {
     fetch().catch((thrown: Error) => (refused.value = thrown.message));

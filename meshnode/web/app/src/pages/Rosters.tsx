@@ -1,24 +1,23 @@
 // Everybody in the rosters, for the operations centre: who is on duty, heard of, revoked or wiped;
 // and the way to ask for a revocation or a wipe of whom one has chosen.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { counted, t, told } from "../i18n";
 import { AskOrder } from "../parts/AskOrder";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
+import { Rest } from "../parts/Rest";
 import { href } from "../router";
 import { rosters } from "../store";
-import { ago, clock, moment } from "../time";
+import { ago, clock, inOrder as text, moment } from "../time";
 import type { RosterMember } from "../types";
 
 /** An order names at most so many devices, as the node has it too. */
 const CHOSEN_MAX = 10;
-const SHOWN_STEP = 200;
+const SHOWN_STEP = 100;
+const NOBODY: RosterMember[] = [];
 
 const contactMs = (each: RosterMember): number => Math.max(each.heard_ms, each.met_ms);
-// Made once: a zone has thousands of names to sort.
-const collator = new Intl.Collator(["fr", "en"]);
-const text = collator.compare;
 
 const ORDERS = {
   name: (a: RosterMember, b: RosterMember) => text(a.name, b.name),
@@ -48,13 +47,16 @@ export function RostersPage() {
   const shown = useSignal(SHOWN_STEP);
   const isAsking = useSignal(false);
   useEffect(() => void rosters.refresh(), []);
-  const all = rosters.value.value?.members ?? [];
+  const all = rosters.value.value?.members ?? NOBODY;
   const wanted = words.value.trim().toLocaleLowerCase();
-  const found = all
-    .filter((each) => TESTS[only.value](each) && (!squad.value || each.squads.includes(squad.value)))
-    .filter((each) => !wanted || `${each.name} ${each.node}`.toLocaleLowerCase().includes(wanted))
-    .sort(ORDERS[order.value.column]);
-  if (order.value.isReversed) found.reverse();
+  const found = useMemo(() => {
+    const fits = all
+      .filter((each) => TESTS[only.value](each) && (!squad.value || each.squads.includes(squad.value)))
+      .filter((each) => !wanted || `${each.name} ${each.node}`.toLocaleLowerCase().includes(wanted))
+      .sort(ORDERS[order.value.column]);
+    return order.value.isReversed ? fits.reverse() : fits;
+  }, [all, only.value, squad.value, wanted, order.value]);
+  const squads = useMemo(() => [...new Set(all.flatMap((each) => each.squads))].sort(text), [all]);
   const devices = all.filter((each) => chosen.value.includes(each.node));
   const choose = (node: string) => {
     const rest = chosen.value.filter((each) => each !== node);
@@ -80,7 +82,7 @@ export function RostersPage() {
           {t("map.squad")}
           <select value={squad.value} onChange={(event) => (squad.value = event.currentTarget.value)}>
             <option value="">{t("map.everybody")}</option>
-            {[...new Set(all.flatMap((each) => each.squads))].sort().map((each) => (
+            {squads.map((each) => (
               <option key={each}>{each}</option>
             ))}
           </select>
@@ -141,11 +143,7 @@ export function RostersPage() {
           </table>
         </div>
       )}
-      {found.length > shown.value && (
-        <button type="button" onClick={() => (shown.value += SHOWN_STEP)}>
-          {counted("rosters.more", found.length - shown.value)}
-        </button>
-      )}
+      <Rest of={found.length} shown={shown} step={SHOWN_STEP} />
       {isAsking.value && <AskOrder devices={devices} onClose={() => (isAsking.value = false)} />}
     </Page>
   );

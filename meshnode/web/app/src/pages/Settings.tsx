@@ -5,6 +5,7 @@ import { language, setLanguage, t, told, type Language } from "../i18n";
 import { Action } from "../parts/Action";
 import { Page } from "../parts/Page";
 import { href } from "../router";
+import { drafts } from "../store";
 import { choice, setTheme, type Choice } from "../theme";
 import { clock } from "../time";
 
@@ -65,6 +66,7 @@ export function Settings() {
               kind="quiet"
               run={async () => {
                 await remove("session");
+                drafts.value = {};
                 session.value = null;
               }}
             >

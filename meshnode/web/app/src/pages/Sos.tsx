@@ -39,7 +39,7 @@ function SosHome({ open }: { open: string }) {
       {!isOperator.value && <Raise />}
       <h2 class="section-title">{t("sos.open_ones")}</h2>
       <Waiting of={alarms} />
-      {alarms.value.value && now.length === 0 && <p class="muted pad">{t("sos.none")}</p>}
+      {alarms.value.value && now.length === 0 && <Empty>{t("sos.none")}</Empty>}
       <AlarmList found={now} open={open} />
       {before.length > 0 && (
         <>
@@ -70,10 +70,12 @@ function Raise() {
   const tellsPlace = useSignal(true);
   const isAsking = useSignal(false);
   const isBusy = useSignal(false);
+  const failed = useSignal("");
   const raise = async () => {
     if (isBusy.value) return;
     isBusy.value = true;
     isAsking.value = false;
+    failed.value = "";
     try {
       const words = text.value.trim() || t("sos.help");
       const { alarm } = await post<Alarm>("sos", { text: words, tells_place: tellsPlace.value });
@@ -82,7 +84,8 @@ function Raise() {
       await alarms.refresh();
       go("sos", alarm);
     } catch (thrown) {
-      announce(sentence(thrown), "bad");
+      // It stays until it is tried again: nobody in need looks at the right moment.
+      failed.value = sentence(thrown);
     } finally {
       isBusy.value = false;
     }
@@ -93,6 +96,11 @@ function Raise() {
         {t("sos.what")}
         <textarea rows={2} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
       </label>
+      {failed.value && (
+        <p class="notice bad strong" role="alert">
+          {t("sos.failed", { reason: failed.value })}
+        </p>
+      )}
       <HoldButton
         label={t("sos.label")}
         hint={t("sos.hold")}

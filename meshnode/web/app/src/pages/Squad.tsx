@@ -1,9 +1,11 @@
 // The squad: one's own shift, and each mate with what it last told and how old that is.
+import { useSignal } from "@preact/signals";
 import { batteryWords, contactWords, coverageWords, isSilent, isStale, mates } from "../board";
 import { t, told } from "../i18n";
 import { NextNetwork } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
+import { Rest } from "../parts/Rest";
 import { ShiftCard } from "../parts/ShiftCard";
 import { Value } from "../parts/Value";
 import { href } from "../router";
@@ -12,9 +14,15 @@ import { titleOf } from "../threads";
 import { clock, number } from "../time";
 import type { Mate } from "../types";
 
+/** More than any squad has; the centre sees them all. */
+const CARDS = 40;
+
 export function Squad() {
+  const rows = useSignal(CARDS);
   const bySquad = new Map<string, Mate[]>();
-  for (const mate of mates.value) bySquad.set(mate.squad, [...(bySquad.get(mate.squad) ?? []), mate]);
+  for (const mate of mates.value.slice(0, rows.value)) {
+    bySquad.set(mate.squad, [...(bySquad.get(mate.squad) ?? []), mate]);
+  }
   return (
     <Page title={t("nav.squad")}>
       <ShiftCard />
@@ -32,6 +40,7 @@ export function Squad() {
           </ul>
         </section>
       ))}
+      <Rest of={mates.value.length} shown={rows} step={CARDS} />
     </Page>
   );
 }

@@ -8,7 +8,7 @@ import { Icon } from "../parts/Icon";
 import { Page, Waiting } from "../parts/Page";
 import { announce } from "../parts/Toasts";
 import { href, route } from "../router";
-import { outgoing, story } from "../store";
+import { outgoing, showStory, story } from "../store";
 import { titleOf } from "../threads";
 import { ago, clock, moment } from "../time";
 import type { MatrixRow, MessageStory } from "../types";
@@ -18,7 +18,7 @@ const ENDED = new Set(["read", "cancelled", "cancelling", "too late"]);
 export function Story() {
   const key = Number(route.value.rest[0]);
   const of = story(key);
-  useEffect(() => void of.refresh(), [key]);
+  useEffect(() => showStory(key), [key]);
   const found = of.value.value;
   const back = found ? href("messages", found.direction === "outgoing" ? found.to : found.from) : href("messages");
   return (

@@ -1,16 +1,14 @@
 // Writes a message, with a file if wanted. What was typed stays until the node has taken it.
-import { signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { ask, post, sentence } from "../api";
 import { t } from "../i18n";
-import { files, outgoing, shift } from "../store";
+import { drafts, files, outgoing, shift } from "../store";
 import { addressOf, titleOf } from "../threads";
 import { bytes } from "../time";
 import { Icon } from "./Icon";
 import { announce } from "./Toasts";
 
-/** What was begun to each recipient, while the page stays open. */
-const drafts = signal<Record<string, string>>({});
 const LIFETIMES_H = [1, 6, 24, 72, 168];
 
 export function Composer({ to }: { to: string }) {
