@@ -278,8 +278,16 @@ class Api(
             "evidence": evidence,
             "is_clock_doubted": node.clock.is_doubted,
             "lock": self._lock_state(),
+            "archive": await self._archive(),
             "metrics": node.metrics.snapshot(),
         }
+
+    async def _archive(self) -> Json | None:
+        """Return how the archive stands; None where this device keeps none."""
+        gateway = None if self._guard is None else self._guard.gateway
+        if gateway is None or not gateway.master.exists():
+            return None
+        return await self._archive_standing(gateway)
 
     async def orders(self) -> list[Json]:
         """Return the wipe orders in force, and which devices have proven that they obeyed."""

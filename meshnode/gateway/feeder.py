@@ -16,6 +16,7 @@ import trio
 from meshnode.errors import ArchiveError
 from meshnode.gateway.archive.archive import Archive
 from meshnode.gateway.archive.records import Taken
+from meshnode.gateway.standing import Part, Standing
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
@@ -38,16 +39,22 @@ _WAIT_S_MAX: Final = 30.0
 class Feeder:
     """Feeds one archive from one store."""
 
-    def __init__(self, store: Store, archive: Archive, runtime: Runtime, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        archive: Archive,
+        runtime: Runtime,
+        metrics: Metrics,
+        standing: Standing | None = None,
+    ) -> None:
         self._store = store
+        self._standing = standing if standing is not None else Standing()
         self._archive = archive
         self._runtime = runtime
         self._metrics = metrics
         self._shed_told = 0
         self.wake = Level()
         """Set after something was put into the spool."""
-        self.is_down = False
-        """True while the archive does not answer."""
 
     async def run(self) -> None:
         """Feed until cancelled. Raises: StoreError."""
@@ -60,7 +67,8 @@ class Feeder:
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _WAIT_S_MAX)
                 continue
-            wait_s, self.is_down = _WAIT_S_MIN, False
+            wait_s = _WAIT_S_MIN
+            self._standing.works(Part.FEED)
             if not moved:
                 with trio.move_on_after(_LOOK_S):
                     await self.wake.wait()
@@ -104,7 +112,7 @@ class Feeder:
             await self._store.write(lambda tx: spool.drop(tx, sorted(keys)))
 
     def _failed(self, error: ArchiveError) -> None:
-        self.is_down = True
+        self._standing.fails(Part.FEED, error)
         self._metrics.count("archive_failures")
         self._runtime.trace("archive_failed", reason=type(error).__name__)
 

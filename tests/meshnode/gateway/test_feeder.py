@@ -16,6 +16,7 @@ from meshnode.errors import ArchiveDownError
 from meshnode.gateway.archive.archive import Archive, open_archive
 from meshnode.gateway.archive.records import Put, Query, Taken
 from meshnode.gateway.feeder import Feeder
+from meshnode.gateway.standing import Standing
 from meshnode.metrics import Metrics
 from meshnode.store import bundles, spool
 from meshnode.store.engine import Store, open_store
@@ -203,14 +204,19 @@ async def test_an_archive_that_cannot_be_reached_is_tried_again(
         metrics = Metrics()
         fake = Archive.__new__(Archive)
         monkeypatch.setattr(fake, "put", down, raising=False)
-        feeder = Feeder(store, fake, inline_runtime(), metrics)
+        told: list[str] = []
+        standing = Standing(told.append)
+        feeder = Feeder(store, fake, inline_runtime(), metrics, standing)
         await store.write(lambda tx: bundles.add_many(tx, [record(1)]))
         with trio.move_on_after(600):
             await feeder.run()
         waits = [round(after - before, 3) for before, after in pairwise(tries)]
         assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
         assert metrics.value("archive_failures") == 8
-        assert not feeder.is_down
+        # Once for all tries, and once that it is over.
+        assert len(told) == 2
+        assert told[0]
+        assert (told[1], standing.faults) == ("", ())
         assert await store.read(spool.waiting) == (0, 0, 0)
 
 
