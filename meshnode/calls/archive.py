@@ -43,7 +43,8 @@ class ArchiveCalls(Calls):
         """Return what waits, what the archive holds, and how it stands.
 
         Where the archive does not answer, `error` says so and `held` is empty; `faults` are all
-        that is known not to work. Raises: ControlError, StoreError.
+        that is known not to work, `failing` the parts of the work that do not get done.
+        Raises: ControlError, StoreError.
         """
         gateway = self._gateway()
         found: Json = {
@@ -60,7 +61,8 @@ class ArchiveCalls(Calls):
             held = await archive.held()
         except ArchiveError as error:
             faults = dict.fromkeys([str(error), *found["faults"]])
-            return found | {"error": str(error), "faults": [*faults]}
+            failing = dict.fromkeys(["feed", *found["failing"]])
+            return found | {"error": str(error), "faults": [*faults], "failing": [*failing]}
         found["held"] = [
             {
                 "class": str(each.data_class),
@@ -84,6 +86,7 @@ class ArchiveCalls(Calls):
             "is_shut": gateway.master.exists() and self._node.desk is None,
             "purged_ms": gateway.standing.purged_ms,
             "faults": [*gateway.standing.faults],
+            "failing": [str(part) for part in gateway.standing.failing],
         }
 
     async def archive_search(

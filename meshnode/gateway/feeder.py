@@ -32,6 +32,8 @@ _LOOK_S: Final = 2.0
 """Between two looks at the spool that nobody asked for: opened content announces itself not."""
 _GATHER_S: Final = 0.25
 """After a batch that was not full the next one waits for so long."""
+_SILENT_S: Final = 30.0
+"""With nothing to bring for so long, the archive is asked whether it is there."""
 _WAIT_S_MIN: Final = 0.5
 _WAIT_S_MAX: Final = 30.0
 
@@ -53,6 +55,7 @@ class Feeder:
         self._runtime = runtime
         self._metrics = metrics
         self._shed_told = 0
+        self._heard_s = float("-inf")
         self.wake = Level()
         """Set after something was put into the spool."""
 
@@ -92,15 +95,23 @@ class Feeder:
         read = partial(spool.batch, rows_max=BATCH_ROWS, has_agent=self._has_agent)
         rows, broken = await self._store.read(read)
         if not (rows or broken):
+            await self._ask()
             return 0
         if rows:
             done = await self._archive.put([_taken(each) for each in rows])
+            self._heard_s = trio.current_time()
             self._metrics.count("archive_bundles", done.bundles)
             self._metrics.count("archive_contents", done.contents)
             self._metrics.count("archive_again", done.again)
         await self._drop([*(each.key for each in rows), *broken])
         self._metrics.count("spool_damaged", len(broken))
         return len(rows) + len(broken)
+
+    async def _ask(self) -> None:
+        """Find out that the archive is away before anything has to wait for it."""
+        if trio.current_time() - self._heard_s >= _SILENT_S:
+            await self._archive.ping()
+            self._heard_s = trio.current_time()
 
     @property
     def _has_agent(self) -> bool:

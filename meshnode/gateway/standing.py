@@ -40,6 +40,11 @@ class Standing:
         """Sentences for people, the cause before its effects; empty where all is well."""
         return tuple(dict.fromkeys(self._faults[part] for part in Part if part in self._faults))
 
+    @property
+    def failing(self) -> tuple[Part, ...]:
+        """Parts that do not get done, the first one first."""
+        return tuple(part for part in Part if part in self._faults)
+
     def has(self, part: Part) -> bool:
         """True while this part does not get done."""
         return part in self._faults

@@ -79,6 +79,10 @@ class Archive:
 
         return await self._write(work)
 
+    async def ping(self) -> None:
+        """Raises: ArchiveDownError, ArchiveError where the database does not answer."""
+        await self._runtime.run_blocking(self._database.ping, limiter=self._readers)
+
     async def contents(self, query: Query) -> list[Found]:
         """Return contents that fit, the newest day first. Raises: as `put`."""
         return await self._read(

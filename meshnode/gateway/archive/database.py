@@ -88,6 +88,11 @@ class ArchiveDatabase:
         with translated(), self._reader.connect() as connection:
             return work(connection)
 
+    def ping(self) -> None:
+        """Ask the server whether it is there. Raises: ArchiveDownError, ArchiveError."""
+        with translated(), self._reader.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
     def insert_new(
         self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]
     ) -> int:

@@ -204,6 +204,14 @@ async def test_an_archive_that_cannot_be_reached_is_tried_again(
         metrics = Metrics()
         fake = Archive.__new__(Archive)
         monkeypatch.setattr(fake, "put", down, raising=False)
+        asked = list[float]()
+
+        async def ping() -> None:
+            asked.append(trio.current_time())
+            if len(asked) == 3:
+                raise ArchiveDownError("away")
+
+        monkeypatch.setattr(fake, "ping", ping, raising=False)
         told: list[str] = []
         standing = Standing(told.append)
         feeder = Feeder(store, fake, inline_runtime(), metrics, standing)
@@ -212,11 +220,12 @@ async def test_an_archive_that_cannot_be_reached_is_tried_again(
             await feeder.run()
         waits = [round(after - before, 3) for before, after in pairwise(tries)]
         assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
-        assert metrics.value("archive_failures") == 8
+        assert metrics.value("archive_failures") == 9
         # Once for all tries, and once that it is over.
-        assert len(told) == 2
-        assert told[0]
-        assert (told[1], standing.faults) == ("", ())
+        assert told == ["away", ""] * 2
+        assert standing.faults == ()
+        # With nothing to bring it is asked every half minute, and it is missed at once.
+        assert 10 < len(asked) < 20
         assert await store.read(spool.waiting) == (0, 0, 0)
 
 

@@ -44,7 +44,7 @@ def settings(url: str = "") -> Settings:
 async def opened(
     home: Path, url: str = "", told: list[str] | None = None
 ) -> AsyncIterator[tuple[Api, Gateway]]:
-    access = Access(on_archive=[].append if told is None else told.append)
+    access = Access(on_archive=(told if told is not None else list[str]()).append)
     async with open_guarded(home, settings(url), runtime(), access) as guard:
         assert guard.gateway is not None
         yield Api(guard.node, guard), guard.gateway
@@ -97,6 +97,7 @@ async def test_a_database_that_is_not_there_is_told_with_its_reason(
         assert told == ["the archive does not answer: Connection refused"]
         status = await api.archive_status()
         assert status["faults"] == told
+        assert status["failing"] == ["feed"]
         assert status["purged_ms"] == 0
         shown = exposition(await api.status())
         assert "meshnode_archive_faults 1\n" in shown

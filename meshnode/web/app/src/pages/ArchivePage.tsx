@@ -110,7 +110,11 @@ function Held() {
       <h2>{t("archive.holds")}</h2>
       <Waiting of={archive} />
       {found && !found.is_archiving && <p class="notice warn">{t("archive.none")}</p>}
-      {found?.error && <p class="notice bad">{found.error}</p>}
+      {found?.failing.map((each) => (
+        <p class="notice bad" key={each}>
+          {told("fault", each)}
+        </p>
+      ))}
       {found && (
         <dl class="facts">
           <div class="fact">
@@ -123,6 +127,12 @@ function Held() {
               {number(found.waiting)} ({bytes(found.waiting_bytes)})
             </dd>
           </div>
+          {found.purged_ms > 0 && (
+            <div class="fact">
+              <dt>{t("archive.purged")}</dt>
+              <dd>{moment(found.purged_ms)}</dd>
+            </div>
+          )}
           {found.held.map((each) => (
             <div class="fact" key={each.class}>
               <dt>{told("class", each.class)}</dt>
