@@ -53,7 +53,7 @@ from meshnode.links.session_handle import SessionStats
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick
-from meshnode.store import keyring, messages, peers, reading
+from meshnode.store import delivery, keyring, messages, peers, reading
 from meshnode.store.evidence import evidence_count
 from meshnode.store.records import Direction, IncomingReason, MessageRecord
 from protocol.errors import EnvelopeError, RemoteProtocolError
@@ -254,7 +254,7 @@ class Api(
         states, unopened, evidence = await node.store.read(
             lambda conn: (
                 messages.counts(conn),
-                messages.unopened_count(conn),
+                delivery.unopened_count(conn),
                 evidence_count(conn),
             )
         )
