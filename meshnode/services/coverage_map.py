@@ -21,6 +21,7 @@ from meshnode.positions import OpenShift, Positions
 from meshnode.reception import Checked
 from meshnode.runtime import Runtime
 from meshnode.services.readings import CoverageSeen, PlaceSeen, Readings
+from meshnode.store import bundles, delivery
 from meshnode.store import coverage as rows
 from meshnode.store.coverage import Untold
 from meshnode.store.engine import Connection, Store, Transaction
@@ -55,6 +56,7 @@ PER_DAY_MAX: Final = 8
 """Contributions of one author to one group on one day; nobody has so many shifts."""
 _AUTHORS_MAX: Final = 4_096
 """Authors, groups and days whose contributions are counted."""
+_SEQ_MAX: Final = 2**63 - 1
 _UNTOLD_MS: Final = 1_000 * KINDS[Kind.COVERAGE].lifetime_s
 """What could not be told for so long after its shift is erased."""
 _BEARERS: Final = {
@@ -208,7 +210,9 @@ class CoverageLearning:
         """
         header, opened = bundle.header, open_message()
         payload, day = opened.payload, day_of(hlc.wall_ms(bundle.header.hlc))
-        if not isinstance(payload, CoverageMap) or not self._may_tell(header, day):
+        if not isinstance(payload, CoverageMap):
+            self._refuse(header)
+        if not self._may_tell(tx.connection, header, day):
             self._refuse(header)
         told = payload.contribution
         is_short = header.lifetime_s <= KINDS[Kind.COVERAGE].lifetime_s
@@ -218,7 +222,7 @@ class CoverageLearning:
             self._metrics.count("coverage_kept")
         return opened
 
-    def _may_tell(self, header: Header, day: int) -> bool:
+    def _may_tell(self, conn: Connection, header: Header, day: int) -> bool:
         author, scope = header.author, header.scope
         entry = self._membership.directory.member(author)
         if entry is None or entry.zone != scope.zone:
@@ -228,7 +232,8 @@ class CoverageLearning:
         if scope.kind not in (ScopeKind.SQUAD, ScopeKind.CODT):
             return False
         key = author, scope.encode(), day
-        given = self._given.pop(key, 0) + 1
+        # What is held counts where this process has forgotten, what is forgotten where it is gone.
+        given = max(self._given.pop(key, 0), _told_before(conn, header, day)) + 1
         self._given[key] = given
         while len(self._given) > _AUTHORS_MAX:
             self._given.popitem(last=False)
@@ -264,6 +269,21 @@ class CoverageLearning:
             # Else something was joined while this was read.
             self._known = today, part, found
         return found
+
+
+def _told_before(conn: Connection, header: Header, day: int) -> int:
+    """Return how many contributions of an author to a group and day are held and were joined."""
+    author, scope = header.author, header.scope.encode()
+    held = [
+        each.short_id
+        for each in bundles.of_author(conn, author, header.id.incarnation, 0, _SEQ_MAX)
+        if each.kind is Kind.COVERAGE and each.scope == scope and _day(each.hlc) == day
+    ]
+    return len(held) - delivery.queued_count(conn, held)
+
+
+def _day(stamp: int) -> int:
+    return day_of(hlc.wall_ms(stamp))
 
 
 def _is_good(place: PlaceSeen, now_ms: int) -> bool:

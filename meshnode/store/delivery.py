@@ -30,6 +30,7 @@ __all__ = [
     "note_received",
     "own_digests",
     "queue_unopened",
+    "queued_count",
     "receipt_made",
     "receipts_due",
     "received_page",
@@ -73,6 +74,11 @@ def queue_unopened(tx: Transaction, short_ids: Sequence[ShortId], now_ms: int) -
     if rows:
         tx.connection.execute(insert(_UNOPENED), rows)
     return len(rows) + len(again)
+
+
+def queued_count(conn: Connection, short_ids: Sequence[ShortId]) -> int:
+    """Return how many of these bundles are in the queue: not opened yet, or never to be."""
+    return sum(1 for _row in select_many(conn, _SELECT_QUEUED, [signed64(e) for e in short_ids]))
 
 
 def unopened(conn: Connection, limit: int) -> list[Unopened]:

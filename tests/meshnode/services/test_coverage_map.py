@@ -338,6 +338,16 @@ async def test_one_author_cannot_fill_the_map_of_others(pair: Rig) -> None:
         await forged(pair, today, name=bytes([n]) * 16, seq=n)
     assert await count(pair["chloe"], ROWS) == PER_DAY_MAX
     assert pair["chloe"].metric("coverage_refused") == 3
+    # Nor by waiting until the device that counts starts again, which opens its desk anew.
+    chloe = pair["chloe"]
+    desk = chloe.parts.desk
+    assert desk is not None
+    await chloe.node.lock()
+    chloe.node.open_desk(desk)
+    await forged(pair, today, name=b"z" * 16, seq=90)
+    await chloe.node.relay.requeue_held()
+    await chloe.node.inbox.open_some()
+    assert await count(chloe, ROWS) == PER_DAY_MAX
 
 
 async def test_one_contribution_in_many_bundles_counts_once(five: Rig) -> None:
