@@ -210,6 +210,8 @@ class Gateway:
         Raises: ArchiveError, LockedError.
         """
         archive = await self.archive()
+        # Whoever came to the archive of others by mistake has no terms to keep there.
+        await archive.is_used()
         # Looked at before, so that no entry of ours makes a log look whole that was not, and told;
         # but whoever changes it must not keep by that what is over.
         await self._look_at_log()

@@ -151,6 +151,9 @@ async def test_a_key_that_was_made_by_mistake_gives_way_to_the_right_one(
         await api.send("codt", "le gué aussi")
         with pytest.raises(ArchiveKeyError):
             await (await gateway.feeder()).drain()
+        with pytest.raises(ArchiveKeyError):
+            # Nor does it keep its own terms in the archive of others.
+            await api.retention_apply()
         await api.archive_key_import(str(file))
         await (await gateway.feeder()).drain()
         assert len((await api.archive_search("le"))["found"]) == 2
