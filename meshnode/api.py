@@ -53,7 +53,7 @@ from meshnode.links.session_handle import SessionStats
 from meshnode.order_log import order_log
 from meshnode.outbox import Priority, Writing
 from meshnode.stick import Stick
-from meshnode.store import keyring, messages, peers, reading
+from meshnode.store import delivery, keyring, messages, peers, reading
 from meshnode.store.evidence import evidence_count
 from meshnode.store.records import Direction, IncomingReason, MessageRecord
 from protocol.errors import EnvelopeError, RemoteProtocolError
@@ -254,7 +254,7 @@ class Api(
         states, unopened, evidence = await node.store.read(
             lambda conn: (
                 messages.counts(conn),
-                messages.unopened_count(conn),
+                delivery.unopened_count(conn),
                 evidence_count(conn),
             )
         )
@@ -278,8 +278,16 @@ class Api(
             "evidence": evidence,
             "is_clock_doubted": node.clock.is_doubted,
             "lock": self._lock_state(),
+            "archive": await self._archive(),
             "metrics": node.metrics.snapshot(),
         }
+
+    async def _archive(self) -> Json | None:
+        """Return how the archive stands; None where this device keeps none."""
+        gateway = None if self._guard is None else self._guard.gateway
+        if gateway is None or not gateway.master.exists():
+            return None
+        return await self._archive_standing(gateway)
 
     async def orders(self) -> list[Json]:
         """Return the wipe orders in force, and which devices have proven that they obeyed."""

@@ -214,11 +214,11 @@ class Inbox:
                 # It expired or was receipted by all others meanwhile, or is damaged.
                 delivery.mark_opened(tx, [each.short_id])
                 continue
-            self._open(tx, each.short_id, bundles.decode_untrusted(held[0]), work)
+            self._open(tx, each, bundles.decode_untrusted(held[0]), work)
         return work
 
-    def _open(self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work) -> None:
-        header, now_ms = bundle.header, self._runtime.now_ms()
+    def _open(self, tx: Transaction, each: Unopened, bundle: Bundle, work: _Work) -> None:
+        header, short_id, now_ms = bundle.header, each.short_id, self._runtime.now_ms()
         ahead_ms = hlc.wall_ms(header.hlc) - now_ms
         if ahead_ms > CLOCK_DRIFT_MS_MAX:
             due_ms = now_ms + ahead_ms - CLOCK_DRIFT_MS_MAX
@@ -226,9 +226,7 @@ class Inbox:
             return
         if self._is_refused(header):
             # It may have come before the news of its author.
-            work.count("messages_revoked")
-            self._runtime.trace("revoked_author", bundle=str(header.id))
-            delivery.mark_opened(tx, [short_id])
+            self._shut(tx, each, work, "messages_revoked", "revoked_author", bundle=str(header.id))
             return
         try:
             self._dispatch(tx, short_id, bundle, work)
@@ -237,16 +235,24 @@ class Inbox:
             return
         except AlreadyUsedError:
             # A copy of what was opened before, or another message under the same key.
-            work.count("chain_keys_reused")
-            self._runtime.trace("opened_before", bundle=str(header.id))
+            self._shut(tx, each, work, "chain_keys_reused", "opened_before", bundle=str(header.id))
+            return
         except StoreFullError:
             # Chain keys that there is no room to give; whoever needs them asks again.
             self._runtime.trace("keys_not_given", bundle=str(header.id))
         except (EnvelopeError, RemoteProtocolError, IdentityError) as error:
-            work.count("messages_unopenable")
-            reason = type(error).__name__
-            self._runtime.trace("unopenable", bundle=str(header.id), reason=reason)
+            facts = {"bundle": str(header.id), "reason": type(error).__name__}
+            self._shut(tx, each, work, "messages_unopenable", "unopenable", **facts)
+            return
         delivery.mark_opened(tx, [short_id])
+
+    def _shut(
+        self, tx: Transaction, each: Unopened, work: _Work, counter: str, event: str, **facts: str
+    ) -> None:
+        """Leave a bundle that nothing opens, and tell of it the first time."""
+        if delivery.mark_shut(tx, each):
+            work.count(counter)
+            self._runtime.trace(event, **facts)
 
     def _dispatch(self, tx: Transaction, short_id: ShortId, bundle: Bundle, work: _Work) -> None:
         header = bundle.header

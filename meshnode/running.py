@@ -101,6 +101,8 @@ class Access:
     """Public-key sealing."""
     on_wiped: Callable[[], None] = lambda: None
     """Told by a running node once a wipe order has destroyed keys that this process had."""
+    on_archive: Callable[[str], None] = lambda _fault: None
+    """Told what does not work with the archive; an empty sentence once all does again."""
 
 
 @asynccontextmanager
@@ -217,13 +219,17 @@ async def _opened(
             guard.wipe = wiping.wipe
             await _start(guard, secret, is_held=is_held or node.is_wiped)
             del secret
-            async with _archiving(guard, home, settings, rights.role):
+            async with _archiving(guard, home, settings, rights.role, access.on_archive):
                 yield guard, wiping
 
 
 @asynccontextmanager
 async def _archiving(
-    guard: Guard, home: Path, settings: Settings, role: Role
+    guard: Guard,
+    home: Path,
+    settings: Settings,
+    role: Role,
+    tell: Callable[[str], None],
 ) -> AsyncIterator[None]:
     """Give a device of the centre its archive, which is opened once somebody needs it."""
     if role not in (Role.GATEWAY, Role.OPERATOR):
@@ -234,7 +240,7 @@ async def _archiving(
 
     chosen = settings.gateway
     plan = GatewayPlan(chosen.database, chosen.spool_bytes_max, settings.retention.terms)
-    guard.gateway = Gateway(guard.node, home, plan)
+    guard.gateway = Gateway(guard.node, home, plan, tell)
     try:
         yield
     finally:
@@ -432,7 +438,7 @@ async def run_home(
             surroundings = surroundings_of(settings, runtime, node)
             stack.enter_context(counting(node.metrics))
             await nursery.start(node.run, surroundings)
-            if guard.gateway is not None and Home(home).archive_key.exists():
+            if guard.gateway is not None:
                 room = guard.gateway.run
                 nursery.start_soon(keep_running, "archive", room, runtime, node.metrics)
             api = Api(node, guard)

@@ -34,6 +34,7 @@ class ArchiveCalls(Calls):
         if gateway.master.exists():
             return False
         await self._node.runtime.run_blocking(gateway.found)
+        gateway.anew.set()
         self._node.audit.note("archive_founded")
         await self._node.audit.flush()
         return True
@@ -41,29 +42,27 @@ class ArchiveCalls(Calls):
     async def archive_status(self) -> Json:
         """Return what waits, what the archive holds, and how it stands.
 
-        Where the archive does not answer, `error` says so and `held` is empty.
+        Where the archive does not answer, `error` says so and `held` is empty; `faults` are all
+        that is known not to work, `failing` the parts of the work that do not get done.
         Raises: ControlError, StoreError.
         """
         gateway = self._gateway()
-        waiting = await self._node.store.read(spool.waiting)
         found: Json = {
-            "is_archiving": gateway.master.exists(),
+            **await self._archive_standing(gateway),
             "database": "postgresql" if gateway.plan.url else "sqlite",
-            "waiting": waiting.rows,
-            "waiting_bytes": waiting.size_bytes,
-            "waiting_bytes_max": gateway.plan.spool_bytes_max,
-            "waiting_since_ms": waiting.oldest_ms,
             "shed": self._node.store.spool_shed,
             "error": "",
             "held": [],
         }
-        if not gateway.master.exists() or self._node.desk is None:
+        if not found["is_archiving"] or self._node.desk is None:
             return found
         try:
             archive = await gateway.archive()
             held = await archive.held()
         except ArchiveError as error:
-            return found | {"error": str(error)}
+            faults = dict.fromkeys([str(error), *found["faults"]])
+            failing = dict.fromkeys(["feed", *found["failing"]])
+            return found | {"error": str(error), "faults": [*faults], "failing": [*failing]}
         found["held"] = [
             {
                 "class": str(each.data_class),
@@ -74,6 +73,21 @@ class ArchiveCalls(Calls):
             for each in held
         ]
         return found
+
+    async def _archive_standing(self, gateway: Gateway) -> Json:
+        """Return how far an archive is behind and what does not work; no key is needed."""
+        waiting = await self._node.store.read(spool.waiting)
+        return {
+            "is_archiving": gateway.master.exists(),
+            "waiting": waiting.rows,
+            "waiting_bytes": waiting.size_bytes,
+            "waiting_bytes_max": gateway.plan.spool_bytes_max,
+            "waiting_since_ms": waiting.oldest_ms,
+            "is_shut": gateway.master.exists() and self._node.desk is None,
+            "purged_ms": gateway.standing.purged_ms,
+            "faults": [*gateway.standing.faults],
+            "failing": [str(part) for part in gateway.standing.failing],
+        }
 
     async def archive_search(
         self,
@@ -174,8 +188,14 @@ class ArchiveCalls(Calls):
 
     async def retention_verify(self) -> Json:
         """Check the whole purge log. Raises: ArchiveTamperedError, ArchiveError, LockedError."""
-        entries, head = await self._gateway().entries()
-        return {"entries": len(entries), "last": head.number, "hash": head.hash.hex()}
+        gateway = self._gateway()
+        entries, head = await gateway.entries()
+        return {
+            "entries": len(entries),
+            "unnamed": sum(not gateway.is_named(each.gateway) for each in entries),
+            "last": head.number,
+            "hash": head.hash.hex(),
+        }
 
     async def retention_apply(self) -> Json:
         """Destroy now what is over. Raises: ArchiveError, LockedError, ControlError."""

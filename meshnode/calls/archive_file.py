@@ -222,7 +222,7 @@ class ArchiveFileCalls(ArchiveCalls):
         if given.taker != self._node.identity.node or secret is None:
             raise ArchiveKeyError("this file was sealed for another device, or its key was erased")
         master = taken(given, secret, desk.sealer)
-        await self._node.runtime.run_blocking(gateway.keep_master, master)
+        await gateway.keep_master(master)
 
 
 def _read_bounded(path: Path) -> bytes:

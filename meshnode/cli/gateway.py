@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from meshnode.cli.language import say
+from meshnode.cli.language import say, translate_error
 from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -125,8 +125,10 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
         ),
         say("not taken"): str(found["shed"]),
     }
-    if found["error"]:
-        facts[say("fault")] = found["error"]
+    if found["purged_ms"]:
+        facts[say("terms kept")] = local_time(found["purged_ms"])
+    if found["faults"]:
+        facts[say("fault")] = "; ".join(translate_error(each) for each in found["faults"])
     print_facts(facts)
     rows = [
         (

@@ -103,6 +103,14 @@ def verify(ctx: typer.Context, as_json: AsJson = False) -> None:
             entries=found["entries"],
         )
     )
+    if found["unnamed"]:
+        typer.echo(
+            say(
+                "{count} of them are by gateways that no roster names any more: those that follow "
+                "stand for them.",
+                count=found["unnamed"],
+            )
+        )
 
 
 @app.command("apply")

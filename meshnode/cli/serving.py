@@ -143,7 +143,8 @@ async def _serve(
         locked.append(is_held)
         has_locked.set()
 
-    access = replace(access, on_wiped=partial(on_lock, False))
+    on_archive = partial(_tell_archive, telling)
+    access = replace(access, on_wiped=partial(on_lock, False), on_archive=on_archive)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             if state_of(home, runtime) in (HomeState.BEGUN, HomeState.REMNANT):
@@ -185,6 +186,14 @@ def _tell_web(telling: Telling, door: WebDoor | None, state: DoorState) -> None:
         telling.tell(say("screens: {url} ('meshnode web open' signs in)", url=state.url))
     if state.is_open_to_others:
         telling.tell(say("WARNING: nothing is encrypted; whoever listens there reads all"))
+
+
+def _tell_archive(telling: Telling, fault: str) -> None:
+    """Say what does not work with the archive, or that all does again."""
+    if fault:
+        telling.tell(say("the archive: {fault}", fault=translate_error(fault)))
+    else:
+        telling.tell(say("the archive works again"))
 
 
 async def _stop_when_locked(has_locked: trio.Event, scope: trio.CancelScope) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from meshnode.client import NodeApi, open_api
 from meshnode.config import Settings, load_settings
+from meshnode.doctor.archive import check_archive
 from meshnode.doctor.battery import check_battery, with_battery
 from meshnode.doctor.departure import (
     check_badge_lasts,
@@ -75,6 +76,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_multicast,
     check_neighbours,
     check_plotter,
+    check_archive,
     check_messages,
 )
 """Every check of the doctor, causes before effects."""

@@ -16,6 +16,7 @@ import trio
 from meshnode.errors import ArchiveError
 from meshnode.gateway.archive.archive import Archive
 from meshnode.gateway.archive.records import Taken
+from meshnode.gateway.standing import Part, Standing
 from meshnode.links.level import Level
 from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
@@ -31,6 +32,8 @@ _LOOK_S: Final = 2.0
 """Between two looks at the spool that nobody asked for: opened content announces itself not."""
 _GATHER_S: Final = 0.25
 """After a batch that was not full the next one waits for so long."""
+_SILENT_S: Final = 30.0
+"""With nothing to bring for so long, the archive is asked whether it is there."""
 _WAIT_S_MIN: Final = 0.5
 _WAIT_S_MAX: Final = 30.0
 
@@ -38,16 +41,23 @@ _WAIT_S_MAX: Final = 30.0
 class Feeder:
     """Feeds one archive from one store."""
 
-    def __init__(self, store: Store, archive: Archive, runtime: Runtime, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        archive: Archive,
+        runtime: Runtime,
+        metrics: Metrics,
+        standing: Standing | None = None,
+    ) -> None:
         self._store = store
+        self._standing = standing if standing is not None else Standing()
         self._archive = archive
         self._runtime = runtime
         self._metrics = metrics
         self._shed_told = 0
+        self._heard_s = float("-inf")
         self.wake = Level()
         """Set after something was put into the spool."""
-        self.is_down = False
-        """True while the archive does not answer."""
 
     async def run(self) -> None:
         """Feed until cancelled. Raises: StoreError."""
@@ -60,7 +70,8 @@ class Feeder:
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _WAIT_S_MAX)
                 continue
-            wait_s, self.is_down = _WAIT_S_MIN, False
+            wait_s = _WAIT_S_MIN
+            self._standing.works(Part.FEED)
             if not moved:
                 with trio.move_on_after(_LOOK_S):
                     await self.wake.wait()
@@ -84,15 +95,23 @@ class Feeder:
         read = partial(spool.batch, rows_max=BATCH_ROWS, has_agent=self._has_agent)
         rows, broken = await self._store.read(read)
         if not (rows or broken):
+            await self._ask()
             return 0
         if rows:
             done = await self._archive.put([_taken(each) for each in rows])
+            self._heard_s = trio.current_time()
             self._metrics.count("archive_bundles", done.bundles)
             self._metrics.count("archive_contents", done.contents)
             self._metrics.count("archive_again", done.again)
         await self._drop([*(each.key for each in rows), *broken])
         self._metrics.count("spool_damaged", len(broken))
         return len(rows) + len(broken)
+
+    async def _ask(self) -> None:
+        """Find out that the archive is away before anything has to wait for it."""
+        if trio.current_time() - self._heard_s >= _SILENT_S:
+            await self._archive.ping()
+            self._heard_s = trio.current_time()
 
     @property
     def _has_agent(self) -> bool:
@@ -104,7 +123,7 @@ class Feeder:
             await self._store.write(lambda tx: spool.drop(tx, sorted(keys)))
 
     def _failed(self, error: ArchiveError) -> None:
-        self.is_down = True
+        self._standing.fails(Part.FEED, error)
         self._metrics.count("archive_failures")
         self._runtime.trace("archive_failed", reason=type(error).__name__)
 

@@ -6,6 +6,8 @@ nothing else of the node. Source: decisions 54 and 55.
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -13,15 +15,22 @@ from typing import Final
 
 import trio
 
-from meshnode.errors import ArchiveError, ArchiveKeyError, KeystoreError
+from meshnode.errors import (
+    ArchiveError,
+    ArchiveKeyError,
+    ArchiveTamperedError,
+    KeystoreError,
+)
 from meshnode.events import ArchiveGrew
 from meshnode.gateway.archive.archive import Archive, Purged, open_archive
-from meshnode.gateway.archive.purge_log import Action, Entry, Head, verify
+from meshnode.gateway.archive.purge_log import Action, Entry, Head, newest, verify
 from meshnode.gateway.archive.purging import Scribe
 from meshnode.gateway.feeder import Feeder
 from meshnode.gateway.master import HeadFile, MasterFile
 from meshnode.gateway.signatures import by_rosters
+from meshnode.gateway.standing import Part, Standing
 from meshnode.home import Home
+from meshnode.links.level import Level
 from meshnode.node import Node
 from meshnode.retention import Terms
 from meshnode.supervisor import keep_running
@@ -34,6 +43,12 @@ __all__ = ["Gateway", "GatewayPlan"]
 
 _LOOK_S: Final = 3_600.0
 """Between two looks at what is over."""
+_AGAIN_S: Final = 300.0
+"""After a look that failed the next one waits for so long."""
+_SHUT: Final = (
+    "the device is locked: nothing is archived and nothing is purged until it is unlocked"
+)
+_DOUBTED: Final = "the clock of this device jumped: nothing is destroyed until a signed time agrees"
 
 
 class GatewayPlan:
@@ -56,8 +71,18 @@ class GatewayPlan:
 class Gateway:
     """The archive of a node, as the node's own process sees it."""
 
-    def __init__(self, node: Node, home: Path, plan: GatewayPlan) -> None:
+    def __init__(
+        self,
+        node: Node,
+        home: Path,
+        plan: GatewayPlan,
+        tell: Callable[[str], None] = lambda _fault: None,
+    ) -> None:
         self._node = node
+        self.standing = Standing(tell)
+        """What of the archive works, and what does not."""
+        self.anew = Level()
+        """Set after this gateway got the key of an archive, or of another one."""
         self._home = home
         self.plan = plan
         self._archive: Archive | None = None
@@ -75,9 +100,10 @@ class Gateway:
     async def archive(self) -> Archive:
         """Return the open archive. Raises: ArchiveError, LockedError."""
         async with self._opening:
+            if self._master.exists():
+                # One that was opened before a lock must not answer behind it.
+                self._node.require_desk()
             if self._archive is None:
-                if self._master.exists():
-                    self._node.require_desk()
                 master = self._master.open(self._vault)
                 opened = open_archive(
                     self.plan.url,
@@ -93,38 +119,54 @@ class Gateway:
         """Return what feeds the archive. Raises: as `archive`."""
         archive = await self.archive()
         if self._feeder is None:
-            self._feeder = Feeder(self._node.store, archive, self._node.runtime, self._node.metrics)
+            node = self._node
+            self._feeder = Feeder(node.store, archive, node.runtime, node.metrics, self.standing)
         return self._feeder
 
     async def run(self) -> None:
-        """Feed, listen and purge until cancelled; waits while the device is locked.
+        """Feed, listen and purge until cancelled; waits for a key, and while the device is locked.
 
         Raises: ArchiveError where the archive cannot be opened, StoreError.
         """
+        while True:
+            while not self._master.exists():
+                await self.anew.wait()
+            await self._unlocked()
+            feeder = await self._opened()
+            rooms = (
+                ("feeder", feeder.run),
+                ("listening", self._listen),
+                ("terms", self._keep_terms),
+            )
+            runtime, metrics = self._node.runtime, self._node.metrics
+            async with trio.open_nursery() as nursery:
+                for name, room in rooms:
+                    nursery.start_soon(keep_running, name, room, runtime, metrics)
+                await self.anew.wait()
+                nursery.cancel_scope.cancel()
+            await self.aclose()
+
+    async def _unlocked(self) -> None:
         with self._node.events.subscribe() as subscription:
             while self._node.desk is None:
+                self.standing.fails(Part.LOCK, _SHUT)
                 await subscription.next()
-        feeder = await self.feeder()
-        rooms = (("feeder", feeder.run), ("listening", self._listen), ("terms", self._keep_terms))
-        async with trio.open_nursery() as nursery:
-            for name, room in rooms:
-                nursery.start_soon(keep_running, name, room, self._node.runtime, self._node.metrics)
+        self.standing.works(Part.LOCK)
+
+    async def _opened(self) -> Feeder:
+        try:
+            return await self.feeder()
+        except ArchiveError as error:
+            self._node.metrics.count("archive_failures")
+            self.standing.fails(Part.FEED, error)
+            raise
 
     async def aclose(self) -> None:
         """Close the archive if it is open."""
         with trio.CancelScope(shield=True):
-            await self._stack.aclose()
-            self._archive = self._feeder = None
-
-    @property
-    def is_down(self) -> bool:
-        """True while the archive does not answer; False as long as nobody asked it."""
-        return self._feeder is not None and self._feeder.is_down
-
-    @property
-    def is_open(self) -> bool:
-        """True once the archive was opened in this process."""
-        return self._archive is not None
+            async with self._opening:
+                await self._stack.aclose()
+                self._archive = self._feeder = None
 
     def _wake(self) -> None:
         if self._feeder is not None:
@@ -142,14 +184,23 @@ class Gateway:
 
     async def _keep_terms(self) -> None:
         while True:
-            # A clock that jumped destroys nothing until a signed time or a day of uptime agrees.
-            if self._node.clock.may_destroy(self._node.runtime.now_ms()):
-                try:
-                    await self.purge()
-                except (ArchiveError, KeystoreError) as error:
-                    self._node.metrics.count("archive_failures")
-                    self._node.runtime.trace("archive_failed", reason=type(error).__name__)
-            await trio.sleep(_LOOK_S)
+            is_done = await self._enforce()
+            await trio.sleep(_LOOK_S if is_done else _AGAIN_S)
+
+    async def _enforce(self) -> bool:
+        """Destroy what is over; False where that must be tried again."""
+        # A clock that jumped destroys nothing until a signed time or a day of uptime agrees.
+        if not self._node.clock.may_destroy(self._node.runtime.now_ms()):
+            self.standing.fails(Part.RETENTION, _DOUBTED)
+            return False
+        try:
+            await self.purge()
+        except (ArchiveError, KeystoreError) as error:
+            self._node.metrics.count("archive_failures")
+            self._node.runtime.trace("archive_failed", reason=type(error).__name__)
+            self.standing.fails(Part.RETENTION, error)
+            return False
+        return True
 
     # --- retention --------------------------------------------------------------------------
 
@@ -159,27 +210,43 @@ class Gateway:
         Raises: ArchiveError, LockedError.
         """
         archive = await self.archive()
+        # Whoever came to the archive of others by mistake has no terms to keep there.
+        await archive.is_used()
+        # Looked at before, so that no entry of ours makes a log look whole that was not, and told;
+        # but whoever changes it must not keep by that what is over.
+        await self._look_at_log()
         await self._note_terms(archive)
         today = day_of(self._node.runtime.now_ms())
         purged = await archive.purge(self.plan.terms, today, self.scribe())
-        await self._remember(purged.head)
+        await self._remember(archive, purged.head)
         self._node.metrics.count("archive_days_destroyed", len(purged.days))
         self._node.metrics.count("archive_rows_purged", purged.rows)
+        self.standing.purged_ms = self._node.runtime.now_ms()
+        self.standing.works(Part.RETENTION)
         return purged
 
     async def _note_terms(self, archive: Archive) -> None:
         """Write the terms into the purge log where they are others than those of the last entry."""
         details = tuple((str(name), str(days)) for name, days in self.plan.terms.items())
-        entries = (await self.entries())[0]
-        before = [each.details for each in entries if each.action is Action.TERMS]
-        if not before or before[-1] != details:
-            await self._remember(await archive.note(self.scribe(), Action.TERMS, details))
+        before = newest(await archive.log(), Action.TERMS)
+        if before is None or before.details != details:
+            await self._remember(archive, await archive.note(self.scribe(), Action.TERMS, details))
+
+    async def _look_at_log(self) -> None:
+        """Note whether the purge log is whole."""
+        try:
+            await self.entries()
+        except ArchiveTamperedError as error:
+            if not self.standing.has(Part.LOG):
+                self._node.metrics.count("purge_logs_refused")
+            self.standing.fails(Part.LOG, error)
 
     async def note(self, action: Action, details: tuple[tuple[str, str], ...]) -> Head:
         """Write an entry into the purge log. Raises: ArchiveError, LockedError."""
         archive = await self.archive()
+        await self._look_at_log()
         head = await archive.note(self.scribe(), action, details)
-        await self._remember(head)
+        await self._remember(archive, head)
         return head
 
     async def entries(self) -> tuple[list[Entry], Head]:
@@ -189,14 +256,23 @@ class Gateway:
         """
         archive = await self.archive()
         known = self._head.read(self._vault)
-        check = by_rosters(self._node.membership.directory)
+        check, is_known = by_rosters(self._node.membership.directory), self.is_named
         log = await archive.log()
-        verified = partial(verify, log, check, () if known is None else (known,))
+        verified = partial(verify, log, check, () if known is None else (known,), is_known)
         entries, head = await self._node.runtime.run_blocking(verified)
+        await self._remember(archive, head)
+        self.standing.works(Part.LOG)
         return entries, head
 
-    async def _remember(self, head: Head) -> None:
-        await self._node.runtime.run_blocking(self._head.write, self._vault, head)
+    def is_named(self, gateway: NodeId) -> bool:
+        """True for a device that a roster here names."""
+        return self._node.membership.directory.member(gateway) is not None
+
+    async def _remember(self, archive: Archive, head: Head) -> None:
+        """Keep a later head, unless the log lost or changed the one that is kept: that is proof."""
+        known = self._head.read(self._vault)
+        if known is None or await archive.has_entry(known):
+            await self._node.runtime.run_blocking(self._head.write, self._vault, head)
 
     def scribe(self) -> Scribe:
         """Return who writes entries of the purge log here. Raises: LockedError."""
@@ -240,7 +316,25 @@ class Gateway:
         """Return the key of the archive. Raises: ArchiveKeyError, LockedError."""
         return self._master.open(self._vault)
 
-    def keep_master(self, master: bytes) -> None:
-        """Keep the key that another gateway gave. Raises: ArchiveKeyError, OSError."""
-        self._master.keep(self._vault, master)
+    async def keep_master(self, master: bytes) -> None:
+        """Keep the key that another gateway gave; it takes the place of one that opens nothing.
+
+        Raises: ArchiveKeyError where something was archived under the key that is here; OSError,
+        ArchiveError.
+        """
+        if self._master.exists():
+            await self._refuse_used(master)
+        keep = partial(self._master.keep, self._vault, master, is_instead=True)
+        await self._node.runtime.run_blocking(keep)
         self._node.store.spool_bytes_max = self.plan.spool_bytes_max
+        self.anew.set()
+        await self.aclose()
+
+    async def _refuse_used(self, master: bytes) -> None:
+        """Raises: ArchiveKeyError unless the key that is here is another and opens nothing."""
+        try:
+            is_used = await (await self.archive()).is_used()
+        except ArchiveKeyError:
+            is_used = False
+        if is_used or hmac.compare_digest(master, self.master_key()):
+            raise ArchiveKeyError("this gateway has the key of an archive already")

@@ -50,9 +50,9 @@ class MasterFile:
         """
         self.keep(vault, entropy(MASTER_BYTES))
 
-    def keep(self, vault: Vault, master: bytes) -> None:
-        """Keep the key of an archive. Raises: as `create`."""
-        if self.exists():
+    def keep(self, vault: Vault, master: bytes, *, is_instead: bool = False) -> None:
+        """Keep a key, `is_instead` of one that opens nothing. Raises: as `create`."""
+        if self.exists() and not is_instead:
             raise ArchiveKeyError("this gateway has the key of an archive already")
         write_private(self.path, vault.seal_file(Tier.AGENT, _NAME, master))
 

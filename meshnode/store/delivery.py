@@ -21,11 +21,12 @@ from meshnode.store.schema import (
     UnopenedRow,
     table,
 )
-from meshnode.store.statements import delete_many, select_many, signed64, unsigned64
+from meshnode.store.statements import delete_many, run_many, select_many, signed64, unsigned64
 from protocol.ids import NodeId, ShortId
 
 __all__ = [
     "mark_opened",
+    "mark_shut",
     "note_received",
     "own_digests",
     "queue_unopened",
@@ -35,6 +36,7 @@ __all__ = [
     "requeue",
     "set_waiting",
     "unopened",
+    "unopened_count",
     "waiting_for",
     "waiting_keys",
 ]
@@ -44,20 +46,25 @@ _RECEIVED = table(ReceivedRow)
 _DUE = table(ReceiptDueRow)
 _OWN_BUNDLE = table(OwnBundleRow)
 
-_SELECT_QUEUED = "SELECT short_id FROM unopened WHERE short_id IN (%s)"
+_SELECT_QUEUED = "SELECT short_id, keyref FROM unopened WHERE short_id IN (%s)"
+_SHUT = b"!"
+"""Stands for a key in the queue where none opens a bundle: it is tried again once queued again."""
+_TRY_AGAIN = "UPDATE unopened SET keyref = x'' WHERE short_id = ?"
 _PAGE_BITS = 10
 """A receipt page covers 1,024 numbers (wire-format 4.12)."""
 
 
 def queue_unopened(tx: Transaction, short_ids: Sequence[ShortId], now_ms: int) -> int:
-    """Put stored bundles into the inbox's queue; return how many are new there.
+    """Put stored bundles into the inbox's queue; return how many are new there, or open again.
 
     Each stands for a bundle that is held, so the queue is bounded by the store; none is left out,
     because a bundle that is never opened would be a message that is lost.
     """
     keys = list(dict.fromkeys(signed64(short_id) for short_id in short_ids))
     # In slices: an author's whole store may be queued at once, and a statement takes only so many.
-    known = {row[0] for row in select_many(tx.connection, _SELECT_QUEUED, keys)}
+    known = dict(select_many(tx.connection, _SELECT_QUEUED, keys))
+    again = [(key,) for key, keyref in known.items() if keyref == _SHUT]
+    run_many(tx.connection, _TRY_AGAIN, again)
     rows = [
         {"short_id": key, "author": b"", "keyref": b"", "since_ms": now_ms}
         for key in keys
@@ -65,7 +72,7 @@ def queue_unopened(tx: Transaction, short_ids: Sequence[ShortId], now_ms: int) -
     ]
     if rows:
         tx.connection.execute(insert(_UNOPENED), rows)
-    return len(rows)
+    return len(rows) + len(again)
 
 
 def unopened(conn: Connection, limit: int) -> list[Unopened]:
@@ -126,7 +133,7 @@ def waiting_keys(conn: Connection, limit: int) -> list[Unopened]:
             since_ms.label("since_ms"),
             place,
         )
-        .where(_UNOPENED.c.keyref != b"")
+        .where(_UNOPENED.c.keyref.not_in((b"", _SHUT)))
         .group_by(_UNOPENED.c.author, _UNOPENED.c.keyref)
         .subquery()
     )
@@ -141,6 +148,26 @@ def waiting_keys(conn: Connection, limit: int) -> list[Unopened]:
 def mark_opened(tx: Transaction, short_ids: Sequence[ShortId]) -> int:
     """Take bundles out of the queue: opened, or never to be; return how many were in it."""
     return delete_many(tx.connection, "unopened", [signed64(each) for each in short_ids])
+
+
+def mark_shut(tx: Transaction, each: Unopened) -> bool:
+    """Note that nothing opens a bundle; False where that was known.
+
+    It stays in the queue until the bundle goes: whoever queues it again, at each start or with
+    other rosters, must not have it told again.
+    """
+    tx.connection.execute(
+        update(_UNOPENED)
+        .where(_UNOPENED.c.short_id == signed64(each.short_id))
+        .values(author=_SHUT, keyref=_SHUT)
+    )
+    return each.author != _SHUT
+
+
+def unopened_count(conn: Connection) -> int:
+    """Return how many bundles for this device are not opened yet, most for want of a key."""
+    query = select(func.count()).select_from(_UNOPENED).where(_UNOPENED.c.keyref != _SHUT)
+    return int(conn.execute(query).scalar_one())
 
 
 # --- receipts --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from meshnode.store.records import (
     NewMessage,
     RecipientState,
 )
-from meshnode.store.schema import LedgerRow, MessageRow, UnopenedRow, table
+from meshnode.store.schema import LedgerRow, MessageRow, table
 from meshnode.store.sealing import Seals, Seat, message_seat
 from meshnode.store.spool import Content, add_opened
 from meshnode.store.statements import signed64, unsigned64
@@ -58,13 +58,11 @@ __all__ = [
     "recipients",
     "set_bundle",
     "uncarried",
-    "unopened_count",
     "waiting",
 ]
 
 _MESSAGE = table(MessageRow)
 _LEDGER = table(LedgerRow)
-_UNOPENED = table(UnopenedRow)
 
 # Named one by one, so that the index on state and deadline serves them.
 _IS_OPEN: Final = _MESSAGE.c.state.in_(
@@ -343,11 +341,6 @@ def counts(conn: Connection) -> dict[MessageState, int]:
     """Return how many messages are in each state, incoming ones under RECEIVED."""
     query = select(_MESSAGE.c.state, func.count()).group_by(_MESSAGE.c.state)
     return {MessageState(state): int(count) for state, count in conn.execute(query)}
-
-
-def unopened_count(conn: Connection) -> int:
-    """Return how many bundles for this device are not opened, most of them for want of a key."""
-    return int(conn.execute(select(func.count()).select_from(_UNOPENED)).scalar_one())
 
 
 def _add(

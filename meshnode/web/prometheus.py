@@ -27,6 +27,17 @@ _STATES: Final[Mapping[str, str]] = {
 }
 
 
+_ARCHIVE: Final[Mapping[str, str]] = {
+    "archive_waiting": "bundles and contents that wait for the archive",
+    "archive_waiting_bytes": "bytes that wait for the archive",
+    "archive_waiting_bytes_max": "bytes that may wait for the archive",
+    "archive_waiting_since_seconds": "since when the oldest waits, Unix time; 0 for nothing waits",
+    "archive_faults": "parts of the archive's work that do not get done",
+    "archive_shut": "1 while the device is locked: nothing is archived and nothing purged",
+    "archive_purged_seconds": "when what is over was last destroyed, Unix time; 0 for not yet",
+}
+
+
 def exposition(status: Json) -> str:
     """Return what `Api.status` says as lines of Prometheus."""
     return "".join(f"{line}\n" for line in _lines(status))
@@ -46,9 +57,9 @@ def _lines(status: Json) -> Iterator[str]:
         "online": int(status["is_online"]),
         "clock_doubted": int(status["is_clock_doubted"]),
     }
-    for name, what in _STATES.items():
-        yield from _head(name, what, "gauge")
-        yield f"meshnode_{name} {values[name]}"
+    yield from _gauges(_STATES, values)
+    if (archive := status["archive"]) is not None:
+        yield from _gauges(_ARCHIVE, _archive_values(archive))
     yield from _head("store_bundles", "bundles in the store by their class", "gauge")
     for name, count in store["by_class"].items():
         yield f'meshnode_store_bundles{{class="{name}"}} {count}'
@@ -58,6 +69,24 @@ def _lines(status: Json) -> Iterator[str]:
     for name, count in status["metrics"].items():
         yield from _head(f"{name}_total", METRICS[name], "counter")
         yield f"meshnode_{name}_total {count}"
+
+
+def _archive_values(archive: Json) -> dict[str, int]:
+    return {
+        "archive_waiting": archive["waiting"],
+        "archive_waiting_bytes": archive["waiting_bytes"],
+        "archive_waiting_bytes_max": archive["waiting_bytes_max"],
+        "archive_waiting_since_seconds": archive["waiting_since_ms"] // 1000,
+        "archive_faults": len(archive["faults"]),
+        "archive_shut": int(archive["is_shut"]),
+        "archive_purged_seconds": archive["purged_ms"] // 1000,
+    }
+
+
+def _gauges(told: Mapping[str, str], values: Mapping[str, int]) -> Iterator[str]:
+    for name, what in told.items():
+        yield from _head(name, what, "gauge")
+        yield f"meshnode_{name} {values[name]}"
 
 
 def _head(name: str, what: str, kind: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from meshnode.events import Event, MessageArrived
-from meshnode.store import delivery, messages
+from meshnode.store import delivery
 from meshnode.store.records import MessageState
 from protocol import hlc, payloads
 from protocol.bundle import Suite
@@ -60,10 +60,10 @@ async def test_opening_and_the_duty_to_receipt_are_one_transaction(
     bundle = bundle_of(await anna.held(), sent.id)
     await bruno.node.relay.receive(anna.id, [(0, bundle.raw)])
     assert await bruno.texts() == [], "stored, queued, not opened yet"
-    assert await bruno.store.read(messages.unopened_count) == 1
+    assert await bruno.store.read(delivery.unopened_count) == 1
     await bruno.node.inbox.open_some()
     assert await bruno.texts() == ["kept or not at all"]
-    assert await bruno.store.read(messages.unopened_count) == 0
+    assert await bruno.store.read(delivery.unopened_count) == 0
     due = await bruno.store.read(lambda conn: delivery.receipts_due(conn, 9))
     assert [page.author for page in due] == [anna.id]
 
@@ -86,6 +86,13 @@ async def test_ciphertext_under_another_name_opens_for_nobody(
     named = [dict(line.fields) for line in met.tracer.lines if line.event == "unopenable"]
     assert [each["bundle"] for each in named] == [str(stolen.id)]
     assert stolen.id.author == gateway.id, "the thief is named, not the victim"
+    # Looked at again at each start and with new rosters, but told once.
+    await bruno.node.relay.requeue_held()
+    assert len(await bruno.store.read(lambda conn: delivery.unopened(conn, 9))) == 1
+    await bruno.node.inbox.open_some()
+    assert await bruno.store.read(lambda conn: delivery.unopened(conn, 9)) == []
+    assert await bruno.store.read(delivery.unopened_count) == 0
+    assert bruno.metric("messages_unopenable") == 1
     await bruno.take([original])
     assert await bruno.texts() == ["from anna to bruno"]
 
@@ -194,10 +201,10 @@ async def test_keys_and_messages_may_come_in_any_order(autojump_clock: MockClock
     await anna.send(squad_scope(), "before its key")
     await bruno.take(await anna.held(Kind.TEXT))
     assert await bruno.texts() == []
-    assert await bruno.store.read(messages.unopened_count) == 1
+    assert await bruno.store.read(delivery.unopened_count) == 1
     await bruno.take(await anna.held(Kind.CHAIN_KEYS))
     assert await bruno.texts() == ["before its key"]
-    assert await bruno.store.read(messages.unopened_count) == 0
+    assert await bruno.store.read(delivery.unopened_count) == 0
 
 
 async def test_a_body_that_says_another_kind_than_its_bundle_is_not_shown(

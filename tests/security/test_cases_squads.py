@@ -14,7 +14,7 @@ import pytest
 from meshnode.authority_home import AuthorityHome
 from meshnode.outbox import Priority
 from meshnode.runtime import system_runtime
-from meshnode.store import keyring, messages
+from meshnode.store import delivery, keyring
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.chains import key_for, receiving_chain
 from protocol.envelope import seal_classical, seal_info
@@ -240,7 +240,7 @@ async def test_s21_a_missing_key_comes_from_its_author_and_from_nobody_else(
         await squad.restart("alice", "bob")
         alice, bob = squad["alice"], squad["bob"]
     assert await alice.texts() == []
-    assert await alice.node.store.read(messages.unopened_count) == 1
+    assert await alice.node.store.read(delivery.unopened_count) == 1
     alice.ahead_ms += KEY_REQUEST_DELAY_MS + 1_000
     (asked,) = await alice.works_until_own(Kind.KEY_REQUEST)
     chain = next(each.header.keyref for each in await bob.own(Kind.TEXT))
@@ -265,7 +265,7 @@ async def test_s21_a_missing_key_comes_from_its_author_and_from_nobody_else(
     )
     await alice.take([answer.raw])
     assert await alice.texts() == [SECRET_TEXT]
-    assert await alice.node.store.read(messages.unopened_count) == 0
+    assert await alice.node.store.read(delivery.unopened_count) == 0
     assert squad.betrayed(SECRET_TEXT) == []
     await squad.serves()
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 import trio
 from sqlalchemy import Connection
 
-from meshnode.gateway.archive import facts, purging, searching, writing
+from meshnode.gateway.archive import facts, keys, purging, searching, writing
 from meshnode.gateway.archive.database import ArchiveDatabase, open_archive_database
 from meshnode.gateway.archive.keys import archive_vault
 from meshnode.gateway.archive.purge_log import Action, Head, Signed
@@ -78,6 +78,10 @@ class Archive:
             return writing.put(self._database, connection, self._vault, fresh, self._gateway, batch)
 
         return await self._write(work)
+
+    async def ping(self) -> None:
+        """Raises: ArchiveDownError, ArchiveError where the database does not answer."""
+        await self._runtime.run_blocking(self._database.ping, limiter=self._readers)
 
     async def contents(self, query: Query) -> list[Found]:
         """Return contents that fit, the newest day first. Raises: as `put`."""
@@ -171,6 +175,17 @@ class Archive:
     async def log(self, last: int | None = None) -> list[Signed]:
         """Return the purge log, or its `last` entries, the oldest first. Raises: as `put`."""
         return await self._read(lambda conn: purging.read_log(conn, last))
+
+    async def has_entry(self, head: Head) -> bool:
+        """True where the purge log has this very entry. Raises: as `put`."""
+        return await self._read(lambda conn: purging.has_entry(conn, head))
+
+    async def is_used(self) -> bool:
+        """True once anything was archived under this key.
+
+        Raises: ArchiveKeyError where the archive is that of another key; as `put`.
+        """
+        return await self._read(lambda conn: keys.is_used(conn, self._vault))
 
     # --- others -----------------------------------------------------------------------------
 

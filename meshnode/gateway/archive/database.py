@@ -60,6 +60,8 @@ _CONNECT_S: Final = 5
 _SILENT_MS: Final = 15_000
 """A server that acknowledges nothing for so long is gone."""
 _STATEMENT_MS: Final = 120_000
+_REASON_CHARACTERS: Final = 120
+"""Of why a server could not be reached."""
 _LOCK: Final = 0x6D657368
 """Whom the one writer of the purge log is told from, and whoever migrates."""
 
@@ -85,6 +87,11 @@ class ArchiveDatabase:
         """Run `work` on what was committed. Raises: as `write`."""
         with translated(), self._reader.connect() as connection:
             return work(connection)
+
+    def ping(self) -> None:
+        """Ask the server whether it is there. Raises: ArchiveDownError, ArchiveError."""
+        with translated(), self._reader.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
 
     def insert_new(
         self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]
@@ -131,8 +138,13 @@ class ArchiveDatabase:
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
-            alone.exec_driver_sql("VACUUM (FULL) day_key")
-            alone.exec_driver_sql("VACUUM archived, content, word, vocabulary")
+            # A vacuum takes as long as the tables are large; the bound is for searches.
+            alone.exec_driver_sql("SET statement_timeout = 0")
+            try:
+                alone.exec_driver_sql("VACUUM (FULL) day_key")
+                alone.exec_driver_sql("VACUUM archived, content, word, vocabulary")
+            finally:
+                connection.invalidate()
 
     def listen(
         self, channel: str, heard: Callable[[str], None], is_over: Callable[[], bool]
@@ -297,6 +309,9 @@ def _translate(error: DBAPIError) -> ArchiveError:
     cause = error.orig
     state = str(getattr(cause, "sqlstate", None) or "")
     name = type(cause).__name__
+    if error.statement is None and not isinstance(cause, sqlite3.Error):
+        # No connection came about: the driver says why, and has seen no value of ours.
+        return ArchiveDownError(f"the archive does not answer: {_first_line(cause) or name}")
     if isinstance(cause, sqlite3.Error):
         if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (
             sqlite3.SQLITE_BUSY,
@@ -311,6 +326,12 @@ def _translate(error: DBAPIError) -> ArchiveError:
     if is_away or state[:2] in ("", "08", "53", "57"):
         return ArchiveDownError(f"the archive does not answer: {name}")
     return ArchiveError(f"the archive cannot do this: {name} ({state})")
+
+
+def _first_line(cause: BaseException | None) -> str:
+    """Return the end of what a driver says of a connection, which is why there is none."""
+    words, _, _rest = str(cause).partition("\n")
+    return words.rpartition("failed: ")[2].strip()[:_REASON_CHARACTERS]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from protocol.canonical import (
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.ids import NodeId
 
-__all__ = ["ENTRY_BYTES_MAX", "Action", "Entry", "Head", "Signed", "make", "verify"]
+__all__ = ["ENTRY_BYTES_MAX", "Action", "Entry", "Head", "Signed", "make", "newest", "verify"]
 
 _VERSION: Final = 1
 _DOMAIN: Final = b"meshnode purge log 1\0"
@@ -111,22 +111,26 @@ def verify(
     log: Iterable[Signed],
     check: Callable[[NodeId, bytes, bytes], None],
     known: Sequence[Head] = (),
+    is_named: Callable[[NodeId], bool] = lambda _gateway: True,
 ) -> tuple[list[Entry], Head]:
     """Return the entries of a whole log and its head.
 
     `check` gets a gateway, a message and a signature, and raises AuthenticationError where it is
-    not by that gateway; `known` are heads that the log must have had.
+    not by that gateway; `known` are heads that the log must have had. A gateway that is not named
+    any more can be checked no more: what it wrote holds where a known head, or a later entry by a
+    gateway that is named, stands behind it.
     Raises: ArchiveTamperedError, which names the first entry that is wrong.
     """
     entries, head, hashes = list[Entry](), Head(), {0: _EMPTY}
+    vouched = max((told.number for told in known), default=0)
+    unsure: int | None = None
     for each in log:
         entry = _read(each, head)
-        try:
-            check(entry.gateway, _DOMAIN + each.hash, each.signature)
-        except AuthenticationError as error:
-            raise ArchiveTamperedError(
-                f"the purge log was changed: no. {each.number} is not signed by its gateway"
-            ) from error
+        if is_named(entry.gateway):
+            _check(each, entry, check)
+            unsure = None
+        elif each.number > vouched and unsure is None:
+            unsure = each.number
         entries.append(entry)
         head = Head(each.number, each.hash)
         hashes[each.number] = each.hash
@@ -140,7 +144,32 @@ def verify(
             raise ArchiveTamperedError(
                 f"the purge log was changed: no. {told.number} is another than was written"
             )
+    if unsure is not None:
+        raise ArchiveTamperedError(
+            f"the purge log cannot be checked: no. {unsure} is by a gateway that no roster names"
+        )
     return entries, head
+
+
+def _check(signed: Signed, entry: Entry, check: Callable[[NodeId, bytes, bytes], None]) -> None:
+    try:
+        check(entry.gateway, _DOMAIN + signed.hash, signed.signature)
+    except AuthenticationError as error:
+        raise ArchiveTamperedError(
+            f"the purge log was changed: no. {signed.number} is not signed by its gateway"
+        ) from error
+
+
+def newest(log: Sequence[Signed], action: Action) -> Entry | None:
+    """Return the last entry of an action as it stands there, checked or not; None for none."""
+    for each in reversed(log):
+        try:
+            entry = _decode(each.body)
+        except (RemoteProtocolError, ValueError):
+            continue
+        if entry.action is action:
+            return entry
+    return None
 
 
 def _read(signed: Signed, before: Head) -> Entry:

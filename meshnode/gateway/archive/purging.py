@@ -27,7 +27,7 @@ from meshnode.gateway.archive.schema import (
 from meshnode.retention import DataClass, Terms
 from protocol.ids import NodeId
 
-__all__ = ["Scribe", "append", "destroy_keys", "drop_rows", "head", "over", "read_log"]
+__all__ = ["Scribe", "append", "destroy_keys", "drop_rows", "has_entry", "head", "over", "read_log"]
 
 _ARCHIVED: Final = table(ArchivedRow)
 _CONTENT: Final = table(ContentRow)
@@ -149,6 +149,13 @@ def head(connection: Connection) -> Head:
     query = select(_RECORD.c.number, _RECORD.c.hash).order_by(_RECORD.c.number.desc()).limit(1)
     row = connection.execute(query).first()
     return Head() if row is None else Head(row.number, bytes(row.hash))
+
+
+def has_entry(connection: Connection, wanted: Head) -> bool:
+    """True where the log has this very entry; an empty log has the head of all."""
+    query = select(_RECORD.c.hash).where(_RECORD.c.number == wanted.number)
+    found = connection.execute(query).scalar()
+    return wanted == Head() if found is None else bytes(found) == wanted.hash
 
 
 def read_log(connection: Connection, last: int | None = None) -> list[Signed]:

@@ -60,7 +60,7 @@ def _insert(
     words: Iterable[str],
 ) -> None:
     plain = _SEPARATOR.join(sorted(words)).encode()
-    sealed = vault.seal(keys.make(*day).data, VOCABULARY_SEAT, b"", plain)
+    sealed = vault.seal(keys.get(*day).data, VOCABULARY_SEAT, b"", plain)
     database.insert_new(connection, _VOCABULARY, [(str(day[0]), day[1], level, sealed)])
 
 

@@ -50,6 +50,7 @@ def put(
     Raises: ArchiveKeyError, ArchiveError. Cost: about 20 µs for each of 500 in SQLite.
     """
     keys = DayKeys(database, connection, vault, entropy)
+    keys.make_all(_class_and_day(each) for each in batch)
     containers = [each for each in batch if not each.is_content]
     contents = [each for each in batch if each.is_content]
     rows = [_archived(each, keys, vault, gateway) for each in _in_order(containers)]
@@ -72,7 +73,7 @@ def _in_order(batch: Iterable[Taken]) -> list[Taken]:
 def _archived(each: Taken, keys: DayKeys, vault: Vault, gateway: NodeId) -> tuple[Any, ...]:
     data_class, day = _class_and_day(each)
     sealed = vault.seal(
-        keys.make(data_class, day).data, ARCHIVED_SEAT, place_of(each.name), each.raw
+        keys.get(data_class, day).data, ARCHIVED_SEAT, place_of(each.name), each.raw
     )
     return (
         each.name.author,
@@ -96,9 +97,7 @@ def _archived(each: Taken, keys: DayKeys, vault: Vault, gateway: NodeId) -> tupl
 
 def _content(each: Taken, keys: DayKeys, vault: Vault, gateway: NodeId) -> tuple[Any, ...]:
     data_class, day = _class_and_day(each)
-    sealed = vault.seal(
-        keys.make(data_class, day).data, CONTENT_SEAT, place_of(each.name), each.raw
-    )
+    sealed = vault.seal(keys.get(data_class, day).data, CONTENT_SEAT, place_of(each.name), each.raw)
     return (
         each.name.author,
         each.name.incarnation,
@@ -137,7 +136,7 @@ def _put_words(
     for key, *name in connection.execute(query):
         each = told[bytes(name[0]), name[1], name[2]]
         day = _class_and_day(each)
-        hashed_by = keys.make(*day).words
+        hashed_by = keys.get(*day).words
         for word in words_of(text_of(each.kind, each)):
             number = token(word, hashed_by)
             rows.append((number, key))

@@ -114,6 +114,10 @@ async def test_the_key_of_another_archive_opens_nothing(archive: Archive, addres
             await other.contents(Query())
         with pytest.raises(ArchiveKeyError):
             await other.put([text(2, "more")])
+        # Nor does it begin days of its own there, which those who have the key could not open.
+        with pytest.raises(ArchiveKeyError):
+            await other.put([bundle(3, Kind.POSITION)])
+    assert await archive.put([bundle(3, Kind.POSITION)]) == Put(1, 0, 0)
 
 
 async def test_a_purge_takes_what_is_over_and_nothing_else(archive: Archive) -> None:

@@ -16,6 +16,7 @@ from meshnode.errors import ArchiveDownError
 from meshnode.gateway.archive.archive import Archive, open_archive
 from meshnode.gateway.archive.records import Put, Query, Taken
 from meshnode.gateway.feeder import Feeder
+from meshnode.gateway.standing import Standing
 from meshnode.metrics import Metrics
 from meshnode.store import bundles, spool
 from meshnode.store.engine import Store, open_store
@@ -203,14 +204,28 @@ async def test_an_archive_that_cannot_be_reached_is_tried_again(
         metrics = Metrics()
         fake = Archive.__new__(Archive)
         monkeypatch.setattr(fake, "put", down, raising=False)
-        feeder = Feeder(store, fake, inline_runtime(), metrics)
+        asked = list[float]()
+
+        async def ping() -> None:
+            asked.append(trio.current_time())
+            if len(asked) == 3:
+                raise ArchiveDownError("away")
+
+        monkeypatch.setattr(fake, "ping", ping, raising=False)
+        told: list[str] = []
+        standing = Standing(told.append)
+        feeder = Feeder(store, fake, inline_runtime(), metrics, standing)
         await store.write(lambda tx: bundles.add_many(tx, [record(1)]))
         with trio.move_on_after(600):
             await feeder.run()
         waits = [round(after - before, 3) for before, after in pairwise(tries)]
         assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30]
-        assert metrics.value("archive_failures") == 8
-        assert not feeder.is_down
+        assert metrics.value("archive_failures") == 9
+        # Once for all tries, and once that it is over.
+        assert told == ["away", ""] * 2
+        assert standing.faults == ()
+        # With nothing to bring it is asked every half minute, and it is missed at once.
+        assert 10 < len(asked) < 20
         assert await store.read(spool.waiting) == (0, 0, 0)
 
 

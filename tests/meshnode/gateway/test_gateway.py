@@ -20,11 +20,8 @@ from meshnode.errors import ArchiveError, ArchiveKeyError, ArchiveTamperedError,
 from meshnode.gateway.gateway import Gateway
 from meshnode.outbox import Priority, Writing
 from meshnode.running import open_guarded
-from meshnode.store import bundles
-from meshnode.store.engine import Connection
 from protocol.identity import Role
-from protocol.ids import ShortId
-from protocol.limits import Kind
+from tests.meshnode.gateway.meeting import carry, meet
 from tests.meshnode.homes import ALONE, enrolled_home, runtime
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
@@ -42,31 +39,6 @@ async def opened(home: Path, chosen: Settings | None = None) -> AsyncIterator[tu
     async with open_guarded(home, chosen or settings(), runtime()) as guard:
         assert guard.gateway is not None
         yield Api(guard.node, guard), guard.gateway
-
-
-async def meet(*homes: Path) -> None:
-    """Let everybody have everything that the others hold, and all documents."""
-    for source in homes:
-        for target in homes:
-            if source != target:
-                await carry(source, target)
-
-
-async def carry(source: Path, target: Path) -> None:
-    """Give all that one home holds to another."""
-    async with open_guarded(source, ALONE, runtime()) as guard:
-        keys = list(guard.node.membership.versions)
-        documents = await guard.node.relay.read_documents(keys)
-        ids = await guard.node.store.read(_all_ids)
-        raws = await guard.node.relay.read_bundles(ids)
-    async with open_guarded(target, ALONE, runtime()) as guard:
-        await guard.node.membership.accept(documents)
-        await guard.node.relay.receive(None, [(hops, raw) for raw, hops in raws.values()])
-        await guard.node.settle()
-
-
-def _all_ids(conn: Connection) -> list[ShortId]:
-    return [each.short_id for kind in Kind for each in bundles.by_kind(conn, kind)]
 
 
 async def write(home: Path, words: str, to: str = "codt") -> None:

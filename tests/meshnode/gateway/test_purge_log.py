@@ -9,6 +9,7 @@ import pytest
 
 from meshnode.errors import ArchiveTamperedError
 from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, verify
+from protocol.ids import NodeId
 from tests.meshnode.gateway.parts import NOW_MS, Badge
 
 
@@ -31,6 +32,34 @@ def test_a_whole_log_is_read_with_its_head() -> None:
         1, bytes(32), NOW_MS, badge.node, Action.PURGE, (("class", "positions"), ("keys", "0"))
     )
     assert head == Head(3, log[-1].hash)
+
+
+def _by_two(first: Badge, second: Badge) -> list[Signed]:
+    """Return a log whose entries 1 and 3 are by the first, 2 and 4 by the second."""
+    found, head = [], Head()
+    for badge in (first, second, first, second):
+        made = badge.scribe().entry(head, Action.EXPORT, (("reason", "a court"),))
+        found.append(made)
+        head = Head(made.number, made.hash)
+    return found
+
+
+def test_what_a_gateway_that_is_gone_wrote_holds_by_what_stands_behind_it() -> None:
+    gone, here = Badge(1), Badge(2)
+    log = _by_two(gone, here)
+
+    def is_named(gateway: NodeId) -> bool:
+        return gateway == here.node
+
+    assert len(verify(log, here.check, (), is_named)[0]) == 4
+    known = Head(3, log[2].hash)
+    assert len(verify(log[:3], here.check, [known], is_named)[0]) == 3
+    with pytest.raises(ArchiveTamperedError, match=r"no\. 3 is by a gateway that no roster names"):
+        verify(log[:3], here.check, [Head(2, log[1].hash)], is_named)
+    with pytest.raises(ArchiveTamperedError, match=r"no\. 1 is by a gateway that no roster names"):
+        verify(log[:1], here.check, (), is_named)
+    with pytest.raises(ArchiveTamperedError, match=r"no\. 1 was changed"):
+        verify([replace(log[0], hash=bytes(32)), *log[1:]], here.check, (), is_named)
 
 
 def test_an_empty_log_is_whole() -> None:

@@ -349,9 +349,9 @@ async def test_lists_go_on_where_they_stopped(store: Store) -> None:
 
 
 async def test_bundles_that_wait_to_be_opened_are_counted(store: Store) -> None:
-    assert await store.read(messages.unopened_count) == 0
+    assert await store.read(delivery.unopened_count) == 0
     await store.write(lambda tx: delivery.queue_unopened(tx, [1, 2**63], NOW_MS))
-    assert await store.read(messages.unopened_count) == 2
+    assert await store.read(delivery.unopened_count) == 2
 
 
 async def test_messages_by_their_bundles(store: Store) -> None:

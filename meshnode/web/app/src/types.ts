@@ -327,6 +327,9 @@ export interface ArchiveStatus {
   waiting_since_ms: number | null;
   shed: number;
   error: string;
+  faults: string[];
+  failing: string[];
+  purged_ms: number;
   held: { class: string; bundles: number; contents: number; oldest_ms: number }[];
 }
 

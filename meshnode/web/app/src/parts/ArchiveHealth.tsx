@@ -1,7 +1,7 @@
 // How the archive of this gateway stands: whether it answers, what waits for it, what was given up.
-import { counted, t } from "../i18n";
+import { counted, t, told } from "../i18n";
 import { archive } from "../store";
-import { ago, bytes, number } from "../time";
+import { ago, bytes, moment, number } from "../time";
 import { Fact } from "./Fact";
 import { Waiting } from "./Page";
 
@@ -16,6 +16,11 @@ export function ArchiveHealth({ nowMs }: { nowMs: number }) {
   return (
     <>
       {!found.is_archiving && <p class="notice warn">{t("archive.none")}</p>}
+      {found.failing.map((each) => (
+        <p class="notice bad" key={each}>
+          {told("fault", each)}
+        </p>
+      ))}
       {found.error && <p class="notice bad">{found.error}</p>}
       {found.shed > 0 && <p class="notice bad">{counted("archive.shed", found.shed)}</p>}
       {isLate && <p class="notice warn">{t("archive.late", { ago: ago(sinceMs) })}</p>}
@@ -24,6 +29,7 @@ export function ArchiveHealth({ nowMs }: { nowMs: number }) {
         <Fact name={t("archive.waiting")}>
           {number(found.waiting)} ({bytes(found.waiting_bytes)})
         </Fact>
+        {found.purged_ms > 0 && <Fact name={t("archive.purged")}>{moment(found.purged_ms)}</Fact>}
       </dl>
     </>
   );

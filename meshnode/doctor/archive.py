@@ -1,0 +1,40 @@
+"""The check of a gateway's archive."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from meshnode.doctor.findings import Facts, Finding, Level
+
+__all__ = ["check_archive"]
+
+_SHED_PCT: Final = 70
+"""From this fill of what waits on files are refused."""
+
+
+def check_archive(facts: Facts) -> Finding:
+    """What was taken in gets into the archive, and what is over is destroyed."""
+    if not isinstance(facts.status, dict):
+        return Finding("archive", Level.OK, "The archive cannot be looked at yet")
+    archive = facts.status.get("archive")
+    if archive is None:
+        return Finding("archive", Level.OK, "This device keeps no archive")
+    waiting = archive["waiting"]
+    if archive["is_shut"]:
+        return Finding(
+            "archive",
+            Level.WARN,
+            f"Nothing is archived and nothing is purged while the device is locked; {waiting} wait",
+            "Run 'meshnode unlock'; where it shall run by itself, set [security] auto_lock_s = 0",
+        )
+    if archive["faults"]:
+        fix = "What was taken in is kept; 'meshnode gateway status' shows how much waits"
+        return Finding("archive", Level.FAIL, archive["faults"][0], fix)
+    if 100 * archive["waiting_bytes"] >= _SHED_PCT * archive["waiting_bytes_max"]:
+        return Finding(
+            "archive",
+            Level.WARN,
+            f"The archive is so far behind that bundles are refused; {waiting} wait",
+            "Give the database room and time, or raise [gateway] spool_bytes_max",
+        )
+    return Finding("archive", Level.OK, f"The archive works; {waiting} wait for it")
