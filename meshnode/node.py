@@ -155,6 +155,7 @@ class Node:
         """The agent's keys were destroyed: no desk opens any more."""
         self._desk_changed = Level()
         self.relay = self._make_relay(parts, network_key)
+        store.is_in_contact = lambda: bool(self.relay.sessions)
         self.unloading = Unloading(store, self.relay, membership)
         self.shift_ends = ShiftEnds(identity.node, store, runtime, self.metrics)
         self._carrier = Carrier(

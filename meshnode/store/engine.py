@@ -146,6 +146,8 @@ class Store:
         self.incarnation = 0
         """32-bit number of this store, drawn when it was created."""
         self.index = Index()
+        self.is_in_contact: Callable[[], bool] = lambda: False
+        """True while peers wait: what sketches can do later is done later then."""
         self._database = database
         self._runtime = runtime
         self._waiting: list[_Job[Any]] = []
@@ -291,7 +293,7 @@ class Store:
         failed = _Job(lambda _tx: None)
         with failed:
             changes = await self._runtime.run_blocking(self._run, jobs)
-            self.index.apply(changes)
+            self.index.apply(changes, is_hurried=self.is_in_contact())
         for job in jobs:
             # A transaction that failed as a whole failed for those too whose function was fine.
             job.error = job.error or failed.error

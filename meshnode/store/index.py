@@ -146,8 +146,11 @@ class Index:
             assert totals.size_bytes >= 0, "an interest cannot hold fewer than no bytes"
         _write(conn, written)
 
-    def apply(self, changes: Changes) -> None:
-        """Change totals and sketches after the commit. Cost: about 1 µs per id; see `Sketch`."""
+    def apply(self, changes: Changes, *, is_hurried: bool = False) -> None:
+        """Change totals and sketches after the commit. Cost: about 6 µs per id.
+
+        `is_hurried` leaves the symbols of a sketch to whoever looks at them: a fifth of the cost.
+        """
         for interest, change in changes.totals.items():
             self._totals.setdefault(interest, Totals()).merge(change)
         for interest, ids in changes.added.items():
@@ -158,6 +161,8 @@ class Index:
         for interest, ids in changes.removed.items():
             self._sketches[interest].remove_many(ids)
         for interest in changes.totals:
+            if not is_hurried:
+                self._sketches[interest].settle()
             self._drop_empty(interest)
 
     def _drop_empty(self, interest: Interest) -> None:

@@ -90,7 +90,7 @@ def test_changes_one_by_one_or_merged_lead_to_the_same(
             here.difference_update(touched)
         one_by_one.apply(change)
         merged.merge(change)
-    at_once.apply(merged)
+    at_once.apply(merged, is_hurried=True)
     expected = {each: Sketch.build(sorted(ids)) for each, ids in held.items() if ids}
     for index in (one_by_one, at_once):
         assert {each: sketch.snapshot() for each, sketch in index.sketches.items()} == {
