@@ -297,7 +297,9 @@ async def test_a_disk_that_takes_no_token_gives_none(
 
 
 class _Guard(SimpleNamespace):
-    """The one thing of a guard that signing in asks for, over the rig's own node."""
+    """What signing in asks of a guard, over the rig's own node."""
+
+    gateway = None
 
     async def unlock(self, secret: str) -> bool:
         if secret != "right":
