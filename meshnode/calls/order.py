@@ -6,6 +6,9 @@ No key of an authority is here: an order comes signed by cards, and is judged li
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+
+import trio
 
 from meshnode.calls.base import Calls, Json
 from meshnode.directory import DirectoryEntry, UnknownNameError
@@ -22,6 +25,9 @@ from protocol.ids import NodeId, parse_node_id_untrusted, print_node_id
 from protocol.orders import Revocation, decode_revocation_untrusted, decode_wipe_untrusted
 
 __all__ = ["OrderCalls"]
+
+_MEMBERS_AT_ONCE: Final = 500
+"""Devices that are described without a break, some ten milliseconds."""
 
 
 class OrderCalls(Calls):
@@ -45,6 +51,19 @@ class OrderCalls(Calls):
         squads = {each.unit_id: each.name for each in directory.rosters() if each.unit_id}
         wipes = self._wipes()
         zones = sorted({each.zone for each in everybody})
+        members: list[Json] = []
+        for start in range(0, len(everybody), _MEMBERS_AT_ONCE):
+            members += [
+                {
+                    **self._member(each),
+                    "squads": [squads.get(squad, squad.hex()) for squad in each.squads],
+                    "wipe": wipes.get(each.node, ""),
+                    **self._duty(told.get(each.node, ()), met.get(each.node)),
+                }
+                for each in everybody[start : start + _MEMBERS_AT_ONCE]
+            ]
+            # Nobody else waits for a whole country to be listed.
+            await trio.lowlevel.checkpoint()
         return {
             "now_ms": node.runtime.now_ms(),
             "zones": [
@@ -55,15 +74,7 @@ class OrderCalls(Calls):
                 }
                 for zone in zones
             ],
-            "members": [
-                {
-                    **self._member(each),
-                    "squads": [squads.get(squad, squad.hex()) for squad in each.squads],
-                    "wipe": wipes.get(each.node, ""),
-                    **self._duty(told.get(each.node, ()), met.get(each.node)),
-                }
-                for each in everybody
-            ],
+            "members": members,
         }
 
     def _member(self, entry: DirectoryEntry) -> Json:

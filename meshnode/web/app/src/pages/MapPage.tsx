@@ -12,6 +12,7 @@ import { CoverageList, PartChoice } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
 import { Page } from "../parts/Page";
 import { Rest } from "../parts/Rest";
+import { SquadFilter } from "../parts/SquadFilter";
 import { href, replace, route } from "../router";
 import { foreign, isAgent, isOperator } from "../store";
 import { titleOf } from "../threads";
@@ -56,19 +57,7 @@ export function MapPage() {
   return (
     <Page kind="map-page" title={t("nav.map")}>
       <div class="map-filters">
-        {squads.length > 1 && (
-          <label class="field inline">
-            {t("map.squad")}
-            <select value={squad.value} onChange={(event) => (squad.value = event.currentTarget.value)}>
-              <option value="">{t("map.everybody")}</option>
-              {squads.map((each) => (
-                <option key={each} value={each}>
-                  {titleOf(each)}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        <SquadFilter squads={squads} chosen={squad} />
         <label class="check">
           <input
             type="checkbox"

@@ -7,6 +7,7 @@ import { openAlarms } from "../bell";
 import { t, told } from "../i18n";
 import { Empty, Page, Waiting } from "../parts/Page";
 import { Rest } from "../parts/Rest";
+import { SquadFilter } from "../parts/SquadFilter";
 import { href } from "../router";
 import { board, names } from "../store";
 import { titleOf } from "../threads";
@@ -68,19 +69,7 @@ export function Overview() {
             ))}
           </select>
         </label>
-        {squads.length > 1 && (
-          <label class="field inline">
-            {t("map.squad")}
-            <select value={squad.value} onChange={(event) => (squad.value = event.currentTarget.value)}>
-              <option value="">{t("map.everybody")}</option>
-              {squads.map((each) => (
-                <option key={each} value={each}>
-                  {titleOf(each)}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        <SquadFilter squads={squads} chosen={squad} />
       </div>
       <Waiting of={board} />
       {board.value.value && shown.length === 0 && <Empty>{t("overview.none")}</Empty>}

@@ -1,9 +1,9 @@
 // Language, colours and sound of this screen; who is signed in.
 import { remove, session } from "../api";
-import { isQuiet, setQuiet } from "../bell";
 import { language, setLanguage, t, told, type Language } from "../i18n";
 import { Action } from "../parts/Action";
 import { Page } from "../parts/Page";
+import { SoundCheck } from "../parts/SoundCheck";
 import { href } from "../router";
 import { drafts } from "../store";
 import { choice, setTheme, type Choice } from "../theme";
@@ -45,14 +45,7 @@ export function Settings() {
         </fieldset>
         <fieldset class="card">
           <legend>{t("nav.sos")}</legend>
-          <label class="check">
-            <input
-              type="checkbox"
-              checked={!isQuiet.value}
-              onChange={(event) => setQuiet(!event.currentTarget.checked)}
-            />
-            {t("sos.with_sound")}
-          </label>
+          <SoundCheck />
         </fieldset>
         {found && (
           <section class="card">

@@ -1,12 +1,13 @@
 // SOS: raised by holding, also out of a shift; and every alarm of the zone with what was done.
 import { useSignal } from "@preact/signals";
 import { post, sentence } from "../api";
-import { isOpen, isQuiet, setQuiet } from "../bell";
+import { isOpen } from "../bell";
 import { counted, t, told } from "../i18n";
 import { Dialog } from "../parts/Dialog";
 import { HoldButton } from "../parts/HoldButton";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
+import { SoundCheck } from "../parts/SoundCheck";
 import { announce } from "../parts/Toasts";
 import { go, href, route } from "../router";
 import { alarms, isOperator, shift } from "../store";
@@ -53,14 +54,7 @@ function SosHome({ open }: { open: string }) {
           <Raise />
         </details>
       )}
-      <label class="check pad">
-        <input
-          type="checkbox"
-          checked={!isQuiet.value}
-          onChange={(event) => setQuiet(!event.currentTarget.checked)}
-        />
-        {t("sos.with_sound")}
-      </label>
+      <SoundCheck kind="pad" />
     </Page>
   );
 }
