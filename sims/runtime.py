@@ -79,6 +79,8 @@ class Machine:
     def __init__(self, seed: int, name: str, tracer: Tracer) -> None:
         self.name = name
         self.is_on = True
+        self.start_ms = START_MS
+        """What its wall clock showed when the clock of trio stood at 0, Unix milliseconds."""
         self.clock_ahead_ms = 0
         """How far its wall clock was set ahead of the world's, milliseconds."""
         self.drift_ppm = 0.0
@@ -94,7 +96,7 @@ class Machine:
 
     def now_ms(self) -> int:
         """Return what its wall clock shows, Unix milliseconds."""
-        return START_MS + _now_ms() + self.ahead_ms
+        return self.start_ms + _now_ms() + self.ahead_ms
 
     def trace(self, event: str, /, **fields: object) -> None:
         """Write down what happened on this machine, as long as it has power."""

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
+import trio
+
 from meshnode.links.base import Address
 from meshnode.links.memory import MemoryNetwork
 from meshnode.node import Node, NodeParts, open_node
@@ -226,6 +228,8 @@ async def open_rig(
     async with AsyncExitStack() as stack:
         for device in rig.fleet.devices:
             machine = Machine(seed, device.plan.name, rig.tracer)
+            # Trio's own clock begins anywhere; the day of these nodes begins at eight.
+            machine.start_ms = START_MS - round(1_000 * trio.current_time())
             vault = _vault(machine) if is_sealed else None
             member = await _member(stack, rig, device, machine, sealing, vault)
             rig.members[device.plan.name] = member
