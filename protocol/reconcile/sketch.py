@@ -103,8 +103,10 @@ class Sketch:
         for short_id in ids:
             set_hash ^= mix(short_id)
             n += delta
-            if waiting.pop(short_id, delta) == delta:
-                waiting[short_id] = delta
+            # One transaction may add, remove and add again, and be told all additions first.
+            net = waiting.pop(short_id, 0) + delta
+            if net:
+                waiting[short_id] = net
             if len(waiting) >= _WAITING_MAX:
                 self.settle()
         self._set_hash, self._n = set_hash, n
@@ -119,6 +121,7 @@ class Sketch:
             mixed = ((short_id ^ (short_id >> 29)) * 0xBF58_476D_1CE4_E5B9) & mask
             packed = short_id << 32 | mixed >> 32
             index, state = 0, short_id or 1
+            packed *= delta & 1
             while index < size:
                 cells[index] ^= packed
                 counts[index] += delta

@@ -50,6 +50,13 @@ def test_whenever_somebody_looks_the_symbols_are_those_of_the_set(
     assert sketch.copy().snapshot() == Sketch.build(held, 100).snapshot()
 
 
+def test_additions_of_one_id_may_be_told_before_the_removal_between_them() -> None:
+    sketch = Sketch(100)
+    sketch.add_many([7, 8, 7])
+    sketch.remove_many([7, 8])
+    assert sketch.snapshot() == Sketch.build([7], 100).snapshot()
+
+
 def test_many_changes_do_not_wait_for_a_look() -> None:
     sketch = Sketch.build(range(10_000), 50)
     sketch.remove_many(range(3, 10_000))
