@@ -111,6 +111,7 @@ def make_pairs(ids: int, differences: int, seed: int, count: int) -> Iterator[tu
             sketch = base.copy()
             for short_id in more:
                 sketch.add(short_id)
+            sketch.settle()
             pair.append(Held(common + more, sketch))
         assert len(pair[1].ids) == ids - ours + theirs
         yield pair[0], pair[1]

@@ -62,6 +62,7 @@ class Sketch:
         """Return the sketch of `ids`, each of which stands there once. Cost: 4 µs per id."""
         sketch = cls(symbols)
         sketch.add_many(ids)
+        sketch.settle()
         return sketch
 
     def copy(self) -> Sketch:

@@ -63,6 +63,9 @@ def test_an_archive_that_takes_nothing_is_told_where_the_gateway_is_looked_at(op
         "waiting_since_ms": page.evaluate("Date.now() - 1_200_000"),
         "shed": 3,
         "error": "the database does not answer",
+        "faults": ["feed"],
+        "failing": ["feed"],
+        "purged_ms": 0,
         "held": [],
     }
     body = json.dumps({"schema": 1, **told})
@@ -74,6 +77,7 @@ def test_an_archive_that_takes_nothing_is_told_where_the_gateway_is_looked_at(op
     for address in ("node", "archive"):
         opened(page, address)
         health = page.locator(".card", has_text="PostgreSQL")
+        expect(health).to_contain_text("L’archive ne prend rien")
         expect(health).to_contain_text("the database does not answer")
         expect(health).to_contain_text("3 paquets n’ont pas été archivés")
         expect(health).to_contain_text("il y a 20 min et attend")

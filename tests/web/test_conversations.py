@@ -124,6 +124,7 @@ def reach(page: Page, selector: str, text: str) -> None:
 
 def test_a_file_tells_how_far_it_is(opens: Opens, town: Town) -> None:
     """A slow link is stood in for: what the node tells of its files is drawn as it is told."""
+    town.json("alice", "send", "bruno", "voici le col")
     page = opens("bruno").page
     page.goto(page.url.split("#")[0] + "#/messages/alice")
     expect(page.locator(".bubble.in").first).to_be_visible()
