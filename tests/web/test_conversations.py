@@ -130,7 +130,7 @@ def test_a_file_tells_how_far_it_is(opens: Opens, town: Town) -> None:
     expect(page.locator(".bubble.in").first).to_be_visible()
     key = page.evaluate(
         "fetch('/api/messages/inbox?after=0&limit=500').then(answer => answer.json())"
-        ".then(found => found.messages.find(each => each.from === 'alice').key)"
+        ".then(found => found.messages.find(each => each.text === 'voici le col').key)"
     )
     file = {"file": "0" * 32, "message": key, "name": "col.jpg", "is_own": False}
     have = [0.4, 0.8]
