@@ -39,15 +39,14 @@ from meshnode.vault.vault import Vault
 from protocol.identity import Role
 from protocol.ids import NodeId
 
-__all__ = ["Gateway", "GatewayPlan"]
+__all__ = ["SHUT", "Gateway", "GatewayPlan"]
 
 _LOOK_S: Final = 3_600.0
 """Between two looks at what is over."""
 _AGAIN_S: Final = 300.0
 """After a look that failed the next one waits for so long."""
-_SHUT: Final = (
-    "the device is locked: nothing is archived and nothing is purged until it is unlocked"
-)
+SHUT: Final = "the device is locked: nothing is archived and nothing is purged until it is unlocked"
+"""Why nothing goes on while there are no keys."""
 _DOUBTED: Final = "the clock of this device jumped: nothing is destroyed until a signed time agrees"
 
 
@@ -149,7 +148,7 @@ class Gateway:
     async def _unlocked(self) -> None:
         with self._node.events.subscribe() as subscription:
             while self._node.desk is None:
-                self.standing.fails(Part.LOCK, _SHUT)
+                self.standing.fails(Part.LOCK, SHUT)
                 await subscription.next()
         self.standing.works(Part.LOCK)
 

@@ -17,6 +17,7 @@ from meshnode.cli.report_tables import SPOKEN
 from meshnode.cli.show import STATES
 from meshnode.cli.story import DETAILS, KINDS, STEPS, SUITES
 from meshnode.gateway.archive.purge_log import Action
+from meshnode.gateway.gateway import SHUT
 from meshnode.retention import RETENTION, DataClass
 from meshnode.store.purging import RULES
 from meshnode.viewer.document import LEFT_OUT
@@ -96,7 +97,7 @@ def every_sentence() -> set[str]:
         | set(STEPS.values())
         | {*_TYPER, *_PUT_TOGETHER}
     )
-    found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values()) | SPOKEN
+    found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values()) | SPOKEN | {SHUT}
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)
     found |= {rule.sentence for rule in RULES.values()}
     found |= {rule.reason for rule in RETENTION.values()}
