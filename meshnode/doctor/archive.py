@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from meshnode.doctor.findings import Facts, Finding, Level
 
 __all__ = ["check_archive"]
-
-_SHED_PCT: Final = 70
-"""From this fill of what waits on files are refused."""
 
 
 def check_archive(facts: Facts) -> Finding:
@@ -19,6 +14,9 @@ def check_archive(facts: Facts) -> Finding:
     archive = facts.status.get("archive")
     if archive is None:
         return Finding("archive", Level.OK, "This device keeps no archive")
+    # Imported here: only a gateway has a spool, and what knows it loads the database.
+    from meshnode.store.spool import SHED_PCT
+
     waiting = archive["waiting"]
     if archive["is_shut"]:
         return Finding(
@@ -30,7 +28,7 @@ def check_archive(facts: Facts) -> Finding:
     if archive["faults"]:
         fix = "What was taken in is kept; 'meshnode gateway status' shows how much waits"
         return Finding("archive", Level.FAIL, archive["faults"][0], fix)
-    if 100 * archive["waiting_bytes"] >= _SHED_PCT * archive["waiting_bytes_max"]:
+    if 100 * archive["waiting_bytes"] >= min(SHED_PCT.values()) * archive["waiting_bytes_max"]:
         return Finding(
             "archive",
             Level.WARN,
