@@ -23,7 +23,7 @@ from meshnode.errors import (
 )
 from meshnode.events import ArchiveGrew
 from meshnode.gateway.archive.archive import Archive, Purged, open_archive
-from meshnode.gateway.archive.purge_log import Action, Entry, Head, newest, verify
+from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, newest, verify
 from meshnode.gateway.archive.purging import Scribe
 from meshnode.gateway.feeder import Feeder
 from meshnode.gateway.master import HeadFile, MasterFile
@@ -213,8 +213,9 @@ class Gateway:
         await archive.is_used()
         # Looked at before, so that no entry of ours makes a log look whole that was not, and told;
         # but whoever changes it must not keep by that what is over.
-        await self._look_at_log()
-        await self._note_terms(archive)
+        log = await archive.log()
+        await self._look_at(archive, log)
+        await self._note_terms(archive, log)
         today = day_of(self._node.runtime.now_ms())
         purged = await archive.purge(self.plan.terms, today, self.scribe())
         await self._remember(archive, purged.head)
@@ -224,17 +225,17 @@ class Gateway:
         self.standing.works(Part.RETENTION)
         return purged
 
-    async def _note_terms(self, archive: Archive) -> None:
+    async def _note_terms(self, archive: Archive, log: list[Signed]) -> None:
         """Write the terms into the purge log where they are others than those of the last entry."""
         details = tuple((str(name), str(days)) for name, days in self.plan.terms.items())
-        before = newest(await archive.log(), Action.TERMS)
+        before = newest(log, Action.TERMS)
         if before is None or before.details != details:
             await self._remember(archive, await archive.note(self.scribe(), Action.TERMS, details))
 
-    async def _look_at_log(self) -> None:
+    async def _look_at(self, archive: Archive, log: list[Signed]) -> None:
         """Note whether the purge log is whole."""
         try:
-            await self.entries()
+            await self._verified(archive, log)
         except ArchiveTamperedError as error:
             if not self.standing.has(Part.LOG):
                 self._node.metrics.count("purge_logs_refused")
@@ -243,7 +244,7 @@ class Gateway:
     async def note(self, action: Action, details: tuple[tuple[str, str], ...]) -> Head:
         """Write an entry into the purge log. Raises: ArchiveError, LockedError."""
         archive = await self.archive()
-        await self._look_at_log()
+        await self._look_at(archive, await archive.log())
         head = await archive.note(self.scribe(), action, details)
         await self._remember(archive, head)
         return head
@@ -254,9 +255,11 @@ class Gateway:
         Raises: ArchiveTamperedError where it was changed or cut off, ArchiveError, LockedError.
         """
         archive = await self.archive()
+        return await self._verified(archive, await archive.log())
+
+    async def _verified(self, archive: Archive, log: list[Signed]) -> tuple[list[Entry], Head]:
         known = self._head.read(self._vault)
         check, is_known = by_rosters(self._node.membership.directory), self.is_named
-        log = await archive.log()
         verified = partial(verify, log, check, () if known is None else (known,), is_known)
         entries, head = await self._node.runtime.run_blocking(verified)
         await self._remember(archive, head)

@@ -112,7 +112,7 @@ def drop(tx: Transaction, key: bytes) -> None:
 
 
 def taken_of(conn: Connection, author: NodeId, scope: bytes, day: int) -> int:
-    """Return how many bundles of coverage are held that were opened already, or refused.
+    """Return how many bundles of coverage are held that were opened already.
 
     Those to `scope` that `author` stamped on `day`, days since 1970. Cost: a pass over what is
     held of the author, about 1 ms for each thousand.

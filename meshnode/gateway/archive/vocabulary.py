@@ -21,9 +21,9 @@ from meshnode.gateway.archive.schema import VocabularyRow, table
 from meshnode.retention import DataClass
 from meshnode.vault.vault import Vault
 
-__all__ = ["VOCABULARY_SEAT", "ClassDay", "drop", "meant", "note"]
+__all__ = ["ClassDay", "drop", "meant", "note"]
 
-VOCABULARY_SEAT: Final = b"vocabulary"
+_SEAT: Final = b"vocabulary"
 _VOCABULARY: Final = table(VocabularyRow)
 _LEVEL_ROWS: Final = 16
 """Lists of one level that become one of the next."""
@@ -60,7 +60,7 @@ def _insert(
     words: Iterable[str],
 ) -> None:
     plain = _SEPARATOR.join(sorted(words)).encode()
-    sealed = vault.seal(keys.get(*day).data, VOCABULARY_SEAT, b"", plain)
+    sealed = vault.seal(keys.get(*day).data, _SEAT, b"", plain)
     database.insert_new(connection, _VOCABULARY, [(str(day[0]), day[1], level, sealed)])
 
 
@@ -120,13 +120,13 @@ def _opened(vault: Vault, keys: DayKeys, day: ClassDay, sealed: bytes) -> str:
     if key is None:
         return ""
     try:
-        return vault.open(key.data, VOCABULARY_SEAT, b"", bytes(sealed)).decode()
+        return vault.open(key.data, _SEAT, b"", bytes(sealed)).decode()
     except SealBrokenError:
         # Its words are found whole all the same; the vault has told of it.
         return ""
 
 
-def drop(connection: Connection, data_class: DataClass, before_day: int) -> int:
-    """Delete the lists of a class that are older than a day; return how many there were."""
+def drop(connection: Connection, data_class: DataClass, before_day: int) -> None:
+    """Delete the lists of a class that are older than a day."""
     older = (_VOCABULARY.c.data_class == str(data_class), _VOCABULARY.c.day < before_day)
-    return connection.execute(delete(_VOCABULARY).where(*older)).rowcount
+    connection.execute(delete(_VOCABULARY).where(*older))
