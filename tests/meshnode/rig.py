@@ -225,11 +225,12 @@ async def open_rig(
 ) -> AsyncIterator[Rig]:
     """Give enrolled nodes over fresh stores, whose rows lie open unless they are sealed."""
     rig = Rig(_fleet(tuple(plans), seed, has_beacons), Tracer(), MemoryNetwork(), {})
+    # Trio's own clock begins anywhere; the day of these nodes begins at eight, for all at once.
+    start_ms = START_MS - round(1_000 * trio.current_time())
     async with AsyncExitStack() as stack:
         for device in rig.fleet.devices:
             machine = Machine(seed, device.plan.name, rig.tracer)
-            # Trio's own clock begins anywhere; the day of these nodes begins at eight.
-            machine.start_ms = START_MS - round(1_000 * trio.current_time())
+            machine.start_ms = start_ms
             vault = _vault(machine) if is_sealed else None
             member = await _member(stack, rig, device, machine, sealing, vault)
             rig.members[device.plan.name] = member
