@@ -7,6 +7,7 @@ archives, in one process. Source: decision 54, `meshnode/bench/archive_ends.py`.
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -61,12 +62,15 @@ def measure(
         file = folder / "bundles"
         file.write_bytes(rows_of(homes.bundles))
         on_step(1)
-        key, place = homes.author_key.hex(), url or "-"
-        floors = [_run("floor", folder, file, place, key)]
+        keys, place = folder / "keys", url or "-"
+        keys.write_text(
+            json.dumps({node.hex(): key.hex() for node, key in homes.author_keys.items()})
+        )
+        floors = [_run("floor", folder, file, place, str(keys))]
         on_step(2)
         gateway = _run("gateway", homes.carrier, file, place)
         on_step(3)
-        floors.append(_run("floor", folder, file, place, key))
+        floors.append(_run("floor", folder, file, place, str(keys)))
         on_step(4)
     return _summary(bundles, url, gateway, floors)
 

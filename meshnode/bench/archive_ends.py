@@ -1,7 +1,7 @@
 """One process of the measurement of an archive: a gateway that takes in, the bare floor, a search.
 
 `gateway HOME FILE URL` lets the node of a gateway receive the bundles of FILE as from a few
-contacts while its feeder archives them, until nothing waits any more; `floor FOLDER FILE URL KEY`
+contacts while its feeder archives them, until nothing waits any more; `floor FOLDER FILE URL KEYS`
 verifies and inserts the same and does nothing else. An empty URL (`-`) is SQLite. Both print one
 line of JSON.
 """
@@ -110,15 +110,19 @@ async def _emptied(node: Node, gateway: Gateway) -> None:
 # --- the floor ---------------------------------------------------------------------------------
 
 
-def _floor(folder: Path, rows: Sequence[bytes], url: str, key: bytes) -> dict[str, Any]:
-    public = bundles.load_public_key(key)
+def _floor(folder: Path, rows: Sequence[bytes], url: str, keys: Path) -> dict[str, Any]:
+    """Verify with the keys of the authors: a JSON of {node id: key}, both hexadecimal."""
+    public = {
+        bytes.fromhex(node): bundles.load_public_key(bytes.fromhex(key))
+        for node, key in json.loads(keys.read_text()).items()
+    }
     insert = _into_postgres(url) if url else _into_sqlite(folder / "floor.sqlite")
     began_s, cpu_s = time.monotonic(), time.process_time()
     for start in range(0, len(rows), BATCH_BUNDLES_MAX):
         batch = []
         for raw in rows[start : start + BATCH_BUNDLES_MAX]:
             found = bundles.decode_untrusted(raw)
-            bundles.verify(found, public)
+            bundles.verify(found, public[found.header.author])
             batch.append((found.digest, raw))
         insert(batch)
     return {
@@ -165,7 +169,7 @@ def _into_postgres(url: str) -> _Insert:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one process: `gateway HOME FILE URL` or `floor FOLDER FILE URL KEY`."""
+    """Run one process: `gateway HOME FILE URL` or `floor FOLDER FILE URL KEYS`."""
     name, folder, file, url = arguments[0], Path(arguments[1]), arguments[2], arguments[3]
     url = "" if url == "-" else url
     rows = items_of(bytearray(Path(file).read_bytes()))
@@ -173,7 +177,7 @@ def main(arguments: list[str]) -> None:
     if name == "gateway":
         found = trio.run(partial(_gateway, folder, rows, url))
     else:
-        found = _floor(folder, rows, url, bytes.fromhex(arguments[4]))
+        found = _floor(folder, rows, url, Path(arguments[4]))
     print(json.dumps(found), flush=True)  # noqa: T201 - the protocol with the parent
 
 

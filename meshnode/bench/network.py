@@ -1,11 +1,12 @@
-"""A small network for measurements: an author, a reader elsewhere, two carriers that read nothing.
+"""A small network for measurements: authors, a reader elsewhere, two carriers that read nothing.
 
-The author is a gateway, and wrote no more per hour than its quota allows: what comes over at once
-when two carriers meet. Homes are made once, whole, by a real enrolment; each run works on copies.
+The authors are gateways, and wrote no more than their quotas allow: what comes over at once when
+two carriers meet. Homes are made once, whole, by a real enrolment; each run works on copies.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,7 +41,9 @@ WARM_UP = 250
 _PASSPHRASE = "a passphrase that protects nothing but this measurement"
 _SQUAD = "measured"
 _STEP_MS = 1_000
-"""From one bundle to the next: 3,600 an hour, within a gateway's quota of texts."""
+"""From one bundle of an author to its next: 3,600 an hour, within a gateway's quota of texts."""
+_OF_ONE_AUTHOR_MAX = 120_000
+"""Bundles of one author, so that its share of a store has room for them: about 80 MB of 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Homes:
     """Home of a relay or gateway: it takes every bundle and reads none."""
     anchors: tuple[bytes, ...]
     """DER certificates that both trust."""
-    author_key: bytes
-    """32 raw bytes: whose signature is on every bundle."""
+    author_keys: dict[bytes, bytes]
+    """{node id: 32 raw bytes}: whose signatures are on the bundles; one author up to 120,000."""
     warm_up: tuple[bytes, ...]
     """Containers for the contact before the measured one."""
     bundles: tuple[bytes, ...]
@@ -64,11 +67,16 @@ class Homes:
 async def make_homes(
     folder: Path, messages: int, runtime: Runtime, carrier: Role = Role.RELAY
 ) -> Homes:
-    """Enrol an author and two carriers in `folder`, and write `messages` bundles.
+    """Enrol authors and two carriers in `folder`, and write `messages` bundles.
 
-    `carrier` is the role of the one that takes them.
+    `carrier` is the role of the one that takes them. Cost: about 1 ms a bundle.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    shares = range(0, WARM_UP + messages, _OF_ONE_AUTHOR_MAX)
+    authors = {
+        f"author {number}": min(_OF_ONE_AUTHOR_MAX, WARM_UP + messages - first)
+        for number, first in enumerate(shares)
+    }
     hq = folder / "authority"
     hq.mkdir()
     network = Network("Bench", 1, "Bench")
@@ -76,30 +84,38 @@ async def make_homes(
     with AuthorityHome.open(hq, _PASSPHRASE, runtime.entropy) as authority:
         for name, role, squads in (
             ("reader", Role.AGENT, [_SQUAD]),
-            ("author", Role.GATEWAY, []),
+            *((name, Role.GATEWAY, []) for name in authors),
             ("carrier", carrier, []),
             ("holder", Role.AGENT, ["carrying"]),
         ):
             await enrol(authority, folder / name, name, role, squads, runtime)
         documents = [document.raw for document in authority.state.documents]
-    written = await _write(folder / "author", WARM_UP + messages, runtime)
+    written: list[bytes] = []
+    for name, share in authors.items():
+        written += await _write(folder / name, share, runtime)
     async with open_home(folder / "carrier", Settings(), runtime) as node:
         await node.membership.accept(documents)
     async with open_home(folder / "holder", Settings(), runtime) as node:
         await node.membership.accept(documents)
         await take_in(node, written[:WARM_UP])
         anchors = node.membership.root.anchors
-    home = folder / "author"
-    vault = open_keys(home, runtime).open_vault()
-    key = badge_key_untrusted(load_identity(home, vault).badge_chain[0])
+    keys = dict(_key_of(folder / name, runtime) for name in authors)
+    for name in authors:
+        # They hold all of it once more.
+        shutil.rmtree(folder / name)
     return Homes(
         folder / "holder",
         folder / "carrier",
         anchors,
-        key,
-        written[:WARM_UP],
-        written[WARM_UP:],
+        keys,
+        tuple(written[:WARM_UP]),
+        tuple(written[WARM_UP:]),
     )
+
+
+def _key_of(home: Path, runtime: Runtime) -> tuple[bytes, bytes]:
+    identity = load_identity(home, open_keys(home, runtime).open_vault())
+    return identity.node, badge_key_untrusted(identity.badge_chain[0])
 
 
 async def take_in(node: Node, raws: Sequence[bytes]) -> None:
@@ -125,7 +141,7 @@ async def enrol(
     await complete(home, armour(TextForm.ANSWER, answer.encode()), runtime)
 
 
-async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ...]:
+async def _write(home: Path, messages: int, runtime: Runtime) -> list[bytes]:
     """Write bundles whose bodies are random: a carrier cannot tell them from sealed ones."""
     scope = Scope.for_squad(1, squad_id_of(1, _SQUAD))
     written: list[bytes] = []
@@ -151,4 +167,4 @@ async def _write(home: Path, messages: int, runtime: Runtime) -> tuple[bytes, ..
         for first in range(0, messages, BATCH_BUNDLES_MAX):
             numbers = range(first, min(first + BATCH_BUNDLES_MAX, messages))
             await node.store.write(partial(write, numbers=numbers))
-    return tuple(written)
+    return written

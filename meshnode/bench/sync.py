@@ -138,7 +138,7 @@ def _floor_run(folder: Path, homes: Homes, files: _Files) -> Figures:
         for part in ("keys", "identity"):
             shutil.copytree(home / part, end / part)
         (end / "identity" / "anchors.pem").write_text(pem)
-        (end / "author").write_bytes(homes.author_key)
+        (end / "author").write_bytes(next(iter(homes.author_keys.values())))
     with started(module, "receive", str(folder / "receive")) as receiver:
         port = str(line_of(receiver)["port"])
         names = [str(files.warm_up), str(files.bundles)]

@@ -6,7 +6,6 @@ met before. What the box said on the way is judged by when the end really came.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,7 +44,6 @@ def measure(
         file = folder / "bundles"
         file.write_bytes(rows_of(homes.bundles))
         count = len(homes.bundles)
-        shutil.rmtree(folder / "homes" / "author")
         looks: list[Figures] = []
         with started(_MODULE, "receive", str(homes.carrier), str(count)) as gateway:
             port = str(line_of(gateway)["port"])
