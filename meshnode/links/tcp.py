@@ -231,7 +231,11 @@ async def _open_listeners(addresses: Sequence[Address]) -> list[trio.SocketListe
     for listener in listeners:
         await listener.aclose()
     wanted = ", ".join(str(address) for address in addresses) or "no address"
-    raise LinkError(f"cannot listen on {wanted}: {fault or 'nothing was configured'}") from fault
+    reason = (fault.strerror or str(fault)) if fault else "nothing was configured"
+    raise LinkError(
+        f"cannot listen on {wanted}: {reason}; "
+        "name an address of this machine and a free port under [links] listen in meshnode.toml"
+    ) from fault
 
 
 def _local_address(listener: trio.SocketListener) -> Address:
