@@ -42,17 +42,25 @@ def translated(language: str, message: str) -> str:
     """Return the message of an error in one of `LANGUAGES`, as it came where that has none.
 
     A sentence of the catalogue with numbered fields stands for every message of its shape, so
-    that the rooms which raise errors need know no language. Cost: one pass over the catalogue.
+    that the rooms which raise errors need know no language; of several shapes that fit, the one
+    that says most itself. Cost: one pass over the catalogue.
     """
     known = catalogue(language)
     if message in known:
         return known[message]
-    for sentence, words in known.items():
-        if "{0}" in sentence and (found := _shape(sentence).fullmatch(message)):
+    for sentence in _with_fields(language):
+        if found := _shape(sentence).fullmatch(message):
             # What an error tells of another one is a sentence as well; a name alone is not.
             parts = (translated(language, part) if " " in part else part for part in found.groups())
-            return words.format(*parts)
+            return known[sentence].format(*parts)
     return message
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _with_fields(language: str) -> tuple[str, ...]:
+    """Return the sentences with numbered fields, first those with the most words of their own."""
+    found = [sentence for sentence in catalogue(language) if "{0}" in sentence]
+    return tuple(sorted(found, key=lambda each: (-len(_FIELD.sub("", each)), each)))
 
 
 @lru_cache(maxsize=1_024)

@@ -46,6 +46,7 @@ _FAILURES = (
     "HomeError",
     "KeystoreError",
     "LeaseEndedError",
+    "LinkError",
     "LockedError",
     "RefusedError",
     "RightsError",
@@ -58,7 +59,18 @@ _FAILURES = (
     "WipedError",
     "WrongSecretError",
 )
-_ROOMS = (".", "calls", "cli", "doctor", "sensors", "services", "vault", "web", "web/routes")
+_ROOMS = (
+    ".",
+    "calls",
+    "cli",
+    "doctor",
+    "links",
+    "sensors",
+    "services",
+    "vault",
+    "web",
+    "web/routes",
+)
 _PUT_TOGETHER = (
     "setting '{0}': {1}",
     "{0} is {1}, the limit is {2}",

@@ -13,7 +13,7 @@ from meshnode.cli.language import (
     speak,
     translate_error,
 )
-from meshnode.language import LANGUAGES, catalogue
+from meshnode.language import LANGUAGES, catalogue, translated
 from tests.meshnode.cli.sentences import every_sentence
 
 FIELD = re.compile(r"\{\w+\}")
@@ -83,3 +83,10 @@ def test_an_error_is_translated_by_its_shape(french: None) -> None:
     assert found == "réglage «\u00a0links.listen\u00a0»\u00a0: a au plus 64 éléments"
     braces = translate_error("no device is called '{0}': see 'authority roster'")
     assert "{0}" in braces
+
+
+def test_each_sentence_is_told_as_itself_where_another_fits_too() -> None:
+    for sentence, words in catalogue("fr").items():
+        if "{0}" in sentence:
+            fields = [f"word{each}" for each in sorted(set(re.findall(r"\{(\d+)\}", sentence)))]
+            assert translated("fr", sentence.format(*fields)) == words.format(*fields)

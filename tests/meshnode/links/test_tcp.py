@@ -174,7 +174,7 @@ async def test_a_dial_has_an_end(
 async def test_a_port_in_use_is_a_link_error() -> None:
     async with answering() as server:
         other = TCPBearer(network().contexts(), runtime(), [server.address])
-        with pytest.raises(LinkError, match="in use; name an address .* and a free port"):
+        with pytest.raises(LinkError, match=r"in use; name an address .* and a free port"):
             await other.serve(ignore)
 
 
