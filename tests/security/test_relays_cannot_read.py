@@ -32,7 +32,7 @@ from meshnode.store.sealed_columns import SEALED
 from meshnode.vault.vault import DataKey
 from protocol import bundle as bundles
 from protocol.bundle import Bundle, Suite
-from protocol.chains import key_for, receiving_chain
+from protocol.chains import SendingChain, key_for, receiving_chain, seed_at
 from protocol.envelope import (
     HpkeSealer,
     PrekeySecret,
@@ -137,15 +137,16 @@ def _keys_of_later_starts(value: bytes, index: int) -> tuple[bytes, ...]:
 
     Which chain it is makes no difference there, so one walk serves the bundles of all.
     """
-    # A bit farther than this index, for the next ones.
-    return tuple(_walk(value, start, index | 31)[index - start] for start in range(1, index + 1))
+    chains = (receiving_chain(bytes(8), index, _seed_after(value, n)) for n in range(index))
+    return tuple(key_for(chain, index)[1] for chain in chains)
 
 
-@lru_cache(maxsize=1 << 14)
-def _walk(value: bytes, start: int, end: int) -> tuple[bytes, ...]:
-    """Return the keys of messages `start` to `end` of a chain that has `value` at `start`."""
-    after, last = key_for(receiving_chain(bytes(8), start, value), end)
-    return (*(key for _index, key in after.skipped), last)
+@lru_cache(maxsize=1 << 16)
+def _seed_after(value: bytes, steps: int) -> bytes:
+    """Return the seed so many messages after `value`; which message has that one matters not."""
+    if not steps:
+        return value
+    return seed_at(SendingChain(bytes(8), 0, _seed_after(value, steps - 1)), 1)
 
 
 def openings(bundle: Bundle, home: Path, keys: set[bytes]) -> Iterator[Callable[[], object]]:
