@@ -33,6 +33,7 @@ __all__ = [
 _AUDIT = table(AuditRow)
 _BASE = table(AuditBaseRow)
 
+_LAST: Final = select(_AUDIT).order_by(_AUDIT.c.number.desc()).limit(1)
 _PUT_BASE: Final = (
     "INSERT INTO audit_base (key, number, hash) VALUES (1, ?, ?) "
     "ON CONFLICT (key) DO UPDATE SET number = excluded.number, hash = excluded.hash"
@@ -105,8 +106,7 @@ def audit_base(conn: Connection) -> AuditHead:
 
 def audit_head(conn: Connection) -> AuditHead:
     """Return the last entry there ever was."""
-    query = select(_AUDIT).order_by(_AUDIT.c.number.desc()).limit(1)
-    row = conn.execute(query).first()
+    row = conn.execute(_LAST).first()
     if row is None:
         return audit_base(conn)
     entry = _read(row)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from meshnode.store.engine import Transaction
 from meshnode.store.schema import (
@@ -86,6 +86,9 @@ _LIVE: Final = (
     AttachmentState.LOADING.value,
     AttachmentState.QUEUED.value,
     AttachmentState.ARRIVING.value,
+)
+_OVER: Final = select(_ATTACHMENT.c.key).where(
+    _ATTACHMENT.c.ends_ms <= bindparam("now_ms"), _ATTACHMENT.c.state.in_(_LIVE)
 )
 
 
@@ -295,10 +298,7 @@ def erase_pieces(tx: Transaction, attachments: Sequence[int]) -> int:
 
 def expire(tx: Transaction, now_ms: int) -> int:
     """End files whose lifetime is over before they were whole; return how many did."""
-    query = select(_ATTACHMENT.c.key).where(
-        _ATTACHMENT.c.ends_ms <= now_ms, _ATTACHMENT.c.state.in_(_LIVE)
-    )
-    over = list(tx.connection.execute(query).scalars())
+    over = list(tx.connection.execute(_OVER, {"now_ms": now_ms}).scalars())
     return sum(conclude(tx, key, AttachmentState.EXPIRED) for key in over)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from meshnode.store.engine import Transaction
 from meshnode.store.ledger import note
@@ -42,6 +42,7 @@ _CANCELLED = table(CancelledRow)
 _DUE = table(ReadDueRow)
 _MESSAGE = table(MessageRow)
 _RESENT = table(ResentRow)
+_UNASKED: Final = delete(_CANCELLED).where(_CANCELLED.c.expires_ms <= bindparam("told_ms"))
 _IS_INCOMING: Final = _MESSAGE.c.direction == Direction.INCOMING.value
 
 
@@ -229,9 +230,7 @@ def _was_read(conn: Connection, message: BundleId) -> bool:
 
 def prune(tx: Transaction, now_ms: int) -> int:
     """Forget what was taken back so long ago that nobody asks; return how many that were."""
-    return tx.connection.execute(
-        delete(_CANCELLED).where(_CANCELLED.c.expires_ms <= now_ms - READ_TELL_MS)
-    ).rowcount
+    return tx.connection.execute(_UNASKED, {"told_ms": now_ms - READ_TELL_MS}).rowcount
 
 
 # --- sent again ------------------------------------------------------------------------------
