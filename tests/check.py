@@ -38,16 +38,23 @@ FULL_TIME_MAX_S = 900.0
 """What `--full` may take on two cores; it is told when it takes longer."""
 
 
-LANES = tuple(
-    tuple(f"{which} and {part} and not soak" for part in ("repeating", "not repeating"))
-    for which in ("meeting", "first and not meeting", "not first and not meeting")
+LANES = (
+    ("meeting and repeating and not soak", "meeting and not repeating and not soak"),
+    ("not first and not meeting and repeating and not soak",),
+    ("first and not meeting and repeating and not soak",),
+    ("not first and not meeting and not repeating and not soak",),
+    ("first and not meeting and not repeating and not soak",),
 )
-"""What runs side by side. Real parts of nodes run one after another, and wait most of the time:
-meanwhile the two other lanes, which never wait and have as much to do each, use both cores.
+"""Which tests run in one process; what stands in one lane runs one after another.
 
-In each lane what is not measured, and then what is: the simulator of regions is compiled at its
-first use, which takes three times as long where it is measured.
+Real parts of nodes meet nobody of another process so, and wait most of the time. The others never
+wait: `AT_ONCE` processes keep two cores busy to the end, as the longest lanes begin first.
+
+What is not measured comes before what is: the simulator of regions is compiled at its first use,
+which takes three times as long where it is measured.
 """
+AT_ONCE = 3
+"""So many lanes run side by side: that of the real parts, and one for each of two cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +104,23 @@ Lane = Sequence[Sequence[str]]
 """Commands, one after another."""
 
 
-def pytest_lane(repeating: str, measured: str) -> Lane:
-    """Return what runs the tests with these marks; the second tell what lines they reach."""
+def pytest_lane(*expressions: str) -> Lane:
+    """Return what runs the tests with these marks; those that do not repeat are measured."""
     pytest = ("-m", "pytest", "--durations=10", "-m")
+    measuring = ("-m", "coverage", "run")
     return [
-        (PYTHON, *pytest, repeating),
-        (PYTHON, "-m", "coverage", "run", *pytest, measured),
+        (PYTHON, *(measuring if "not repeating" in each else ()), *pytest, each)
+        for each in expressions
     ]
 
 
-def side_by_side(*lanes: Lane, folder: Path = ROOT) -> Callable[[Mapping[str, str]], bool]:
-    """Return a step's work: run all `lanes` at once, good when every command exits 0.
+def side_by_side(
+    *lanes: Lane, at_once: int = AT_ONCE, folder: Path = ROOT
+) -> Callable[[Mapping[str, str]], bool]:
+    """Return a step's work: run all `lanes`, `at_once` at a time, good when every command exits 0.
 
-    The first lane writes to the screen as it goes, each other one all at once when it has ended.
+    The first lane writes to the screen as it goes, each other one all at once when it has ended,
+    in their order.
     """
 
     def run_lane(lane: Lane, environment: Mapping[str, str], out: IO[bytes] | None) -> bool:
@@ -122,19 +133,19 @@ def side_by_side(*lanes: Lane, folder: Path = ROOT) -> Callable[[Mapping[str, st
         return not any(codes)
 
     def run(environment: Mapping[str, str]) -> bool:
-        first, *rest = lanes
         with ExitStack() as stack:
-            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in rest]
-            threads = stack.enter_context(ThreadPoolExecutor(len(lanes)))
-            others = [
+            files = [None, *(stack.enter_context(tempfile.TemporaryFile()) for _ in lanes[1:])]
+            threads = stack.enter_context(ThreadPoolExecutor(at_once))
+            running = [
                 threads.submit(run_lane, lane, environment, file)
-                for lane, file in zip(rest, files, strict=True)
+                for lane, file in zip(lanes, files, strict=True)
             ]
-            is_good = run_lane(first, environment, None)
-            for other, file in zip(others, files, strict=True):
-                is_good &= other.result()
-                file.seek(0)
-                print(file.read().decode(errors="replace"), flush=True)
+            is_good = True
+            for lane, file in zip(running, files, strict=True):
+                is_good &= lane.result()
+                if file is not None:
+                    file.seek(0)
+                    print(file.read().decode(errors="replace"), flush=True)
         return is_good
 
     return run

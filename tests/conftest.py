@@ -73,24 +73,31 @@ The simulator of regions is compiled, and what is compiled shows no lines: they 
 `tests/sims/abstract/test_interpreted.py` runs the rules without the compiler.
 """
 FIRST_FOLDERS = (
+    "tests/benchmarks/",
     "tests/contracts/",
     "tests/faults/test_commit_steps.py",
     "tests/faults/test_enrolment_steps.py",
     "tests/faults/test_keystore_steps.py",
+    "tests/faults/test_kill_node.py",
     "tests/faults/test_wipe_steps.py",
     "tests/fuzz/",
     "tests/meshnode/discovery/",
     "tests/meshnode/links/",
+    "tests/meshnode/services/",
     "tests/meshnode/test_",
     "tests/properties/",
     "tests/protocol/",
     "tests/security/",
 )
-"""What is marked `first`, so that of two lanes that keep a core busy both have as much to do."""
+"""What is marked `first`: about half of what keeps a core busy, so that no lane is too long."""
 ALONE_FOLDERS = (
+    "tests/benchmarks/test_world_speed.py",
     "tests/faults/test_enrolment_steps.py",
     "tests/faults/test_keystore_steps.py",
+    "tests/faults/test_kill_node.py",
     "tests/faults/test_wipe_steps.py",
+    "tests/security/test_positions.py",
+    "tests/security/test_relays_cannot_read.py",
     "tests/sims/",
 )
 """Their processes meet nobody on a network, so they run beside real parts."""
@@ -127,7 +134,7 @@ def may_choose(expression: str, known: Mapping[str, bool]) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no file none of whose tests is chosen: of six processes each needs a part of all."""
+    """Import no file none of whose tests is chosen: of these processes each needs a part of all."""
     folder = config.rootpath
     if not re.fullmatch(r"test_\w+\.py", collection_path.name):
         return None

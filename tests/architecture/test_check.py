@@ -179,13 +179,30 @@ def test_a_lane_goes_on_after_what_failed_and_is_not_good_then(
     assert side_by_side([say("one", 0), say("two", 0)])(os.environ)
 
 
-def test_of_each_lane_the_second_part_is_measured() -> None:
-    first, second = pytest_lane("these", "those")
-    assert "coverage" not in first
-    assert first[-1] == "these"
-    assert "coverage" in second
-    assert second[-1] == "those"
-    assert all("not repeating" in measured for _repeating, measured in LANES)
+def test_what_does_not_repeat_is_measured() -> None:
+    for expression in [each for lane in LANES for each in lane]:
+        (command,) = pytest_lane(expression)
+        assert command[-1] == expression
+        assert ("coverage" in command) is ("not repeating" in expression)
+    first, second = pytest_lane("a and repeating", "a and not repeating")
+    assert ("coverage" in first, "coverage" in second) == (False, True)
+
+
+def test_what_finds_no_place_at_once_follows_and_is_shown_in_its_order(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def look(name: str, code: int) -> list[tuple[str, ...]]:
+        # Whoever runs beside another one sees its file.
+        script = (
+            "import os, pathlib, sys; me = pathlib.Path(sys.argv[1]); me.touch();"
+            "print(me, len(os.listdir()), flush=True); me.unlink(); sys.exit(int(sys.argv[2]))"
+        )
+        return [(sys.executable, "-c", script, name, str(code))]
+
+    for code in (0, 3):
+        lanes = [look("one", 0), look("two", 0), look("three", code)]
+        assert side_by_side(*lanes, at_once=1, folder=tmp_path)(os.environ) is (code == 0)
+        assert capfd.readouterr().out.split() == ["one", "1", "two", "1", "three", "1"]
 
 
 def test_the_table_says_which_step_failed() -> None:
