@@ -7,7 +7,7 @@ import os
 import signal
 
 import pytest
-from playwright.sync_api import Request, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
@@ -20,20 +20,24 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 TO_BRUNO = "Message pour bruno"
 
 
-def in_contact(route: Route) -> None:
+def have_in_contact(page: Page) -> None:
     """Have the node say that everybody is in contact."""
-    answer = route.fetch()
-    found = answer.json()
+    found = page.evaluate("fetch('/api/board').then(answer => answer.json())")
     for each in found["mates"]:
         each["is_in_contact"] = True
-    route.fulfill(response=answer, body=json.dumps(found))
+    body = json.dumps(found)
+
+    def tell(route: Route) -> None:
+        route.fulfill(status=200, content_type="application/json", body=body)
+
+    page.route("**/api/board", tell)
 
 
 def test_a_page_says_that_it_is_cut_off_and_catches_up_by_itself(opens: Opens, town: Town) -> None:
     close_all(town)
     screen = opens("alice", WIDE)
     page = screen.page
-    page.route("**/api/board", in_contact)
+    have_in_contact(page)
     page.reload()
     opened(page, "messages/bruno")
     field = page.get_by_label(TO_BRUNO)
