@@ -22,12 +22,16 @@ Source: STYLE 17-20, architecture section 8.
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import ClassVar
+
 from protocol.errors import MeshError
 
 __all__ = [
     "ArchiveDownError",
     "ArchiveError",
     "ArchiveKeyError",
+    "ArchiveReason",
     "ArchiveTamperedError",
     "BackupError",
     "BudgetError",
@@ -195,17 +199,62 @@ class WebError(MeshError):
     """The screens cannot be used as asked; the node goes on all the same."""
 
 
+class ArchiveReason(StrEnum):
+    """Why an archive does not do its work, for screens that say it in their own language."""
+
+    UNREACHABLE = "unreachable"
+    """Nobody answers where the database should be."""
+    REFUSED = "refused"
+    """The database, or the file's owner, lets this gateway do nothing."""
+    FULL = "full"
+    """The disk under the database is full."""
+    READ_ONLY = "read_only"
+    """The database takes no changes."""
+    BUSY = "busy"
+    """Another program holds the database."""
+    BROKEN = "broken"
+    """The disk, or the file of the database, is damaged."""
+    OTHER_KEY = "other_key"
+    """The key here does not open what is there."""
+    KEY_LOST = "key_lost"
+    """The key of the archive is missing here, or damaged."""
+    NEWER = "newer"
+    """The archive was upgraded by another version of the program."""
+    TAMPERED = "tampered"
+    """The purge log was changed or cut off."""
+    LOCKED = "locked"
+    """The agent's keys are shut, and the archive with them."""
+    CLOCK = "clock"
+    """The clock jumped: nothing may be destroyed by it."""
+    OTHER = "other"
+    """None of these; the words of the error say all that is known."""
+
+
 class ArchiveError(MeshError):
     """The archive of a gateway cannot do this."""
+
+    usual: ClassVar[ArchiveReason] = ArchiveReason.OTHER
+    """What it is where nothing else is said."""
+
+    def __init__(self, message: str, reason: ArchiveReason | None = None) -> None:
+        super().__init__(message)
+        self.reason = self.usual if reason is None else reason
+        """Which of the known kinds it is."""
 
 
 class ArchiveDownError(ArchiveError):
     """The database of the archive does not answer; what waits for it stays in the spool."""
 
+    usual = ArchiveReason.UNREACHABLE
+
 
 class ArchiveKeyError(ArchiveError):
     """The key of the archive is missing, damaged, or of another archive."""
 
+    usual = ArchiveReason.KEY_LOST
+
 
 class ArchiveTamperedError(ArchiveError):
     """A record of the archive was changed, cut off or signed by somebody else."""
+
+    usual = ArchiveReason.TAMPERED

@@ -43,8 +43,8 @@ class ArchiveCalls(Calls):
         """Return what waits, what the archive holds, and how it stands.
 
         Where the archive does not answer, `error` says so and `held` is empty; `faults` are all
-        that is known not to work, `failing` the parts of the work that do not get done.
-        Raises: ControlError, StoreError.
+        that is known not to work, `troubles` the parts of the work that do not get done, each
+        with the kind of its reason. Raises: ControlError, StoreError.
         """
         gateway = self._gateway()
         found: Json = {
@@ -61,8 +61,10 @@ class ArchiveCalls(Calls):
             held = await archive.held()
         except ArchiveError as error:
             faults = dict.fromkeys([str(error), *found["faults"]])
-            failing = dict.fromkeys(["feed", *found["failing"]])
-            return found | {"error": str(error), "faults": [*faults], "failing": [*failing]}
+            now = {"part": "feed", "reason": str(error.reason), "words": str(error)}
+            others = [each for each in found["troubles"] if each["part"] != now["part"]]
+            told = {"faults": [*faults], "troubles": [now, *others]}
+            return found | {"error": str(error), **told}
         found["held"] = [
             {
                 "class": str(each.data_class),
@@ -86,7 +88,10 @@ class ArchiveCalls(Calls):
             "is_shut": gateway.master.exists() and self._node.desk is None,
             "purged_ms": gateway.standing.purged_ms,
             "faults": [*gateway.standing.faults],
-            "failing": [str(part) for part in gateway.standing.failing],
+            "troubles": [
+                {"part": str(each.part), "reason": str(each.reason), "words": each.words}
+                for each in gateway.standing.troubles
+            ],
         }
 
     async def archive_search(

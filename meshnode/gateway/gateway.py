@@ -18,6 +18,7 @@ import trio
 from meshnode.errors import (
     ArchiveError,
     ArchiveKeyError,
+    ArchiveReason,
     ArchiveTamperedError,
     KeystoreError,
 )
@@ -148,7 +149,7 @@ class Gateway:
     async def _unlocked(self) -> None:
         with self._node.events.subscribe() as subscription:
             while self._node.desk is None:
-                self.standing.fails(Part.LOCK, SHUT)
+                self.standing.fails(Part.LOCK, SHUT, ArchiveReason.LOCKED)
                 await subscription.next()
         self.standing.works(Part.LOCK)
 
@@ -190,7 +191,7 @@ class Gateway:
         """Destroy what is over; False where that must be tried again."""
         # A clock that jumped destroys nothing until a signed time or a day of uptime agrees.
         if not self._node.clock.may_destroy(self._node.runtime.now_ms()):
-            self.standing.fails(Part.RETENTION, _DOUBTED)
+            self.standing.fails(Part.RETENTION, _DOUBTED, ArchiveReason.CLOCK)
             return False
         try:
             await self.purge()

@@ -25,7 +25,8 @@ __all__ = ["EventStream", "Streams"]
 
 _RETRY_MS: Final = 2_000
 """How long a browser waits before it comes back."""
-_PULSE: Final = b": \n\n"
+_PULSE: Final = b"event: pulse\ndata:\n\n"
+"""A sign of life that a script hears, as it does no comment: a stream may die without a word."""
 
 
 class Streams:

@@ -11,6 +11,8 @@ import pytest
 
 from meshnode.audit import EVENTS
 from meshnode.calls.coverage import DIRECTIONS
+from meshnode.errors import ArchiveReason
+from meshnode.gateway.standing import Part
 from meshnode.lease import LeaseState
 from meshnode.metrics import AUDITED
 from meshnode.services.matrix import Outcome, Why
@@ -31,9 +33,11 @@ SHOWN_BY_COUNTS = {Outcome.DELIVERED, Outcome.ON_ITS_WAY, Outcome.READ, Outcome.
 NODE: dict[str, Iterable[str]] = {
     "alarm.outcome": [each.name.lower() for each in alarms.Outcome if each],
     "alarm.step": [each.name.lower() for each in alarms.Step],
+    "archive.reason": [*ArchiveReason],
     "audit": [*EVENTS, *AUDITED],
     "coverage.direction": DIRECTIONS,
     "device": [each.name.lower() for each in DeviceClass],
+    "fault": [*Part],
     "file.state": [*AttachmentState, "carried", "gave_up_budget"],
     "lease": [*LeaseState],
     "ledger": [*LedgerEvent],

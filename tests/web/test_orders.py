@@ -57,7 +57,8 @@ def test_two_persons_and_two_cards_wipe_a_device(town: Town, opens: Opens, lost:
         dialog.get_by_label("Votre jeton").fill(tokens[person])
         dialog.get_by_role("button", name="Confirmer").click()
         if person == "anne":
-            expect(dialog.get_by_role("alert")).to_contain_text("une seconde personne")
+            told = dialog.locator("form").get_by_role("alert")
+            expect(told).to_contain_text("une seconde personne")
     expect(page.get_by_text("attend les signatures")).to_be_visible()
 
     order = town.people.folder / "order.txt"

@@ -6,7 +6,9 @@ connection belongs to one call. Source: decision 54, ecosystem 3.2.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, SQLAlchemyError
 
-from meshnode.errors import ArchiveDownError, ArchiveError
+from meshnode.errors import ArchiveDownError, ArchiveError, ArchiveReason
 
 __all__ = [
     "ARCHIVE_MIGRATIONS",
@@ -62,6 +64,47 @@ _SILENT_MS: Final = 15_000
 _STATEMENT_MS: Final = 120_000
 _REASON_CHARACTERS: Final = 120
 """Of why a server could not be reached."""
+_FOR_A_WHILE: Final = re.compile("starting up|shutting down|recovery|too many|remaining connection")
+"""How a server says that it takes nobody now."""
+_FILE_REASONS: Final = {
+    errno.ENOSPC: ArchiveReason.FULL,
+    errno.EDQUOT: ArchiveReason.FULL,
+    errno.EROFS: ArchiveReason.READ_ONLY,
+    errno.EACCES: ArchiveReason.REFUSED,
+    errno.EPERM: ArchiveReason.REFUSED,
+    errno.EIO: ArchiveReason.BROKEN,
+}
+"""Why a file cannot be opened."""
+_SQLITE_REASONS: Final = {
+    sqlite3.SQLITE_BUSY: ArchiveReason.BUSY,
+    sqlite3.SQLITE_LOCKED: ArchiveReason.BUSY,
+    sqlite3.SQLITE_FULL: ArchiveReason.FULL,
+    sqlite3.SQLITE_READONLY: ArchiveReason.READ_ONLY,
+    sqlite3.SQLITE_PERM: ArchiveReason.REFUSED,
+    sqlite3.SQLITE_AUTH: ArchiveReason.REFUSED,
+    sqlite3.SQLITE_CANTOPEN: ArchiveReason.REFUSED,
+    sqlite3.SQLITE_IOERR: ArchiveReason.BROKEN,
+    sqlite3.SQLITE_CORRUPT: ArchiveReason.BROKEN,
+    sqlite3.SQLITE_NOTADB: ArchiveReason.BROKEN,
+}
+_SQLITE_AWAY: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+)
+"""What passes by itself, or by somebody who makes room."""
+_STATE_REASONS: Final = {
+    "25006": ArchiveReason.READ_ONLY,
+    "28000": ArchiveReason.REFUSED,
+    "28P01": ArchiveReason.REFUSED,
+    "3D000": ArchiveReason.REFUSED,
+    "42501": ArchiveReason.REFUSED,
+    "53100": ArchiveReason.FULL,
+    "55P03": ArchiveReason.BUSY,
+    "57014": ArchiveReason.BUSY,
+    "XX001": ArchiveReason.BROKEN,
+    "XX002": ArchiveReason.BROKEN,
+    "58030": ArchiveReason.BROKEN,
+}
+"""What PostgreSQL's states mean. Source: PostgreSQL manual, appendix A."""
 _LOCK: Final = 0x6D657368
 """Whom the one writer of the purge log is told from, and whoever migrates."""
 
@@ -218,7 +261,8 @@ def _upgrade(database: ArchiveDatabase, connection: Connection) -> None:
             return
         if found is not None and found not in ARCHIVE_VERSIONS:
             raise ArchiveError(
-                f"the archive has schema {found}; this build knows {ARCHIVE_VERSIONS[-1]}"
+                f"the archive has schema {found}; this build knows {ARCHIVE_VERSIONS[-1]}",
+                ArchiveReason.NEWER,
             )
     # Imported here: most starts find the schema current and need no alembic.
     from meshnode.store.upgrade import upgrade
@@ -236,7 +280,8 @@ def _create_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise ArchiveError(f"cannot open {path}: {error.strerror}") from error
+        reason = _FILE_REASONS.get(error.errno or 0, ArchiveReason.UNREACHABLE)
+        raise ArchiveError(f"cannot open {path}: {error.strerror}", reason) from error
 
 
 def _sqlite(path: Path, *, is_writer: bool) -> Engine:
@@ -302,7 +347,8 @@ def translated() -> Iterator[None]:
         # A pool that is exhausted waits for a server that does not answer.
         raise ArchiveDownError(f"the archive does not answer: {type(error).__name__}") from error
     except sqlite3.Error as error:
-        raise ArchiveError(f"the archive cannot do this: {error}") from error
+        reason = _sqlite_reason(error)
+        raise ArchiveError(f"the archive cannot do this: {error}", reason) from error
 
 
 def _translate(error: DBAPIError) -> ArchiveError:
@@ -311,21 +357,37 @@ def _translate(error: DBAPIError) -> ArchiveError:
     name = type(cause).__name__
     if error.statement is None and not isinstance(cause, sqlite3.Error):
         # No connection came about: the driver says why, and has seen no value of ours.
-        return ArchiveDownError(f"the archive does not answer: {_first_line(cause) or name}")
+        words = _first_line(cause) or name
+        return ArchiveDownError(f"the archive does not answer: {words}", _refusal(words))
     if isinstance(cause, sqlite3.Error):
-        if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (
-            sqlite3.SQLITE_BUSY,
-            sqlite3.SQLITE_FULL,
-            sqlite3.SQLITE_IOERR,
-            sqlite3.SQLITE_CANTOPEN,
-        ):
-            return ArchiveDownError(f"the archive does not answer: {cause}")
-        return ArchiveError(f"the archive cannot do this: {cause}")
+        if _code(cause) in _SQLITE_AWAY:
+            return ArchiveDownError(f"the archive does not answer: {cause}", _sqlite_reason(cause))
+        return ArchiveError(f"the archive cannot do this: {cause}", _sqlite_reason(cause))
     # 57: shut down by an administrator or by a crash; 53: out of room; 08: no connection.
     is_away = error.connection_invalidated or isinstance(error, InterfaceError)
     if is_away or state[:2] in ("", "08", "53", "57"):
-        return ArchiveDownError(f"the archive does not answer: {name}")
-    return ArchiveError(f"the archive cannot do this: {name} ({state})")
+        reason = _STATE_REASONS.get(state, ArchiveReason.UNREACHABLE)
+        return ArchiveDownError(f"the archive does not answer: {name}", reason)
+    reason = _STATE_REASONS.get(state, ArchiveReason.OTHER)
+    return ArchiveError(f"the archive cannot do this: {name} ({state})", reason)
+
+
+def _code(cause: sqlite3.Error) -> int:
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF
+
+
+def _sqlite_reason(cause: sqlite3.Error) -> ArchiveReason:
+    return _SQLITE_REASONS.get(_code(cause), ArchiveReason.OTHER)
+
+
+def _refusal(words: str) -> ArchiveReason:
+    """Tell a server that refuses from one that is away: drivers say both in words alone.
+
+    A server that starts, stops or is full of others refuses everybody for a while.
+    """
+    if not words.startswith("FATAL:") or _FOR_A_WHILE.search(words):
+        return ArchiveReason.UNREACHABLE
+    return ArchiveReason.REFUSED
 
 
 def _first_line(cause: BaseException | None) -> str:

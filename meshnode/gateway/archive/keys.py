@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from meshnode.errors import ArchiveKeyError, SealBrokenError
+from meshnode.errors import ArchiveKeyError, ArchiveReason, SealBrokenError
 from meshnode.gateway.archive.database import ArchiveDatabase
 from meshnode.gateway.archive.schema import DayKeyRow, table
 from meshnode.gateway.archive.words import WORD_KEY_BYTES
@@ -66,7 +66,8 @@ def _opened(vault: Vault, data_class: DataClass, day: int, row: Any) -> DayKey:
     except SealBrokenError as error:
         raise ArchiveKeyError(
             "a key of the archive does not open: it is damaged, or this gateway has the key "
-            "of another archive: bring it by 'meshnode gateway key import'"
+            "of another archive: bring it by 'meshnode gateway key import'",
+            ArchiveReason.OTHER_KEY,
         ) from error
 
 

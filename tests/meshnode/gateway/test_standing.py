@@ -97,7 +97,8 @@ async def test_a_database_that_is_not_there_is_told_with_its_reason(
         assert told == ["the archive does not answer: Connection refused"]
         status = await api.archive_status()
         assert status["faults"] == told
-        assert status["failing"] == ["feed"]
+        (trouble,) = status["troubles"]
+        assert trouble == {"part": "feed", "reason": "unreachable", "words": told[0]}
         assert status["purged_ms"] == 0
         shown = exposition(await api.status())
         assert "meshnode_archive_faults 1\n" in shown
@@ -119,7 +120,11 @@ async def test_a_locked_gateway_says_that_it_neither_archives_nor_purges(
         assert told == [
             "the device is locked: nothing is archived and nothing is purged until it is unlocked"
         ]
-        assert (await api.archive_status())["is_shut"]
+        status = await api.archive_status()
+        assert status["is_shut"]
+        assert [(each["part"], each["reason"]) for each in status["troubles"]] == [
+            ("lock", "locked")
+        ]
         assert "meshnode_archive_shut 1\n" in exposition(await api.status())
 
 

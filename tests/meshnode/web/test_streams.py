@@ -113,7 +113,8 @@ async def test_a_quiet_stream_shows_that_it_lives(
 ) -> None:
     async with following(screens) as (reader,):
         await trio.sleep(3 * PULSE_S + 1)
-        assert reader.frames[1:] == [": \n\n"] * 3
+        assert reader.frames[1:] == ["event: pulse\ndata:\n\n"] * 3
+        assert len(reader.events) == 1
 
 
 async def test_it_ends_with_its_session_and_others_go_on(

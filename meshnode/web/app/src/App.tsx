@@ -71,7 +71,13 @@ const UNDER: Record<string, string> = {
 const FOR_READERS = new Set(["map", "more", "settings"]);
 
 export function App() {
-  if (isStarting.value) return <main class="gate" aria-busy="true" />;
+  if (isStarting.value) {
+    return (
+      <main class="gate" aria-busy="true">
+        <p class="late muted">{t("node.calling")}</p>
+      </main>
+    );
+  }
   if (!session.value) {
     return (
       <>
@@ -136,6 +142,7 @@ function Menu({ page }: { page: string }) {
   const isHidden = page === "squad" && isOperator.value;
   const current = isHidden ? "more" : (UNDER[page] ?? page);
   const found = status.value.value;
+  const isOnline = isReachable.value && found?.is_online;
   const rings = pressing.value.length || openAlarms.value.length;
   const all: { page: string; icon: IconName; title: string; count?: number; words?: string }[] = [
     ...(isOperator.value
@@ -159,8 +166,8 @@ function Menu({ page }: { page: string }) {
       <p class="menu-head">
         <span class="strong">{found?.name ?? "meshnode"}</span>
         <span class="small">
-          <span class={`dot ${found?.is_online ? "on" : ""}`} />
-          {found ? (found.is_online ? t("node.online_short") : t("node.offline_short")) : ""}
+          <span class={`dot ${isOnline ? "on" : ""}`} />
+          {found ? (isOnline ? t("node.online_short") : isReachable.value ? t("node.offline_short") : t("node.unreachable")) : ""}
         </span>
       </p>
       <ul>

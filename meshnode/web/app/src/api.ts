@@ -22,6 +22,8 @@ export class UnreachableError extends Error {
 }
 
 export const session = signal<Session | null>(null);
+/** True after a session ended that nobody had closed here. */
+export const hasEnded = signal(false);
 /** False from the first request that nobody answered until the next one that somebody did. */
 export const isReachable = signal(true);
 /** When the node last answered, by this browser's clock; 0 before the first time. */
@@ -78,7 +80,7 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
   answeredMs.value = Date.now();
   const found = (await read(answer)) as T & { error?: { kind: string; message: string } };
   if (answer.ok) return found;
-  if (answer.status === 401 && path !== "session") session.value = null;
+  if (answer.status === 401 && path !== "session") signedOut();
   if (answer.status === 423) isLocked.value = true;
   const error = found.error;
   throw new ApiError(
@@ -86,6 +88,12 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
     error?.kind ?? "unknown",
     error?.message ?? t("error.status", { status: answer.status }),
   );
+}
+
+/** Take note that the node knows nobody here any more. */
+export function signedOut(): void {
+  if (session.value) hasEnded.value = true;
+  session.value = null;
 }
 
 async function read(answer: Response): Promise<unknown> {

@@ -1,6 +1,7 @@
 // What a squad sees of itself, judged by the clock of now: a value that grows too old greys by
 // itself, without another answer of the node.
 import { computed } from "@preact/signals";
+import { isReachable } from "./api";
 import { t, told } from "./i18n";
 import { board, foreign, positions } from "./store";
 import { ago, nowMs, number, span } from "./time";
@@ -34,16 +35,19 @@ export function coverageWords(coverage: NonNullable<Mate["coverage"]>): string {
   return parts.join(" · ");
 }
 
+/** Nobody is in contact by the word of a node that says nothing any more. */
+const isInContact = (mate: Mate): boolean => mate.is_in_contact && isReachable.value;
+
 export function contactWords(mate: Mate): string {
   if (mate.is_self) return t("board.this_device");
-  if (mate.is_in_contact) return t("board.in_contact");
+  if (isInContact(mate)) return t("board.in_contact");
   if (mate.heard) return t("board.heard", { ago: ago(mate.heard.at_ms) });
   return mate.met_ms ? t("board.met", { ago: ago(mate.met_ms) }) : t("board.never");
 }
 
 /** Whether somebody was heard of too long ago, and is not in contact. */
 export function isSilent(mate: Mate): boolean {
-  if (mate.is_self || mate.is_in_contact) return false;
+  if (mate.is_self || isInContact(mate)) return false;
   return !mate.heard || isStale("shift", mate.heard);
 }
 

@@ -1,6 +1,6 @@
 // Keeps one stream of events open while somebody is signed in, and looks whether the node is there.
 import { effect, signal, untracked } from "@preact/signals";
-import { ApiError, ask, isLocked, isReachable, session } from "./api";
+import { ApiError, ask, hasEnded, isLocked, isReachable, session, signedOut } from "./api";
 import { alarms, board, clearAll, drafts, foreign, isAgent, note, positions, refreshAll, shift, status } from "./store";
 import type { Resource } from "./resource";
 import type { Session } from "./types";
@@ -9,6 +9,8 @@ const RETRY_MS = [1_000, 2_000, 5_000, 10_000];
 /** What grows old without an event is fetched so often while the page is looked at; alarms always,
  * since a stream may be dead without anybody knowing. */
 const SLOW_MS = 30_000;
+/** The node gives a sign of life every 15 s: a stream without one for so long is dead. */
+const SILENT_MS = 40_000;
 
 /** True while events arrive as they happen. */
 export const isLive = signal(false);
@@ -16,6 +18,8 @@ export const isLive = signal(false);
 export const isStarting = signal(true);
 
 let source: EventSource | null = null;
+/** When anything last came by the stream, by this browser's clock. */
+let heardMs = 0;
 let attempts = 0;
 let retry = 0;
 /** Whose words are in the fields. */
@@ -29,21 +33,29 @@ export async function start(): Promise<void> {
       // Another session sees nothing of the last one; the same person finds what they had begun.
       stop();
       if (!found) return;
+      hasEnded.value = false;
       if (found.name !== writer) drafts.value = {};
       writer = found.name;
       follow();
     });
   });
+  effect(() => {
+    if (isReachable.value) return;
+    // A stream over a network that went away never says so: it is asked for anew afterwards.
+    drop();
+    untracked(lookLater);
+  });
   setInterval(() => {
     if (!session.value) return;
-    if (!isReachable.value) void look();
+    if (source && Date.now() - heardMs > SILENT_MS) drop();
+    if (!isReachable.value || (isAgent.value && !source)) void look();
     else if (document.visibilityState === "visible") slow([status, board, positions, foreign, shift, alarms]);
     else slow([alarms]);
   }, SLOW_MS);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") void look();
   });
-  addEventListener("online", () => void look());
+  for (const kind of ["online", "offline"]) addEventListener(kind, () => void look());
   await look();
   isStarting.value = false;
 }
@@ -56,7 +68,7 @@ export async function look(): Promise<void> {
     if (!session.value || session.value.csrf !== found.csrf) session.value = found;
     else if (!source) follow();
   } catch (thrown) {
-    if (thrown instanceof ApiError && thrown.status === 401) session.value = null;
+    if (thrown instanceof ApiError && thrown.status === 401) signedOut();
     // Nobody there, or one that has no time now.
     else lookLater();
   }
@@ -75,11 +87,16 @@ function follow(): void {
   // A reader is told of no events: what it sees is asked for again and again.
   if (!isAgent.value) return;
   source = new EventSource("/api/events");
+  heardMs = Date.now();
+  const heard = () => (heardMs = Date.now());
+  source.addEventListener("pulse", heard);
   source.onopen = () => {
+    heard();
     isLive.value = true;
     attempts = 0;
   };
   source.onmessage = (event: MessageEvent<string>) => {
+    heard();
     const told = JSON.parse(event.data) as { event: string; key?: number; is_locked?: boolean };
     if (told.event === "lock_changed") {
       isLocked.value = told.is_locked === true;
@@ -92,17 +109,19 @@ function follow(): void {
   };
   source.onerror = () => {
     // The browser would try again for ever without telling why: we look ourselves.
-    source?.close();
-    source = null;
-    isLive.value = false;
+    drop();
     lookLater();
   };
 }
 
-function stop(): void {
+function drop(): void {
   source?.close();
   source = null;
   isLive.value = false;
+}
+
+function stop(): void {
+  drop();
   clearAll();
 }
 

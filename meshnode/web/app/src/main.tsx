@@ -10,15 +10,22 @@ import { render } from "preact";
 import { sentence } from "./api";
 import { App } from "./App";
 import { startBell } from "./bell";
+import { startFocus } from "./focus";
 import { language } from "./i18n";
 import { start } from "./live";
 import { signIn } from "./pages/SignIn";
 import { announce } from "./parts/Toasts";
+import { drafts } from "./store";
 import { startTheme } from "./theme";
 
 document.documentElement.lang = language.value;
 startTheme();
 startBell();
+startFocus();
+// Drafts are kept nowhere but on this page.
+addEventListener("beforeunload", (event) => {
+  if (Object.values(drafts.value).some((each) => each.trim())) event.preventDefault();
+});
 render(<App />, document.getElementById("app")!);
 void enter();
 

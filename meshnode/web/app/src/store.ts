@@ -135,9 +135,10 @@ const ALL: Resource<unknown>[] = [status, ...AGENT, ...ON_DEMAND];
 export const isOperator = computed(() => session.value?.role === "operator");
 export const isAgent = computed(() => session.value !== null && session.value.role !== "reader");
 
-/** Fetch all that the session may see. */
+/** Fetch all that the session may see, and what pages asked for before the node was away. */
 export async function refreshAll(): Promise<void> {
   const wanted: Resource<unknown>[] = isAgent.value ? [status, ...AGENT] : [status, positions];
+  wanted.push(...ON_DEMAND.filter((each) => each.fetchedMs.value), ...[...shown.keys()].map(story));
   await Promise.all(wanted.map((each) => each.refresh()));
 }
 

@@ -3,6 +3,9 @@
 const FILES = __FILES__;
 const CACHE = "meshnode-__VERSION__";
 
+/** A network that swallows everything is not waited for any longer. */
+const NODE_MS = 4_000;
+
 self.addEventListener("install", (event) => {
   event.waitUntil(
     caches
@@ -27,11 +30,17 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
   if (request.mode === "navigate" && url.pathname === "/") {
     // The node first, so that an upgraded one brings its own screens.
-    event.respondWith(fetch(request).catch(() => kept("/")));
+    event.respondWith(nodeFirst(request));
   } else if (url.pathname !== "/" && FILES.includes(url.pathname)) {
     event.respondWith(kept(url.pathname).then((found) => found ?? fetch(request)));
   }
 });
+
+async function nodeFirst(request) {
+  const asked = fetch(request).catch(() => kept("/"));
+  const waited = new Promise((resolve) => setTimeout(resolve, NODE_MS)).then(() => kept("/"));
+  return (await Promise.race([asked, waited])) ?? asked;
+}
 
 async function kept(path) {
   return (await caches.open(CACHE)).match(path);

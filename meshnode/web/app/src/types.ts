@@ -42,6 +42,8 @@ export interface Status {
   evidence: number;
   is_clock_doubted: boolean;
   lock: LockState;
+  /** Null where this device keeps no archive. */
+  archive: ArchiveStanding | null;
   metrics: Record<string, unknown>;
 }
 
@@ -319,17 +321,27 @@ export interface MapInfo {
   north: number;
 }
 
-export interface ArchiveStatus {
+/** A part of the archive's work that does not get done, and why. */
+export interface Trouble {
+  part: string;
+  reason: string;
+  words: string;
+}
+
+export interface ArchiveStanding {
   is_archiving: boolean;
-  database: string;
+  is_shut: boolean;
   waiting: number;
   waiting_bytes: number;
-  waiting_since_ms: number | null;
-  shed: number;
-  error: string;
-  faults: string[];
-  failing: string[];
+  /** 0 where nothing waits. */
+  waiting_since_ms: number;
   purged_ms: number;
+  troubles: Trouble[];
+}
+
+export interface ArchiveStatus extends ArchiveStanding {
+  database: string;
+  shed: number;
   held: { class: string; bundles: number; contents: number; oldest_ms: number }[];
 }
 

@@ -89,7 +89,9 @@ export class Markers {
     const marker = L.marker(place, { icon: iconOf(face), keyboard: true, riseOnHover: true });
     marker.on("click keypress", (event) => {
       const pressed = (event as L.LeafletKeyboardEvent).originalEvent as KeyboardEvent | undefined;
-      if (event.type === "keypress" && pressed?.key !== "Enter") return;
+      if (event.type === "keypress" && pressed?.key !== "Enter" && pressed?.key !== " ") return;
+      // The space bar would scroll the page as well.
+      pressed?.preventDefault();
       this.#choose(key);
     });
     marker.addTo(this.map);

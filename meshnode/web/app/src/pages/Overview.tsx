@@ -5,13 +5,14 @@ import { useMemo } from "preact/hooks";
 import { batteryWords, contactWords, coverageWords, isSilent, isStale, mates, type Kind } from "../board";
 import { openAlarms } from "../bell";
 import { t, told } from "../i18n";
+import { ArchiveTroubles, hasTrouble } from "../parts/ArchiveTroubles";
 import { Empty, Page, Waiting } from "../parts/Page";
 import { Rest } from "../parts/Rest";
 import { SquadFilter } from "../parts/SquadFilter";
 import { href } from "../router";
-import { board, names } from "../store";
+import { board, names, status } from "../store";
 import { titleOf } from "../threads";
-import { ago, clock, inOrder, moment } from "../time";
+import { ago, clock, inOrder, moment, nowMs } from "../time";
 import type { Aged, Mate } from "../types";
 
 const LOW_PCT = 20;
@@ -51,6 +52,7 @@ export function Overview() {
   }, [all, known]);
   return (
     <Page title={t("nav.overview")}>
+      <Gateway />
       <ul class="figures">
         <Figure count={openAlarms.value.length} words={t("overview.alarms")} isBad link={href("sos")} />
         <Figure count={all.filter(TESTS.duty).length} words={t("overview.duty")} />
@@ -93,6 +95,27 @@ export function Overview() {
         </section>
       )}
     </Page>
+  );
+}
+
+/** What of this gateway does not work stands before everything else, and is heard. */
+function Gateway() {
+  const found = status.value.value?.archive;
+  const isTold = found && hasTrouble(found, nowMs.value);
+  return (
+    <div role="status">
+      {isTold && (
+        <section class="card gateway-trouble">
+          <header class="card-head">
+            <h2>{t("nav.archive")}</h2>
+            <a class="button quiet" href={href("node")}>
+              {t("nav.node")}
+            </a>
+          </header>
+          <ArchiveTroubles found={found} nowMs={nowMs.value} />
+        </section>
+      )}
+    </div>
   );
 }
 

@@ -1,6 +1,7 @@
 // Before anybody is signed in: a one-time code, a token, or the secret of a locked device.
 import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
-import { post, isLocked, isReachable, sentence, session, UnreachableError } from "../api";
+import { useRef } from "preact/hooks";
+import { hasEnded, post, isLocked, isReachable, sentence, session, UnreachableError } from "../api";
 import { t } from "../i18n";
 import { look } from "../live";
 import { Action } from "../parts/Action";
@@ -27,6 +28,11 @@ export function SignIn() {
     <main class="gate">
       <Icon name="node" />
       <h1>meshnode</h1>
+      {hasEnded.value && !isLocked.value && (
+        <p class="notice warn" role="status">
+          {t("signin.ended")}
+        </p>
+      )}
       {isReachable.value ? <Ways way={way} given={given} /> : <Unreachable />}
     </main>
   );
@@ -48,6 +54,7 @@ function Unreachable() {
 function Ways({ way, given }: { way: Signal<Way>; given: Signal<string> }) {
   const trouble = useSignal("");
   const isBusy = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
   const enter = async () => {
     if (!given.value || isBusy.value) return;
     isBusy.value = true;
@@ -61,6 +68,7 @@ function Ways({ way, given }: { way: Signal<Way>; given: Signal<string> }) {
       if (!(thrown instanceof UnreachableError)) given.value = "";
     } finally {
       isBusy.value = false;
+      field.current?.focus();
     }
   };
   const ways: Way[] = ["key", "secret", "token"];
@@ -94,6 +102,7 @@ function Ways({ way, given }: { way: Signal<Way>; given: Signal<string> }) {
       <label class="field">
         {t(`signin.${way.value}`)}
         <input
+          ref={field}
           type="password"
           autoComplete={way.value === "secret" ? "current-password" : "off"}
           value={given.value}

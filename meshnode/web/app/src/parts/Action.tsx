@@ -34,7 +34,8 @@ export function Action({ run, children, done, kind = "", label, disabled = false
       aria-label={label}
       aria-busy={isBusy.value}
       disabled={disabled}
-      onClick={() => void act()}
+      // The second click of a double one is not for what stands there by then.
+      onClick={(event) => event.detail < 2 && void act()}
     >
       {children}
     </button>

@@ -25,6 +25,7 @@ export function AlarmBar() {
           </p>
           <div class="buttons">
             <Action
+              key={first.alarm}
               kind="onred"
               run={() => post(`alarms/${first.alarm}/seen`, { is_shown: false }).then(() => alarms.refresh())}
             >

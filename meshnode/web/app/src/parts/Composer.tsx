@@ -72,7 +72,10 @@ export function Composer({ to }: { to: string }) {
             type="button"
             class="quiet square"
             aria-label={t("composer.drop_file")}
-            onClick={() => (file.value = null)}
+            onClick={() => {
+              file.value = null;
+              field.current?.focus();
+            }}
           >
             <Icon name="close" />
           </button>

@@ -1,8 +1,12 @@
 // A question over the page, by the browser's own modal dialog: focus stays in it, Escape closes it.
+// Nothing outside of it is heard or can be pressed meanwhile: what an SOS and a refusal say is here, too.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { taking } from "../focus";
 import { t } from "../i18n";
+import { AlarmBar } from "./AlarmBar";
 import { Icon } from "./Icon";
+import { Toasts } from "./Toasts";
 
 interface DialogProps {
   title: string;
@@ -14,11 +18,10 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
-    const before = document.activeElement;
-    dialog.current?.showModal();
-    return () => {
-      if (before instanceof HTMLElement) before.focus();
-    };
+    taking(dialog.current!);
+    dialog.current!.showModal();
+    addEventListener("hashchange", onClose);
+    return () => removeEventListener("hashchange", onClose);
   }, []);
   return (
     <dialog
@@ -29,13 +32,15 @@ export function Dialog({ title, onClose, children }: DialogProps) {
         onClose();
       }}
     >
+      <AlarmBar />
       <header class="dialog-head">
         <h2 id={id}>{title}</h2>
-        <button type="button" class="quiet square" aria-label={t("dialog.close")} onClick={onClose}>
+        <button type="button" autofocus class="quiet square" aria-label={t("dialog.close")} onClick={onClose}>
           <Icon name="close" />
         </button>
       </header>
       {children}
+      <Toasts />
     </dialog>
   );
 }

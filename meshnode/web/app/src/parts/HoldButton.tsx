@@ -50,7 +50,8 @@ export function HoldButton({ label, hint, onHeld, onPressed, disabled }: HoldPro
     <button
       type="button"
       class={`hold ${isHolding ? "holding" : ""}`}
-      disabled={disabled}
+      // Not `disabled`, which would take the focus from whoever has to try again.
+      aria-disabled={disabled}
       onPointerDown={(event) => {
         wasTouched.current = true;
         if (event.button === 0) start();
@@ -69,7 +70,7 @@ export function HoldButton({ label, hint, onHeld, onPressed, disabled }: HoldPro
         if (event.key === " " || event.key === "Enter") stop();
       }}
       onClick={() => {
-        if (!wasTouched.current) onPressed();
+        if (!wasTouched.current && !disabled) onPressed();
         wasTouched.current = false;
       }}
     >

@@ -1,6 +1,7 @@
 // The frame of a page: its heading, a way back, and what to say while there is nothing to show.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { enter, goingBack } from "../focus";
 import { t } from "../i18n";
 import type { Resource } from "../resource";
 import { Icon } from "./Icon";
@@ -13,18 +14,32 @@ interface PageProps {
   kind?: string;
 }
 
+/** Of the pages beside each other, the last one names the tab. */
+const titles: string[] = [];
+
+function named(title: string): () => void {
+  titles.push(title);
+  name();
+  return () => {
+    titles.splice(titles.lastIndexOf(title), 1);
+    name();
+  };
+}
+
+function name(): void {
+  document.title = [titles.at(-1), "meshnode"].filter(Boolean).join(" · ");
+}
+
 export function Page({ title, back, actions, children, kind = "" }: PageProps) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    document.title = `${title} · meshnode`;
-    // A screen reader hears where it has come to.
-    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
-  }, [title]);
+  useEffect(() => named(title), [title]);
+  // A screen reader hears where it has come to, and the next Tab leads into the page.
+  useEffect(() => enter(heading.current!), []);
   return (
     <section class={`page ${kind}`}>
       <header class="page-head">
         {back && (
-          <a class="button quiet square" href={back} aria-label={t("nav.back")}>
+          <a class="button quiet square" href={back} aria-label={t("nav.back")} onClick={goingBack}>
             <Icon name="back" />
           </a>
         )}
