@@ -216,7 +216,7 @@ class Gateway:
         log = await archive.log()
         await self._look_at(archive, log)
         await self._note_terms(archive, log)
-        today = day_of(self._node.runtime.now_ms())
+        today = day_of(self._node.clock.proven_ms(self._node.runtime.now_ms()))
         purged = await archive.purge(self.plan.terms, today, self.scribe())
         await self._remember(archive, purged.head)
         self._node.metrics.count("archive_days_destroyed", len(purged.days))
