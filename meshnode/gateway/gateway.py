@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from meshnode.errors import (
     ArchiveKeyError,
     ArchiveTamperedError,
     KeystoreError,
+    StoreError,
 )
 from meshnode.events import ArchiveGrew
 from meshnode.gateway.archive.archive import Archive, Purged, open_archive
@@ -43,6 +44,8 @@ __all__ = ["SHUT", "Gateway", "GatewayPlan"]
 
 _LOOK_S: Final = 3_600.0
 """Between two looks at what is over."""
+_DISK_S: Final = 15.0
+"""Between two tries of a disk that took nothing."""
 _AGAIN_S: Final = 300.0
 """After a look that failed the next one waits for so long."""
 SHUT: Final = "the device is locked: nothing is archived and nothing is purged until it is unlocked"
@@ -82,6 +85,8 @@ class Gateway:
         """What of the archive works, and what does not."""
         self.anew = Level()
         """Set after this gateway got the key of an archive, or of another one."""
+        self._full = Level()
+        """Set when the disk took nothing."""
         self._home = home
         self.plan = plan
         self._archive: Archive | None = None
@@ -93,6 +98,7 @@ class Gateway:
         self._master = MasterFile(home)
         self._head = HeadFile(home)
         node.relay.on_kept.append(lambda _kept: self._wake())
+        node.store.on_commit = self._committed
 
     # --- life -------------------------------------------------------------------------------
 
@@ -136,6 +142,7 @@ class Gateway:
                 ("feeder", feeder.run),
                 ("listening", self._listen),
                 ("terms", self._keep_terms),
+                ("disk", self._watch_disk),
             )
             runtime, metrics = self._node.runtime, self._node.metrics
             async with trio.open_nursery() as nursery:
@@ -180,6 +187,23 @@ class Gateway:
     def _heard(self, gateway: NodeId, bundles: int, contents: int) -> None:
         self._node.metrics.count("archive_heard", bundles + contents)
         self._node.events.publish(ArchiveGrew(gateway, bundles, contents))
+
+    def _committed(self, fault: BaseException | None) -> None:
+        """Note whether the disk of the node takes what is written."""
+        if fault is None:
+            self.standing.works(Part.STORE)
+            return
+        self.standing.fails(Part.STORE, f"nothing can be taken in: {fault}")
+        self._full.set()
+
+    async def _watch_disk(self) -> None:
+        """While the disk takes nothing, try it: nobody else may have anything to write."""
+        while True:
+            await self._full.wait()
+            while self.standing.has(Part.STORE):
+                await trio.sleep(_DISK_S)
+                with suppress(StoreError):
+                    await self._node.housekeeping.keep_clock()
 
     async def _keep_terms(self) -> None:
         while True:

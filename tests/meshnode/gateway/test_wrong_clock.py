@@ -1,4 +1,4 @@
-"""A gateway whose clock goes wrong and is set right: nothing is lost, doubled or destroyed early."""
+"""A gateway whose clock is wrong and set right: nothing is lost, doubled, or destroyed early."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from meshnode.api import Api
 from meshnode.gateway.gateway import Gateway
 from meshnode.running import open_guarded
 from meshnode.runtime import Runtime
-from meshnode.store import bundles
 from meshnode.vault.kinds import DAY_MS
 from protocol.guards import CLOCK_AGREE_MS, CLOCK_MARK_MS
 from protocol.identity import Role
