@@ -193,7 +193,7 @@ class Gateway:
         if fault is None:
             self.standing.works(Part.STORE)
             return
-        self.standing.fails(Part.STORE, f"nothing can be taken in: {fault}")
+        self.standing.fails(Part.STORE, ArchiveError(f"nothing can be taken in: {fault}"))
         self._full.set()
 
     async def _watch_disk(self) -> None:
