@@ -46,6 +46,8 @@ _LOOK_S: Final = 3_600.0
 """Between two looks at what is over."""
 _DISK_S: Final = 15.0
 """Between two tries of a disk that took nothing."""
+_QUIET_S: Final = 30.0
+"""It takes again what comes once it refused nothing for so long: a few bytes always fit first."""
 _AGAIN_S: Final = 300.0
 """After a look that failed the next one waits for so long."""
 SHUT: Final = "the device is locked: nothing is archived and nothing is purged until it is unlocked"
@@ -87,6 +89,7 @@ class Gateway:
         """Set after this gateway got the key of an archive, or of another one."""
         self._full = Level()
         """Set when the disk took nothing."""
+        self._refused_s = float("-inf")
         self._home = home
         self.plan = plan
         self._archive: Archive | None = None
@@ -191,8 +194,10 @@ class Gateway:
     def _committed(self, fault: BaseException | None) -> None:
         """Note whether the disk of the node takes what is written."""
         if fault is None:
-            self.standing.works(Part.STORE)
+            if trio.current_time() - self._refused_s >= _QUIET_S:
+                self.standing.works(Part.STORE)
             return
+        self._refused_s = trio.current_time()
         self.standing.fails(Part.STORE, ArchiveError(f"nothing can be taken in: {fault}"))
         self._full.set()
 
