@@ -8,6 +8,7 @@ long a bundle has been here. Source: security 2.12.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from meshnode.runtime import Runtime
 from meshnode.store import residence
 from meshnode.store.engine import Store
 from meshnode.store.residence import ClockState, Trust
-from protocol.guards import CLOCK_AGREE_MS, CLOCK_JUMP_MS_MAX
+from protocol.guards import CLOCK_AGREE_MS, CLOCK_JUMP_MS_MAX, CLOCK_MARK_MS
 
 __all__ = ["TrustedClock", "judged"]
 
@@ -58,6 +59,8 @@ class TrustedClock:
         self._trust: Trust | None = None
         self._uptime_base_ms = 0
         self._began_s = trio.current_time()
+        self._shown: deque[tuple[int, int]] = deque()
+        """For each hour of the last day: uptime, and the least that the clock led it by; ms."""
         self.runtime = replace(runtime, now_ms=self.now_ms)
         """The seams of the machine with this clock in the place of its own."""
 
@@ -81,6 +84,8 @@ class TrustedClock:
         self._began_s = trio.current_time()
         if found is not None:
             self._uptime_base_ms, self._trust = found.uptime_ms, found.trust
+            agreed_ms = found.trust.anchor_wall_ms - found.trust.anchor_uptime_ms
+            self._shown.append((self.uptime_ms, agreed_ms))
 
     def may_destroy(self, now_ms: int) -> bool:
         """Judge the clock, which shows `now_ms`, and tell whether its word may destroy data."""
@@ -88,6 +93,23 @@ class TrustedClock:
         trust = before or Trust(now_ms, uptime_ms)
         self._trust = judged(trust, now_ms, uptime_ms, self._floor())
         return not self._trust.is_doubted
+
+    def proven_ms(self, now_ms: int) -> int:
+        """Return the time that has surely come, for what keeps its terms to the day; Unix ms.
+
+        Never later than the clock shows: the least that it showed at any look of a day of uptime,
+        or what an authority signed. So a clock that is a day ahead, and set right, ends nothing.
+        """
+        uptime_ms = self.uptime_ms
+        since_ms, lead_ms = uptime_ms, now_ms - uptime_ms
+        if self._shown and uptime_ms - self._shown[-1][0] < CLOCK_MARK_MS:
+            since_ms, before_ms = self._shown.pop()
+            lead_ms = min(lead_ms, before_ms)
+        self._shown.append((since_ms, lead_ms))
+        while self._shown[0][0] < uptime_ms - CLOCK_AGREE_MS - CLOCK_MARK_MS:
+            self._shown.popleft()
+        least_ms = uptime_ms + min(lead for _, lead in self._shown)
+        return min(now_ms, max(least_ms, self._floor()))
 
     def state(self, now_ms: int) -> ClockState:
         """Return what is to be kept over a restart."""

@@ -208,6 +208,8 @@ class ArchiveReason(StrEnum):
     """The database, or the file's owner, lets this gateway do nothing."""
     FULL = "full"
     """The disk under the database is full."""
+    DISK = "disk"
+    """The disk of the device itself takes nothing: full, failing, or mounted for reading."""
     READ_ONLY = "read_only"
     """The database takes no changes."""
     BUSY = "busy"

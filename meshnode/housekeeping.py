@@ -102,6 +102,11 @@ class Housekeeping:
             self._audit.note("clock_doubted")
             self._runtime.trace("clock_doubted")
         # Uptime goes on counting, over restarts too: a day of it settles the doubt.
+        await self.keep_clock()
+
+    async def keep_clock(self) -> None:
+        """Write down what is known of the clock: a few bytes. Raises: StoreError."""
+        now_ms = self._runtime.now_ms()
         state = self._clock.state(now_ms)
         await self._store.write(lambda tx: residence.put_clock_state(tx, state, now_ms))
 

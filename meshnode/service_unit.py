@@ -23,7 +23,7 @@ def unit_text(program: Path, home: Path, owner: str) -> str:
     """Return the unit that runs `home`, an absolute path, by the interpreter `program`.
 
     Below /var/lib the account is made by systemd; elsewhere it is `owner`, who has the home.
-    Raises: HomeError where that is root, or a path holds a line break.
+    Raises: HomeError where that is root or a bare number, or a path holds a line break.
     """
     if any(character in f"{program}{home}" for character in "\n\r\0"):
         raise HomeError(f"{home} cannot stand in a unit: take another --home")
@@ -42,6 +42,11 @@ def _account(home: Path, owner: str) -> tuple[str, ...]:
             "SupplementaryGroups=dialout",
             f"StateDirectory={_escaped(name)}",
             "StateDirectoryMode=0700",
+        )
+    if owner.isdecimal():
+        raise HomeError(
+            f"{home} belongs to account {owner}, which has no name here: "
+            "give it to an account of this machine"
         )
     if owner == "root":
         raise HomeError(

@@ -20,6 +20,8 @@ class Part(StrEnum):
 
     LOCK = "lock"
     """The archive is open at all: its key needs the agent's."""
+    STORE = "store"
+    """What comes can be taken in: the disk of the node takes what is written."""
     FEED = "feed"
     """What was taken in gets into the archive."""
     RETENTION = "retention"

@@ -39,6 +39,7 @@ from protocol.limits import STORE_READERS_MAX
 __all__ = [
     "SCHEMA_VERSIONS",
     "Database",
+    "is_of_disk",
     "is_undone",
     "open_database",
     "translate",
@@ -79,6 +80,16 @@ _READER_PRAGMAS: Final = ("query_only=ON", "temp_store=MEMORY", "cache_size=-400
 _BUSY_S: Final = 5.0
 
 _FULL_CODES: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG})
+_DISK_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+    }
+)
+"""What a disk does that is full, fails, or was mounted for reading alone."""
 _CORRUPT_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -276,6 +287,13 @@ def _translate_driver(cause: sqlite3.Error | None, message: str) -> StoreError:
     if code in _CORRUPT_CODES:
         return StoreCorruptError(f"the store is damaged: {words}")
     return StoreError(f"the store cannot do this: {words}")
+
+
+def is_of_disk(error: BaseException | None) -> bool:
+    """True for an error by which the database says that the disk does not take what is written."""
+    cause = None if error is None else error.__cause__
+    driver = getattr(cause, "orig", cause)
+    return getattr(driver, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from meshnode.errors import StoreError, StoreFullError
 from meshnode.runtime import Runtime
 from meshnode.store.database import (
     Database,
+    is_of_disk,
     is_undone,
     open_database,
     translate,
@@ -148,6 +149,11 @@ class Store:
         self.index = Index()
         self.is_in_contact: Callable[[], bool] = lambda: False
         """True while peers wait: what sketches can do later is done later then."""
+        self.on_commit: Callable[[BaseException | None], None] = lambda _fault: None
+        """Told after each commit, on the trio thread: what the disk said of it, None for all well.
+
+        It must not raise.
+        """
         self._database = database
         self._runtime = runtime
         self._waiting: list[_Job[Any]] = []
@@ -298,6 +304,8 @@ class Store:
             # A transaction that failed as a whole failed for those too whose function was fine.
             job.error = job.error or failed.error
             job.is_done = True
+        faults = (job.error for job in jobs if is_of_disk(job.error))
+        self.on_commit(next(faults, None))
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ __all__ = [
     "CONNECTIONS_MAX",
     "FILES_MAX",
     "FILE_BODY_BYTES_MAX",
+    "FILE_TURN_S",
     "GUESTS_MAX",
     "JSON_DEPTH_MAX",
     "LONG_REQUEST_S_MAX",
@@ -74,6 +75,8 @@ REQUEST_S_MAX: Final = 60
 """An answer takes at most that long, or the request gives its place to others."""
 FILES_MAX: Final = 2
 """Whole files in memory at once, of 50 MB each; who comes then waits."""
+FILE_TURN_S: Final = 60
+"""After that long the slowest file makes room for whoever waits: 50 MB at 7 Mbit/s are through."""
 STREAMS_MAX: Final = 32
 """Event streams at once; a screen has one. The token that has most makes room for others."""
 STREAM_SEND_S_MAX: Final = 20

@@ -1,4 +1,4 @@
-"""The Containerfile is well-formed: nobody builds it here, so that much is held by reading it."""
+"""The Containerfile is well-formed: a test has no registry of images, so it is held by reading."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import meshnode
 from meshnode.cli.main import app
+from meshnode.config import WEB_ADDRESS
 from meshnode.discovery.base import DEFAULT_PORT
 
 ROOT = Path(meshnode.__file__).parents[1]
@@ -80,7 +81,20 @@ def test_its_commands_are_commands() -> None:
     assert entry[0] == health[0] == "meshnode"
     assert entry == health[:3]
     assert {words[0], health[3]} <= names
-    assert last("EXPOSE") == f"{DEFAULT_PORT}/tcp"
+    assert last("EXPOSE").split() == [
+        f"{DEFAULT_PORT}/tcp",
+        f"{WEB_ADDRESS.rpartition(':')[2]}/tcp",
+    ]
+
+
+def test_a_gateway_in_it_reaches_postgresql_and_its_page_builds_what_has_a_health_check() -> None:
+    (installed,) = [rest for name, rest in instructions() if name == "RUN" and "/opt" in rest]
+    assert "gateway" in re.findall(r"\[([\w,]+)\]", installed)[0].split(",")
+    page = (ROOT / "docs" / "how-to" / "run-in-a-container.md").read_text()
+    # Podman's own format knows no health check, and leaves it out.
+    builds = [each for each in page.splitlines() if each.startswith("podman build")]
+    assert builds
+    assert all("--format docker" in each for each in builds)
 
 
 def test_the_screens_are_built_by_the_node_js_that_their_build_names() -> None:

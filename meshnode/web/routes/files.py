@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from meshnode.web.answers import RefusedError, told
 from meshnode.web.gate import Asked
 from meshnode.web.limits import BODY_BYTES_MAX, FILE_BODY_BYTES_MAX
+from meshnode.web.places import FilePlaces, Turn
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Caller, Route
 
@@ -48,7 +50,7 @@ async def _upload(request: Request, asked: Caller) -> Response:
     if "multipart/form-data" not in request.headers.get("content-type", ""):
         raise RefusedError("body", "a form with a file")
     async with _heavy(request):
-        form = await _form(request)
+        form = await _in_turn(request)
         try:
             file, texts = _taken(dict(form))
             found = await asked.api.send_upload(
@@ -64,9 +66,19 @@ async def _upload(request: Request, asked: Caller) -> Response:
     return told(**found)
 
 
-async def _form(request: Request) -> FormData:
+async def _in_turn(request: Request) -> FormData:
+    """Read a form as long as nobody waits for its place in vain. Raises: RefusedError."""
+    with _heavy(request).transfer() as turn:
+        form = await _form(request, turn)
+    if turn.scope.cancelled_caught:
+        request.app.state.parts.metrics.count("web_requests_shed")
+        raise RefusedError("slow")
+    return form
+
+
+async def _form(request: Request, turn: Turn) -> FormData:
     """Read a form with at most one file. Raises: RefusedError."""
-    async with aclosing(request.stream()) as stream:
+    async with aclosing(request.stream()) as raw, aclosing(_counted(raw, turn)) as stream:
         parser = _InMemory(
             request.headers,
             stream,
@@ -78,6 +90,12 @@ async def _form(request: Request) -> FormData:
             return await parser.parse()
         except MultiPartException as error:
             raise RefusedError("body", "a form with one file") from error
+
+
+async def _counted(stream: AsyncIterator[bytes], turn: Turn) -> AsyncGenerator[bytes, None]:
+    async for piece in stream:
+        turn.moved_bytes += len(piece)
+        yield piece
 
 
 def _taken(form: dict[str, Any]) -> tuple[UploadFile, dict[str, str]]:
@@ -92,9 +110,9 @@ def _taken(form: dict[str, Any]) -> tuple[UploadFile, dict[str, str]]:
     return file, texts
 
 
-def _heavy(request: Request) -> trio.Semaphore:
+def _heavy(request: Request) -> FilePlaces:
     """Return what a request holds that has a whole file in memory."""
-    heavy: trio.Semaphore = request.app.state.heavy
+    heavy: FilePlaces = request.app.state.heavy
     return heavy
 
 
@@ -105,7 +123,7 @@ async def _content(request: Request, asked: Caller, file: _File) -> Response:
 class _Content(Response):
     """A whole file, which is in memory no longer than its place is held: until it is sent."""
 
-    def __init__(self, asked: Asked, file: str, heavy: trio.Semaphore) -> None:
+    def __init__(self, asked: Asked, file: str, heavy: FilePlaces) -> None:
         super().__init__()
         self._asked = asked
         self._file = file
@@ -121,11 +139,16 @@ class _Content(Response):
             self.headers["content-security-policy"] = _BARE
             self.headers["content-type"] = _TYPES.get(found["media"], "application/octet-stream")
             head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-            await send(head)
-            for start in range(0, len(raw), _PIECE_BYTES):
-                piece = raw[start : start + _PIECE_BYTES]
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            with self._heavy.transfer() as turn:
+                await send(head)
+                for start in range(0, len(raw), _PIECE_BYTES):
+                    piece = raw[start : start + _PIECE_BYTES]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    turn.moved_bytes += len(piece)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if turn.scope.cancelled_caught:
+                # Nothing follows: the reader finds that its file is shorter than was said.
+                self._asked.parts.metrics.count("web_requests_shed")
 
 
 async def _thumbnail(asked: Caller, file: _File) -> Response:

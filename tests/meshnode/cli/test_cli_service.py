@@ -71,6 +71,17 @@ def test_the_unit_names_this_home(people: People) -> None:
     assert f"ExecStart={sys.executable} -m meshnode --home {home} run --log json\n" in shown
 
 
+def test_a_home_of_an_account_without_a_name_is_told(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_path: Path) -> str:
+        raise KeyError("getpwuid(): uid not found: 10042")
+
+    (people.folder / "box").mkdir()
+    monkeypatch.setattr(Path, "owner", nobody)
+    assert "has no name here" in people.fails(4, "box", "service")
+
+
 def test_a_home_goes_into_a_file_and_comes_back(
     squad: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from meshnode.web.gate import COOKIE
-from meshnode.web.limits import FILES_MAX, PULSE_S, STREAM_SEND_S_MAX, STREAMS_MAX
+from meshnode.web.limits import FILE_TURN_S, FILES_MAX, PULSE_S, STREAM_SEND_S_MAX, STREAMS_MAX
 from meshnode.web.roles import WebRole
 from tests.meshnode.web.screens import Screens, open_screens
 
@@ -46,6 +47,7 @@ class Reader:
         self.frames: list[str] = []
         self.is_over = False
         self.reads = True
+        self.piece_s = 0.0
         self.leaves = trio.Event()
 
     async def receive(self) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class Reader:
             return
         if not self.reads:
             await trio.sleep_forever()
+        await trio.sleep(self.piece_s)
         self.frames += [message["body"].decode()] if message["body"] else []
         self.is_over = self.is_over or not message.get("more_body", False)
 
@@ -227,3 +230,64 @@ async def test_a_large_file_keeps_its_place_until_it_is_sent_and_goes_in_pieces(
     await screens.gate(reader.scope, reader.receive, reader.send)
     assert sum(map(len, reader.frames)) == size_bytes
     assert max(map(len, reader.frames)) <= 65_536, "each piece has its own time"
+
+
+async def test_who_waits_for_a_place_gets_that_of_the_slowest_after_its_turn(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    size_bytes = 3_000_000
+
+    async def content(file: str) -> tuple[dict[str, str], bytes]:
+        return {"name": file, "media": "pdf"}, b"x" * size_bytes
+
+    screens.api.file_content = content  # type: ignore[method-assign]
+    cookie = screens.door.sessions.open(WebRole.AGENT, 1_000).secret
+    slow, slowest, waiting = (Reader(cookie, "/api/files/1/content") for _ in range(3))
+    slow.piece_s, slowest.piece_s = 4, 10
+    ended_s: dict[Reader, float] = {}
+
+    async def ask(each: Reader) -> None:
+        await screens.gate(each.scope, each.receive, each.send)
+        ended_s[each] = trio.current_time()
+
+    began_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, slow)
+        nursery.start_soon(ask, slowest)
+        await trio.sleep(FILE_TURN_S / 2)
+        nursery.start_soon(ask, waiting)
+    assert (slow.is_over, slowest.is_over, waiting.is_over) == (True, False, True)
+    assert ended_s[waiting] - began_s <= FILE_TURN_S + slowest.piece_s
+    assert ended_s[slow] - began_s > 3 * FILE_TURN_S, "nobody waits any more: it takes its time"
+    assert screens.metric("web_requests_shed") == 1
+
+
+async def test_an_upload_that_drips_makes_room_for_others_and_hears_why(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n'
+        while True:
+            await trio.sleep(5)
+            yield b"x"
+
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    statuses: list[int] = []
+
+    async def upload(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/api/files", content=drip(), headers=form)
+        statuses.append(answer.status_code)
+
+    began_s = trio.current_time()
+    async with screens.signed_in() as client, trio.open_nursery() as nursery:
+        for _ in range(FILES_MAX):
+            nursery.start_soon(upload, client)
+        await trio.sleep(1)
+        photo = {"file": ("a.txt", b"abc", "text/plain")}
+        answer = await client.post(
+            "/api/files", files=photo, data={"to": "bruno", "text": "der Plan"}
+        )
+        assert answer.status_code == 200, answer.text
+        assert trio.current_time() - began_s <= FILE_TURN_S + 10
+        assert statuses == [503]
+        nursery.cancel_scope.cancel()

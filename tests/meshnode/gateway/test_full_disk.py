@@ -1,0 +1,120 @@
+"""A gateway whose disk is full says so, acknowledges nothing, and goes on by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from sqlalchemy import Connection
+
+from meshnode.api import Api
+from meshnode.errors import StoreFullError
+from meshnode.web.prometheus import exposition
+from protocol.identity import Role
+from tests.meshnode.gateway.meeting import meet
+from tests.meshnode.gateway.test_standing import opened
+from tests.meshnode.homes import enrolled_home
+
+pytestmark = [pytest.mark.slow, pytest.mark.real]
+LONG = "x" * 16_000
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("full")
+
+    async def make() -> None:
+        for name in ("first", "second"):
+            await enrolled_home(folder, name, Role.GATEWAY)
+        await meet(folder / "first", folder / "second")
+        async with opened(folder / "first") as (api, _gateway):
+            assert await api.archive_found()
+
+    trio.run(make)
+    return folder / "first"
+
+
+def full(connection: Connection) -> None:
+    """Let this database grow no more, as on a disk without room."""
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+
+def roomy(connection: Connection) -> None:
+    connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+
+
+async def seen(look: Callable[[], bool]) -> None:
+    for _look in range(2_000):
+        if look():
+            return
+        await trio.sleep(0.02)
+    raise AssertionError("it was never seen")
+
+
+async def fill(api: Api) -> int:
+    """Write until the disk takes nothing more; return how many texts it took."""
+    for count in range(50):
+        try:
+            await api.send("codt", f"{LONG}{count}")
+        except StoreFullError:
+            return count
+    raise AssertionError("the disk was never full")
+
+
+async def test_a_full_disk_of_the_node_is_told_until_there_is_room_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("meshnode.gateway.gateway._DISK_S", 0.05)
+    monkeypatch.setattr("meshnode.gateway.gateway._QUIET_S", float("inf"))
+    async with opened(home, "", told) as (api, gateway), trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.run)
+        store = api._node.store
+        before = len((await api.archive_search(classes=["texts"]))["found"])
+        await seen(lambda: gateway.standing.purged_ms > 0)
+        await store.write(lambda tx: full(tx.connection))
+        taken = await fill(api)
+        assert told == ["nothing can be taken in: the disk is full: database or disk is full"]
+        status: dict[str, Any] = await api.archive_status()
+        assert (status["faults"], status["failing"]) == (told, ["store"])
+        assert "meshnode_archive_faults 1\n" in exposition(await api.status())
+        # A few bytes fit always, which says nothing of what comes.
+        await api._node.housekeeping.keep_clock()
+        assert gateway.standing.failing == ("store",)
+        await store.write(lambda tx: roomy(tx.connection))
+        monkeypatch.setattr("meshnode.gateway.gateway._QUIET_S", 0.0)
+        await seen(lambda: told[-1] == "")
+        assert (await api.archive_status())["faults"] == []
+        await api.send("codt", "wieder da")
+        await (await gateway.feeder()).drain()
+        found = (await api.archive_search("wieder"))["found"]
+        assert len(found) == 1
+        assert len((await api.archive_search(classes=["texts"]))["found"]) == before + taken + 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_full_disk_of_the_archive_is_told_and_what_was_taken_in_waits(home: Path) -> None:
+    told: list[str] = []
+    async with opened(home, "", told) as (api, gateway), trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.run)
+        await seen(lambda: gateway.standing.purged_ms > 0)
+        before = len((await api.archive_search(classes=["texts"]))["found"])
+        archive = await gateway.archive()
+        await archive._write(full)
+        for number in range(9):
+            await api.send("codt", f"{LONG} {number}")
+        await seen(lambda: gateway.standing.faults != ())
+        assert told == ["the archive does not answer: database or disk is full"]
+        status = await api.archive_status()
+        assert status["failing"] == ["feed"]
+        assert status["waiting"] > 0
+        await archive._write(roomy)
+        await seen(lambda: told[-1] == "")
+        await (await gateway.feeder()).drain()
+        assert (await api.archive_status())["waiting"] == 0
+        assert len((await api.archive_search(classes=["texts"]))["found"]) == before + 9
+        nursery.cancel_scope.cancel()
