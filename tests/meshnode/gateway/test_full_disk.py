@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from meshnode.api import Api
 from meshnode.errors import StoreFullError
+from meshnode.gateway.standing import Part
 from meshnode.web.prometheus import exposition
 from protocol.identity import Role
 from tests.meshnode.gateway.meeting import meet
@@ -80,11 +81,12 @@ async def test_a_full_disk_of_the_node_is_told_until_there_is_room_again(
         taken = await fill(api)
         assert told == ["nothing can be taken in: the disk is full: database or disk is full"]
         status: dict[str, Any] = await api.archive_status()
-        assert (status["faults"], status["failing"]) == (told, ["store"])
+        (trouble,) = status["troubles"]
+        assert (status["faults"], trouble["part"], trouble["reason"]) == (told, "store", "disk")
         assert "meshnode_archive_faults 1\n" in exposition(await api.status())
         # A few bytes fit always, which says nothing of what comes.
         await api._node.housekeeping.keep_clock()
-        assert gateway.standing.failing == ("store",)
+        assert gateway.standing.has(Part.STORE)
         await store.write(lambda tx: roomy(tx.connection))
         monkeypatch.setattr("meshnode.gateway.gateway._QUIET_S", 0.0)
         await seen(lambda: told[-1] == "")
@@ -110,7 +112,8 @@ async def test_a_full_disk_of_the_archive_is_told_and_what_was_taken_in_waits(ho
         await seen(lambda: gateway.standing.faults != ())
         assert told == ["the archive does not answer: database or disk is full"]
         status = await api.archive_status()
-        assert status["failing"] == ["feed"]
+        (trouble,) = status["troubles"]
+        assert (trouble["part"], trouble["reason"]) == ("feed", "full")
         assert status["waiting"] > 0
         await archive._write(roomy)
         await seen(lambda: told[-1] == "")
