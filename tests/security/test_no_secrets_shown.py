@@ -83,7 +83,7 @@ ALLOWED = {
     "Examined.badge_key": PUBLIC,
     "Examined.link_key": PUBLIC,
     "Enrolee.link_key": PUBLIC,
-    "Homes.author_key": PUBLIC,
+    "Homes.author_keys": PUBLIC,
     "DirectoryEntry.public_key": PUBLIC,
     "Member.public_key": PUBLIC,
     "Badge.public_key": PUBLIC,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -18,6 +19,7 @@ from tests.web.town import Town
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 TO_BRUNO = "Message pour bruno"
+STORY = re.compile(r"/api/messages/\d+$")
 
 
 def have_in_contact(page: Page) -> None:
@@ -123,3 +125,21 @@ def test_a_node_that_hangs_keeps_nobody_from_the_screens(opens: Opens, town: Tow
     finally:
         os.kill(node, signal.SIGCONT)
     page.wait_for_selector("nav.menu")
+
+
+def test_an_answer_that_is_cut_off_is_none(opens: Opens, town: Town) -> None:
+    """Half an answer with a good status would else be taken for one that says nothing."""
+    page = opens("alice", WIDE).page
+    town.json("alice", "send", "bruno", "à moitié raconté")
+
+    def cut(route: Route) -> None:
+        route.fulfill(status=200, content_type="application/json", body='{"matrix": [')
+
+    page.route(STORY, cut)
+    opened(page, "messages/bruno")
+    expect(page.locator(".bubble.out", has_text="à moitié raconté")).to_be_visible()
+    expect(page.locator(".banner")).to_contain_text("Le nœud ne répond pas")
+    page.unroute(STORY)
+    expect(
+        page.locator(".bubble.out", has_text="à moitié raconté").locator(".mark")
+    ).to_be_visible()

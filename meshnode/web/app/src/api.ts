@@ -96,11 +96,15 @@ export function signedOut(): void {
   session.value = null;
 }
 
+/** Return what an answer says. Raises: UnreachableError where it was cut off. */
 async function read(answer: Response): Promise<unknown> {
   try {
     return await answer.json();
   } catch {
-    return {};
+    // A refusal needs no words; what was granted is known once all of it has come.
+    if (!answer.ok || answer.status === 204) return {};
+    isReachable.value = false;
+    throw new UnreachableError();
   }
 }
 
