@@ -75,7 +75,8 @@ def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(opens: Opens, fol
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
         names = ("--map-land", "--map-sea", "--text")
         land, sea, ink = (page.evaluate(COLOUR, name) for name in names)
-        page.wait_for_function(f"land => (({SEEN})()[land] ?? 0) > 1000", arg=land)
+        # Not at every frame: looking takes as long as drawing where a machine is busy.
+        page.wait_for_function(f"land => (({SEEN})()[land] ?? 0) > 1000", arg=land, polling=500)
         seen = page.evaluate(SEEN)
         assert seen.get(sea, 0) > 1_000, scheme
         # The name is written once, and its letters are not the ground.
