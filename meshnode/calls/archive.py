@@ -61,10 +61,9 @@ class ArchiveCalls(Calls):
             held = await archive.held()
         except ArchiveError as error:
             faults = dict.fromkeys([str(error), *found["faults"]])
-            now = {"part": "feed", "reason": str(error.reason), "words": str(error)}
+            now = _told("feed", error.reason, str(error))
             others = [each for each in found["troubles"] if each["part"] != now["part"]]
-            told = {"faults": [*faults], "troubles": [now, *others]}
-            return found | {"error": str(error), **told}
+            return found | {"error": str(error), "faults": [*faults], "troubles": [now, *others]}
         found["held"] = [
             {
                 "class": str(each.data_class),
@@ -89,8 +88,7 @@ class ArchiveCalls(Calls):
             "purged_ms": gateway.standing.purged_ms,
             "faults": [*gateway.standing.faults],
             "troubles": [
-                {"part": str(each.part), "reason": str(each.reason), "words": each.words}
-                for each in gateway.standing.troubles
+                _told(each.part, each.reason, each.words) for each in gateway.standing.troubles
             ],
         }
 
@@ -246,6 +244,11 @@ class ArchiveCalls(Calls):
     def _archived_for(self, words: str) -> bytes:
         scope: Scope = self._node.membership.directory.find(words, self._node.identity.zone)
         return scope.encode()
+
+
+def _told(part: str, reason: str, words: str) -> Json:
+    """Return how one part of the work that does not get done is told."""
+    return {"part": str(part), "reason": str(reason), "words": words}
 
 
 def _classes(words: Sequence[str]) -> tuple[DataClass, ...]:

@@ -7,11 +7,19 @@ from pathlib import Path
 from meshnode.running import open_guarded
 from meshnode.store import bundles
 from meshnode.store.engine import Connection
+from protocol.identity import Role
 from protocol.ids import ShortId
 from protocol.limits import Kind
-from tests.meshnode.homes import ALONE, runtime
+from tests.meshnode.homes import ALONE, enrolled_home, runtime
 
-__all__ = ["carry", "meet"]
+__all__ = ["carry", "enrol_and_meet", "meet"]
+
+
+async def enrol_and_meet(folder: Path, **roles: Role) -> None:
+    """Enrol a device of each name and role in `folder`, and let all of them meet."""
+    for name, role in roles.items():
+        await enrolled_home(folder, name, role)
+    await meet(*(folder / name for name in roles))
 
 
 async def meet(*homes: Path) -> None:

@@ -15,9 +15,8 @@ from meshnode.errors import StoreFullError
 from meshnode.gateway.standing import Part
 from meshnode.web.prometheus import exposition
 from protocol.identity import Role
-from tests.meshnode.gateway.meeting import meet
+from tests.meshnode.gateway.meeting import enrol_and_meet
 from tests.meshnode.gateway.test_standing import opened
-from tests.meshnode.homes import enrolled_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 LONG = "x" * 16_000
@@ -28,9 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
 
     async def make() -> None:
-        for name in ("first", "second"):
-            await enrolled_home(folder, name, Role.GATEWAY)
-        await meet(folder / "first", folder / "second")
+        await enrol_and_meet(folder, first=Role.GATEWAY, second=Role.GATEWAY)
         async with opened(folder / "first") as (api, _gateway):
             assert await api.archive_found()
 

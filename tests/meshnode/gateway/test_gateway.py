@@ -21,8 +21,8 @@ from meshnode.gateway.gateway import Gateway
 from meshnode.outbox import Priority, Writing
 from meshnode.running import open_guarded
 from protocol.identity import Role
-from tests.meshnode.gateway.meeting import carry, meet
-from tests.meshnode.homes import ALONE, enrolled_home, runtime
+from tests.meshnode.gateway.meeting import carry, enrol_and_meet
+from tests.meshnode.homes import ALONE, runtime
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 Address = tuple[str, Path]
@@ -49,10 +49,7 @@ async def write(home: Path, words: str, to: str = "codt") -> None:
 
 
 async def _make(folder: Path) -> None:
-    names = {"first": Role.GATEWAY, "second": Role.GATEWAY, "anna": Role.AGENT}
-    for name, role in names.items():
-        await enrolled_home(folder, name, role)
-    await meet(*(folder / name for name in names))
+    await enrol_and_meet(folder, first=Role.GATEWAY, second=Role.GATEWAY, anna=Role.AGENT)
     async with opened(folder / "first") as (api, _gateway):
         assert await api.archive_found()
         assert not await api.archive_found()

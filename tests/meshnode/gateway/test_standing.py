@@ -27,9 +27,9 @@ from meshnode.vault.kinds import DAY_MS
 from meshnode.web.prometheus import exposition
 from protocol.identity import Role
 from protocol.limits import Kind
-from tests.meshnode.gateway.meeting import meet
+from tests.meshnode.gateway.meeting import enrol_and_meet
 from tests.meshnode.gateway.parts import NOW_MS, bundle, text
-from tests.meshnode.homes import ALONE, enrolled_home, runtime
+from tests.meshnode.homes import ALONE, runtime
 from tests.postgres import Cluster
 from tests.real.daemons import free_port
 
@@ -51,9 +51,7 @@ async def opened(
 
 
 async def _make(folder: Path) -> None:
-    for name in ("first", "second"):
-        await enrolled_home(folder, name, Role.GATEWAY)
-    await meet(folder / "first", folder / "second")
+    await enrol_and_meet(folder, first=Role.GATEWAY, second=Role.GATEWAY)
     async with opened(folder / "first") as (api, _gateway):
         assert await api.archive_found()
 

@@ -20,9 +20,9 @@ from meshnode.vault.kinds import DAY_MS
 from protocol.guards import CLOCK_AGREE_MS, CLOCK_MARK_MS
 from protocol.identity import Role
 from protocol.limits import Kind
-from tests.meshnode.gateway.meeting import meet
+from tests.meshnode.gateway.meeting import enrol_and_meet
 from tests.meshnode.gateway.parts import NOW_MS, bundle, text
-from tests.meshnode.homes import ALONE, enrolled_home, runtime
+from tests.meshnode.homes import ALONE, runtime
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 Address = tuple[str, Path]
@@ -48,9 +48,7 @@ async def opened(home: Path, address: Address, wall: Wall) -> AsyncIterator[tupl
 
 
 async def _make(folder: Path) -> None:
-    for name, role in (("first", Role.GATEWAY), ("second", Role.GATEWAY)):
-        await enrolled_home(folder, name, role)
-    await meet(folder / "first", folder / "second")
+    await enrol_and_meet(folder, first=Role.GATEWAY, second=Role.GATEWAY)
     async with opened(folder / "first", ("", folder), Wall()) as (api, _gateway):
         assert await api.archive_found()
 
