@@ -30,6 +30,17 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield town
 
 
+@pytest.fixture(autouse=True)
+def off_duty(request: pytest.FixtureRequest) -> None:
+    """Let each test of the town begin with everybody off duty, whatever another test left."""
+    if "town" not in request.fixturenames:
+        return
+    town: Town = request.getfixturevalue("town")
+    for name in town.running:
+        if name != town.hub and town.json(name, "shift", "show")["is_open"]:
+            town.json(name, "shift", "close")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser, which is given time: other tests keep the cores busy."""

@@ -46,6 +46,11 @@ def test_raised_by_holding_taken_elsewhere_and_closed(opens: Opens, town: Town) 
     alice, centre = opens("alice").page, opens(CENTRE, WIDE).page
     go(alice, "sos")
     alice.get_by_label("Ce qui se passe").fill("jambe cassée au col")
+    # Whoever looks at the map in between finds the words again.
+    go(alice, "map")
+    expect(alice.locator(".live-map")).to_be_visible()
+    go(alice, "sos")
+    expect(alice.get_by_label("Ce qui se passe")).to_have_value("jambe cassée au col")
     hold(alice, 700)
     assert not [
         each for each in town.json("alice", "alarms")["alarms"] if each["state"] != "closed"

@@ -88,7 +88,14 @@ def test_older_messages_are_shown_when_asked_for_and_only_then_told_as_read(open
     def give(route: Route) -> None:
         route.fulfill(status=200, content_type="application/json", body=body)
 
+    def give_none(route: Route) -> None:
+        route.fulfill(
+            status=200, content_type="application/json", body='{"schema": 1, "messages": []}'
+        )
+
     page.route("**/api/messages/inbox?*", give)
+    # What other tests wrote to the squad would be counted, too.
+    page.route("**/api/messages/outgoing?*", give_none)
     page.route("**/api/messages/*/read", take)
     page.reload()
     opened(page, "messages/squad%3AQueyras")

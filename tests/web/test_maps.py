@@ -60,16 +60,18 @@ def folder(town: Town) -> Iterator[Path]:
 
 
 def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(opens: Opens, folder: Path) -> None:
+    coast, name = (46, 10), (46.04, 10)
     tile = vector_tile(
         [
             Shape("earth", area(30, 60), {}),
-            Shape("water", area(30, 46), {"kind": "ocean"}),
-            Shape("places", (at(48, 5),), {"name": "Villeneuve", "kind": "locality"}),
+            Shape("water", area(30, coast[0]), {"kind": "ocean"}),
+            Shape("places", (at(*name),), {"name": "Villeneuve", "kind": "locality"}),
         ]
     )
     (folder / "region.pmtiles").write_bytes(one_tile(4, 1, tile, VECTORS))
     page = opens("alice", WIDE, color_scheme="light").page
-    opened(page, "map")
+    # At a place of its own: by itself the map shows wherever the squad is known to be.
+    opened(page, "map/at/{}/{}".format(*coast))
     for scheme, theme in (("light", "day"), ("dark", "night")):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
@@ -117,12 +119,13 @@ def _further_out(page: Page, steps: int) -> dict[str, list[float]]:
     for _step in range(steps):
         page.evaluate("window.written.length = 0")
         page.locator(".leaflet-control-zoom-out").click()
-        page.wait_for_timeout(500)
+        page.wait_for_function("() => window.written.length > 0")
     return _names(page)
 
 
 def test_towns_are_named_the_smaller_ones_from_near_and_none_over_another(opens: Opens) -> None:
-    page = opens(CENTRE, WIDE).page
+    # While a map moves it takes no press of its buttons.
+    page = opens(CENTRE, WIDE, reduced_motion="reduce").page
     page.evaluate(RECORDED)
     opened(page, "map/at/44.56/6.08")
     assert "Gap" in _names(page)

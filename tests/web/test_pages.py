@@ -56,7 +56,7 @@ BROKEN = """() => {
 """Words of headings and buttons that are cut in two."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lively(town: Town) -> Town:
     """A squad on duty that has written, and an alarm that was answered."""
     town.json("alice", "shift", "open")

@@ -16,14 +16,6 @@ from tests.web.town import CENTRE, Town
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@pytest.fixture(autouse=True)
-def off_duty(town: Town) -> None:
-    """Begin with everybody off duty, whatever another test left."""
-    for name in ("alice", "bruno"):
-        if town.json(name, "shift", "show")["is_open"]:
-            town.json(name, "shift", "close")
-
-
 def go(page: Page, name: str) -> None:
     page.goto(page.url.split("#")[0] + f"#/{name}")
 
@@ -73,11 +65,10 @@ def test_a_map_file_of_the_home_is_drawn_tile_by_tile(opens: Opens, town: Town) 
 def test_a_marker_moves_when_its_agent_does(opens: Opens, town: Town) -> None:
     town.json("bruno", "shift", "open")
     town.json("bruno", "position", "44.70", "6.80")
-    page = opens(CENTRE, WIDE).page
+    page = opens(CENTRE, WIDE, reduced_motion="reduce").page
     go(page, "map")
     marker = page.locator(".leaflet-marker-icon:has([title^='bruno'])")
     expect(marker).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(500)
     before = place_of(page, "bruno")
     town.json("bruno", "position", "44.72", "6.86")
     page.wait_for_function(

@@ -10,7 +10,7 @@ import { Empty, Page, Waiting } from "../parts/Page";
 import { SoundCheck } from "../parts/SoundCheck";
 import { announce } from "../parts/Toasts";
 import { go, href, route } from "../router";
-import { alarms, isOperator, shift } from "../store";
+import { alarms, drafts, isOperator, shift } from "../store";
 import { ago } from "../time";
 import type { Alarm } from "../types";
 import { AlarmPage } from "./AlarmPage";
@@ -59,8 +59,12 @@ function SosHome({ open }: { open: string }) {
   );
 }
 
+/** Words of an SOS are kept like those of a message while one looks at another page; no name has a colon. */
+const DRAFT = "sos:";
+
 function Raise() {
-  const text = useSignal("");
+  const text = drafts.value[DRAFT] ?? "";
+  const write = (words: string) => (drafts.value = { ...drafts.value, [DRAFT]: words });
   const tellsPlace = useSignal(true);
   const isAsking = useSignal(false);
   const isBusy = useSignal(false);
@@ -71,9 +75,9 @@ function Raise() {
     isAsking.value = false;
     failed.value = "";
     try {
-      const words = text.value.trim() || t("sos.help");
+      const words = drafts.value[DRAFT]?.trim() || t("sos.help");
       const { alarm } = await post<Alarm>("sos", { text: words, tells_place: tellsPlace.value });
-      text.value = "";
+      write("");
       announce(t("sos.raised"));
       await alarms.refresh();
       go("sos", alarm);
@@ -88,7 +92,7 @@ function Raise() {
     <section class="card raise" aria-label={t("sos.raise")}>
       <label class="field">
         {t("sos.what")}
-        <textarea rows={2} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+        <textarea rows={2} value={text} onInput={(event) => write(event.currentTarget.value)} />
       </label>
       {failed.value && (
         <p class="notice bad strong" role="alert">

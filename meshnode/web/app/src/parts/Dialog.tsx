@@ -1,7 +1,7 @@
 // A question over the page, by the browser's own modal dialog: focus stays in it, Escape closes it.
 // Nothing outside of it is heard or can be pressed meanwhile: what an SOS and a refusal say is here, too.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { taking } from "../focus";
 import { t } from "../i18n";
 import { AlarmBar } from "./AlarmBar";
@@ -17,7 +17,8 @@ interface DialogProps {
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Before the next frame: a key pressed in between would go to what lies beneath.
+  useLayoutEffect(() => {
     taking(dialog.current!);
     dialog.current!.showModal();
     addEventListener("hashchange", onClose);

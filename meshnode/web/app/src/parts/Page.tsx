@@ -1,6 +1,6 @@
 // The frame of a page: its heading, a way back, and what to say while there is nothing to show.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { enter, goingBack } from "../focus";
 import { t } from "../i18n";
 import type { Resource } from "../resource";
@@ -33,8 +33,8 @@ function name(): void {
 export function Page({ title, back, actions, children, kind = "" }: PageProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => named(title), [title]);
-  // A screen reader hears where it has come to, and the next Tab leads into the page.
-  useEffect(() => enter(heading.current!), []);
+  // A screen reader hears where it has come to, and the next Tab, however soon, leads into the page.
+  useLayoutEffect(() => enter(heading.current!), []);
   return (
     <section class={`page ${kind}`}>
       <header class="page-head">
