@@ -15,6 +15,7 @@ from meshnode.links.base import Address
 from meshnode.links.contacts import Hint
 from meshnode.metrics import Metrics
 from meshnode.runtime import system_runtime
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -40,7 +41,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 async def test_starts_before_anything_is_known_and_ends_when_cancelled(make: Make) -> None:
     send, receive = trio.open_memory_channel[Hint](10)
-    with trio.fail_after(10):
+    with trio.fail_after(HANGS_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(make(AddressWatch(system_runtime()), Metrics()).run, send)
             assert receive.statistics().current_buffer_used == 0
@@ -52,7 +53,7 @@ async def test_finds_a_place_and_says_where_it_is(make: Make) -> None:
     watch, metrics = AddressWatch(system_runtime()), Metrics()
     other = MulticastDiscovery(42_002, watch, system_runtime(), Metrics(), only=["127.0.0.1"])
     nowhere, _ = trio.open_memory_channel[Hint](1)
-    with trio.fail_after(20):
+    with trio.fail_after(HANGS_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(watch.run)
             await nursery.start(other.run, nowhere)
@@ -70,7 +71,7 @@ async def test_a_receiver_that_is_full_or_gone_costs_hints_and_nothing_else(make
     watch, metrics = AddressWatch(system_runtime()), Metrics()
     other = MulticastDiscovery(42_005, watch, system_runtime(), Metrics(), only=["127.0.0.1"])
     nowhere, _ = trio.open_memory_channel[Hint](1)
-    with trio.fail_after(20):
+    with trio.fail_after(HANGS_S):
         async with trio.open_nursery() as nursery:
             await nursery.start(watch.run)
             await nursery.start(make(watch, metrics).run, send)

@@ -30,6 +30,7 @@ from meshnode.sensors.termux import TermuxBattery, TermuxCoverage, TermuxPositio
 from meshnode.sensors.upower import UPowerBattery
 from tests.meshnode.sensors.nmea_text import rmc
 from tests.meshnode.sensors.stand import FakeSensor, position
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -159,7 +160,7 @@ async def test_where_its_source_is_missing_it_says_so_and_no_more(
     sensor = stand.make(tmp_path)
     sink, passed, metrics = sink_of(sensor)
     reason = "missing"
-    with trio.fail_after(10), trio.move_on_after(0.5):
+    with trio.fail_after(HANGS_S), trio.move_on_after(0.5):
         try:
             await sensor.run(sink)
         except SensorError as error:
@@ -180,7 +181,7 @@ async def test_what_it_says_is_of_its_kind_and_dated_by_this_device(
     began_ms = system_runtime().now_ms()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sensor.run, sink)
-        with trio.fail_after(15):
+        with trio.fail_after(HANGS_S):
             while not passed:
                 stand.speaks(sensor, tmp_path)
                 await trio.sleep(0.05)
@@ -193,7 +194,7 @@ async def test_what_it_says_is_of_its_kind_and_dated_by_this_device(
 
 async def run_once(stand: Stand, sensor: Sensor, within_s: float) -> None:
     """Run a sensor for a while; where its source is a daemon, it may say that there is none."""
-    with trio.fail_after(10), trio.move_on_after(within_s):
+    with trio.fail_after(HANGS_S), trio.move_on_after(within_s):
         try:
             await sensor.run(sink_of(sensor)[0])
         except SensorError:

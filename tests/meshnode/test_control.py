@@ -20,6 +20,7 @@ from meshnode.control import serve_control
 from meshnode.errors import ControlError, HomeError
 from meshnode.lines import LineStream, connect, reachable
 from tests.meshnode.rig import Rig, open_rig
+from tests.patience import HANGS_S
 
 pytestmark = pytest.mark.real
 
@@ -45,7 +46,7 @@ async def answer(stream: trio.abc.Stream, data: bytes) -> Any:
     """Send bytes and return the answer, None if the node ended the connection."""
     await stream.send_all(data)
     got = bytearray()
-    with trio.fail_after(5):
+    with trio.fail_after(HANGS_S):
         while not got.endswith(b"\n"):
             part = await stream.receive_some(65_536)
             if not part:

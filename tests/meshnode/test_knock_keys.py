@@ -11,6 +11,7 @@ from meshnode.store.engine import Store, open_store
 from meshnode.store.keyring import KeyPurpose
 from protocol.network_keys import key_id_of
 from tests.meshnode.store.parts import runtime
+from tests.patience import HANGS_S
 
 OLD, NEW, OTHER = (bytes([number]) * 32 for number in (1, 2, 3))
 
@@ -36,7 +37,7 @@ async def test_keys_are_read_at_the_start_and_after_a_change() -> None:
         await keep(store, 7, OLD, 1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keys.run)
-            with trio.fail_after(5):
+            with trio.fail_after(HANGS_S):
                 while keys() != {7: [OLD]}:  # noqa: ASYNC110  # The store has a thread.
                     await trio.sleep(0.001)
             await keep(store, 8, NEW, 2)
@@ -44,7 +45,7 @@ async def test_keys_are_read_at_the_start_and_after_a_change() -> None:
             before = keys()
             assert before == {7: [OLD]}
             keys.changed.set()
-            with trio.fail_after(5):
+            with trio.fail_after(HANGS_S):
                 while keys() is before:  # noqa: ASYNC110  # The store has a thread.
                     await trio.sleep(0.001)
             assert keys() == {7: [OLD], 8: [NEW]}

@@ -14,6 +14,7 @@ import trio
 from meshnode.notify import READY, STOPPING, ServiceManager
 from meshnode.runtime import Runtime
 from tests.meshnode.homes import runtime
+from tests.patience import HANGS_S
 
 
 class Manager:
@@ -115,5 +116,5 @@ async def test_signs_of_life_come_twice_in_the_time_and_stop_with_the_answers(
 async def test_no_watchdog_of_ours(tmp_path: Path, changes: dict[str, str]) -> None:
     environment = {"NOTIFY_SOCKET": str(tmp_path / "x"), "WATCHDOG_USEC": "60000000"} | changes
     service = ServiceManager.of(environment, runtime())
-    with trio.fail_after(5):
+    with trio.fail_after(HANGS_S):
         await service.keep_alive(trio.lowlevel.checkpoint)

@@ -81,9 +81,9 @@ async def test_strange_encodings_are_refused_cheaply(
     """Security case S11."""
     await one(rig["box"], b"warm up")
     tracemalloc.start()
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     fate = await one(rig["box"], raw)
-    took_s = time.perf_counter() - began_s
+    took_s = time.process_time() - began_s
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert fate is Reception.MALFORMED

@@ -57,6 +57,7 @@ from tests.meshnode.carrying import (
     runtime,
     to_reader,
 )
+from tests.patience import HANGS_S
 
 # --- the way through -----------------------------------------------------------------------------
 
@@ -355,7 +356,7 @@ async def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, target
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, tmp_path / "missing"):
-        with trio.fail_after(5), pytest.raises(StickError):
+        with trio.fail_after(HANGS_S), pytest.raises(StickError):
             await target.stick.import_file(path)
 
 

@@ -23,12 +23,11 @@ from meshnode.sensors.nmea_lines import SerialNmea
 from meshnode.sensors.readings import CoverageBearer, SensorKind
 from meshnode.sensors.upower import UPowerBattery
 from tests.meshnode.sensors.nmea_text import gga, rmc
+from tests.patience import HANGS_S
 from tests.real.daemons import Mock, gpsd, mocked, private_bus
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-WAIT_S: Final = 20.0
-"""Far above what is seen: the machine may be busy."""
 MODEM_PATH: Final = "/org/freedesktop/ModemManager1/Modem/0"
 MODEM: Final = "org.freedesktop.ModemManager1.Modem"
 NETWORK: Final = "org.freedesktop.ModemManager1.Modem.Modem3gpp"
@@ -40,7 +39,7 @@ DISPLAY: Final = "/org/freedesktop/UPower/devices/DisplayDevice"
 async def running(sensor: Sensor) -> AsyncIterator[tuple[SensorHub, Metrics]]:
     metrics = Metrics()
     hub = SensorHub([sensor], system_runtime(), metrics)
-    with trio.fail_after(3 * WAIT_S):
+    with trio.fail_after(3 * HANGS_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hub.run)
             yield hub, metrics
@@ -48,7 +47,7 @@ async def running(sensor: Sensor) -> AsyncIterator[tuple[SensorHub, Metrics]]:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    with trio.fail_after(WAIT_S):
+    with trio.fail_after(HANGS_S):
         while not is_so():  # noqa: ASYNC110  # A daemon decides.
             await trio.sleep(0.02)
 
@@ -67,7 +66,7 @@ async def test_a_position_comes_from_the_real_gpsd() -> None:
             async with trio.open_nursery() as nursery:
                 began_s = trio.current_time()
                 nursery.start_soon(talk)
-                with trio.fail_after(WAIT_S):
+                with trio.fail_after(HANGS_S):
                     await hub.wait(SensorKind.POSITION, 0)
                 print(f"first position from gpsd after {trio.current_time() - began_s:.2f} s")
                 await until(lambda: hub.position is not None and hub.position.speed_m_s is not None)
@@ -107,7 +106,7 @@ async def test_a_position_comes_over_a_terminal_line() -> None:
             os.write(ours, b"noise without end" * 40 + b"\n" + line[:20])
             await trio.sleep(0.05)
             os.write(ours, line[20:])
-            with trio.fail_after(WAIT_S):
+            with trio.fail_after(HANGS_S):
                 await hub.wait(SensorKind.POSITION, 0)
             assert metrics.value("sensor_refusals") == 1
             os.close(ours)
@@ -131,7 +130,7 @@ async def test_upower_tells_of_the_battery_and_of_its_changes(tmp_path: Path) ->
 
         set_up(2, 50.0, 8.0)
         async with running(UPowerBattery("upower", 3600, address)) as (hub, _):
-            with trio.fail_after(WAIT_S):
+            with trio.fail_after(HANGS_S):
                 seen = await hub.wait(SensorKind.BATTERY, 0)
             assert hub.battery is not None
             assert (hub.battery.level_pct, hub.battery.is_charging) == (50, False)
@@ -139,7 +138,7 @@ async def test_upower_tells_of_the_battery_and_of_its_changes(tmp_path: Path) ->
             await trio.sleep(0.5)
             seen = hub.generation(SensorKind.BATTERY)
             await trio.to_thread.run_sync(set_up, 1, 51.0, 30.0)
-            with trio.fail_after(WAIT_S):
+            with trio.fail_after(HANGS_S):
                 await hub.wait(SensorKind.BATTERY, seen)
             await until(lambda: hub.battery is not None and hub.battery.power_w == -30)
             assert hub.battery.is_charging
@@ -181,7 +180,7 @@ async def test_modemmanager_tells_of_coverage_that_comes_and_goes(tmp_path: Path
                 await trio.sleep(0.5)
                 seen = hub.generation(SensorKind.COVERAGE)
                 manager.update(MODEM_PATH, NETWORK, RegistrationState=("u", 2))
-                with trio.fail_after(WAIT_S):
+                with trio.fail_after(HANGS_S):
                     await hub.wait(SensorKind.COVERAGE, seen)
                 assert hub.coverage is not None
                 assert hub.coverage.bearer is CoverageBearer.NONE
@@ -189,7 +188,7 @@ async def test_modemmanager_tells_of_coverage_that_comes_and_goes(tmp_path: Path
                 seen = hub.generation(SensorKind.COVERAGE)
                 began_s = trio.current_time()
                 manager.update(MODEM_PATH, NETWORK, RegistrationState=("u", 5))
-                with trio.fail_after(WAIT_S):
+                with trio.fail_after(HANGS_S):
                     await hub.wait(SensorKind.COVERAGE, seen)
                 print(f"coverage is back after {trio.current_time() - began_s:.3f} s")
                 assert hub.coverage.is_registered

@@ -41,6 +41,7 @@ from protocol.envelope import (
 from protocol.ids import NodeId, squad_id_of
 from protocol.limits import CHAIN_MESSAGES_MAX, Kind
 from protocol.reports import Reception
+from tests.patience import HANGS_S
 from tests.security.parts import PASSPHRASE, SETTINGS, SQUAD, ZONE, Town, Writer
 
 __all__ = ["SEALER", "SQUAD_SCOPE", "Mate", "Mates", "ScriptedChain", "meet", "sealed_text"]
@@ -148,7 +149,7 @@ class Mate:
         assert found is not None
         return found
 
-    async def works_until_own(self, kind: Kind, within_s: float = 10.0) -> list[Bundle]:
+    async def works_until_own(self, kind: Kind, within_s: float = HANGS_S) -> list[Bundle]:
         """Let all rooms work until this device has written bundles of `kind`; return them."""
         async with self.node.working():
             with trio.fail_after(within_s):

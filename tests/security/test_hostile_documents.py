@@ -26,8 +26,10 @@ from protocol.identity import Role
 from protocol.limits import DOCUMENT_BYTES_MAX, DOCUMENT_SIGNATURES_MAX
 from protocol.session import messages
 from protocol.session.frames import FrameType
+from tests.patience import stopwatch
 from tests.security.parts import (
     BOX,
+    SERVED_S_MAX,
     Peer,
     Town,
     documents_of,
@@ -40,7 +42,6 @@ from tests.security.parts import (
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SERVED_S_MAX = 2.0
 Twins = tuple[SignedDocument, SignedDocument]
 """First and second."""
 Way = Callable[[Peer, Node, list[bytes]], Awaitable[None]]
@@ -107,16 +108,16 @@ async def test_a_newer_roster_takes_effect_and_an_older_one_does_not(
     async with running(town.home(BOX)) as node:
         async with Peer.dialled(town, "mallory", node) as peer:
             await way(peer, node, [new.raw])
-            await until(lambda: node.metrics.value("documents_accepted") == 1, 5)
+            await until(lambda: node.metrics.value("documents_accepted") == 1)
         assert "carol" in names(node.membership)
         async with (
             rising(node, "documents_refused"),
             Peer.dialled(town, "mallory", node) as peer,
         ):
             await way(peer, node, [old.raw])
-            await until(lambda: node.metrics.value("documents_refused") == 1, 5)
+            await until(lambda: node.metrics.value("documents_refused") == 1)
         assert "carol" in names(node.membership)
-        assert await serves(town, node) < SERVED_S_MAX
+        await serves(town, node)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -136,7 +137,7 @@ async def test_of_two_documents_of_one_version_the_first_stays(
         assert second.raw not in held
         (proof,) = await node.store.read(list_evidence)
         assert proof.raw == second.raw
-        assert await serves(town, node) < SERVED_S_MAX
+        await serves(town, node)
 
 
 def forgeries(town: Town, new: SignedDocument) -> dict[str, bytes]:
@@ -184,7 +185,7 @@ async def test_a_forged_document_has_no_effect(
             await way(peer, node, [raw])
         assert await node.store.read(documents.all_raw) == before
         assert await node.store.read(list_evidence) == []
-        assert await serves(town, node) < SERVED_S_MAX
+        await serves(town, node)
 
 
 def false_roots(town: Town, count: int) -> list[bytes]:
@@ -208,7 +209,10 @@ async def test_a_flood_of_false_roots_delays_nobody(town: Town) -> None:
         async with Peer.dialled(town, "mallory", node) as peer:
             await bring(peer, node, made)
             while node.metrics.value("documents_refused") < len(made):
-                assert await serves(town, node) < SERVED_S_MAX / 2
+                # Of two waits for others half is left.
+                with stopwatch() as watch:
+                    await serves(town, node)
+                assert watch.own_s < SERVED_S_MAX / 2
         assert node.metrics.value("documents_refused") == len(made)
 
 
@@ -222,5 +226,5 @@ async def test_a_flood_of_documents_ends_the_session(town: Town) -> None:
             await peer.send(FrameType.DOCUMENT_VERSIONS, versions)
             for _ in range(500):
                 await peer.send(FrameType.DOCUMENT, bytes(DOCUMENT_BYTES_MAX))
-            assert await peer.ended(20) is CloseCode.LIMIT_EXCEEDED
-        assert await serves(town, node) < SERVED_S_MAX
+            assert await peer.ended() is CloseCode.LIMIT_EXCEEDED
+        await serves(town, node)

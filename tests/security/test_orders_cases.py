@@ -31,9 +31,9 @@ from protocol.reports import Reception
 from protocol.session import messages
 from protocol.session.frames import FrameType
 from tests.meshnode.enrolling import SECRET
+from tests.patience import HANGS_S, stopwatch
 from tests.security.orders import Centre, centre_of, dialling, enrol_phone
 from tests.security.parts import (
-    ANSWER_S_MAX,
     BOX,
     SETTINGS,
     Peer,
@@ -50,12 +50,11 @@ from tests.security.test_hostile_documents import bring
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SERVED_S_MAX = 2.0
 PHONE = "phone"
 BUNDLE_FRAMES = {FrameType.SYMBOLS, FrameType.LIST, FrameType.EQUAL, FrameType.BUNDLE}
 """What a node sends once it reconciles and gives bundles."""
 WIPED_S_MAX = 5.0
-"""From the contact that brings the order until the keys are gone."""
+"""From the contact that brings the order until the keys are gone, less what others took."""
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ async def test_s23_only_the_first_list_of_a_version_and_of_its_signer_counts(
     async with running(town.home(BOX), trace=lambda event, **_f: seen.append(event)) as node:
         async with Peer.dialled(town, "mallory", node) as peer:
             await bring(peer, node, [five.raw])
-            await until(lambda: revoked(node) == {id_of(1)}, ANSWER_S_MAX)
+            await until(lambda: revoked(node) == {id_of(1)})
         for refused in [four, *forged]:
             async with (
                 rising(node, "documents_refused"),
@@ -116,7 +115,7 @@ async def test_s23_only_the_first_list_of_a_version_and_of_its_signer_counts(
         assert "document_refused" in seen
         (proof,) = await node.store.read(list_evidence)
         assert proof.raw == other_five.raw
-        assert await serves(town, node) < SERVED_S_MAX
+        await serves(town, node)
     async with running(town.home(BOX)) as node:
         assert revoked(node) == {id_of(1)}
         async with (
@@ -126,20 +125,20 @@ async def test_s23_only_the_first_list_of_a_version_and_of_its_signer_counts(
             await bring(peer, node, [other_five.raw])
         assert revoked(node) == {id_of(1)}
         assert len(await node.store.read(list_evidence)) == 1
-        assert await serves(town, node) < SERVED_S_MAX
+        await serves(town, node)
 
 
 async def test_s23_lists_of_two_operators_are_united(town: Town, centre: Centre) -> None:
     lists = [centre.revocations([id_of(card + 1)], 5, card=card) for card in range(2)]
     async with running(town.home(BOX)) as node, Peer.dialled(town, "alice", node) as peer:
         await bring(peer, node, [each.raw for each in lists])
-        await until(lambda: revoked(node) == {id_of(1), id_of(2)}, ANSWER_S_MAX)
+        await until(lambda: revoked(node) == {id_of(1), id_of(2)})
     async with running(town.home(BOX)) as node:
         assert revoked(node) == {id_of(1), id_of(2)}, "after a restart"
         longer = centre.revocations([id_of(2), id_of(3)], 6, card=1)
         async with Peer.dialled(town, "alice", node) as peer:
             await bring(peer, node, [longer.raw])
-            await until(lambda: revoked(node) == {id_of(1), id_of(2), id_of(3)}, ANSWER_S_MAX)
+            await until(lambda: revoked(node) == {id_of(1), id_of(2), id_of(3)})
 
 
 # --- S24: documents before bundles ----------------------------------------------------------------
@@ -162,7 +161,7 @@ async def test_s24_the_newer_list_crosses_before_any_bundle(town: Town, centre: 
             await peer.send(FrameType.SUMMARY, messages.encode_summary(messages.Summary(1, ())))
             assert isinstance(peer, Watched)
             frames = peer.frames
-            await until(lambda: bool(BUNDLE_FRAMES & set(frames)), ANSWER_S_MAX)
+            await until(lambda: bool(BUNDLE_FRAMES & set(frames)))
             documents = frames[: frames.index(FrameType.DOCUMENTS_END)]
             assert not BUNDLE_FRAMES & set(documents)
             assert revoked(node) == {id_of(1), mallory}
@@ -193,7 +192,7 @@ async def refuses_from_now_on(town: Town, node: Node) -> None:
         await peer.go_live(node)
         theirs = Writer(town.identity("mallory")).bundle()
         assert await peer.give([theirs]) == [Reception.REVOKED]
-    assert await serves(town, node, "bob") < SERVED_S_MAX
+    await serves(town, node, "bob")
 
 
 async def test_s24_two_real_nodes_agree_after_one_contact(town: Town, centre: Centre) -> None:
@@ -201,13 +200,13 @@ async def test_s24_two_real_nodes_agree_after_one_contact(town: Town, centre: Ce
     await told(town, BOX, [centre.revocations([id_of(1)], 9)])
     await told(town, "alice", [newer])
     async with running(town.home(BOX)) as box, dialled_by(town, "alice", box) as alice:
-        await until(lambda: revoked(box) == revoked(alice) == {id_of(1), id_of(2)}, ANSWER_S_MAX)
+        await until(lambda: revoked(box) == revoked(alice) == {id_of(1), id_of(2)})
     # After a restart of both, what one of them learns meanwhile crosses again.
     latest = centre.revocations([id_of(1), id_of(2), id_of(3)], 13)
     assert await told(town, BOX, [latest]) == 1
     async with running(town.home(BOX)) as box, dialled_by(town, "alice", box) as alice:
         wanted = {id_of(1), id_of(2), id_of(3)}
-        await until(lambda: revoked(box) == revoked(alice) == wanted, ANSWER_S_MAX)
+        await until(lambda: revoked(box) == revoked(alice) == wanted)
 
 
 @asynccontextmanager
@@ -260,7 +259,7 @@ async def test_s25_a_revoked_device_hears_of_it_and_of_its_wipe_and_nothing_else
                 FrameType.BYE,
             }
             assert held(node) == before
-            assert await serves(town, node) < SERVED_S_MAX
+            await serves(town, node)
 
 
 # --- S26: a wipe ----------------------------------------------------------------------------------
@@ -310,7 +309,7 @@ class Stolen:
 async def alive(stolen: Stolen) -> AsyncIterator[Node]:
     """Run the process of a phone that is not wiped yet."""
     async with trio.open_nursery() as nursery:
-        with trio.fail_after(ANSWER_S_MAX):
+        with trio.fail_after(HANGS_S):
             node = await nursery.start(stolen.live)
         yield node
         nursery.cancel_scope.cancel()
@@ -367,8 +366,8 @@ async def test_s26_what_is_no_order_about_this_phone_has_no_effect(
                 assert not node.membership.wipe_orders_for(stolen.node), name
             async with Peer.dialled(town, "mallory", node) as peer:
                 await bring(peer, node, [centre.wipe([id_of(9)], b"order-09").raw])
-            await until(lambda: len(node.membership.trust.wipe_orders()) == 1, ANSWER_S_MAX)
-            assert await serves(town, node) < SERVED_S_MAX
+            await until(lambda: len(node.membership.trust.wipe_orders()) == 1)
+            await serves(town, node)
             assert node.metrics.value("wipes_executed") == 0
         assert opens(stolen.home)
     assert stolen.wiped == []
@@ -389,19 +388,19 @@ async def test_s26_a_locked_phone_destroys_its_keys_and_its_proof_leaves(
     await told(town, "alice", [centre.revocations([stolen.node], 1), order])
     async with alive(stolen) as phone:
         assert phone.desk is None
-        before_s = trio.current_time()
         async with dialled_by(town, "alice", phone) as alice:
-            await until(lambda: any(each[2] == "device" for each in stolen.events), 2 * WIPED_S_MAX)
+            with stopwatch() as watch:
+                await until(lambda: any(each[2] == "device" for each in stolen.events))
             assert stolen.step_s("proof") < stolen.step_s("agent") < stolen.step_s("device")
-            assert stolen.step_s("device") - before_s < WIPED_S_MAX
-            await until(lambda: bool(alice.membership.trust.erasures()), 30)
-            with trio.fail_after(30):
+            assert watch.own_s < WIPED_S_MAX
+            await until(lambda: bool(alice.membership.trust.erasures()))
+            with trio.fail_after(HANGS_S):
                 await stolen.ended.wait()
             assert alice.metrics.value("wipes_proven") == 1
             (shown,) = await Api(alice).orders()
             (device,) = shown["devices"]
             assert device["state"] == "proven"
-            assert await serves(town, alice, "bob") < SERVED_S_MAX
+            await serves(town, alice, "bob")
     assert stolen.wiped == ["told"]
     assert stolen.state is HomeState.OVER
     assert left(stolen.home) == {"keys/wiped", "lock"}
@@ -422,8 +421,10 @@ async def test_s26_a_wiped_phone_that_was_switched_off_delivers_its_proof_later(
         place = address_of(phone)
         async with Peer.dialled(town, "mallory", phone) as peer:
             await bring(peer, phone, [order.raw])
-        await until(lambda: stolen.state is HomeState.REMNANT, WIPED_S_MAX)
-        await until(lambda: bool(stolen.wiped), ANSWER_S_MAX)
+        with stopwatch() as watch:
+            await until(lambda: stolen.state is HomeState.REMNANT)
+        assert watch.own_s < WIPED_S_MAX
+        await until(lambda: bool(stolen.wiped))
     assert not opens(stolen.home)
     # Mallory's script shows no proof, so it is not delivered yet.
     async with left_over(stolen):
@@ -432,8 +433,8 @@ async def test_s26_a_wiped_phone_that_was_switched_off_delivers_its_proof_later(
             alice: Node = await nursery.start(
                 run_home, town.home("alice"), settings, system_runtime()
             )
-            await until(lambda: bool(alice.membership.trust.erasures()), 30)
-            with trio.fail_after(30):
+            await until(lambda: bool(alice.membership.trust.erasures()))
+            with trio.fail_after(HANGS_S):
                 await stolen.ended.wait()
             nursery.cancel_scope.cancel()
     assert stolen.state is HomeState.OVER
@@ -441,7 +442,7 @@ async def test_s26_a_wiped_phone_that_was_switched_off_delivers_its_proof_later(
         assert not opens(stolen.home)
         async with left_over(stolen):
             stolen.ended = trio.Event()
-            with trio.fail_after(ANSWER_S_MAX):
+            with trio.fail_after(HANGS_S):
                 await stolen.ended.wait()
         async with running(town.home("alice")) as node:
             assert {each for _order, each in node.membership.trust.erasures()} == {stolen.node}
@@ -454,7 +455,9 @@ async def test_s26_an_order_that_was_obeyed_has_no_second_effect(
     async with alive(stolen) as phone:
         async with Peer.dialled(town, "mallory", phone) as peer:
             await bring(peer, phone, [order.raw])
-        await until(lambda: phone.metrics.value("wipes_executed") == 1, WIPED_S_MAX)
+        with stopwatch() as watch:
+            await until(lambda: phone.metrics.value("wipes_executed") == 1)
+        assert watch.own_s < WIPED_S_MAX
         proofs = phone.membership.trust.erasure_times()
     assert not opens(stolen.home)
     files = left(stolen.home)
@@ -462,7 +465,7 @@ async def test_s26_an_order_that_was_obeyed_has_no_second_effect(
     async with alive(stolen) as phone:
         async with Peer.dialled(town, "mallory", phone) as peer:
             await bring(peer, phone, [order.raw])
-        assert await serves(town, phone) < SERVED_S_MAX, "it still carries"
+        await serves(town, phone)
         assert phone.metrics.value("wipes_executed") == 0
         assert phone.membership.trust.erasure_times() == proofs
         with pytest.raises(WipedError):

@@ -20,6 +20,7 @@ from meshnode.node import Node
 from meshnode.running import Access, run_home
 from meshnode.runtime import system_runtime
 from tests.meshnode.cli.people import People, Screen
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -29,7 +30,7 @@ async def running(people: People, name: str) -> AsyncIterator[Node]:
     """Run the node of a home in this process, as `meshnode run` does."""
     home = people.home(name)
     async with trio.open_nursery() as nursery:
-        with trio.fail_after(30):
+        with trio.fail_after(HANGS_S):
             access = Access(lambda: os.environ["MESHNODE_SECRET"])
             node = await nursery.start(
                 run_home, home, load_settings(home), system_runtime(), access
@@ -111,7 +112,7 @@ async def test_a_command_beside_a_running_node_loads_no_node(squad: People) -> N
 
 async def test_a_second_node_on_one_home_is_refused_by_name_of_the_first(squad: People) -> None:
     async with running(squad, "alice"):
-        with trio.fail_after(20):
+        with trio.fail_after(HANGS_S):
             done = await trio.run_process(
                 command(squad, "alice", "run"), capture_stderr=True, check=False
             )
@@ -132,7 +133,7 @@ async def test_run_tells_what_happens_and_ends_when_told(squad: People) -> None:
         start = partial(trio.run_process, stderr=subprocess.PIPE, check=False)
         node = await nursery.start(start, command(squad, "bob", "run"))
         lines = Lines(node.stderr)
-        with trio.fail_after(30):
+        with trio.fail_after(HANGS_S):
             address = (await lines.until("listening on ")).split("listening on ")[1]
             followed = await nursery.start(
                 partial(trio.run_process, stdout=subprocess.PIPE, check=False),

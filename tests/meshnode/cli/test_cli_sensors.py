@@ -11,6 +11,7 @@ import trio
 
 from tests.meshnode.cli.people import SETTINGS, People
 from tests.meshnode.cli.test_cli_running import running, told, typed
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -79,7 +80,7 @@ def test_what_is_written_wrong_is_explained(people: People) -> None:
 async def test_beside_a_running_node_its_own_readings_are_shown(squad: People) -> None:
     configured(squad.home("alice"), position=["replay:day.jsonl"])
     async with running(squad, "alice") as alice:
-        with trio.fail_after(20):
+        with trio.fail_after(HANGS_S):
             while alice.sensors.position is None:  # noqa: ASYNC110  # A thread reads the file.
                 await trio.sleep(0.05)
         found = await told(squad, "alice", "sensors")

@@ -11,6 +11,7 @@ import trio
 from meshnode.cli import unload as module
 from tests.meshnode.cli.people import People
 from tests.meshnode.cli.test_cli_running import running, told, typed
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -43,7 +44,7 @@ async def test_a_box_at_port_says_when_all_is_ashore(squad: People) -> None:
             f"{dialled}[discovery]\nmdns = false\nprobe = false\n[web]\nlisten = ''\n"
         )
         async with running(squad, "alice"):
-            with trio.fail_after(20):
+            with trio.fail_after(HANGS_S):
                 shown = await typed(squad, "alice", "unload", "--follow", "--json")
             last = json.loads(shown.out.splitlines()[-1])
             (port_call,) = last["gateways"]

@@ -12,6 +12,7 @@ import trio
 
 from tests.meshnode.cli.people import People
 from tests.meshnode.cli.test_cli_running import Lines, command, running, told, typed
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -35,7 +36,7 @@ async def test_a_browser_and_a_program_are_let_in_and_out(squad: People) -> None
     with_screens(squad, "alice")
     async with running(squad, "alice"):
         base, _, key = (await opened(squad, "alice")).partition("#key=")
-        async with httpx.AsyncClient(base_url=base, timeout=20) as browser:
+        async with httpx.AsyncClient(base_url=base, timeout=HANGS_S) as browser:
             assert (await browser.post("/api/session", json={"key": key})).status_code == 200
             closed = await typed(squad, "alice", "web", "close")
             assert closed.out == "Browsers signed out: 1.\n"
@@ -43,7 +44,7 @@ async def test_a_browser_and_a_program_are_let_in_and_out(squad: People) -> None
         assert (await typed(squad, "alice", "web", "token", "list")).out == "There are no tokens.\n"
         made = await typed(squad, "alice", "web", "token", "add", "wall", "--role", "agent")
         shown = {"authorization": f"Bearer {made.out.strip()}"}
-        async with httpx.AsyncClient(base_url=base, timeout=20, headers=shown) as program:
+        async with httpx.AsyncClient(base_url=base, timeout=HANGS_S, headers=shown) as program:
             assert (await program.get("/api/messages/inbox")).status_code == 200
             listed = await typed(squad, "alice", "web", "token", "list")
             assert listed.out.startswith("wall  agent  until ")

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from meshnode.demo.radio import Radio
+from tests.patience import HANGS_S
 
 pytestmark = pytest.mark.real
 
@@ -37,7 +38,7 @@ async def echo() -> AsyncIterator[Radio]:
 async def heard(stream: trio.SocketStream, length: int) -> bytes:
     """Return so many bytes, or what came before the end."""
     found = b""
-    with trio.fail_after(5):
+    with trio.fail_after(HANGS_S):
         while len(found) < length and (data := await stream.receive_some(length - len(found))):
             found += bytes(data)
     return found

@@ -17,6 +17,7 @@ from meshnode.discovery.addresses import AddressWatch, LocalAddress, Surrounding
 from meshnode.runtime import system_runtime
 from protocol.limits import ADDRESS_POLL_MS
 from tests.meshnode.discovery.parts import AWAY, HOME, Machine
+from tests.patience import HANGS_S
 
 POLL_S = ADDRESS_POLL_MS / 1000
 PORT_BOX = Surroundings(
@@ -237,7 +238,7 @@ async def test_everybody_who_waits_is_woken(autojump_clock: MockClock) -> None:
 async def test_the_first_look_of_a_real_watch_is_at_once() -> None:
     watch = AddressWatch(system_runtime())
     async with trio.open_nursery() as nursery:
-        with trio.fail_after(10):
+        with trio.fail_after(HANGS_S):
             await nursery.start(watch.run)
         assert "127.0.0.1" in watch.surroundings.hosts
         nursery.cancel_scope.cancel()

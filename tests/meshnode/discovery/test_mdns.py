@@ -25,6 +25,7 @@ from meshnode.metrics import Metrics
 from meshnode.runtime import Runtime
 from protocol.knock import KnockKeys, announcement_tag
 from tests.meshnode.discovery.parts import Machine
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -70,14 +71,14 @@ class Finder:
 
     async def hint(self, port: int) -> Hint:
         """Return the next hint of that port."""
-        with trio.fail_after(15):
+        with trio.fail_after(HANGS_S):
             while True:
                 hint = await self._receive.receive()
                 if hint.addresses[0].port == port:
                     return hint
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        with trio.fail_after(15):
+        with trio.fail_after(HANGS_S):
             while not condition():  # noqa: ASYNC110  # Another thread makes it true.
                 await trio.sleep(0.01)
 

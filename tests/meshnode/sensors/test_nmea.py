@@ -21,6 +21,7 @@ from meshnode.sensors.nmea_lines import SerialNmea, UdpNmea
 from meshnode.sensors.readings import PositionReading
 from tests.meshnode.sensors.nmea_text import gga, rmc, sentence
 from tests.meshnode.sensors.stand import NOW_MS, running, sink
+from tests.patience import HANGS_S
 
 AT = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 
@@ -238,7 +239,7 @@ async def test_when_the_followed_talker_is_silent_another_one_is_heard(
 async def test_an_address_that_is_not_ours_is_told() -> None:
     for host in ("192.0.2.1", "nonsense"):
         async with running(UdpNmea("udp", host, 0)) as (hub, metrics):
-            with trio.fail_after(5):
+            with trio.fail_after(HANGS_S):
                 while not metrics.value("sensor_failures"):  # noqa: ASYNC110
                     await trio.sleep(0.01)
             trouble = hub.reports()[0].trouble

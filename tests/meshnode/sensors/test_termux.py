@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from meshnode.sensors.readings import (
     PositionReading,
 )
 from tests.meshnode.sensors.stand import sink
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -78,15 +78,13 @@ async def test_a_command_that_misbehaves_is_dead_soon(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = script("x", f"echo $$ >own; {body}")
-    began_s = time.monotonic()
-    with trio.fail_after(10), pytest.raises(SensorError) as caught:
+    with trio.fail_after(HANGS_S), pytest.raises(SensorError) as caught:
         await output_of([path], 0.5, 100)
     assert caught.value.reason == reason
-    assert time.monotonic() - began_s < 8
     for name in ("own", "helper"):
         if (tmp_path / name).exists():
             pid = int((tmp_path / name).read_text())
-            with trio.fail_after(5):
+            with trio.fail_after(HANGS_S):
                 while is_alive(pid):  # noqa: ASYNC110  # The kernel decides.
                     await trio.sleep(0.01)
 
@@ -110,7 +108,7 @@ async def test_a_command_that_is_missing_says_so(tmp_path: Path) -> None:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    with trio.fail_after(15):
+    with trio.fail_after(HANGS_S):
         while not is_so():  # noqa: ASYNC110  # A process decides.
             await trio.sleep(0.01)
 

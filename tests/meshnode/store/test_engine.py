@@ -34,6 +34,7 @@ from tests.meshnode.store.parts import (
     rows,
     runtime,
 )
+from tests.patience import HANGS_S
 
 T = TypeVar("T")
 
@@ -208,7 +209,7 @@ async def test_reads_see_the_last_commit_while_a_write_goes_on(tmp_path: Path) -
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store.write, gate.work)
             await gate.begun()
-            with trio.fail_after(5):
+            with trio.fail_after(HANGS_S):
                 assert await held(store) == set()
             gate.open()
         assert await held(store) == {record(1).short_id}

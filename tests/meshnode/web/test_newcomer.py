@@ -38,6 +38,7 @@ from tests.meshnode.enrolling import (
 from tests.meshnode.homes import enrolled_home, runtime
 from tests.meshnode.web.screens import BASE
 from tests.meshnode.web.test_gate import kind
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 ENROLMENT = "/api/enrolment"
@@ -192,5 +193,5 @@ def test_a_port_that_is_taken_is_told_and_a_signal_ends_the_command(tmp_path: Pa
     assert process.stderr is not None
     assert "#key=" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    _out, err = process.communicate(timeout=20)
+    _out, err = process.communicate(timeout=HANGS_S)
     assert (process.returncode, err) == (EXIT_INTERRUPTED, "")
