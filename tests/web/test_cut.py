@@ -120,7 +120,7 @@ def test_a_node_that_hangs_keeps_nobody_from_the_screens(opens: Opens, town: Tow
     node = town.running["alice"].pid
     os.kill(node, signal.SIGSTOP)
     try:
-        page.reload(wait_until="commit", timeout=10_000)
+        page.reload(wait_until="commit", timeout=30_000)
         expect(page.get_by_text("Appel du nœud")).to_be_visible()
     finally:
         os.kill(node, signal.SIGCONT)
