@@ -28,8 +28,8 @@ __all__ = ["HOSTS_MAX", "Bridge", "Host", "require_namespaces"]
 
 HOSTS_MAX = 8
 """Hosts on one bridge."""
-_COMMAND_S_MAX = 20.0
-_STOP_S_MAX = 5.0
+_COMMAND_S_MAX = 60.0
+_STOP_S_MAX = 20.0
 _INTERFACE = "eth0"
 _ROOT = Path(__file__).parents[2]
 

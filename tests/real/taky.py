@@ -33,7 +33,7 @@ __all__ = ["Partner", "Taky", "taky"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 _PASSWORD = b"atakatak"
 """What taky gives every package that it makes."""
-_START_S_MAX = 20.0
+_START_S_MAX = 60.0
 
 
 def _program(name: str) -> str:
