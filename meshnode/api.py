@@ -38,6 +38,7 @@ from meshnode.events import (
     AlarmChanged,
     ArchiveGrew,
     BundlesStored,
+    DiskChanged,
     DocumentsChanged,
     Equivocated,
     Event,
@@ -248,7 +249,11 @@ class Api(
         return rows
 
     async def status(self) -> Json:
-        """Return what this node is and how it stands."""
+        """Return what this node is and how it stands.
+
+        `disk_fault` says why the disk takes nothing that is written, in English; empty where it
+        does: then no message comes in, and none is kept.
+        """
         node, directory = self._node, self._node.membership.directory
         own = directory.member(node.identity.node)
         states, unopened, evidence = await node.store.read(
@@ -277,6 +282,7 @@ class Api(
             "unopened": unopened,
             "evidence": evidence,
             "is_clock_doubted": node.clock.is_doubted,
+            "disk_fault": node.housekeeping.disk.fault,
             "lock": self._lock_state(),
             "archive": await self._archive(),
             "metrics": node.metrics.snapshot(),
@@ -421,7 +427,7 @@ class Api(
 
     def _told(self, event: Event) -> Json:
         match event:
-            case AlarmChanged() | ArchiveGrew():
+            case AlarmChanged() | ArchiveGrew() | DiskChanged():
                 return self._told_elsewhere(event)
             case MessageArrived(key, message):
                 return {
@@ -446,9 +452,11 @@ class Api(
             case LockChanged(is_locked):
                 return {"event": "lock_changed", "is_locked": is_locked}
 
-    def _told_elsewhere(self, event: AlarmChanged | ArchiveGrew) -> Json:
+    def _told_elsewhere(self, event: AlarmChanged | ArchiveGrew | DiskChanged) -> Json:
         if isinstance(event, AlarmChanged):
             return self._told_alarm(event)
+        if isinstance(event, DiskChanged):
+            return {"event": "disk_changed", "fault": event.fault}
         grown = {"bundles": event.bundles, "contents": event.contents}
         return {"event": "archive_grew", **self._who(event.gateway), **grown}
 

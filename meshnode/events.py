@@ -19,6 +19,7 @@ from protocol.ids import BundleId, NodeId
 __all__ = [
     "AlarmChanged",
     "BundlesStored",
+    "DiskChanged",
     "DocumentsChanged",
     "Equivocated",
     "Event",
@@ -124,6 +125,14 @@ class LockChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskChanged:
+    """The disk of this device takes nothing that is written, or takes it again."""
+
+    fault: str
+    """Why it takes nothing, in English; empty where it takes what comes again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveGrew:
     """Another gateway put something into the archive that both share."""
 
@@ -139,6 +148,7 @@ Event: TypeAlias = (
     AlarmChanged
     | ArchiveGrew
     | BundlesStored
+    | DiskChanged
     | MessageArrived
     | MessageChanged
     | PeerUp

@@ -15,6 +15,7 @@ import trio
 
 from meshnode.audit import Audit
 from meshnode.clock import TrustedClock
+from meshnode.disk import DiskWatch
 from meshnode.events import MessageChanged
 from meshnode.links.level import Level
 from meshnode.membership import Membership
@@ -69,6 +70,8 @@ class Housekeeping:
         )
         self._clock = clock
         self._audit = audit
+        self.disk = DiskWatch(store, runtime, membership.events, self.keep_clock)
+        """Whether the disk takes what is written; a room of its own, beside this one."""
         self.wake = Level()
         """Set when something was written that may expire earlier than all before."""
         self.on_look: list[Callable[[], None]] = []

@@ -405,6 +405,7 @@ class Node:
                 ("rosters", self._keep_requeueing),
                 ("contact log", self.contact_log.run),
                 ("audit", self.audit.run),
+                ("disk", self.housekeeping.disk.run),
             )
             is_first, self._is_working = not self._is_working, True
             for name, room in rooms if is_first else ():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meshnode.cli.language import say
+from meshnode.cli.language import say, translate_error
 from meshnode.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -150,6 +150,16 @@ def _energy_words(found: dict[str, Any]) -> str:
     )
 
 
+def _disk_words(fault: str) -> str:
+    """Return what a disk that takes nothing means; empty for a good one, or an older node."""
+    if not fault:
+        return ""
+    return say(
+        "it takes nothing, so no message comes in; make room or check it ({reason})",
+        reason=translate_error(fault),
+    )
+
+
 def _print_status(found: dict[str, Any]) -> None:
     from meshnode.cli.locking import lease_words, lock_words
     from meshnode.cli.show import print_facts, size, state_words
@@ -182,6 +192,7 @@ def _print_status(found: dict[str, Any]) -> None:
         say("clock"): say("it jumped: nothing is destroyed until it is confirmed")
         if found["is_clock_doubted"]
         else "",
+        say("DISK FAULT"): _disk_words(found.get("disk_fault", "")),
         say("ALARM"): say("{count} things were signed twice: 'meshnode audit show'", count=alarms)
         if alarms
         else "",

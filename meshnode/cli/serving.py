@@ -231,6 +231,8 @@ async def _words(api: Api, event: dict[str, Any]) -> str:
         return say("new documents of the authority: {count}", count=event["count"])
     if event["event"] == "lock_changed" and not event["is_locked"]:
         return say("the device is unlocked")
+    if event["event"] == "disk_changed":
+        return _disk_words(event["fault"])
     if event["event"] == "alarm_changed":
         return _alarm_words(event)
     if event["event"] != "message_arrived":
@@ -241,6 +243,15 @@ async def _words(api: Api, event: dict[str, Any]) -> str:
             return ""
         return say("a message from {name} for {to}", name=each["from"], to=each["to"])
     return ""
+
+
+def _disk_words(fault: str) -> str:
+    """Return the line for a disk that takes nothing, or takes what comes again."""
+    if fault:
+        return say(
+            "the disk takes nothing, so no message comes in: {fault}", fault=translate_error(fault)
+        )
+    return say("the disk takes what comes again")
 
 
 def _alarm_words(event: dict[str, Any]) -> str:

@@ -35,6 +35,7 @@ _STATUS_FIGURES: Final = (
     "unopened",
     "evidence",
     "is_clock_doubted",
+    "disk_fault",
     "lock",
     "metrics",
 )
@@ -94,7 +95,9 @@ def _settings(settings: Settings | ConfigError) -> dict[str, Any]:
 def _status(status: dict[str, Any] | MeshError | None) -> dict[str, Any]:
     if isinstance(status, MeshError):
         return {"fault": type(status).__name__}
-    return {} if status is None else {name: status[name] for name in _STATUS_FIGURES}
+    # An older node that runs tells less.
+    known = {} if status is None else status
+    return {name: known[name] for name in _STATUS_FIGURES if name in known}
 
 
 def _hide(sentence: str, facts: Facts) -> str:

@@ -87,7 +87,10 @@ def check_settings(facts: Facts) -> Finding:
 
 
 def check_disk(facts: Facts) -> Finding:
-    """There is room for messages."""
+    """There is room for messages, and the disk takes what is written."""
+    if fault := facts.status.get("disk_fault") if isinstance(facts.status, dict) else "":
+        words = f"The disk takes nothing: {fault}"
+        return Finding("disk", Level.FAIL, words, "Free some space, or check the disk")
     folder = facts.home if facts.home.is_dir() else Path(facts.home.anchor)
     free_bytes = facts.machine.free_bytes(folder)
     words = f"{free_bytes // 1_000_000} MB are free on the disk"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,6 @@ from meshnode.errors import (
     ArchiveReason,
     ArchiveTamperedError,
     KeystoreError,
-    StoreError,
 )
 from meshnode.events import ArchiveGrew
 from meshnode.gateway.archive.archive import Archive, Purged, open_archive
@@ -45,10 +44,6 @@ __all__ = ["SHUT", "Gateway", "GatewayPlan"]
 
 _LOOK_S: Final = 3_600.0
 """Between two looks at what is over."""
-_DISK_S: Final = 15.0
-"""Between two tries of a disk that took nothing."""
-_QUIET_S: Final = 30.0
-"""It takes again what comes once it refused nothing for so long: a few bytes always fit first."""
 _AGAIN_S: Final = 300.0
 """After a look that failed the next one waits for so long."""
 SHUT: Final = "the device is locked: nothing is archived and nothing is purged until it is unlocked"
@@ -88,9 +83,6 @@ class Gateway:
         """What of the archive works, and what does not."""
         self.anew = Level()
         """Set after this gateway got the key of an archive, or of another one."""
-        self._full = Level()
-        """Set when the disk took nothing."""
-        self._refused_s = float("-inf")
         self._home = home
         self.plan = plan
         self._archive: Archive | None = None
@@ -102,7 +94,8 @@ class Gateway:
         self._master = MasterFile(home)
         self._head = HeadFile(home)
         node.relay.on_kept.append(lambda _kept: self._wake())
-        node.store.on_commit = self._committed
+        self._on_disk(node.housekeeping.disk.fault)
+        node.housekeeping.disk.on_change.append(self._on_disk)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -146,7 +139,6 @@ class Gateway:
                 ("feeder", feeder.run),
                 ("listening", self._listen),
                 ("terms", self._keep_terms),
-                ("disk", self._watch_disk),
             )
             runtime, metrics = self._node.runtime, self._node.metrics
             async with trio.open_nursery() as nursery:
@@ -192,25 +184,13 @@ class Gateway:
         self._node.metrics.count("archive_heard", bundles + contents)
         self._node.events.publish(ArchiveGrew(gateway, bundles, contents))
 
-    def _committed(self, fault: BaseException | None) -> None:
+    def _on_disk(self, fault: str) -> None:
         """Note whether the disk of the node takes what is written."""
-        if fault is None:
-            if trio.current_time() - self._refused_s >= _QUIET_S:
-                self.standing.works(Part.STORE)
-            return
-        self._refused_s = trio.current_time()
-        words = ArchiveError(f"nothing can be taken in: {fault}", ArchiveReason.DISK)
-        self.standing.fails(Part.STORE, words)
-        self._full.set()
-
-    async def _watch_disk(self) -> None:
-        """While the disk takes nothing, try it: nobody else may have anything to write."""
-        while True:
-            await self._full.wait()
-            while self.standing.has(Part.STORE):
-                await trio.sleep(_DISK_S)
-                with suppress(StoreError):
-                    await self._node.housekeeping.keep_clock()
+        if fault:
+            words = ArchiveError(f"nothing can be taken in: {fault}", ArchiveReason.DISK)
+            self.standing.fails(Part.STORE, words)
+        else:
+            self.standing.works(Part.STORE)
 
     async def _keep_terms(self) -> None:
         while True:

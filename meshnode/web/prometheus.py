@@ -24,6 +24,7 @@ _STATES: Final[Mapping[str, str]] = {
     "locked": "1 while the agent's keys are locked",
     "online": "1 while a gateway is in reach",
     "clock_doubted": "1 while the clock of this machine is doubted",
+    "disk_refusing": "1 while the disk takes nothing that is written",
 }
 
 
@@ -56,6 +57,7 @@ def _lines(status: Json) -> Iterator[str]:
         "locked": int(status["lock"]["is_locked"]),
         "online": int(status["is_online"]),
         "clock_doubted": int(status["is_clock_doubted"]),
+        "disk_refusing": int(bool(status["disk_fault"])),
     }
     yield from _gauges(_STATES, values)
     if (archive := status["archive"]) is not None:

@@ -20,6 +20,7 @@ from meshnode.doctor.examining import CHECKS, examine, gather
 from meshnode.doctor.findings import Facts, Finding, Level
 from meshnode.doctor.network import check_plotter
 from meshnode.doctor.node import check_lease, check_lock
+from meshnode.doctor.program import check_disk
 from meshnode.enrolled import complete, request_for
 from meshnode.links.base import Address
 from meshnode.machine import Machine
@@ -216,6 +217,14 @@ def test_a_clock_that_is_behind(home: Path) -> None:
 )
 def test_a_disk_that_is_full(home: Path, free_bytes: int, level: str) -> None:
     assert findings(home, free_bytes=lambda _path: free_bytes)["disk"].level == level
+
+
+async def test_a_disk_that_has_room_and_takes_nothing(home: Path) -> None:
+    facts = await gather(home, at(NOW_MS), machine())
+    assert isinstance(facts.status, dict)
+    status = {**facts.status, "disk_fault": "the store cannot do this: disk I/O error"}
+    found = check_disk(replace(facts, status=status))
+    assert (found.level, "disk I/O error" in found.sentence) == (Level.FAIL, True)
 
 
 def test_a_store_that_is_no_database(home: Path) -> None:

@@ -72,7 +72,14 @@ ROUTES: Final = (
         WebRole.READER,
         "What this node is and how it stands, with its counters.",
         _status,
-        {"name": "text", "node": "text", "role": "text", "lock": "record", "metrics": "record"},
+        {
+            "name": "text",
+            "node": "text",
+            "role": "text",
+            "disk_fault": "text",
+            "lock": "record",
+            "metrics": "record",
+        },
         while_locked=True,
     ),
     Route(

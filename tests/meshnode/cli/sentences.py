@@ -77,6 +77,12 @@ _PUT_TOGETHER = (
     "too many wrong secrets: try again in {0} s",
 )
 """What errors make of their fields by themselves."""
+_OF_THE_DISK = (
+    "the disk is full: {0}",
+    "the store cannot do this: {0}",
+    "the store is damaged: {0}",
+)
+"""What the store makes of an error of SQLite."""
 _TYPER = (
     "Arguments",
     "Commands",
@@ -107,7 +113,7 @@ def every_sentence() -> set[str]:
         | set(FILE_STATES.values())
         | set(LEFT_OUT.values())
         | set(STEPS.values())
-        | {*_TYPER, *_PUT_TOGETHER}
+        | {*_TYPER, *_PUT_TOGETHER, *_OF_THE_DISK}
     )
     found |= set(OUTCOMES.values()) | set(WHYS.values()) | set(REASONS.values()) | SPOKEN | {SHUT}
     found |= set(KINDS.values()) | set(SUITES.values()) | set(DETAILS)

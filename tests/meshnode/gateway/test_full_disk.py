@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import trio
-from sqlalchemy import Connection
 
 from meshnode.api import Api
 from meshnode.errors import StoreFullError
 from meshnode.gateway.standing import Part
 from meshnode.web.prometheus import exposition
 from protocol.identity import Role
+from tests.meshnode.disks import full, roomy
 from tests.meshnode.gateway.meeting import enrol_and_meet
 from tests.meshnode.gateway.test_standing import opened
 
@@ -33,16 +33,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     trio.run(make)
     return folder / "first"
-
-
-def full(connection: Connection) -> None:
-    """Let this database grow no more, as on a disk without room."""
-    pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-    connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-
-
-def roomy(connection: Connection) -> None:
-    connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
 
 
 async def seen(look: Callable[[], bool]) -> None:
@@ -67,9 +57,10 @@ async def test_a_full_disk_of_the_node_is_told_until_there_is_room_again(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr("meshnode.gateway.gateway._DISK_S", 0.05)
-    monkeypatch.setattr("meshnode.gateway.gateway._QUIET_S", float("inf"))
+    monkeypatch.setattr("meshnode.disk._TRY_S", 0.05)
+    monkeypatch.setattr("meshnode.disk._QUIET_S", float("inf"))
     async with opened(home, "", told) as (api, gateway), trio.open_nursery() as nursery:
+        nursery.start_soon(api._node.housekeeping.disk.run)
         nursery.start_soon(gateway.run)
         store = api._node.store
         before = len((await api.archive_search(classes=["texts"]))["found"])
@@ -85,7 +76,7 @@ async def test_a_full_disk_of_the_node_is_told_until_there_is_room_again(
         await api._node.housekeeping.keep_clock()
         assert gateway.standing.has(Part.STORE)
         await store.write(lambda tx: roomy(tx.connection))
-        monkeypatch.setattr("meshnode.gateway.gateway._QUIET_S", 0.0)
+        monkeypatch.setattr("meshnode.disk._QUIET_S", 0.0)
         await seen(lambda: told[-1] == "")
         assert (await api.archive_status())["faults"] == []
         await api.send("codt", "wieder da")

@@ -4,6 +4,7 @@ import { openAlarms, pressing } from "./bell";
 import { isLive, isStarting } from "./live";
 import { counted, t } from "./i18n";
 import { AlarmBar } from "./parts/AlarmBar";
+import { DiskBar } from "./parts/DiskBar";
 import { Icon, type IconName } from "./parts/Icon";
 import { Toasts } from "./parts/Toasts";
 import { ArchivePage } from "./pages/ArchivePage";
@@ -106,6 +107,7 @@ export function App() {
       <Menu page={page} />
       <div class="body">
         <AlarmBar />
+        <DiskBar />
         <Banner />
         <main id="main" tabIndex={-1}>
           <Shown key={page} />

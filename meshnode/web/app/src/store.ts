@@ -161,6 +161,7 @@ const STALE: Record<string, Resource<unknown>[]> = {
   documents_changed: [names, status, board, sheets, rosters],
   equivocation: [status, audit],
   lock_changed: [status],
+  disk_changed: [status, archive],
 };
 const GATHERED_MS = 150;
 const due = new Set<Resource<unknown>>();

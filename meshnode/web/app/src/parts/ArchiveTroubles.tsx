@@ -1,6 +1,7 @@
 // What of the archive's work does not get done, why, and how that is mended: in the reader's own
 // language, with the words of the program beside it for whoever mends it.
 import { t, told } from "../i18n";
+import { status } from "../store";
 import { ago } from "../time";
 import type { ArchiveStanding, Trouble } from "../types";
 
@@ -8,11 +9,18 @@ import type { ArchiveStanding, Trouble } from "../types";
 const LATE_MS = 300_000;
 const SHUT: Trouble = { part: "lock", reason: "locked", words: "" };
 
+/** What of the disk stands over every page already is not told once more. */
+function notToldAbove(found: ArchiveStanding): Trouble[] {
+  const isAbove = Boolean(status.value.value?.disk_fault);
+  return found.troubles.filter((each) => !(isAbove && each.part === "store"));
+}
+
 /** Each reason once, with all that fails for it. */
 function byReason(found: ArchiveStanding): Trouble[][] {
-  const isTold = found.troubles.some((each) => each.part === SHUT.part);
+  const troubles = notToldAbove(found);
+  const isTold = troubles.some((each) => each.part === SHUT.part);
   const reasons = new Map<string, Trouble[]>();
-  for (const each of found.is_shut && !isTold ? [SHUT, ...found.troubles] : found.troubles) {
+  for (const each of found.is_shut && !isTold ? [SHUT, ...troubles] : troubles) {
     const key = `${each.reason} ${each.words}`;
     reasons.set(key, [...(reasons.get(key) ?? []), each]);
   }
@@ -24,7 +32,7 @@ const isLate = (found: ArchiveStanding, nowMs: number): boolean =>
 
 /** Whether anything is to be told. */
 export const hasTrouble = (found: ArchiveStanding, nowMs: number): boolean =>
-  found.is_shut || found.troubles.length > 0 || isLate(found, nowMs);
+  found.is_shut || notToldAbove(found).length > 0 || isLate(found, nowMs);
 
 export function ArchiveTroubles({ found, nowMs }: { found: ArchiveStanding; nowMs: number }) {
   return (

@@ -1,0 +1,88 @@
+"""A device whose disk takes nothing says so over every page, until it takes what comes again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.web.browser import WIDE
+from tests.web.conftest import Opens
+from tests.web.pages import opened
+from tests.web.town import CENTRE
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+WORDS = "Le disque de cet appareil ne prend plus rien"
+FAULT = "the disk is full: database or disk is full"
+# What the node would send by the stream that the page has open.
+CATCH = """
+    const Real = window.EventSource;
+    window.EventSource = class extends Real {
+        constructor(...all) { super(...all); window.stream = this; }
+    };
+"""
+EVENT = """fault => window.stream.onmessage(new MessageEvent("message", {
+    data: JSON.stringify({event: "disk_changed", fault}),
+}))"""
+
+
+def test_a_full_disk_of_an_agent_comes_and_goes_over_every_page_by_its_event(
+    opens: Opens,
+) -> None:
+    page = opens("alice").page
+    page.add_init_script(CATCH)
+    page.reload()
+    page.wait_for_selector("nav.menu")
+    bar = page.get_by_role("alert").filter(has_text=WORDS)
+    page.wait_for_function("window.stream?.readyState === 1")
+    expect(bar).to_have_count(0)
+    status = page.evaluate("fetch('/api/status').then(answer => answer.json())")
+    assert status["disk_fault"] == ""
+
+    def tell(route: Route) -> None:
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(status))
+
+    page.route("**/api/status", tell)
+    status["disk_fault"] = FAULT
+    page.evaluate(EVENT, FAULT)
+    for address in ("messages", "squad", "map", "sos", "node", "settings"):
+        opened(page, address)
+        expect(bar).to_be_visible()
+        expect(bar).to_contain_text("aucun message n’arrive. Libérez de la place.")
+        expect(bar.locator("q")).to_have_text(FAULT)
+    # It stands above the page and covers nothing of it: an SOS can be raised all the same.
+    opened(page, "sos")
+    expect(page.locator(".page-head h1")).to_be_visible()
+    above, below = bar.bounding_box(), page.locator("#main").bounding_box()
+    assert above is not None
+    assert below is not None
+    assert above["y"] + above["height"] <= below["y"] + 1
+    status["disk_fault"] = ""
+    page.evaluate(EVENT, "")
+    expect(bar).to_have_count(0)
+
+
+def test_a_gateway_says_it_once_on_a_page(opens: Opens) -> None:
+    page = opens(CENTRE, WIDE).page
+    status = page.evaluate("fetch('/api/status').then(answer => answer.json())")
+    trouble = {"part": "store", "reason": "disk", "words": f"nothing can be taken in: {FAULT}"}
+    standing = {**status["archive"], "troubles": [trouble]}
+    archive = page.evaluate("fetch('/api/archive').then(answer => answer.json())")
+    status.update(disk_fault=FAULT, archive=standing)
+
+    def tell(route: Route) -> None:
+        is_status = route.request.url.endswith("/status")
+        told = status if is_status else {**archive, "troubles": [trouble]}
+        route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
+
+    page.route("**/api/archive", tell)
+    page.route("**/api/status", tell)
+    page.reload()
+    page.wait_for_selector("nav.menu")
+    for address in ("overview", "node", "archive"):
+        opened(page, address)
+        expect(page.locator(".page-head h1")).to_be_visible()
+        expect(page.get_by_role("alert").filter(has_text=WORDS)).to_be_visible()
+        expect(page.locator(".page").get_by_text("Le disque de cet appareil")).to_have_count(0)
