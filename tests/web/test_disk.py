@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 WORDS = "Le disque de cet appareil ne prend plus rien"
 FAULT = "the disk is full: database or disk is full"
+SOON_MS = 10_000
+"""Much less than the time after which the page asks by itself."""
 # What the node would send by the stream that the page has open.
 CATCH = """
     const Real = window.EventSource;
@@ -47,6 +49,7 @@ def test_a_full_disk_of_an_agent_comes_and_goes_over_every_page_by_its_event(
     page.route("**/api/status", tell)
     status["disk_fault"] = FAULT
     page.evaluate(EVENT, FAULT)
+    expect(bar).to_be_visible(timeout=SOON_MS)
     for address in ("messages", "squad", "map", "sos", "node", "settings"):
         opened(page, address)
         expect(bar).to_be_visible()
@@ -61,7 +64,7 @@ def test_a_full_disk_of_an_agent_comes_and_goes_over_every_page_by_its_event(
     assert above["y"] + above["height"] <= below["y"] + 1
     status["disk_fault"] = ""
     page.evaluate(EVENT, "")
-    expect(bar).to_have_count(0)
+    expect(bar).to_have_count(0, timeout=SOON_MS)
 
 
 def test_a_gateway_says_it_once_on_a_page(opens: Opens) -> None:
