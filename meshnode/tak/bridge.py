@@ -47,7 +47,7 @@ _MARKS_MAX: Final = 2_000
 _PAGE: Final = 200
 _SHOWN_MAX: Final = 1_000
 _REPEAT_MS: Final = 60_000
-"""A place that did not change is told again after so long, for whoever has just joined."""
+"""A marker that did not change is told again after so long, for whoever has just joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,19 @@ class BridgeParts:
 class _Told:
     """What one connection was told."""
 
-    places: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """When each marker's place was taken, and when it was told, by its identifier."""
+    places: dict[str, tuple[CotEvent, int]] = field(default_factory=dict)
+    """What was told of each marker last, and when, by its identifier."""
     alarms_s: dict[str, float] = field(default_factory=dict)
     """When each open alarm was told last, by trio's clock."""
     presence_s: float = -math.inf
     """When the centre showed itself last."""
     is_first: bool = True
     """True until what became of lines before this connection was looked at."""
+
+
+def _differs(event: CotEvent, before: CotEvent) -> bool:
+    """True for another place, or other words or another battery beside it."""
+    return event.start_ms != before.start_ms or event.detail != before.detail
 
 
 class TakBridge:
@@ -227,7 +232,10 @@ class TakBridge:
         return [sharing.presence_event(self._parts.uid, self._settings.callsign, now_ms)]
 
     async def _places(self, told: _Told) -> list[CotEvent]:
-        """Return markers that are new or moved, and what takes others back. Raises: LockedError."""
+        """Return markers that are new or changed, and what takes others back.
+
+        Raises: LockedError.
+        """
         if "position" not in self._settings.send:
             return []
         board, now_ms = await self._parts.api.board(), self._parts.runtime.now_ms()
@@ -239,9 +247,9 @@ class TakBridge:
         on_duty = {sharing.mate_uid(node) for node, each in mates.items() if each["is_on_shift"]}
         events = self._take_back(told, on_duty)
         for uid, event in found.items():
-            taken_ms, told_ms = told.places.get(uid, (0, 0))
-            if event.start_ms != taken_ms or now_ms - told_ms >= _REPEAT_MS:
-                told.places[uid] = (event.start_ms, now_ms)
+            before, told_ms = told.places.get(uid, (None, 0))
+            if before is None or _differs(event, before) or now_ms - told_ms >= _REPEAT_MS:
+                told.places[uid] = (event, now_ms)
                 events.append(event)
         return events
 

@@ -53,6 +53,8 @@ class Taky:
         self.folder = folder
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.partners: list[Partner] = []
+        """Everybody who was here: whoever is still connected at the end is let go."""
         address = ("--bind-ip", "127.0.0.1", "--public-ip", "127.0.0.1", "--host", "127.0.0.1")
         self._control("setup", *address, str(folder))
         conf = folder / "taky.conf"
@@ -109,6 +111,8 @@ def taky(folder: Path) -> Iterator[Taky]:
     try:
         yield server
     finally:
+        for partner in server.partners:
+            partner.close()
         server.stop()
 
 
@@ -124,6 +128,7 @@ class Partner:
         self._socket.settimeout(0.5)
         self._stream = EventStream()
         self.heard: list[CotEvent] = []
+        server.partners.append(self)
 
     def say(self, raw: bytes) -> None:
         self._socket.sendall(raw)

@@ -187,7 +187,6 @@ def test_places_sos_and_chat_go_both_ways(people: People, server: Taky, tmp_path
         gateway.send_signal(signal.SIGCONT)
         found = [partner.hears(lambda it: it.chat is not None, 60).chat]
         assert [each.text for each in found if each] == ["[codt] pendant la panne"]
-    partner.close()
 
 
 def inbox(people: People, name: str) -> list[dict[str, str]]:

@@ -140,7 +140,15 @@ async def test_a_mate_on_duty_is_shown_moves_and_goes_with_its_shift(
         assert status.get("battery") == "61"
         assert shown.stale_ms - shown.start_ms == 6 * MINUTE_MS
         assert await server.listen(30) == [], "nothing moved"
-        wait(met, 30_000)
+        wait(met, 15_000)
+        await say_state(met["anna"], 48)
+        await met.mix("anna", "box", "gateway")
+        (drained,) = await server.listen(15)
+        assert drained.start_ms == shown.start_ms, "a battery is told of where nobody moves, too"
+        status = drained.element("status")
+        assert status is not None
+        assert status.get("battery") == "48"
+        wait(met, 15_000)
         await show(met, Place(44.9, -6.64))
         (moved,) = await server.listen(15)
         assert (moved.uid, moved.point.latitude) == (shown.uid, 44.9)

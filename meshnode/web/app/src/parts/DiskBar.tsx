@@ -1,4 +1,5 @@
-// Over every page, below an SOS, while the disk of this device takes nothing that is written.
+// Over every page, below an SOS, while the disk of this device takes nothing that is written. It waits
+// until a screen reader has said what it says: only an SOS interrupts.
 import { t } from "../i18n";
 import { status } from "../store";
 import { Icon } from "./Icon";
@@ -6,7 +7,7 @@ import { Icon } from "./Icon";
 export function DiskBar() {
   const words = status.value.value?.disk_fault;
   return (
-    <div role="alert" class={words ? "banner bad" : "hidden"}>
+    <div role="status" class={words ? "banner bad" : "hidden"}>
       {words && (
         <>
           <Icon name="alert" />
