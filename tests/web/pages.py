@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["AGENT", "CENTRAL", "opened"]
+from collections.abc import Mapping
+from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
+
+__all__ = ["AGENT", "CENTRAL", "opened", "stand_in_for"]
 
 AGENT = {
     "messages": "messages",
@@ -46,3 +49,16 @@ def opened(page: Page, address: str) -> None:
         "() => !document.querySelector('.page > .muted.pad, .card > .muted.pad')"
     )
     page.wait_for_timeout(150)
+
+
+def stand_in_for(page: Page, answers: Mapping[str, Any]) -> None:
+    """Let the node answer these, by the addresses behind `/api/`, each as it is when asked."""
+    for address, answer in answers.items():
+        _give(page, address, answer)
+
+
+def _give(page: Page, address: str, answer: Any) -> None:
+    def give(route: Route) -> None:
+        route.fulfill(json=answer)
+
+    page.route(f"**/api/{address}", give)

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
 from tests.web.crowd import DEVICES, ON_DUTY, stand_in
-from tests.web.pages import opened
+from tests.web.pages import opened, stand_in_for
 from tests.web.town import CENTRE
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -88,14 +88,9 @@ def test_older_messages_are_shown_when_asked_for_and_only_then_told_as_read(open
     def give(route: Route) -> None:
         route.fulfill(status=200, content_type="application/json", body=body)
 
-    def give_none(route: Route) -> None:
-        route.fulfill(
-            status=200, content_type="application/json", body='{"schema": 1, "messages": []}'
-        )
-
     page.route("**/api/messages/inbox?*", give)
     # What other tests wrote to the squad would be counted, too.
-    page.route("**/api/messages/outgoing?*", give_none)
+    stand_in_for(page, {"messages/outgoing?*": {"schema": 1, "messages": []}})
     page.route("**/api/messages/*/read", take)
     page.reload()
     opened(page, "messages/squad%3AQueyras")

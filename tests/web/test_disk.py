@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
-from tests.web.pages import opened
+from tests.web.pages import opened, stand_in_for
 from tests.web.town import CENTRE
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -42,11 +40,7 @@ def test_a_full_disk_of_an_agent_comes_and_goes_over_every_page_by_its_event(
     expect(bar).to_have_count(0)
     status = page.evaluate("fetch('/api/status').then(answer => answer.json())")
     assert status["disk_fault"] == ""
-
-    def tell(route: Route) -> None:
-        route.fulfill(status=200, content_type="application/json", body=json.dumps(status))
-
-    page.route("**/api/status", tell)
+    stand_in_for(page, {"status": status})
     status["disk_fault"] = FAULT
     page.evaluate(EVENT, FAULT)
     expect(bar).to_be_visible(timeout=SOON_MS)
@@ -74,14 +68,7 @@ def test_a_gateway_says_it_once_on_a_page(opens: Opens) -> None:
     standing = {**status["archive"], "troubles": [trouble]}
     archive = page.evaluate("fetch('/api/archive').then(answer => answer.json())")
     status.update(disk_fault=FAULT, archive=standing)
-
-    def tell(route: Route) -> None:
-        is_status = route.request.url.endswith("/status")
-        told = status if is_status else {**archive, "troubles": [trouble]}
-        route.fulfill(status=200, content_type="application/json", body=json.dumps(told))
-
-    page.route("**/api/archive", tell)
-    page.route("**/api/status", tell)
+    stand_in_for(page, {"status": status, "archive": {**archive, "troubles": [trouble]}})
     page.reload()
     page.wait_for_selector("nav.menu")
     for address in ("overview", "node", "archive"):

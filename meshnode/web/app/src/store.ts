@@ -102,6 +102,14 @@ export const unread = computed(() => {
 /** What was begun to each recipient, while the page stays open. */
 export const drafts = signal<Record<string, string>>({});
 
+/** What was begun to one recipient, and a way to write it on. */
+export function draft(to: string): { text: string; write: (words: string) => void } {
+  return {
+    text: drafts.value[to] ?? "",
+    write: (words) => (drafts.value = { ...drafts.value, [to]: words }),
+  };
+}
+
 /** The whole story of messages, by their local number. */
 const stories = new Map<number, Resource<MessageStory>>();
 /** By how many parts of the page each is shown now: only those are fetched anew. */

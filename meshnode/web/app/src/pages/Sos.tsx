@@ -10,7 +10,7 @@ import { Empty, Page, Waiting } from "../parts/Page";
 import { SoundCheck } from "../parts/SoundCheck";
 import { announce } from "../parts/Toasts";
 import { go, href, route } from "../router";
-import { alarms, drafts, isOperator, shift } from "../store";
+import { alarms, draft, isOperator, shift } from "../store";
 import { ago } from "../time";
 import type { Alarm } from "../types";
 import { AlarmPage } from "./AlarmPage";
@@ -63,8 +63,7 @@ function SosHome({ open }: { open: string }) {
 const DRAFT = "sos:";
 
 function Raise() {
-  const text = drafts.value[DRAFT] ?? "";
-  const write = (words: string) => (drafts.value = { ...drafts.value, [DRAFT]: words });
+  const { text, write } = draft(DRAFT);
   const tellsPlace = useSignal(true);
   const isAsking = useSignal(false);
   const isBusy = useSignal(false);
@@ -75,7 +74,7 @@ function Raise() {
     isAsking.value = false;
     failed.value = "";
     try {
-      const words = drafts.value[DRAFT]?.trim() || t("sos.help");
+      const words = draft(DRAFT).text.trim() || t("sos.help");
       const { alarm } = await post<Alarm>("sos", { text: words, tells_place: tellsPlace.value });
       write("");
       announce(t("sos.raised"));

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { ask, post, sentence } from "../api";
 import { t } from "../i18n";
-import { drafts, files, outgoing, shift } from "../store";
+import { draft, files, outgoing, shift } from "../store";
 import { addressOf, titleOf } from "../threads";
 import { bytes } from "../time";
 import { Icon } from "./Icon";
@@ -19,8 +19,7 @@ export function Composer({ to }: { to: string }) {
   const isBusy = useSignal(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
-  const text = drafts.value[to] ?? "";
-  const write = (words: string) => (drafts.value = { ...drafts.value, [to]: words });
+  const { text, write } = draft(to);
 
   const send = async () => {
     if (isBusy.value || (!text.trim() && !file.value)) return;
