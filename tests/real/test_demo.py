@@ -94,7 +94,8 @@ def check(told: dict[str, Any], story: str) -> None:
     assert (day["alarms"], day["alarms_closed_everywhere"]) == (2, 2)
     assert (day["files"], day["files_intact"], day["positions_after_the_shift"]) == (2, 2, 0)
     assert told["port"]["notes"] == len(catch_notes())
-    assert told["port"]["bytes"] > 4_000_000, "the file went from the box alone"
+    # The van has coverage too: it takes a copy, and may bring some of the chunks ashore itself.
+    assert told["port"]["bytes"] > 2_000_000, "the box brought most of its file ashore"
     assert re.search(r"\[#+\] 100 % +\d+ +0 +0\.00 MB", story), "the bar of the boat was full"
     assert "the contact breaks at" in story
     assert "not within" not in story
