@@ -31,6 +31,7 @@ from meshnode.calls.tak import TakCalls
 from meshnode.calls.unloading import UnloadingCalls
 from meshnode.calls.uplink import UplinkCalls
 from meshnode.calls.web import WebCalls
+from meshnode.clock import seems_late
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.document_files import read_documents, write_documents
 from meshnode.errors import SendError
@@ -282,6 +283,9 @@ class Api(
             "unopened": unopened,
             "evidence": evidence,
             "is_clock_doubted": node.clock.is_doubted,
+            "is_clock_late": seems_late(
+                node.metrics.value("bundles_stored"), node.metrics.value("bundles_too_far_ahead")
+            ),
             "disk_fault": node.housekeeping.disk.fault,
             "lock": self._lock_state(),
             "archive": await self._archive(),

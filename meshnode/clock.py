@@ -20,7 +20,16 @@ from meshnode.store.engine import Store
 from meshnode.store.residence import ClockState, Trust
 from protocol.guards import CLOCK_AGREE_MS, CLOCK_JUMP_MS_MAX, CLOCK_MARK_MS
 
-__all__ = ["TrustedClock", "judged"]
+__all__ = ["TrustedClock", "judged", "seems_late"]
+
+
+def seems_late(stored: int, too_far_ahead: int) -> bool:
+    """Return whether more bundles were refused as of the future than were stored.
+
+    Then this device's clock is late by more than a day; or it has met little but what somebody
+    wrote whose clock is ahead. Both are counts since the node was started.
+    """
+    return too_far_ahead > stored
 
 
 def judged(trust: Trust, wall_ms: int, uptime_ms: int, floor_ms: int) -> Trust:

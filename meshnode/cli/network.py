@@ -160,6 +160,16 @@ def _disk_words(fault: str) -> str:
     )
 
 
+def _clock_words(found: dict[str, Any]) -> str:
+    """Return what is wrong with the clock; empty for a good one."""
+    doubted = say("it jumped: nothing is destroyed until it is confirmed")
+    late = say("most of what comes in seems to be of the future and is refused: is it late?")
+    is_late = found.get("is_clock_late", False)
+    return "; ".join(
+        words for words, is_so in ((doubted, found["is_clock_doubted"]), (late, is_late)) if is_so
+    )
+
+
 def _print_status(found: dict[str, Any]) -> None:
     from meshnode.cli.locking import lease_words, lock_words
     from meshnode.cli.show import print_facts, size, state_words
@@ -189,9 +199,7 @@ def _print_status(found: dict[str, Any]) -> None:
         say("documents"): str(found["documents"]),
         say("not opened yet"): str(found["unopened"]),
         say("energy"): _energy_words(found) if found["is_running"] else "",
-        say("clock"): say("it jumped: nothing is destroyed until it is confirmed")
-        if found["is_clock_doubted"]
-        else "",
+        say("clock"): _clock_words(found),
         say("DISK FAULT"): _disk_words(found.get("disk_fault", "")),
         say("ALARM"): say("{count} things were signed twice: 'meshnode audit show'", count=alarms)
         if alarms

@@ -35,6 +35,7 @@ _STATUS_FIGURES: Final = (
     "unopened",
     "evidence",
     "is_clock_doubted",
+    "is_clock_late",
     "disk_fault",
     "lock",
     "metrics",

@@ -31,13 +31,20 @@ def check_identity(facts: Facts) -> Finding:
 
 
 def check_clock(facts: Facts) -> Finding:
-    """The clock is not behind what this device has already seen."""
+    """The clock is not behind what this device has already seen, and is brought."""
     fix = "Set the clock: messages with a wrong time are refused by others"
     dates = badge_dates(facts)
     if dates is not None and facts.now_ms < dates[0]:
         return Finding("clock", Level.FAIL, "The clock is before the start of the badge", fix)
     if facts.store_ms > facts.now_ms + _CLOCK_BACK_MS:
         return Finding("clock", Level.FAIL, "The clock is before the last use of the store", fix)
+    if isinstance(facts.status, dict) and facts.status.get("is_clock_late"):
+        return Finding(
+            "clock",
+            Level.WARN,
+            "Most of what comes in is refused: it was written in the future by this clock",
+            "Set the clock if it is late; if it is right, that of whoever wrote it is ahead",
+        )
     return Finding("clock", Level.OK, "The clock is plausible")
 
 

@@ -24,6 +24,7 @@ _STATES: Final[Mapping[str, str]] = {
     "locked": "1 while the agent's keys are locked",
     "online": "1 while a gateway is in reach",
     "clock_doubted": "1 while the clock of this machine is doubted",
+    "clock_late": "1 while most of what comes in is refused as written in the future",
     "disk_refusing": "1 while the disk takes nothing that is written",
 }
 
@@ -57,6 +58,7 @@ def _lines(status: Json) -> Iterator[str]:
         "locked": int(status["lock"]["is_locked"]),
         "online": int(status["is_online"]),
         "clock_doubted": int(status["is_clock_doubted"]),
+        "clock_late": int(status["is_clock_late"]),
         "disk_refusing": int(bool(status["disk_fault"])),
     }
     yield from _gauges(_STATES, values)

@@ -18,6 +18,7 @@ import trio
 
 from meshnode.doctor.examining import CHECKS, examine, gather
 from meshnode.doctor.findings import Facts, Finding, Level
+from meshnode.doctor.identity import check_clock
 from meshnode.doctor.network import check_plotter
 from meshnode.doctor.node import check_lease, check_lock
 from meshnode.doctor.program import check_disk
@@ -209,6 +210,15 @@ def test_a_clock_that_is_behind(home: Path) -> None:
     assert "last use" in findings(home)["clock"].sentence
     os.utime(home / "store.sqlite", (NOW_MS / 1000 + 600, NOW_MS / 1000 + 600))
     assert findings(home)["clock"].level is Level.OK
+
+
+async def test_a_clock_by_which_all_that_comes_is_of_the_future(home: Path) -> None:
+    facts = await gather(home, at(NOW_MS), machine())
+    assert isinstance(facts.status, dict)
+    assert check_clock(facts).level is Level.OK
+    found = check_clock(replace(facts, status={**facts.status, "is_clock_late": True}))
+    assert (found.level, "in the future" in found.sentence) == (Level.WARN, True)
+    assert "Set the clock" in found.fix
 
 
 @pytest.mark.parametrize(

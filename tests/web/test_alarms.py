@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
@@ -179,3 +179,35 @@ def test_raised_by_a_thumb_that_moves_while_it_holds(opens: Opens, town: Town) -
     expect(page.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
     touch("touchEnd")
     assert [each["state"] for each in town.json("alice", "alarms")["alarms"]].count("raised") == 1
+
+
+def test_one_that_failed_is_told_over_every_page_until_it_is_tried_again(opens: Opens) -> None:
+    screen = opens("alice")
+    page = screen.page
+    bar = page.get_by_role("alert").filter(has_text="n’est pas parti")
+    screen.is_node_gone = True
+    held: list[Route] = []
+    page.route("**/api/sos", lambda route: held.append(route), times=1)
+    go(page, "sos")
+    page.get_by_label("Ce qui se passe").fill("chute dans l’éboulis")
+    hold(page, 1_900)
+    expect(page.locator("button.hold")).to_be_disabled()
+    # The answer comes when another page is looked at.
+    go(page, "map")
+    expect(page.locator(".live-map")).to_be_visible()
+    expect(bar).to_have_count(0)
+    held.pop().abort("connectionrefused")
+    expect(bar).to_contain_text("Le SOS n’est pas parti.")
+    for address in ("messages", "squad", "settings"):
+        go(page, address)
+        expect(bar).to_be_visible()
+    bar.get_by_role("link", name="Réessayer").click()
+    expect(page.locator(".raise").get_by_role("alert")).to_contain_text("Maintenez encore")
+    expect(page.get_by_label("Ce qui se passe")).to_have_value("chute dans l’éboulis")
+    go(page, "map")
+    bar.get_by_role("button", name="Fermer").click()
+    expect(bar).to_have_count(0)
+    go(page, "sos")
+    hold(page, 1_900)
+    expect(page.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
+    expect(page.get_by_text("Le SOS n’est pas parti.")).to_have_count(0)

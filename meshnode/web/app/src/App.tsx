@@ -6,6 +6,7 @@ import { counted, t } from "./i18n";
 import { AlarmBar } from "./parts/AlarmBar";
 import { DiskBar } from "./parts/DiskBar";
 import { Icon, type IconName } from "./parts/Icon";
+import { SosFaultBar } from "./parts/SosFaultBar";
 import { Toasts } from "./parts/Toasts";
 import { ArchivePage } from "./pages/ArchivePage";
 import { CardPage } from "./pages/Card";
@@ -107,6 +108,7 @@ export function App() {
       <Menu page={page} />
       <div class="body">
         <AlarmBar />
+        <SosFaultBar />
         <DiskBar />
         <Banner />
         <main id="main" tabIndex={-1}>

@@ -1,7 +1,7 @@
 // Keeps one stream of events open while somebody is signed in, and looks whether the node is there.
 import { effect, signal, untracked } from "@preact/signals";
 import { ApiError, ask, hasEnded, isLocked, isReachable, session, signedOut } from "./api";
-import { alarms, board, clearAll, drafts, foreign, isAgent, note, positions, refreshAll, shift, status } from "./store";
+import { alarms, board, clearAll, forgetBegun, foreign, isAgent, note, positions, refreshAll, shift, status } from "./store";
 import type { Resource } from "./resource";
 import type { Session } from "./types";
 
@@ -34,7 +34,7 @@ export async function start(): Promise<void> {
       stop();
       if (!found) return;
       hasEnded.value = false;
-      if (found.name !== writer) drafts.value = {};
+      if (found.name !== writer) forgetBegun();
       writer = found.name;
       follow();
     });
@@ -101,7 +101,7 @@ function follow(): void {
     if (told.event === "lock_changed") {
       isLocked.value = told.is_locked === true;
       if (isLocked.value) {
-        drafts.value = {};
+        forgetBegun();
         clearAll();
       }
     }

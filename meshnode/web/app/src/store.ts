@@ -102,6 +102,15 @@ export const unread = computed(() => {
 /** What was begun to each recipient, while the page stays open. */
 export const drafts = signal<Record<string, string>>({});
 
+/** Why the last SOS could not be sent; empty where it could, or is tried again. */
+export const sosFault = signal("");
+
+/** Whoever comes next must not find what somebody else began. */
+export function forgetBegun(): void {
+  drafts.value = {};
+  sosFault.value = "";
+}
+
 /** What was begun to one recipient, and a way to write it on. */
 export function draft(to: string): { text: string; write: (words: string) => void } {
   return {

@@ -41,6 +41,8 @@ export interface Status {
   unopened: number;
   evidence: number;
   is_clock_doubted: boolean;
+  /** More was refused as written in the future than was taken. */
+  is_clock_late: boolean;
   /** Why the disk takes nothing that is written, in English; empty where it does. */
   disk_fault: string;
   lock: LockState;

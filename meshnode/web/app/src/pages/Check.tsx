@@ -128,8 +128,11 @@ function sosKey(found: Readiness, backMs: number): Finding {
 function trustedClock(): Finding | null {
   const known = status.value.value;
   if (!known) return null;
-  return known.is_clock_doubted
-    ? { level: "fail", sentence: t("check.clock"), fix: t("check.clock_fix") }
+  if (known.is_clock_doubted) {
+    return { level: "fail", sentence: t("check.clock"), fix: t("check.clock_fix") };
+  }
+  return known.is_clock_late
+    ? { level: "warn", sentence: t("check.clock_late"), fix: t("check.clock_late_fix") }
     : good(t("check.clock_good"));
 }
 

@@ -7,7 +7,7 @@ import { Dialog } from "../parts/Dialog";
 import { Icon, type IconName } from "../parts/Icon";
 import { Page } from "../parts/Page";
 import { href } from "../router";
-import { drafts, isAgent, isOperator, status } from "../store";
+import { forgetBegun, isAgent, isOperator, status } from "../store";
 
 interface Entry {
   page: string;
@@ -79,7 +79,7 @@ export function More() {
                 // The node starts anew and knows nobody: what is left to do is to unlock it.
                 batch(() => {
                   isLocked.value = true;
-                  drafts.value = {};
+                  forgetBegun();
                   session.value = null;
                 });
               }}

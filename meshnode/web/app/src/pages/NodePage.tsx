@@ -90,6 +90,7 @@ function Archive() {
 function troubles(found: Status): string[] {
   return [
     ...(found.is_clock_doubted ? [t("check.clock")] : []),
+    ...(found.is_clock_late ? [`${t("check.clock_late")}. ${t("check.clock_late_fix")}`] : []),
     ...(found.evidence ? [counted("node.evidence", found.evidence)] : []),
     ...(found.unopened ? [counted("node.unopened", found.unopened)] : []),
   ];

@@ -5,7 +5,7 @@ import { Action } from "../parts/Action";
 import { Page } from "../parts/Page";
 import { SoundCheck } from "../parts/SoundCheck";
 import { href } from "../router";
-import { drafts } from "../store";
+import { forgetBegun } from "../store";
 import { choice, setTheme, type Choice } from "../theme";
 import { clock } from "../time";
 
@@ -59,7 +59,7 @@ export function Settings() {
               kind="quiet"
               run={async () => {
                 await remove("session");
-                drafts.value = {};
+                forgetBegun();
                 session.value = null;
               }}
             >

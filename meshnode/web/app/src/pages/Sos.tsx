@@ -1,6 +1,5 @@
 // SOS: raised by holding, also out of a shift; and every alarm of the zone with what was done.
 import { useSignal } from "@preact/signals";
-import { post, sentence } from "../api";
 import { isOpen } from "../bell";
 import { counted, t, told } from "../i18n";
 import { Dialog } from "../parts/Dialog";
@@ -8,9 +7,9 @@ import { HoldButton } from "../parts/HoldButton";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
 import { SoundCheck } from "../parts/SoundCheck";
-import { announce } from "../parts/Toasts";
-import { go, href, route } from "../router";
-import { alarms, draft, isOperator, shift } from "../store";
+import { isRaising, raise, SOS_DRAFT } from "../raising";
+import { href, route } from "../router";
+import { alarms, draft, isOperator, shift, sosFault } from "../store";
 import { ago } from "../time";
 import type { Alarm } from "../types";
 import { AlarmPage } from "./AlarmPage";
@@ -59,33 +58,13 @@ function SosHome({ open }: { open: string }) {
   );
 }
 
-/** Words of an SOS are kept like those of a message while one looks at another page; no name has a colon. */
-const DRAFT = "sos:";
-
 function Raise() {
-  const { text, write } = draft(DRAFT);
+  const { text, write } = draft(SOS_DRAFT);
   const tellsPlace = useSignal(true);
   const isAsking = useSignal(false);
-  const isBusy = useSignal(false);
-  const failed = useSignal("");
-  const raise = async () => {
-    if (isBusy.value) return;
-    isBusy.value = true;
+  const send = () => {
     isAsking.value = false;
-    failed.value = "";
-    try {
-      const words = draft(DRAFT).text.trim() || t("sos.help");
-      const { alarm } = await post<Alarm>("sos", { text: words, tells_place: tellsPlace.value });
-      write("");
-      announce(t("sos.raised"));
-      await alarms.refresh();
-      go("sos", alarm);
-    } catch (thrown) {
-      // It stays until it is tried again: nobody in need looks at the right moment.
-      failed.value = sentence(thrown);
-    } finally {
-      isBusy.value = false;
-    }
+    void raise(tellsPlace.value);
   };
   return (
     <section class="card raise" aria-label={t("sos.raise")}>
@@ -93,17 +72,17 @@ function Raise() {
         {t("sos.what")}
         <textarea rows={2} value={text} onInput={(event) => write(event.currentTarget.value)} />
       </label>
-      {failed.value && (
+      {sosFault.value && (
         <p class="notice bad strong" role="alert">
-          {t("sos.failed", { reason: failed.value })}
+          {t("sos.failed", { reason: sosFault.value })}
         </p>
       )}
       <HoldButton
         label={t("sos.label")}
         hint={t("sos.hold")}
-        onHeld={() => void raise()}
+        onHeld={send}
         onPressed={() => (isAsking.value = true)}
-        disabled={isBusy.value}
+        disabled={isRaising.value}
       />
       <button type="button" class="link" onClick={() => (isAsking.value = true)}>
         {t("sos.without_holding")}
@@ -120,7 +99,7 @@ function Raise() {
         <Dialog title={t("sos.ask")} onClose={() => (isAsking.value = false)}>
           <p>{t("sos.ask_means")}</p>
           <div class="buttons">
-            <button type="button" class="alarm" onClick={() => void raise()}>
+            <button type="button" class="alarm" onClick={send}>
               <Icon name="sos" />
               {t("sos.raise")}
             </button>
