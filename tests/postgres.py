@@ -1,7 +1,7 @@
 """A PostgreSQL of one's own: made, started, killed and thrown away by a test.
 
 The server refuses to run as root, so it runs under an account that may do nothing then. It stands
-on a socket in its own folder and on the loopback address, and writes without waiting for the disk.
+on a socket in its own folder alone, and writes without waiting for the disk.
 It says that commits need not wait either, as an administrator may have it: a client that depends on
 them must ask for that itself.
 """
@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -23,8 +22,10 @@ __all__ = ["Cluster", "binaries"]
 
 _ACCOUNTS = ("postgres", "nobody")
 _START_S = 60.0
+_PORT = 5432
+"""Names the socket; nobody listens on it."""
 _SETTINGS = """
-listen_addresses = '127.0.0.1'
+listen_addresses = ''
 port = {port}
 unix_socket_directories = '{folder}'
 fsync = off
@@ -62,12 +63,9 @@ class Cluster:
         self._server: subprocess.Popen[bytes] | None = None
         self._made = 0
         self._account = self._give_away()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         self._run("initdb", "-D", str(self.data), "-U", "mesh", "-A", "trust", "-E", "UTF8", "-N")
         settings = self.data / "postgresql.conf"
-        text = _SETTINGS.format(port=self.port, folder=self.folder)
+        text = _SETTINGS.format(port=_PORT, folder=self.folder)
         settings.write_text(settings.read_text() + text)
 
     def _give_away(self) -> dict[str, Any]:
@@ -120,7 +118,7 @@ class Cluster:
         return True
 
     def _address(self, name: str) -> str:
-        return f"host={self.folder} port={self.port} user=mesh dbname={name}"
+        return f"host={self.folder} port={_PORT} user=mesh dbname={name}"
 
     def database(self) -> str:
         """Make a fresh database and return its URL."""
@@ -130,7 +128,7 @@ class Cluster:
         name = f"archive{self._made}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://mesh@/{name}?host={self.folder}&port={self.port}"
+        return f"postgresql+psycopg://mesh@/{name}?host={self.folder}&port={_PORT}"
 
     def kill(self) -> None:
         """End the server as a power cut does, with all its workers."""

@@ -18,6 +18,8 @@ PAGE: Final = 500
 _WHOLE: Final = re.compile(r"[0-9a-f]{32}\.\d+\.\d+")
 _NEEDED: Final = 3
 """Characters below which a part of an id would be a guess."""
+_DIGITS_MAX: Final = 15
+"""A number of more digits is none of a message here."""
 _LISTED_MAX: Final = 5
 
 Lister: TypeAlias = Callable[[int, int], Awaitable[list[dict[str, Any]]]]
@@ -32,7 +34,7 @@ async def find_message(api: NodeApi, text: str) -> str:
     wanted = text.strip().lower()
     if _WHOLE.fullmatch(wanted):
         return wanted
-    if wanted.isdecimal() and (numbered := await _numbered(api, int(wanted))) is not None:
+    if (numbered := await _numbered(api, wanted)) is not None:
         return numbered
     if wanted == "last":
         return await _last_sent(api)
@@ -60,7 +62,10 @@ def _fits(message: str, start: str, end: str) -> bool:
     return message.startswith(start) or message.endswith(start)
 
 
-async def _numbered(api: NodeApi, key: int) -> str | None:
+async def _numbered(api: NodeApi, wanted: str) -> str | None:
+    if not wanted.isdecimal() or len(wanted) > _DIGITS_MAX:
+        return None
+    key = int(wanted)
     for lister in (api.outgoing, api.inbox):
         for each in await lister(key - 1, 1):
             if each["key"] == key:

@@ -110,6 +110,8 @@ async def test_a_busy_home_is_waited_for_and_then_told(
         async with open_api(home, runtime(), ALONE):
             pass
 
+    monkeypatch.undo()
+
     async def hold(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with locked(Home(home)):
             task_status.started()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -15,14 +17,16 @@ from tests.web.town import CENTRE, Town
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-def hold(page: Page, ms: int) -> None:
+@contextmanager
+def held(page: Page) -> Iterator[None]:
+    """Hold the button down for as long as it takes."""
     button = page.locator("button.hold")
     button.scroll_into_view_if_needed()
     box = button.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.wait_for_timeout(ms)
+    yield
     page.mouse.up()
 
 
@@ -31,9 +35,19 @@ def go(page: Page, name: str) -> None:
 
 
 def close_all(town: Town) -> None:
-    for alarm in town.json(CENTRE, "alarms")["alarms"]:
-        if alarm["state"] != "closed":
-            town.json(CENTRE, "alarm", "close", alarm["alarm"])
+    """Close whatever alarm there is, also one that is still on its way, until all know it."""
+
+    def is_over() -> bool:
+        for alarm in town.json(CENTRE, "alarms")["alarms"]:
+            if alarm["state"] != "closed":
+                town.json(CENTRE, "alarm", "close", alarm["alarm"])
+        return all(is_quiet(town, name) for name in town.running)
+
+    town.until(is_over, 60)
+
+
+def is_quiet(town: Town, name: str) -> bool:
+    return all(each["state"] == "closed" for each in town.json(name, "alarms")["alarms"])
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +65,13 @@ def test_raised_by_holding_taken_elsewhere_and_closed(opens: Opens, town: Town) 
     expect(alice.locator(".live-map")).to_be_visible()
     go(alice, "sos")
     expect(alice.get_by_label("Ce qui se passe")).to_have_value("jambe cassée au col")
-    hold(alice, 700)
+    with held(alice):
+        alice.wait_for_timeout(700)
     assert not [
         each for each in town.json("alice", "alarms")["alarms"] if each["state"] != "closed"
     ]
-    hold(alice, 1_900)
-    expect(alice.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
+    with held(alice):
+        expect(alice.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
     bar = centre.get_by_role("alert")
     expect(bar).to_contain_text("SOS de alice", timeout=30_000)
     expect(bar).to_contain_text("jambe cassée")
@@ -186,17 +201,17 @@ def test_one_that_failed_is_told_over_every_page_until_it_is_tried_again(opens: 
     page = screen.page
     bar = page.get_by_role("alert").filter(has_text="n’est pas parti")
     screen.is_node_gone = True
-    held: list[Route] = []
-    page.route("**/api/sos", lambda route: held.append(route), times=1)
+    kept: list[Route] = []
+    page.route("**/api/sos", lambda route: kept.append(route), times=1)
     go(page, "sos")
     page.get_by_label("Ce qui se passe").fill("chute dans l’éboulis")
-    hold(page, 1_900)
-    expect(page.locator("button.hold")).to_be_disabled()
+    with held(page):
+        expect(page.locator("button.hold")).to_be_disabled()
     # The answer comes when another page is looked at.
     go(page, "map")
     expect(page.locator(".live-map")).to_be_visible()
     expect(bar).to_have_count(0)
-    held.pop().abort("connectionrefused")
+    kept.pop().abort("connectionrefused")
     expect(bar).to_contain_text("Le SOS n’est pas parti.")
     for address in ("messages", "squad", "settings"):
         go(page, address)
@@ -208,6 +223,6 @@ def test_one_that_failed_is_told_over_every_page_until_it_is_tried_again(opens: 
     bar.get_by_role("button", name="Fermer").click()
     expect(bar).to_have_count(0)
     go(page, "sos")
-    hold(page, 1_900)
-    expect(page.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
+    with held(page):
+        expect(page.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
     expect(page.get_by_text("Le SOS n’est pas parti.")).to_have_count(0)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from tests.web.conftest import Opens
+from tests.web.pages import opened
 from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -28,6 +29,12 @@ def bubble(page: Page, text: str) -> object:
 
 def test_what_one_writes_another_reads_and_the_first_learns_it(opens: Opens) -> None:
     alice, bruno = opens("alice").page, opens("bruno").page
+    row = bruno.locator(".split-list .row", has_text="Queyras")
+    # What came before is read.
+    opened(bruno, SQUAD.removeprefix("#/"))
+    expect(bruno.get_by_label(TO_SQUAD)).to_be_visible()
+    opened(bruno, "messages")
+    expect(row.locator(".badge")).to_have_count(0)
     alice.goto(alice.url.split("#")[0] + SQUAD)
     alice.get_by_label(TO_SQUAD).fill("Col gardé, <b>deux</b> véhicules\nRAS")
     alice.get_by_role("button", name="Envoyer").click()
@@ -35,7 +42,6 @@ def test_what_one_writes_another_reads_and_the_first_learns_it(opens: Opens) -> 
     expect(mine).to_contain_text("<b>deux</b>")
     expect(alice.get_by_label(TO_SQUAD)).to_have_value("")
     # It stands in the list as unread, then is read, and its author is told so.
-    row = bruno.locator(".split-list .row", has_text="Queyras")
     expect(row.locator(".badge")).to_contain_text("1")
     row.click()
     expect(bruno.locator(".bubble.in", has_text="Col gardé")).to_contain_text("alice")
@@ -127,7 +133,7 @@ def test_a_file_tells_how_far_it_is(opens: Opens, town: Town) -> None:
     town.json("alice", "send", "bruno", "voici le col")
     page = opens("bruno").page
     page.goto(page.url.split("#")[0] + "#/messages/alice")
-    expect(page.locator(".bubble.in").first).to_be_visible()
+    expect(page.locator(".bubble.in", has_text="voici le col")).to_be_visible()
     key = page.evaluate(
         "fetch('/api/messages/inbox?after=0&limit=500').then(answer => answer.json())"
         ".then(found => found.messages.find(each => each.text === 'voici le col').key)"

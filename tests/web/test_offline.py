@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from meshnode.web.statics import STATIC_FOLDER
+from tests.real.daemons import free_port
 from tests.web.browser import screen_of
 from tests.web.town import CENTRE, SECRET, Town, town_at
 
@@ -22,11 +22,8 @@ def alone(tmp_path: Path) -> Iterator[Town]:
     """An operations centre by itself, which a test may stop."""
     if not (STATIC_FOLDER / "index.html").is_file():
         pytest.skip("the screens are not built: run make app, which needs Node.js")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # A locked node starts anew, and the page looks for it where it was.
-    with town_at(tmp_path, [], web_port=port) as town:
+    with town_at(tmp_path, [], web_port=free_port()) as town:
         yield town
 
 

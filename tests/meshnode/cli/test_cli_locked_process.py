@@ -191,6 +191,8 @@ async def test_idleness_locks_a_real_process(squad: People) -> None:
     with started(home, secret=SECRET) as process:
         await until_lock_is(home, is_locked=True)
         await until_anew(process.pid)
+        # Told to stop before it listens for that, it would end by the signal.
+        await asked(home, "status")
 
 
 async def test_a_command_asks_a_running_node_without_its_own_secret(squad: People) -> None:

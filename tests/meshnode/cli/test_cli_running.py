@@ -35,7 +35,7 @@ async def running(people: People, name: str) -> AsyncIterator[Node]:
             node = await nursery.start(
                 run_home, home, load_settings(home), system_runtime(), access
             )
-            yield node
+        yield node
         nursery.cancel_scope.cancel()
 
 

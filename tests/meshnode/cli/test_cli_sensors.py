@@ -61,7 +61,7 @@ def test_the_same_as_json(people: People) -> None:
 
 
 def test_a_source_that_hangs_is_waited_for_so_long_and_no_longer(people: People) -> None:
-    configured(people.home("x"), position=["nmea-udp:127.0.0.1:42017"])
+    configured(people.home("x"), position=["nmea-udp:127.0.0.1:22017"])
     (where, *_rest) = people.json("x", "sensors", "--wait", "1")["sources"]
     assert where["reading"] is None
     assert where["trouble"] == "nothing came within 1 s"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from sqlalchemy import create_engine, text
 
 from meshnode.api import Api
 from meshnode.config import Settings
@@ -23,6 +24,7 @@ from meshnode.running import open_guarded
 from protocol.identity import Role
 from tests.meshnode.gateway.meeting import carry, enrol_and_meet
 from tests.meshnode.homes import ALONE, runtime
+from tests.patience import HANGS_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 Address = tuple[str, Path]
@@ -259,7 +261,7 @@ async def test_two_gateways_share_one_archive(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hear, one, heard, nursery.cancel_scope)
             nursery.start_soon(first._listen)
-            await trio.sleep(1)
+            await until_somebody_listens(url)
             await drain(second)
             nursery.cancel_scope.deadline = trio.current_time() + 20
         assert heard
@@ -283,3 +285,18 @@ async def _hear(api: Api, heard: list[dict[str, Any]], scope: trio.CancelScope) 
                 heard.append(event)
                 scope.cancel()
                 return
+
+
+async def until_somebody_listens(url: str) -> None:
+    """Wait until a session of this database is told what others put into it."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    listening = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+    )
+    try:
+        with trio.fail_after(HANGS_S), engine.connect() as connection:
+            while not connection.execute(listening).scalar_one():  # noqa: ASYNC110 - no event
+                await trio.sleep(0.05)
+    finally:
+        engine.dispose()

@@ -227,7 +227,8 @@ async def test_a_command_that_never_returns_blocks_no_other(
     monkeypatch.setattr(termux.TermuxBattery, "limit_s", 0.2)
     passed, reasons = await heard(termux.TermuxBattery("termux", 0.01), 3)
     assert passed == []
-    assert reasons == ["slow"] * 3
+    assert len(reasons) >= 3
+    assert set(reasons) == {"slow"}
 
 
 def test_a_list_of_many_cells_fits() -> None:
