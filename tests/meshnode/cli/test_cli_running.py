@@ -133,7 +133,7 @@ async def test_run_tells_what_happens_and_ends_when_told(squad: People) -> None:
         start = partial(trio.run_process, stderr=subprocess.PIPE, check=False)
         node = await nursery.start(start, command(squad, "bob", "run"))
         lines = Lines(node.stderr)
-        with trio.fail_after(HANGS_S):
+        with trio.fail_after(2 * HANGS_S):
             address = (await lines.until("listening on ")).split("listening on ")[1]
             followed = await nursery.start(
                 partial(trio.run_process, stdout=subprocess.PIPE, check=False),
