@@ -74,7 +74,11 @@ def _sketch(records: Sequence[BundleRecord]) -> float:
 
 
 def measure(count: int) -> dict[str, float]:
-    """Return the least cost of three rounds each; noise only ever adds."""
+    """Return the least of three rounds; a ratio is of two costs of the same round.
+
+    Noise only ever adds to a cost. A machine that is fast for one round alone would spoil a ratio
+    of costs of two rounds.
+    """
     records = [record(seq, author=seq % 20) for seq in range(1, count + 1)]
     found: dict[str, list[float]] = {"store_us": [], "plain_us": [], "sketch_us": []}
     for _round in range(_ROUNDS):
@@ -83,7 +87,13 @@ def measure(count: int) -> dict[str, float]:
             found["store_us"].append(trio.run(_store, home / "store.sqlite", records))
             found["plain_us"].append(_plain(home / "plain.sqlite", records))
         found["sketch_us"].append(_sketch(records))
+    found["store_to_plain"] = _ratios(found["store_us"], found["plain_us"])
+    found["sketch_to_store"] = _ratios(found["sketch_us"], found["store_us"])
     return {name: round(min(values), 2) for name, values in found.items()}
+
+
+def _ratios(costs: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [cost / other for cost, other in zip(costs, others, strict=True)]
 
 
 if __name__ == "__main__":

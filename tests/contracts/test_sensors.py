@@ -5,6 +5,7 @@ Each stands once where its source is there, as a fake or the real thing, and onc
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -128,8 +129,11 @@ def stand(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 @contextmanager
 def descriptors_kept() -> Iterator[None]:
+    # What others left to the collector may be closed at any moment.
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     yield
+    gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -232,6 +232,8 @@ class World:
         victim = self.nodes[self.chance.choice(names)]
         if event:
             before = victim.seen[event] if event != "peer_up" else 0
+            # The time that a node takes to start is no time in which nothing happens to it.
+            self._until(victim.connect, _START_S_MAX)
             if not self._until(lambda: victim.seen[event] > before, _MOMENT_S_MAX):
                 moment = "nothing happened"
         self._until(lambda: False, self.chance.uniform(0, within_s))

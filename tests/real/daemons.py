@@ -6,12 +6,13 @@ Each ends with its block. A test skips with the reason where a program is missin
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 __all__ = ["Mock", "free_port", "gpsd", "mocked", "private_bus", "require"]
 
 _START_S_MAX = 60.0
+_PORTS = (20_000, 32_768)
 _PYTHON = "/usr/bin/python3"
 """Debian's own, which has python3-dbusmock."""
 MOCK = "org.freedesktop.DBus.Mock"
@@ -44,10 +46,15 @@ def require(*programs: str, module: str = "") -> None:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port of the loopback that nobody has at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback that nobody has at this moment.
+
+    Below those that the kernel gives to whoever asks for any: it stays free until it is bound.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

@@ -25,6 +25,8 @@ PATIENCE_S = 240.0
 """Far above the minute that it takes alone: two other lanes keep the cores busy."""
 COMMAND = (sys.executable, "-c", "from meshnode.cli.main import main; main()", "demo")
 NODES_RUN = "All nodes run"
+TRIES = 3
+"""How often the whole story is played at most, where an act was late."""
 
 
 @contextmanager
@@ -98,30 +100,38 @@ def check(told: dict[str, Any], story: str) -> None:
     assert told["port"]["bytes"] > 2_000_000, "the box brought most of its file ashore"
     assert re.search(r"\[#+\] 100 % +\d+ +0 +0\.00 MB", story), "the bar of the boat was full"
     assert "the contact breaks at" in story
-    assert "not within" not in story
     assert "alice     knows «Besoin d'un interprète" in story
     # The centre has it before Alice knows: what a device says is what it knows at that moment.
     learnt = story.index("alice     knows «Besoin d'un interprète arabe au col ava…»: delivered")
     assert story.index("centre    shows «Besoin") < learnt
 
 
+def played(folder: Path, *, before: Sequence[str] = ()) -> str:
+    """Play the whole story and check it; return what it said.
+
+    A dozen programs share the cores with others: where an act was late, and nothing else is wrong,
+    all of it is played again from new homes.
+    """
+    for _ in range(TRIES):
+        with demo(folder, "--json", before=before) as process:
+            out, story = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, story
+        assert out.count("\n") == 1
+        check(json.loads(out), story)
+        assert leftovers(process.pid, folder) == []
+        if "not within" not in story:
+            return story
+    raise AssertionError(f"an act was late each time: {story}")
+
+
 def test_everything_arrives_once_and_nobody_on_the_way_can_read_it(tmp_path: Path) -> None:
-    with demo(tmp_path, "--json") as process:
-        out, story = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, story
-    assert out.count("\n") == 1
-    check(json.loads(out), story)
-    assert leftovers(process.pid, tmp_path) == []
+    played(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="without root this is what the first test does")
 def test_without_the_right_to_make_namespaces_it_plays_on_the_loopback(tmp_path: Path) -> None:
-    with demo(tmp_path, "--json", before=["setpriv", "--bounding-set", "-sys_admin"]) as process:
-        out, story = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, story
+    story = played(tmp_path, before=["setpriv", "--bounding-set", "-sys_admin"])
     assert "on the loopback" in story
-    check(json.loads(out), story)
-    assert leftovers(process.pid, tmp_path) == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

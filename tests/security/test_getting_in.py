@@ -65,7 +65,7 @@ from tests.security.parts import (
     warm_up,
     with_knock_keys,
 )
-from tests.security.test_hostile_peers import anonymous, first_flight, showing
+from tests.security.test_hostile_peers import NOISE, anonymous, first_flight, showing
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -233,7 +233,7 @@ def _without_keys(town: Town) -> Town:
 PLAIN = {
     "TLS 1.2": first_flight(ssl.TLSVersion.TLSv1_2),
     "HTTP": b"GET / HTTP/1.1\r\nHost: box\r\n\r\n",
-    "300 random bytes": os.urandom(300),
+    "300 random bytes": NOISE,
 }
 
 
@@ -349,7 +349,7 @@ async def test_s07_eight_addresses_of_one_attacker_stop_nobody_either(knocking: 
 
 LOOPBACK = Around((LocalAddress("127.0.0.1", 8, 1),))
 FALSE, RIGHT = 10_000, 200
-FALSE_PORT, RIGHT_PORT = 40_000, 9
+RIGHT_PORT = 9
 
 
 @asynccontextmanager
@@ -374,21 +374,21 @@ async def listening_to_multicast(home: Path) -> AsyncIterator[Node]:
 
 
 @contextmanager
-def counted(port: int) -> Iterator[list[int]]:
-    """Listen where nobody should dial; gives the number of connections."""
+def counted() -> Iterator[tuple[int, list[int]]]:
+    """Listen where nobody should dial; gives the port, and an entry for each connection."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", 0))
         listener.listen(1_000)
         listener.setblocking(False)
         found: list[int] = []
-        yield found
+        yield listener.getsockname()[1], found
         with suppress(BlockingIOError):
             while True:
                 listener.accept()[0].close()
                 found.append(1)
 
 
-async def _flood(count: int) -> None:
+async def _flood(count: int, false_port: int) -> None:
     """Announce from another thread, slowly enough that the kernel drops none."""
 
     def send() -> None:
@@ -397,7 +397,7 @@ async def _flood(count: int) -> None:
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
             for number in range(count):
                 is_right = number % 51 == 50
-                name, port = f"{number:016x}", RIGHT_PORT if is_right else FALSE_PORT
+                name, port = f"{number:016x}", RIGHT_PORT if is_right else false_port
                 tag = announcement_tag(KEY, name.encode(), port) if is_right else os.urandom(8)
                 data = announcement(number, "127.0.0.1", is_whole=True, port=port, tag=tag)
                 sender.sendto(data, ("224.0.0.251", 5353))
@@ -417,8 +417,8 @@ async def test_s08_false_announcements_are_never_dialled_and_right_ones_with_bou
     for start in range(2):
         count = (FALSE + RIGHT) // (10 if start else 1)
         async with listening_to_multicast(knocking.home(BOX)) as node:
-            with counted(FALSE_PORT) as dialled:
-                await _flood(count)
+            with counted() as (false_port, dialled):
+                await _flood(count, false_port)
                 # The kernel and zeroconf may drop some of a flood.
                 await until(partial(_rose, node, "mdns_untagged", count // 2), 60)
                 await until(partial(_rose, node, "hints", count // 51 // 4))

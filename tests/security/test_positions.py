@@ -6,6 +6,7 @@ Real homes; what a contact would do is done by hand, so that it is certain who h
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -26,7 +27,8 @@ from meshnode.store.schema import METADATA
 from meshnode.store.sealed_columns import SEALED
 from meshnode.store.sealing import Seals
 from protocol import bundle as bundles
-from protocol.brief import open_position_untrusted
+from protocol import canonical, hlc
+from protocol.brief import open_position_untrusted, seal_position
 from protocol.bundle import Bundle, Scope, Suite
 from protocol.chains import decode_receiving, decode_sending, key_for, receiving_chain
 from protocol.envelope import (
@@ -40,6 +42,7 @@ from protocol.envelope import (
 from protocol.errors import MeshError, NoKeyError
 from protocol.ids import squad_id_of
 from protocol.limits import Kind
+from protocol.payloads import LATITUDE_E7_MAX, LONGITUDE_E7_MAX, Position
 from protocol.reports import Reception
 from protocol.track_bodies import decode_track_body_untrusted
 from tests.security.parts import SETTINGS, SQUAD, ZONE, Town, Writer, audited
@@ -49,6 +52,13 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 HOUR_MS = 3_600_000
 SCOPE = Scope.for_squad(ZONE, squad_id_of(ZONE, SQUAD))
 PLACE = (44.89, 6.64)
+ACCURACY_M = 12
+_NORTH_E7, _EAST_E7 = (round(degrees * 1e7) for degrees in PLACE)
+_UNSIGNED = (_NORTH_E7 + LATITUDE_E7_MAX, _EAST_E7 + LONGITUDE_E7_MAX)
+AS_RECORD = canonical.encode(_UNSIGNED)[1:]
+"""`PLACE` as a store has it once it is opened, beneath its seal."""
+AS_BRIEF = struct.pack(">II", *_UNSIGNED)
+"""And as it travels, beneath its seal. Half of either is in a large file by chance."""
 
 
 def at(hours: float) -> Runtime:
@@ -261,6 +271,14 @@ def bytes_of(home: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(home.glob("store*")))
 
 
+def brief_of(bundle: Bundle) -> bytes:
+    """Return what is sealed of `PLACE` under the header of a position."""
+    header = bundle.header
+    taken_ms = hlc.wall_ms(header.hlc)
+    place = (taken_ms, _NORTH_E7, _EAST_E7, ACCURACY_M * 10)
+    return seal_position(Position(header.author, header.scope.encode(), *place), header)
+
+
 def stolen(home: Path, to: Path) -> Path:
     """Return a copy of a home as it lies on the disk."""
     shutil.copytree(home, to, ignore=shutil.ignore_patterns("control.sock"))
@@ -282,7 +300,7 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
     await swap(town, *people)
     async with open_home(town.home("alice"), SETTINGS, at(0)) as node:
         await Api(node).shift_open(hours=1)
-        await Api(node).position(*PLACE, accuracy_m=12)
+        await Api(node).position(*PLACE, accuracy_m=ACCURACY_M)
     await swap(town, *people)
     assert await shown(town.home("bob")) == [PLACE[0]]
     async with open_home(town.home("alice"), SETTINGS, at(0)) as node:
@@ -291,6 +309,8 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
     assert len(found) == 1
     before = stolen(town.home("bob"), tmp_path / "before")
     assert await opens(found[0], before), "or the trials would prove nothing"
+    assert any(AS_RECORD in value for value in await values(before)), "nor would a search"
+    assert brief_of(found[0]).endswith(AS_BRIEF)
     secret = await chain_seeds(before) | await chain_seeds(town.home("alice"))
     assert len(secret) >= 3
 
@@ -314,7 +334,8 @@ async def test_s29_after_the_close_the_store_of_a_mate_opens_no_position(
             assert not await opens(found[0], copy), name
             files = bytes_of(copy)
             assert not any(seed in files for seed in secret), name
-            assert (round(PLACE[0] * 1e7) + 900_000_000).to_bytes(4, "big") not in files, name
+            assert AS_RECORD not in files, name
+            assert AS_BRIEF not in files, name
     async with open_home(town.home("bob"), SETTINGS, at(later)) as node:
         assert await everything(node, Kind.CHAIN_KEYS) == [], "nor does bob carry its keys"
         await give(node, found)

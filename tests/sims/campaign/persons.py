@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,11 +70,13 @@ class Terminal:
 
     def workers(self) -> list[int]:
         """Return the processes of the session that are workers of a cluster of its own."""
-        return [
-            pid
-            for pid in self.members()
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        found = []
+        for pid in self.members():
+            # Any of them may have ended meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
 
 
 @contextmanager

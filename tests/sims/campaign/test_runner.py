@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -191,12 +191,20 @@ def test_what_is_no_address_is_told(address: str) -> None:
         raise AssertionError("there is no cluster")
 
 
+def targets(pid: int) -> Iterator[str]:
+    """Yield what the descriptors of a process stand for."""
+    # A file may be closed meanwhile, and the process end; what listens for long is there.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                yield os.readlink(link)
+
+
 def listening(one: Terminal) -> list[tuple[str, int]]:
     """Return hexadecimal address and port of each socket that a session listens on."""
     inodes = set()
     for pid in one.members():
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(link)
+        for target in targets(pid):
             if target.startswith("socket:["):
                 inodes.add(target[8:-1])
     found = []
