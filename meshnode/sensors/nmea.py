@@ -21,8 +21,9 @@ from meshnode.sensors.readings import PositionReading, number
 
 __all__ = ["Fix", "FixMerger", "no_position", "parse_sentence_untrusted"]
 
-_SENTENCE: Final = re.compile(rb"\$[A-Z]{2}(?:RMC|GGA),[\x20-\x7e]*")
-"""What is read; all other sentences, of AIS and of echo sounders, are not for us."""
+_SENTENCE: Final = re.compile(rb"\$[A-OQ-Z][A-Z](?:RMC|GGA),[\x20-\x7e]*")
+"""What is read; all other sentences, of AIS and of echo sounders, are not for us. A name that
+begins with P is one maker's own, such as Garmin's $PGRMC."""
 _M_S_PER_KNOT: Final = 1852 / 3600
 _M_PER_DILUTION: Final = 5.0
 """Error of one range of a civil receiver, metres; times the dilution it is that of the fix."""

@@ -82,6 +82,9 @@ def test_known_sentences_are_read_as_the_books_read_them() -> None:
         b"$GPGSV,3,1,11,03,03,111,00*74",
         b"$GPRMC",
         b"$PUBX,00,*33",
+        # Of one maker alone, however much its name looks like a position of GPS.
+        sentence("PGRMC,A,0.0,100,6378137,298.257,0,0,0,A,3,1,1,4,30"),
+        sentence("PAGGA,163670,4453.4,N,00638.4,E"),
     ],
 )
 def test_what_is_not_for_us_is_passed_over(line: bytes) -> None:
