@@ -9,14 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import trio
 
-__all__ = ["HANGS_S", "Stopwatch", "stopwatch"]
+__all__ = ["HANGS_S", "TRIES", "Stopwatch", "stopwatch", "tried"]
+
+T = TypeVar("T")
 
 HANGS_S = 30.0
 """What comes about by itself has hung if it takes this long, even on a machine four times slower;
 seconds."""
+TRIES = 3
+"""How often a figure of several real programs is measured at most, where it was missed."""
 _ROUNDED_S = 0.001
 """The kernel is asked to wait for whole milliseconds, rounded up."""
 
@@ -80,3 +85,15 @@ def stopwatch() -> Iterator[Stopwatch]:
     finally:
         trio.lowlevel.remove_instrument(watch)
         watch.stop()
+
+
+def tried(measure: Callable[[], T], holds: Callable[[T], bool]) -> T:
+    """Return the first of `TRIES` results that holds, or else the last; the caller asserts.
+
+    Several programs share the cores with others: what was late for once is tried again.
+    """
+    for _ in range(TRIES):
+        found = measure()
+        if holds(found):
+            break
+    return found

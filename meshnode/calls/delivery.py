@@ -7,6 +7,7 @@ from typing import Final
 
 from meshnode.calls.base import Calls, Json
 from meshnode.errors import SendError
+from meshnode.local_numbers import local_number
 from meshnode.services.matrix import Matrix, matrix_of
 from meshnode.services.recalling import family
 from meshnode.store import attachments, messages, reading
@@ -129,9 +130,8 @@ class DeliveryCalls(Calls):
     async def _find(self, text: str) -> MessageRecord:
         """Return the message that `text` names by its id, or by its local number."""
         self._node.require_desk()
-        record = None
-        if text.isdecimal() and len(text) < 16:
-            number = int(text)
+        number = local_number(text)
+        if number is not None:
             record = await self._node.store.read(lambda conn: messages.get(conn, number))
         else:
             bundle = _bundle_id(text)

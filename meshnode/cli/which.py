@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from meshnode.cli.texts import TextError
+from meshnode.local_numbers import local_number
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -18,8 +19,6 @@ PAGE: Final = 500
 _WHOLE: Final = re.compile(r"[0-9a-f]{32}\.\d+\.\d+")
 _NEEDED: Final = 3
 """Characters below which a part of an id would be a guess."""
-_DIGITS_MAX: Final = 15
-"""A number of more digits is none of a message here."""
 _LISTED_MAX: Final = 5
 
 Lister: TypeAlias = Callable[[int, int], Awaitable[list[dict[str, Any]]]]
@@ -63,9 +62,9 @@ def _fits(message: str, start: str, end: str) -> bool:
 
 
 async def _numbered(api: NodeApi, wanted: str) -> str | None:
-    if not wanted.isdecimal() or len(wanted) > _DIGITS_MAX:
+    key = local_number(wanted)
+    if key is None:
         return None
-    key = int(wanted)
     for lister in (api.outgoing, api.inbox):
         for each in await lister(key - 1, 1):
             if each["key"] == key:

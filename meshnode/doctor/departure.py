@@ -47,7 +47,7 @@ def check_trusted_clock(facts: Facts) -> Finding:
     """The clock is plausible, and the node does not doubt it."""
     found = check_clock(facts)
     is_doubted = isinstance(facts.status, dict) and facts.status["is_clock_doubted"]
-    if found.level is Level.OK and is_doubted:
+    if found.level is not Level.FAIL and is_doubted:
         return Finding(
             "clock",
             Level.FAIL,

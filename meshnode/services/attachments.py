@@ -22,6 +22,7 @@ import trio
 from meshnode.author import Author, Draft
 from meshnode.errors import QuotaError, SendError, StoreFullError
 from meshnode.links.level import Level
+from meshnode.local_numbers import local_number
 from meshnode.membership import Membership
 from meshnode.metrics import Metrics
 from meshnode.outside_files import write_new
@@ -404,9 +405,10 @@ class Attachments:
         Raises: SendError (`unknown_file`, `ambiguous_file`).
         """
         start, digits = name.strip().lower(), 2 * FILE_ID_BYTES
+        number = local_number(start)
 
         def find(conn: Connection) -> list[AttachmentRecord]:
-            record = kept.get(conn, int(start)) if start.isdecimal() and len(start) < 16 else None
+            record = None if number is None else kept.get(conn, number)
             if record is not None:
                 return [record]
             if not _ID_START_MIN <= len(start) <= digits or not _is_hex(start):

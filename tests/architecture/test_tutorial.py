@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture import tree
+from tests.real.daemons import free_port
 
 TUTORIALS = tree.ROOT / "docs" / "tutorials"
 PAGES = {
@@ -59,13 +59,6 @@ def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
     text = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
     # Widths of columns follow the content, so a run of blanks is one blank.
     return re.compile(re.sub(r"(?:\\ )+", " +", text))
-
-
-def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Shell:

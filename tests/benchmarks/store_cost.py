@@ -89,7 +89,7 @@ def measure(count: int) -> dict[str, float]:
         found["sketch_us"].append(_sketch(records))
     found["store_to_plain"] = _ratios(found["store_us"], found["plain_us"])
     found["sketch_to_store"] = _ratios(found["sketch_us"], found["store_us"])
-    return {name: round(min(values), 2) for name, values in found.items()}
+    return {name: round(min(values), 4) for name, values in found.items()}
 
 
 def _ratios(costs: Sequence[float], others: Sequence[float]) -> list[float]:

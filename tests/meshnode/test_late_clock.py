@@ -67,10 +67,7 @@ async def test_it_is_told_in_french_and_beside_a_jump(
     found = {"is_running": False, **await Api(met["anna"].node).status()}
     troubled = {**found, "is_clock_late": True, "is_clock_doubted": True}
     speak("fr")
-    try:
-        assert "avant confirmation; presque tout ce qui arrive" in shown(troubled, capsys)
-    finally:
-        speak("en")
+    assert "avant confirmation; presque tout ce qui arrive" in shown(troubled, capsys)
 
 
 def shown(found: dict[str, object], capsys: pytest.CaptureFixture[str]) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from meshnode.demo.port import catch_notes
 from meshnode.demo.story import BACKLOG
+from tests.patience import tried
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -25,8 +26,6 @@ PATIENCE_S = 240.0
 """Far above the minute that it takes alone: two other lanes keep the cores busy."""
 COMMAND = (sys.executable, "-c", "from meshnode.cli.main import main; main()", "demo")
 NODES_RUN = "All nodes run"
-TRIES = 3
-"""How often the whole story is played at most, where an act was late."""
 
 
 @contextmanager
@@ -107,21 +106,20 @@ def check(told: dict[str, Any], story: str) -> None:
 
 
 def played(folder: Path, *, before: Sequence[str] = ()) -> str:
-    """Play the whole story and check it; return what it said.
+    """Play the whole story and check it, again from new homes where an act was late; return it."""
 
-    A dozen programs share the cores with others: where an act was late, and nothing else is wrong,
-    all of it is played again from new homes.
-    """
-    for _ in range(TRIES):
+    def play() -> str:
         with demo(folder, "--json", before=before) as process:
             out, story = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, story
         assert out.count("\n") == 1
         check(json.loads(out), story)
         assert leftovers(process.pid, folder) == []
-        if "not within" not in story:
-            return story
-    raise AssertionError(f"an act was late each time: {story}")
+        return story
+
+    story = tried(play, lambda story: "not within" not in story)
+    assert "not within" not in story
+    return story
 
 
 def test_everything_arrives_once_and_nobody_on_the_way_can_read_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from protocol.limits import HINTS_BURST_MAX, HINTS_PER_S_MAX, PROBES_MAX
+from tests.patience import tried
 from tests.real.netns import HOSTS_MAX, Bridge, Host, require_namespaces
 
 pytestmark = [
@@ -26,8 +27,6 @@ pytestmark = [
 
 FOUND_S_MAX = 30.0
 """Far above what is seen (0.1 s): the machine may be busy."""
-TRIES = 3
-"""How often a rate is measured at most, where the machine held up a program."""
 
 
 @pytest.fixture
@@ -286,9 +285,8 @@ def test_hosts_reach_one_another_at_the_rate_they_are_given() -> None:
             "while d := c.recv(65536): n += len(d)\n"
             "print(n / (t.monotonic() - start))\n"
         )
-        # Both programs share the cores with others: what was held up for once is tried again.
-        for _ in range(TRIES):
-            rate = float(one.run(sys.executable, "-c", take, other.address))
-            if 500_000 < rate < 1_200_000:
-                break
+        rate = tried(
+            lambda: float(one.run(sys.executable, "-c", take, other.address)),
+            lambda rate: 500_000 < rate < 1_200_000,
+        )
         assert 500_000 < rate < 1_200_000

@@ -30,6 +30,7 @@ from protocol.ids import squad_id_of
 from protocol.limits import CHAIN_MESSAGES_MAX, Kind
 from tests.meshnode.cli.people import People
 from tests.meshnode.enrolling import CHEAP, SECRET
+from tests.patience import TRIES
 from tests.real.netns import Bridge, Host, require_namespaces
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -44,7 +45,6 @@ SOS_S_MAX = 1.0
 TEXT_S_MAX = 3.0
 STARTS_S_MAX = 60.0
 GIVE_UP_S = 60.0
-TRIES = 3
 _MAIN = "import sys; from meshnode.cli.main import main; sys.exit(main())"
 
 

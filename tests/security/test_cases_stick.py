@@ -153,8 +153,8 @@ async def test_s30_a_good_file_says_nothing_about_what_is_in_it(
         node = town.identity(name).node
         words += [name.encode(), node, node.hex().encode(), print_node_id(node).encode()]
     for bundle in await bob.held():
-        words += [bundle.header.scope.encode(), bundle.raw[:16], bundle.digest[:8]]
-        words.append(bundle.body[:16])
+        starts = (bundle.raw[:16], bundle.digest[:8], bundle.body[:16])
+        words += [bundle.header.scope.encode(), *starts]
     # By chance three given bytes stand in one of fifty files of this length: look for those only
     # in what is in clear.
     clear, plain = read_header(many).raw, plain_of(many)

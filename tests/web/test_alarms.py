@@ -67,9 +67,7 @@ def test_raised_by_holding_taken_elsewhere_and_closed(opens: Opens, town: Town) 
     expect(alice.get_by_label("Ce qui se passe")).to_have_value("jambe cassée au col")
     with held(alice):
         alice.wait_for_timeout(700)
-    assert not [
-        each for each in town.json("alice", "alarms")["alarms"] if each["state"] != "closed"
-    ]
+    assert is_quiet(town, "alice")
     with held(alice):
         expect(alice.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
     bar = centre.get_by_role("alert")

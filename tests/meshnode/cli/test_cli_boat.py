@@ -17,12 +17,7 @@ from tests.meshnode.cli.people import People
 from tests.meshnode.cli.test_cli_running import running, told, typed
 from tests.meshnode.sensors.nmea_text import rmc
 from tests.meshnode.services.test_ais import bits_of, number, text
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.real.daemons import free_port
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -44,7 +39,7 @@ def test_a_profile_is_written_once(people: People) -> None:
 @pytest.mark.slow
 @pytest.mark.real
 async def test_a_box_takes_nmea_serves_the_crew_and_feeds_the_plotter(squad: People) -> None:
-    nmea, box = free_port(), squad.home("bob")
+    nmea, box = free_port(socket.SOCK_DGRAM), squad.home("bob")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plotter:
         plotter.bind(("127.0.0.1", 0))
         plotter.settimeout(10)

@@ -151,12 +151,24 @@ def _clock_set_back(leaving: Leaving) -> None:
     os.utime(leaving.home / "store.sqlite", (later_s, later_s))
 
 
-def _doubted_clock(leaving: Leaving) -> None:
-    def doubt(facts: Facts) -> Facts:
+def _with_status(leaving: Leaving, **changed: bool) -> None:
+    def change(facts: Facts) -> Facts:
         assert isinstance(facts.status, dict)
-        return replace(facts, status={**facts.status, "is_clock_doubted": True})
+        return replace(facts, status={**facts.status, **changed})
 
-    leaving.change = doubt
+    leaving.change = change
+
+
+def _doubted_clock(leaving: Leaving) -> None:
+    _with_status(leaving, is_clock_doubted=True)
+
+
+def _late_clock(leaving: Leaving) -> None:
+    _with_status(leaving, is_clock_late=True)
+
+
+def _doubted_late_clock(leaving: Leaving) -> None:
+    _with_status(leaving, is_clock_doubted=True, is_clock_late=True)
 
 
 def _full_disk(leaving: Leaving) -> None:
@@ -243,6 +255,8 @@ FAULTS: tuple[tuple[Callable[[Leaving], None], str, str, str], ...] = (
     (_ended_lease, "lease", "fail", "met the centre lately"),
     (_clock_set_back, "clock", "fail", "Set the clock"),
     (_doubted_clock, "clock", "fail", "Set the clock"),
+    (_late_clock, "clock", "warn", "Set the clock if it is late"),
+    (_doubted_late_clock, "clock", "fail", "Set the clock while there is a network"),
     (_low_battery, "battery", "fail", "Charge it before you leave"),
     (_half_battery, "battery", "warn", "Charge it before you leave"),
     (_unknown_battery, "battery", "warn", "meshnode sensors"),

@@ -6,6 +6,7 @@ import { t } from "../i18n";
 import { draft, files, outgoing, shift } from "../store";
 import { addressOf, titleOf } from "../threads";
 import { bytes } from "../time";
+import { CloseButton } from "./CloseButton";
 import { Icon } from "./Icon";
 import { announce } from "./Toasts";
 
@@ -67,17 +68,13 @@ export function Composer({ to }: { to: string }) {
               {t("composer.keep_place")}
             </label>
           )}
-          <button
-            type="button"
-            class="quiet square"
-            aria-label={t("composer.drop_file")}
+          <CloseButton
+            label={t("composer.drop_file")}
             onClick={() => {
               file.value = null;
               field.current?.focus();
             }}
-          >
-            <Icon name="close" />
-          </button>
+          />
         </div>
       )}
       <div class="composer-line">

@@ -3,9 +3,8 @@
 import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { taking } from "../focus";
-import { t } from "../i18n";
 import { AlarmBar } from "./AlarmBar";
-import { Icon } from "./Icon";
+import { CloseButton } from "./CloseButton";
 import { Toasts } from "./Toasts";
 
 interface DialogProps {
@@ -36,9 +35,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
       <AlarmBar />
       <header class="dialog-head">
         <h2 id={id}>{title}</h2>
-        <button type="button" autofocus class="quiet square" aria-label={t("dialog.close")} onClick={onClose}>
-          <Icon name="close" />
-        </button>
+        <CloseButton autofocus onClick={onClose} />
       </header>
       {children}
       <Toasts />

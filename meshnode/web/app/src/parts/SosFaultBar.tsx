@@ -2,6 +2,7 @@
 import { t } from "../i18n";
 import { href, route } from "../router";
 import { sosFault } from "../store";
+import { CloseButton } from "./CloseButton";
 import { Icon } from "./Icon";
 
 export function SosFaultBar() {
@@ -13,14 +14,7 @@ export function SosFaultBar() {
       <a class="button" href={href("sos")}>
         {t("sos.again")}
       </a>
-      <button
-        type="button"
-        class="quiet square"
-        aria-label={t("dialog.close")}
-        onClick={() => (sosFault.value = "")}
-      >
-        <Icon name="close" />
-      </button>
+      <CloseButton onClick={() => (sosFault.value = "")} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // Short sentences about what was just done, also for those who hear them.
 import { signal } from "@preact/signals";
-import { t } from "../i18n";
+import { CloseButton } from "./CloseButton";
 import { Icon } from "./Icon";
 
 interface Toast {
@@ -31,14 +31,7 @@ export function Toasts() {
         <p key={id} class={`toast ${kind}`}>
           <Icon name={kind === "good" ? "check" : "alert"} />
           <span>{text}</span>
-          <button
-            type="button"
-            class="quiet square"
-            aria-label={t("dialog.close")}
-            onClick={() => drop(id)}
-          >
-            <Icon name="close" />
-          </button>
+          <CloseButton onClick={() => drop(id)} />
         </p>
       ))}
     </div>
