@@ -28,8 +28,8 @@ from tests.sims.shapes import CASES, Case, crowd
 
 SHARE_APART_MAX = 0.02
 MEDIAN_APART_MAX = 0.05
-PARTED = frozenset({"boats with a backlog", "small stores"})
-"""Shapes in which alarms fill stores or links: real nodes keep each until it expires, whatever is
+PARTED = frozenset({"small stores"})
+"""Shapes in which alarms fill stores: real nodes keep each until it expires, whatever is
 receipted, and answer it with signed steps; the abstract simulator does neither."""
 MET_S = 1000.0
 
