@@ -118,6 +118,14 @@ class GatewaySettings:
         maximum=1_000_000_000_000,
     )
     """Bytes."""
+    auto_lock_s: int = _setting(
+        0,
+        "Seconds without a command after which a device that keeps an archive locks, whatever "
+        "[security] says; 0 for never: a locked one neither archives nor purges.",
+        minimum=0,
+        maximum=86_400,
+    )
+    """Seconds."""
 
     def __post_init__(self) -> None:
         if self.database and not self.database.startswith("postgresql+psycopg://"):

@@ -139,7 +139,7 @@ class SecuritySettings:
     auto_lock_s: int = _setting(
         900,
         "Seconds without a command after which a device with a secret locks; 0 for never. "
-        "An unattended device does not lock by this.",
+        "An unattended device does not lock by this, and one that keeps an archive has its own.",
         minimum=0,
         maximum=86_400,
     )

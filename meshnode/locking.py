@@ -95,7 +95,10 @@ class GuardParts:
     enrolled_ms: int
     """When this device was enrolled, Unix milliseconds."""
     auto_lock_s: int
-    """Seconds without a command after which a device with a secret locks; 0 for never."""
+    """Seconds without a command after which a device with a secret locks; 0 for never.
+
+    One that keeps an archive has that of its plan instead (decision 64).
+    """
     bound_file: BoundFile | None = None
     """Where the lower bound of time is kept; None keeps it in memory."""
 
@@ -150,7 +153,11 @@ class Guard:
 
     @property
     def _auto_lock_s(self) -> int:
-        return 0 if self.case is SecretCase.UNATTENDED else self._parts.auto_lock_s
+        if self.case is SecretCase.UNATTENDED:
+            return 0
+        if self.gateway is not None and self.gateway.keeps_archive:
+            return self.gateway.plan.auto_lock_s
+        return self._parts.auto_lock_s
 
     # --- opening and shutting ---------------------------------------------------------------
 

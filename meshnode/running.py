@@ -239,7 +239,8 @@ async def _archiving(
     from meshnode.gateway.gateway import Gateway, GatewayPlan
 
     chosen = settings.gateway
-    plan = GatewayPlan(chosen.database, chosen.spool_bytes_max, settings.retention.terms)
+    terms = settings.retention.terms
+    plan = GatewayPlan(chosen.database, chosen.spool_bytes_max, terms, chosen.auto_lock_s)
     guard.gateway = Gateway(guard.node, home, plan, tell)
     try:
         yield

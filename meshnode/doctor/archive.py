@@ -23,7 +23,7 @@ def check_archive(facts: Facts) -> Finding:
             "archive",
             Level.WARN,
             f"Nothing is archived and nothing is purged while the device is locked; {waiting} wait",
-            "Run 'meshnode unlock'; where it shall run by itself, set [security] auto_lock_s = 0",
+            "Run 'meshnode unlock'; it locks by itself only where [gateway] auto_lock_s says so",
         )
     if archive["faults"]:
         fix = "What was taken in is kept; 'meshnode gateway status' shows how much waits"

@@ -54,10 +54,11 @@ _DOUBTED: Final = "the clock of this device jumped: nothing is destroyed until a
 class GatewayPlan:
     """What the settings say of a gateway."""
 
-    def __init__(self, url: str, spool_bytes_max: int, terms: Terms) -> None:
+    def __init__(self, url: str, spool_bytes_max: int, terms: Terms, auto_lock_s: int = 0) -> None:
         self._url = url
         self.spool_bytes_max = spool_bytes_max
         self.terms = terms
+        self.auto_lock_s = auto_lock_s
 
     def __repr__(self) -> str:
         return "<GatewayPlan>"
@@ -96,6 +97,11 @@ class Gateway:
         node.relay.on_kept.append(lambda _kept: self._wake())
         self._on_disk(node.housekeeping.disk.fault)
         node.housekeeping.disk.on_change.append(self._on_disk)
+
+    @property
+    def keeps_archive(self) -> bool:
+        """True once the key of an archive is here: not every badge of the centre has one."""
+        return self._master.exists()
 
     # --- life -------------------------------------------------------------------------------
 

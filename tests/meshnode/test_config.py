@@ -53,6 +53,7 @@ EVERY_SETTING = """
     [gateway]
     database = "postgresql+psycopg://mesh@db.example/mesh"
     spool_bytes_max = 1_000_000
+    auto_lock_s = 28_800
     [retention]
     positions = 30
     shifts = 31
@@ -97,7 +98,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert (found.discovery.mdns, found.discovery.probe) == (False, False)
     assert (found.store.bytes_max, found.trace.file) == (1_000_000, "trace.jsonl")
     assert found.routing.policy == "epidemic"
-    assert found.security.auto_lock_s == 60
+    assert (found.security.auto_lock_s, found.gateway.auto_lock_s) == (60, 28_800)
     assert found.sensors.position == ("gpsd",)
     assert (found.sensors.battery, found.sensors.coverage) == (("upower",), ("modemmanager",))
     assert found.sensors.interval_s == 5

@@ -11,7 +11,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from meshnode.config import RetentionSettings
 from meshnode.errors import LeaseEndedError, LockedError, StoreError, WrongSecretError
+from meshnode.gateway.gateway import Gateway, GatewayPlan
+from meshnode.home import Home
 from meshnode.lease import KEPT_EACH_MS, BoundFile, LeaseState
 from meshnode.locking import Guard, GuardParts, LockReason
 from meshnode.node import Node, open_node
@@ -208,6 +211,34 @@ async def test_it_does_not_where_that_is_off_or_nobody_is_there(
         await anna.guard.unlock(SECRET)
         await trio.sleep(3 * AUTO_LOCK_S)
         assert anna.is_open()
+
+
+@pytest.mark.parametrize(
+    ("has_key", "archive_lock_s", "locks_s"),
+    [(True, 0, None), (True, 2 * AUTO_LOCK_S, 2 * AUTO_LOCK_S), (False, 0, AUTO_LOCK_S)],
+)
+async def test_one_that_keeps_an_archive_locks_by_a_setting_of_its_own(
+    autojump_clock: MockClock,
+    rig: Rig,
+    tmp_path: Path,
+    has_key: bool,
+    archive_lock_s: int,
+    locks_s: int | None,
+) -> None:
+    async with guarded(rig["anna"]) as anna:
+        plan = GatewayPlan("", 1_000_000, RetentionSettings().terms, archive_lock_s)
+        anna.guard.gateway = Gateway(anna.node, tmp_path, plan)
+        await anna.guard.unlock(SECRET)
+        await trio.sleep(AUTO_LOCK_S / 2)
+        if has_key:
+            # A device becomes the keeper of an archive while it runs.
+            Home(tmp_path).archive_key.write_bytes(b"sealed")
+        await trio.sleep((locks_s or 10 * AUTO_LOCK_S) - AUTO_LOCK_S / 2 - 1)
+        assert anna.is_open()
+        await trio.sleep(2)
+        assert anna.is_open() is (locks_s is None)
+        found = anna.guard.describe()["auto_lock_s"]
+        assert found == (archive_lock_s if has_key else AUTO_LOCK_S)
 
 
 async def test_setting_the_clock_does_not_keep_it_open(autojump_clock: MockClock, rig: Rig) -> None:
