@@ -56,6 +56,7 @@ __all__ = [
     "DATA_KEYS_CACHED_MAX",
     "ERASURES_HELD_MAX",
     "EVIDENCE_KEEP_MS",
+    "KNOCKED_PER_ADDRESS_MAX",
     "KNOCKS_KEPT_MAX",
     "KNOCK_KEYS_MAX",
     "KNOCK_MS_MAX",
@@ -130,6 +131,8 @@ KNOCK_KEYS_MAX: Final = 4
 """Keys of one week that are tried: one per centre that made some while they were out of touch."""
 KNOCK_MS_MAX: Final = 2_000
 """From the connection to the last byte of its knock: one round trip and a slow radio."""
+KNOCKED_PER_ADDRESS_MAX: Final = 16
+"""Unfinished handshakes of one IP address after a good knock: half of all (decision 65)."""
 KNOCKS_KEPT_MAX: Final = 131_072
 """Knocks remembered against replay, 16 bytes each: 13 a minute through a whole week."""
 

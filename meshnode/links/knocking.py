@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -29,13 +30,23 @@ from protocol.knock import (
 )
 from protocol.limits import CONTACTS_MAX
 
-__all__ = ["Knocks"]
+__all__ = ["Judged", "Knocks"]
 
 _INSTANCE_BYTES = 8
 
 
 def _no_keys() -> KnockKeys:
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a listener found of whoever dialled it."""
+
+    refusal: str = ""
+    """Why it is refused; empty for one that may go on."""
+    has_knocked: bool = False
+    """True where it has shown that it holds a knock key, which no outsider does."""
 
 
 class Knocks:
@@ -112,21 +123,20 @@ class Knocks:
         if self._journal is not None:
             self._guard.recall(await self._runtime.run_blocking(self._journal.load))
 
-    async def judge(self, stream: trio.SocketStream) -> str:
-        """Return why whoever dialled is refused; nothing if its stream stands before TLS.
+    async def judge(self, stream: trio.SocketStream) -> Judged:
+        """Return whether whoever dialled may go on; if so, its stream stands before TLS.
 
         Returns within 2 s. Cost: 10 to 50 µs of processor time.
         """
         try:
             with trio.fail_after(KNOCK_MS_MAX / 1000):
-                await self._judge(stream)
+                return Judged(has_knocked=await self._judge(stream))
         except trio.TooSlowError:
-            return "no knock within 2 s"
+            return Judged("no knock within 2 s")
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            return "it left before its knock was complete"
+            return Judged("it left before its knock was complete")
         except RemoteProtocolError as error:
-            return str(error)
-        return ""
+            return Judged(str(error))
 
     async def judge_call(self, knock: bytes, names: Sequence[bytes]) -> str:
         """Return why a knock at us under one of `names` is refused; nothing where it is good."""
@@ -138,12 +148,14 @@ class Knocks:
             return str(error)
         return ""
 
-    async def _judge(self, stream: trio.SocketStream) -> None:
+    async def _judge(self, stream: trio.SocketStream) -> bool:
+        """Tell whether a good knock came. Raises: RemoteProtocolError for a bad one; OSError."""
         if not self._keys() or (self._is_gateway and await _begins_with_tls(stream)):
-            return
+            return False
         knock = await _read_knock(stream)
         names = (self.instance.encode("ascii"), _own_name(stream), *self._known_as)
         await self._check(knock, names)
+        return True
 
     async def _check(self, knock: bytes, names: Sequence[bytes]) -> None:
         """Take a knock once. Raises: RemoteProtocolError."""

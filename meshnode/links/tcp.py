@@ -16,7 +16,7 @@ import trio
 
 from meshnode.errors import BudgetError, HandshakeError, LinkError, LinkTimeoutError
 from meshnode.links.base import Address, Bearer, Link, LinkCost, LinkHandler
-from meshnode.links.gate import HandshakeGate
+from meshnode.links.gate import HandshakeGate, Place
 from meshnode.links.knocking import Knocks
 from meshnode.links.meter import Fare, MeteredStream, Packets
 from meshnode.links.secured_link import SecuredLink
@@ -29,6 +29,7 @@ from protocol.limits import DIAL_MS_MAX, HANDSHAKE_MS_MAX, LINK_BUFFER_BYTES
 __all__ = ["TCPBearer", "TCPLink"]
 
 _MTU_BYTES = 65_536
+_FULL = "too many unfinished handshakes"
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
@@ -152,7 +153,7 @@ class TCPBearer(Bearer):
         secured = None
         with self.gate.enter(host) as place:
             if place is None:
-                self._refuse("links_refused", host, "too many unfinished handshakes")
+                self._refuse("links_refused", host, _FULL)
             else:
                 secured, fare = await self._shake(stream, host, place, contexts)
         if secured is None:
@@ -163,17 +164,20 @@ class TCPBearer(Bearer):
         return _with_fare(link, fare)
 
     async def _shake(
-        self, stream: trio.SocketStream, host: str, place: trio.CancelScope, contexts: TLSContexts
+        self, stream: trio.SocketStream, host: str, place: Place, contexts: TLSContexts
     ) -> tuple[Secured | None, Fare | None]:
         """Return the stream under TLS; None, counted, for a stranger or one who took too long."""
         counter, reason = "links_refused", "no handshake within 5 s, or its place was needed"
-        place.deadline = trio.current_time() + HANDSHAKE_MS_MAX / 1000
+        place.scope.deadline = trio.current_time() + HANDSHAKE_MS_MAX / 1000
         fare: Fare | None = None
         is_made = False
         try:
-            with place:
-                if refusal := await self.knocks.judge(stream):
-                    counter, reason = "knocks_refused", refusal
+            with place.scope:
+                judged = await self.knocks.judge(stream)
+                if judged.refusal:
+                    counter, reason = "knocks_refused", judged.refusal
+                elif judged.has_knocked and not place.vouch():
+                    reason = _FULL
                 else:
                     fare = await self.tolls.at(_own_host(stream))
                     wrapped, now_ms = self._wrapped(stream, fare), self._runtime.now_ms()

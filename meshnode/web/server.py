@@ -204,12 +204,12 @@ class _Serving:
     async def _handle(self, stream: Any) -> None:
         # Where all places are taken, whoever comes from elsewhere gets one of the network that
         # holds most: no guest keeps the owners of the node from their screens.
-        with self._places.enter(_peer(stream)) as scope:
-            if scope is None:
+        with self._places.enter(_peer(stream)) as place:
+            if place is None:
                 self._parts.metrics.count("web_requests_shed")
                 await trio.aclose_forcefully(stream)
                 return
-            with scope:
+            with place.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_close_at_end, stream)
                     await self._answer(stream)

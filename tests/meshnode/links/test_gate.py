@@ -9,16 +9,28 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.links.gate import HandshakeGate, network_of
+from meshnode.links.gate import HandshakeGate, Place, network_of
+from protocol.guards import KNOCKED_PER_ADDRESS_MAX
 from protocol.limits import HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX
 
-Held = tuple[AbstractContextManager[trio.CancelScope | None], trio.CancelScope | None]
+Held = tuple[AbstractContextManager[Place | None], Place | None]
 ATTACKERS = HANDSHAKES_MAX // HANDSHAKES_PER_ADDRESS_MAX
 
 
 def hold(gate: HandshakeGate, host: str) -> Held:
     entering = gate.enter(host)
     return entering, entering.__enter__()
+
+
+def hold_known(gate: HandshakeGate, host: str) -> Held:
+    held = hold(gate, host)
+    assert held[1] is not None
+    assert held[1].vouch()
+    return held
+
+
+def lost(held: Held) -> bool:
+    return held[1] is None or held[1].scope.cancel_called
 
 
 def leave(held: Held) -> None:
@@ -37,7 +49,7 @@ async def test_places_are_counted_and_come_free() -> None:
 async def test_the_fifth_of_one_address_is_refused() -> None:
     gate = HandshakeGate()
     held = [hold(gate, "10.0.0.1") for _ in range(HANDSHAKES_PER_ADDRESS_MAX)]
-    assert all(scope for _, scope in held)
+    assert all(place for _, place in held)
     with gate.enter("10.0.0.1") as fifth:
         assert fifth is None
     assert gate.refused == 1
@@ -59,8 +71,8 @@ async def test_eight_addresses_of_an_attacker_keep_nobody_out() -> None:
         assert gate.unfinished == HANDSHAKES_MAX
         oldest = held[0][1]
         assert oldest is not None
-        assert oldest.cancel_called, "the oldest of those who hold most makes room"
-        assert sum(scope.cancel_called for _, scope in held if scope) == 1
+        assert oldest.scope.cancel_called, "the oldest of those who hold most makes room"
+        assert sum(lost(each) for each in held) == 1
     for each in held:
         leave(each)
     assert (gate.unfinished, gate.displaced, gate.refused) == (0, 1, 0)
@@ -73,14 +85,53 @@ async def test_among_equals_the_oldest_makes_room() -> None:
         assert second_of_its_own is None
     with gate.enter("10.0.1.1") as newcomer:
         assert newcomer
-    assert [scope.cancel_called for _, scope in held if scope].index(True) == 0
+    assert [lost(each) for each in held].index(True) == 0
     for each in held:
         leave(each)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 11)), max_size=150))
+async def test_a_crowd_behind_one_address_is_let_in_once_it_knocked() -> None:
+    gate = HandshakeGate()
+    known = [hold_known(gate, "10.0.0.1") for _ in range(KNOCKED_PER_ADDRESS_MAX)]
+    strangers = [hold(gate, "10.0.0.1") for _ in range(HANDSHAKES_PER_ADDRESS_MAX)]
+    assert not any(lost(each) for each in [*known, *strangers])
+    assert lost(hold(gate, "10.0.0.1")), "of strangers it has as few as before"
+    assert strangers[0][1] is not None
+    assert not strangers[0][1].vouch(), "of known ones there are enough, too"
+    assert gate.refused == 2
+    leave(known[0])
+    assert strangers[0][1].vouch()
+    assert strangers[0][1].vouch(), "saying it twice changes nothing"
+    assert gate.unfinished == len(known) + len(strangers) - 1
+
+
+async def test_strangers_take_no_place_of_one_who_knocked() -> None:
+    gate = HandshakeGate()
+    crowd = [hold_known(gate, "10.0.0.1") for _ in range(KNOCKED_PER_ADDRESS_MAX)]
+    attackers = [
+        hold(gate, f"10.0.1.{number}") for number in range(HANDSHAKES_MAX - KNOCKED_PER_ADDRESS_MAX)
+    ]
+    more = [hold(gate, f"10.0.2.{number}") for number in range(8)]
+    assert gate.unfinished == HANDSHAKES_MAX
+    assert not any(lost(each) for each in [*crowd, *more])
+    assert [lost(each) for each in attackers] == [True] * 8 + [False] * (len(attackers) - 8)
+
+
+async def test_where_all_are_known_the_unseen_takes_the_place_of_the_oldest() -> None:
+    gate = HandshakeGate()
+    crowd = [
+        hold_known(gate, host)
+        for host in ("10.0.0.1", "10.0.0.2")
+        for _ in range(KNOCKED_PER_ADDRESS_MAX)
+    ]
+    assert gate.unfinished == HANDSHAKES_MAX
+    assert not lost(hold(gate, "10.0.1.1"))
+    assert [lost(each) for each in crowd].index(True) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11)), max_size=150))
 def test_no_order_of_events_breaks_a_bound_or_keeps_out_the_unseen(
-    steps: list[tuple[bool, int]],
+    steps: list[tuple[int, int]],
 ) -> None:
     async def go() -> None:
         check(steps)
@@ -88,27 +139,58 @@ def test_no_order_of_events_breaks_a_bound_or_keeps_out_the_unseen(
     trio.run(go)
 
 
-def check(steps: list[tuple[bool, int]]) -> None:
-    gate, held = HandshakeGate(), list[tuple[str, Held]]()
-    for is_coming, number in steps:
-        if is_coming or not held:
-            host = f"10.0.0.{number}"
-            alive = [name for name, (_, scope) in held if scope and not scope.cancel_called]
+class Model:
+    """The rules in the slowest words: lists of what is held, looked through each time."""
+
+    def __init__(self) -> None:
+        self.held = list[tuple[str, Held]]()
+
+    def places(self, host: str, *, is_known: bool) -> int:
+        """Count who is alive from one host."""
+        return sum(
+            name == host and place is not None and place.is_known is is_known
+            for name, (_, place) in self.alive()
+        )
+
+    def alive(self) -> list[tuple[str, Held]]:
+        return [each for each in self.held if not lost(each[1])]
+
+    def has_room(self, host: str) -> bool:
+        def strangers(of: str) -> int:
+            return self.places(of, is_known=False)
+
+        def both(of: str) -> int:
+            return strangers(of) + self.places(of, is_known=True)
+
+        if strangers(host) >= HANDSHAKES_PER_ADDRESS_MAX:
+            return False
+        names = {name for name, _ in self.alive()}
+        return len(self.alive()) < HANDSHAKES_MAX or any(
+            count(name) > count(host) for name in names for count in (strangers, both)
+        )
+
+
+def check(steps: list[tuple[int, int]]) -> None:
+    gate, model = HandshakeGate(), Model()
+    for step, number in steps:
+        if step < 2 or not model.held:
+            host = f"10.0.0.{number % 6}"
+            is_expected = model.has_room(host)
             entered = hold(gate, host)
-            assert (entered[1] is not None) is (
-                alive.count(host) < HANDSHAKES_PER_ADDRESS_MAX
-                and (
-                    len(alive) < HANDSHAKES_MAX
-                    or max(alive.count(each) for each in alive) > alive.count(host)
-                )
-            )
-            held.append((host, entered))
+            assert (entered[1] is not None) is is_expected
+            model.held.append((host, entered))
+        elif step == 2 and (alive := model.alive()):
+            host, (_, place) = alive[number % len(alive)]
+            assert place is not None
+            may = place.is_known or model.places(host, is_known=True) < KNOCKED_PER_ADDRESS_MAX
+            assert place.vouch() is may
         else:
-            leave(held.pop(number % len(held))[1])
-        alive = [name for name, (_, scope) in held if scope and not scope.cancel_called]
-        assert gate.unfinished == len(alive) <= HANDSHAKES_MAX
-        assert all(alive.count(each) <= HANDSHAKES_PER_ADDRESS_MAX for each in alive)
-    for _, each in held:
+            leave(model.held.pop(number % len(model.held))[1])
+        assert gate.unfinished == len(model.alive()) <= HANDSHAKES_MAX
+        for host in {name for name, _ in model.held}:
+            assert model.places(host, is_known=False) <= HANDSHAKES_PER_ADDRESS_MAX
+            assert model.places(host, is_known=True) <= KNOCKED_PER_ADDRESS_MAX
+    for _, each in model.held:
         leave(each)
     assert gate.unfinished == 0
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from meshnode.errors import HandshakeError
 from meshnode.links import knock_journal
@@ -17,8 +18,14 @@ from meshnode.links.base import Address, Link
 from meshnode.links.knock_journal import KnockJournal
 from meshnode.links.knocking import Knocks
 from meshnode.links.tcp import TCPBearer
-from protocol.guards import KNOCK_MS_MAX, KNOCK_OLD_EPOCHS_MAX, NETWORK_EPOCH_MS
-from protocol.knock import KnockKeys, address_name, make_knock
+from protocol.guards import (
+    KNOCK_MS_MAX,
+    KNOCK_OLD_EPOCHS_MAX,
+    KNOCKED_PER_ADDRESS_MAX,
+    NETWORK_EPOCH_MS,
+)
+from protocol.knock import NONCE_BYTES, KnockKeys, address_name, make_knock
+from protocol.limits import HANDSHAKES_PER_ADDRESS_MAX
 from protocol.network_keys import epoch_at
 from tests.meshnode.links.parts import NOW_MS, network, runtime, serving
 from tests.patience import HANGS_S, stopwatch
@@ -278,6 +285,51 @@ async def test_a_gateway_takes_those_whose_keys_are_all_too_old() -> None:
         assert listener.refused == 4
     async with listening() as listener:
         assert not await reaches(listener, too_old)
+
+
+async def held_of_one_address(
+    stack: AsyncExitStack, listener: Listener, count: int, first: Callable[[], bytes]
+) -> int:
+    """Connect so often, send what comes first and then nothing; return how many are held."""
+    bearer, before = listener.bearer, listener.bearer.gate.unfinished
+    for _ in range(count):
+        known = bearer.gate.unfinished + bearer.metrics.value("links_refused")
+        stream = await trio.open_tcp_stream(listener.address.host, listener.address.port)
+        await stack.enter_async_context(stream)
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(first())
+        await until(
+            lambda known=known: (  # type: ignore[misc]
+                bearer.gate.unfinished + bearer.metrics.value("links_refused") > known
+            )
+        )
+        # A good knock is judged before the next comes.
+        await trio.testing.wait_all_tasks_blocked(0.02)
+    return bearer.gate.unfinished - before
+
+
+async def test_a_crowd_behind_one_address_gets_more_places_for_its_knocks() -> None:
+    async with listening(is_gateway=True) as listener, AsyncExitStack() as stack:
+
+        def knock() -> bytes:
+            return make_knock(KEY, listener.name, os.urandom(NONCE_BYTES))
+
+        async def held(count: int, first: Callable[[], bytes]) -> int:
+            return await held_of_one_address(stack, listener, count, first)
+
+        assert await held(KNOCKED_PER_ADDRESS_MAX + 3, knock) == KNOCKED_PER_ADDRESS_MAX
+        assert listener.bearer.metrics.value("links_refused") == 3
+        # Whoever begins with TLS, as a gateway allows, has shown nothing.
+        strangers = HANDSHAKES_PER_ADDRESS_MAX
+        assert await held(strangers + 2, lambda: TLS_HELLO) == strangers
+        assert listener.bearer.metrics.value("links_refused") == 5
+        assert listener.refused == 0, "none of them knocked wrongly"
+
+
+async def test_without_knock_keys_one_address_has_few_places() -> None:
+    async with listening(keys={}) as listener, AsyncExitStack() as stack:
+        count = HANDSHAKES_PER_ADDRESS_MAX
+        assert await held_of_one_address(stack, listener, count + 2, lambda: TLS_HELLO) == count
 
 
 async def test_a_network_without_keys_knocks_and_demands_nothing() -> None:
