@@ -48,7 +48,7 @@ class _Files:
 
 def measure(
     messages: int = 2_000,
-    repeats: int = 5,
+    repeats: int = 15,
     on_run: Callable[[int], None] = lambda _done: None,
 ) -> dict[str, Any]:
     """Return medians of `repeats` runs each of node and floor, in turn.

@@ -32,7 +32,7 @@ def sync(
     ] = 2_000,
     repeats: Annotated[
         int, typer.Option(min=1, max=100, help="Runs of each; medians are printed.")
-    ] = 5,
+    ] = 15,
     as_json: AsJson = False,
 ) -> None:
     """Move bundles between two processes, and measure it against a bare pipeline."""

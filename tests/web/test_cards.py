@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.web.browser import WIDE, camera_at, screen_of
 from tests.web.conftest import Opens
 from tests.web.pages import opened
+from tests.web.test_conversations import reach
 from tests.web.test_pages import AXE, RUNS_OVER, serious
 from tests.web.town import CENTRE, SECRET, Town
 
@@ -121,3 +122,45 @@ def test_a_new_device_is_enrolled_in_its_own_browser(
             page.get_by_role("heading", name="Cet appareil est «\u00a0olga\u00a0»")
         ).to_be_visible()
         assert town.running.pop("olga").wait(20) == 0
+
+
+def test_a_new_device_is_enrolled_by_keys_alone(
+    town: Town, browser: Browser, tmp_path: Path
+) -> None:
+    words = ("--name", "paul", "--role", "relay", "--device", "box")
+    invitation = town.json("hq", "authority", "invite", *words)["invitation"]
+
+    def hand_over(page: Page, text: str) -> None:
+        reach(page, "summary", "Sans caméra")
+        page.keyboard.press("Enter")
+        reach(page, "textarea", "")
+        page.keyboard.insert_text(text)
+        reach(page, "button", "Remettre")
+        page.keyboard.press("Enter")
+
+    with screen_of(browser, town.enrolling("paul"), reduced_motion="reduce") as screen:
+        page = screen.page
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        reach(page, "input[type=password]", "")
+        page.keyboard.type(SECRET)
+        # A camera that is missing is told, and the focus stays beside it.
+        reach(page, ".scanner > button", "")
+        page.keyboard.press("Enter")
+        expect(page.locator(".toast")).to_be_visible()
+        expect(page.get_by_role("heading", level=2)).to_be_focused()
+        hand_over(page, invitation)
+        asked = page.get_by_role("heading", name="2. La demande de «\u00a0paul\u00a0»")
+        expect(asked).to_be_visible()
+        # What was filled in is gone: the focus is where the page begins, and all of it lies ahead.
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+        with page.expect_download() as download:
+            reach(page, "button", "Enregistrer en fichier")
+            page.keyboard.press("Enter")
+        download.value.save_as(tmp_path / "request.txt")
+        issued = town.json("hq", "authority", "issue", str(tmp_path / "request.txt"), "--yes")
+        screen.is_node_gone = True
+        hand_over(page, issued["answer"])
+        done = page.get_by_role("heading", name="Cet appareil est «\u00a0paul\u00a0»")
+        expect(done).to_be_visible()
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+        assert town.running.pop("paul").wait(20) == 0
