@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from meshnode.directory import Directory, Guest
 from meshnode.errors import StoreCorruptError
 from protocol import authority, orders, witnessed
-from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument, signer_id
+from protocol.authority import DocumentClass, RootBody, RosterBody, SignedDocument
 from protocol.certificates import issuer_key_untrusted
 from protocol.guards import WIPE_CARRY_MS
 from protocol.identity import Badge
@@ -72,6 +72,8 @@ class Trust:
     """Who is who by the rosters alone."""
     directory: Directory
     """Who is who; knows guests and revocations too."""
+    void: frozenset[DocumentKey] = frozenset()
+    """Documents held that nobody stands behind whom the root names: they are not shown to peers."""
 
     # --- making it -------------------------------------------------------------------------
 
@@ -95,14 +97,18 @@ class Trust:
 
         Cost: that of reading what is new, and 5 µs per known device if root or rosters changed.
         """
-        fresh = [document for document in taken if self._is_newer(document)]
-        held = {**self.held, **{key_of(document): document for document in fresh}}
-        changed = replace(self, held=held)
-        root = next((each for each in fresh if each.cls is DocumentClass.ROOT), None)
-        if root is None:
-            return changed._read(fresh)
-        changed = replace(changed, root=authority.decode_root_untrusted(root.body))
-        return changed._read(held.values())
+        every = list(taken)
+        after = self
+        # The root first: under it a document may take the place of one that held before.
+        for root in (each for each in every if each.cls is DocumentClass.ROOT):
+            if after._is_newer(root):
+                held = {**after.held, key_of(root): root}
+                body = authority.decode_root_untrusted(root.body)
+                after = replace(after, held=held, root=body)._read(held.values())
+        others = (each for each in every if each.cls is not DocumentClass.ROOT)
+        fresh = [each for each in others if after._is_newer(each)]
+        held = {**after.held, **{key_of(document): document for document in fresh}}
+        return replace(after, held=held)._read(fresh)
 
     def without(self, keys: Collection[DocumentKey]) -> Trust:
         """Return the view once these are forgotten. Raises: StoreCorruptError without a root."""
@@ -110,10 +116,11 @@ class Trust:
 
     def _is_newer(self, document: SignedDocument) -> bool:
         known = self.held.get(key_of(document))
-        version = (document.epoch, document.version)
-        return known is None or version > (known.epoch, known.version)
+        if known is None or key_of(document) in self.void:
+            return True
+        return (document.epoch, document.version) > (known.epoch, known.version)
 
-    def _read(self, fresh: Iterable[SignedDocument]) -> Trust:
+    def _read(self, fresh: Collection[SignedDocument]) -> Trust:
         """Return the view with these documents of `held` read."""
         rosters, guests, lists = dict(self.rosters), dict(self.guests), dict(self.lists)
         classes = set()
@@ -126,19 +133,16 @@ class Trust:
                 lists[key] = orders.decode_revocation_untrusted(document.body)
             elif document.cls is DocumentClass.PASS:
                 guests[key] = _guest(document)
+        judged = {key_of(document): document for document in fresh}
+        void = self.void - judged.keys()
+        void |= {key for key, each in judged.items() if not authority.is_backed(each, self.root)}
         # A signer that the root names no longer has revoked nothing.
-        lists = {key: body for key, body in lists.items() if key[1] in _revokers(self.root)}
+        lists = {key: body for key, body in lists.items() if key not in void}
         revoked = orders.united(lists.values())
         units = self.units
         if classes & _UNIT_CLASSES:
             # Nor does one say who belongs to a zone that it does not sign for.
-            zones = {each.zone for each in rosters.values()}
-            named = {zone: _rosterers(self.root, zone) for zone in zones}
-            rosters = {
-                key: body
-                for key, body in rosters.items()
-                if any(signer in named[body.zone] for signer, _ in self.held[key].signatures)
-            }
+            rosters = {key: body for key, body in rosters.items() if key not in void}
             units = Directory.from_documents(self.root, rosters.values())
         welcome = [
             guest
@@ -146,7 +150,7 @@ class Trust:
             if not {guest.member.node, guest.issuer} & revoked.keys()
         ]
         directory = units.with_guests(welcome).with_revoked(revoked)
-        return Trust(self.held, self.root, rosters, guests, lists, units, directory)
+        return Trust(self.held, self.root, rosters, guests, lists, units, directory, void)
 
     # --- asking it -------------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ class Trust:
         return {
             key: (document.epoch, document.version)
             for key, document in self.held.items()
-            if not is_over(document, now_ms)
+            if key not in self.void and not is_over(document, now_ms)
         }
 
     def over(self, now_ms: int) -> set[DocumentKey]:
@@ -206,18 +210,6 @@ class Trust:
             for (cls, scope), document in self.held.items()
             if cls == DocumentClass.ERASURE
         }
-
-
-def _revokers(root: RootBody) -> frozenset[bytes]:
-    rule = root.rule(DocumentClass.REVOCATION)
-    return frozenset(signer_id(key) for key in rule.keys) if rule is not None else frozenset()
-
-
-def _rosterers(root: RootBody, zone: int) -> frozenset[bytes]:
-    """Return who may sign rosters of a zone; signatures are checked when one is taken."""
-    rule = root.rule(DocumentClass.ROSTER)
-    keys = rule.within(zone).keys if rule is not None else ()
-    return frozenset(map(signer_id, keys))
 
 
 def _guest(document: SignedDocument) -> Guest:

@@ -156,6 +156,8 @@ class Fleet:
     """Issues badges of the first zone."""
     document_signer: Signer = field(repr=False)
     """Signs rosters."""
+    root_signer: Signer = field(repr=False)
+    """Signs roots, alone."""
 
     async def furnish(
         self, device: Device, store: Store, runtime: Runtime, sealer: Sealer
@@ -231,6 +233,7 @@ def make_fleet(
         cards,
         issuers[zones[0]],
         signer,
+        root_signer(root.key),
     )
 
 

@@ -18,6 +18,8 @@ from protocol.authority import (
     SignedDocument,
     build,
     decode_untrusted,
+    document_signer,
+    given_signature,
     unit_signer,
 )
 from protocol.bundle import Scope
@@ -318,6 +320,68 @@ async def test_a_card_that_the_root_names_no_more_has_revoked_nobody(
         assert not view.revoked
         assert view.standing(badge) is Standing.FULL
         assert rig["bruno"].id in view.directory.recipients(squad(), bytes(16))
+
+
+async def test_the_beacon_of_a_new_card_counts_where_that_of_a_dropped_one_is_held(
+    autojump_clock: MockClock,
+) -> None:
+    """The root drops a lost card: no lease may end because the numbers of that card were higher."""
+    async with open_rig(has_beacons=True) as rig:
+        await _beacons_of_two_cards(rig)
+
+
+async def _beacons_of_two_cards(rig: Rig) -> None:
+    await accept(rig, beacon(rig, 9_001, START_MS))
+    membership = rig["anna"].node.membership
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(b"n" * 32)
+    rules = tuple(
+        replace(rule, keys=(key.public_key().public_bytes_raw(),), pq_keys=())
+        if rule.cls is DocumentClass.BEACON
+        else rule
+        for rule in membership.root.rules
+    )
+    body = replace(membership.root, rules=rules).encode()
+    root = build(DocumentClass.ROOT, b"", (1, 2), START_MS, body, [rig.fleet.root_signer])
+    old = beacon(rig, 9_001, START_MS)
+    later = build(
+        DocumentClass.BEACON, old.scope, (1, 2), START_MS + 1, old.body, [document_signer(key)]
+    )
+    assert await accept(rig, root) == 1
+    assert membership.beacon_ms == START_MS, "what was heard of the centre was heard"
+    assert (int(old.cls), old.scope) not in membership.versions, "nobody takes it any more"
+    assert await accept(rig, later) == 1
+    for view in (membership, await reloaded(rig)):
+        assert view.beacon_ms == START_MS + 1
+        assert view.versions[int(old.cls), old.scope] == (1, 2)
+    # Both in one contact, at a device that has heard of neither.
+    await accept(rig, beacon(rig, 9_001, START_MS), at="bruno")
+    assert await accept(rig, later, root, at="bruno") == 2
+    assert rig["bruno"].node.membership.beacon_ms == START_MS + 1
+
+
+async def test_a_roster_of_a_dropped_signer_says_nothing_whatever_names_stand_under_it(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    """Anybody may put the name of a signer to come under a document, with a false signature."""
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(b"n" * 32)
+    false = given_signature(document_signer(key).signer_id, bytes(64))
+    body = roster(rig, ["anna", "bruno"], 9).body
+    scope, signers = roster(rig, [], 9).scope, [rig.fleet.document_signer, false]
+    leaning = build(DocumentClass.ROSTER, scope, (1, 9), START_MS, body, signers)
+    assert await accept(rig, leaning) == 1
+    trust = rig["anna"].node.membership.trust
+    rules = tuple(
+        replace(rule, keys=(key.public_key().public_bytes_raw(),), pq_keys=())
+        if rule.cls is DocumentClass.ROSTER
+        else rule
+        for rule in trust.root.rules
+    )
+    named = replace(trust.root, rules=rules).encode()
+    root = build(DocumentClass.ROOT, b"", (1, 2), START_MS, named, [rig.fleet.document_signer])
+    after = trust.with_documents([root])
+    for view in (after, Trust.of(after.held.values())):
+        assert not view.directory.recipients(squad(), bytes(16))
+        assert (int(leaning.cls), scope) not in view.versions(START_MS)
 
 
 def subject_of(entry: Revocation) -> bytes:

@@ -24,6 +24,7 @@ from protocol.authority import (
     decode_untrusted,
     document_signer,
     given_signature,
+    is_backed,
     key_set_message,
     root_signer,
 )
@@ -281,6 +282,59 @@ def test_only_the_key_named_for_the_class_counts() -> None:
     with pytest.raises(ThresholdError):
         decide(None, roster(signers=[forged]), ROOT)
     assert decide(None, roster(signers=[forged, document_signer(ROSTER_KEY)]), ROOT)
+
+
+def only_signed_by(cls: DocumentClass, *keys: ed25519.Ed25519PrivateKey) -> RootBody:
+    """Return the next root, which names these for one class, and nobody else."""
+    rule = SignerRule(cls, 1, tuple(sorted(map(raw, keys))))
+    kept = [each for each in ROOT.rules if each.cls is not cls]
+    return replace(ROOT, rules=tuple(sorted([*kept, rule], key=lambda each: each.cls)))
+
+
+def beacon(version: int, issued_ms: int, *keys: ed25519.Ed25519PrivateKey) -> SignedDocument:
+    signers, at = [document_signer(key) for key in keys], (1, version)
+    return build(DocumentClass.BEACON, BEACON.scope, at, issued_ms, BEACON.encode(), signers)
+
+
+def test_a_signer_that_the_root_drops_leaves_no_version_behind() -> None:
+    """A stolen key with a giant number must not shut out whoever comes after it."""
+    stolen, fresh = roster(9_000), roster(1, signers=[document_signer(WIPE_1)])
+    after = only_signed_by(DocumentClass.ROSTER, WIPE_1)
+    assert is_backed(stolen, ROOT)
+    assert not is_backed(stolen, after)
+    assert decide(stolen, fresh, after)
+    with pytest.raises(ThresholdError):
+        decide(stolen, roster(9_001), after)
+    with pytest.raises(StaleDocumentError):
+        decide(stolen, fresh, only_signed_by(DocumentClass.ROSTER, ROSTER_KEY, WIPE_1))
+    assert not is_backed(stolen, replace(ROOT, rules=ROOT.rules[:1])), "nobody signs rosters"
+
+
+def test_a_name_beside_a_false_signature_backs_nothing() -> None:
+    """The thief of a dropped key cannot lean on the names of those who come after it."""
+    false = given_signature(document_signer(WIPE_1).signer_id, bytes(64))
+    leaning = roster(9_000, signers=[document_signer(ROSTER_KEY), false])
+    assert decide(None, leaning, ROOT)
+    assert is_backed(leaning, ROOT)
+    both = roster(signers=[document_signer(ROSTER_KEY), document_signer(WIPE_1)])
+    after = only_signed_by(DocumentClass.ROSTER, WIPE_1)
+    assert not is_backed(leaning, after)
+    assert is_backed(both, after)
+
+
+def test_what_outlives_its_signers_is_always_backed() -> None:
+    nobody = only_signed_by(DocumentClass.WIPE, DEVICE)
+    assert is_backed(wipe([document_signer(WIPE_1), document_signer(WIPE_2)]), nobody)
+    assert is_backed(root_document(), make_root_body(epoch=2, keys=ROOT_KEYS[1:]))
+
+
+def test_a_beacon_of_a_dropped_card_gives_way_to_a_later_one_alone() -> None:
+    """Its number binds nobody; an older sign of life must not shorten the lease."""
+    held = beacon(9_000, NOW_MS, WIPE_1)
+    after = only_signed_by(DocumentClass.BEACON, WIPE_2)
+    assert decide(held, beacon(2, NOW_MS + 1, WIPE_2), after)
+    with pytest.raises(StaleDocumentError):
+        decide(held, beacon(2, NOW_MS, WIPE_2), after)
 
 
 def test_a_quorum_is_of_distinct_signers() -> None:
