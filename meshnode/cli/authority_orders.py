@@ -66,8 +66,9 @@ def revoke(
         str | None,
         typer.Option(
             metavar="WHEN|MESSAGE",
-            help="When it was last surely in good hands, such as 2027-01-31T18:00, or the id of "
-            "its last message that can be trusted: later ones go to operators only.",
+            help="The id of its last message that can be trusted: later ones go to operators only. "
+            "Or when it was last surely in good hands, such as 2027-01-31T18:00, for the list: "
+            "then nothing more of it is believed.",
         ),
     ] = None,
     out: Out = None,
@@ -184,26 +185,49 @@ def _moment_ms(text: str, now_ms: int) -> int:
 
 
 def _confirm_revocation(place: Place, card: Card, entries: Sequence[Revocation]) -> None:
-    from meshnode.cli.show import local_time, safe
+    from meshnode.cli.show import safe
 
     typer.echo(say("The card {card} will revoke:", card=f"{card.label} ({card.holder})"), err=True)
     for entry, name in zip(entries, _subjects(place, entries), strict=True):
-        since = local_time(entry.since_ms)
-        line = say("  {name}, in good hands until {since}", name=name, since=since)
-        typer.echo(safe(line), err=True)
+        for line in _losses(entry, name):
+            typer.echo(safe(line), err=True)
         if place.state is not None:
             under = [each for each in place.state.present if each.unit == entry.subject]
             for each in under:
                 typer.echo(safe(say("    with {name}", name=each.member.name)), err=True)
     typer.echo(
         say(
-            "Whoever learns of it refuses these devices. What they write from now on goes to "
-            "operators only. Only a new enrolment with fresh keys brings a device back."
+            "Whoever learns of it refuses these devices. What is not believed goes to operators "
+            "only. Only a new enrolment with fresh keys brings a device back."
         ),
         err=True,
     )
+    if not all(entry.incarnation for entry in entries):
+        typer.echo(
+            say(
+                "To let arrive what a device wrote before it was lost, stop here, and give the id "
+                "of its last good message with --last-good. It cannot be added later."
+            ),
+            err=True,
+        )
     if not typer.confirm(say("Sign it?"), err=True):
         raise typer.Abort
+
+
+def _losses(entry: Revocation, name: str) -> tuple[str, str]:
+    """Return who is revoked, and what of it will still be believed."""
+    from meshnode.cli.show import local_time
+    from protocol.ids import BundleId, print_bundle_id
+
+    if entry.incarnation:
+        last = print_bundle_id(BundleId(entry.subject, entry.incarnation, entry.last_seq))
+        believed = say("    Its messages up to {last} are believed.", last=last)
+        return f"  {name}", believed
+    since = local_time(entry.since_ms)
+    return (
+        say("  {name}, in good hands until {since}", name=name, since=since),
+        say("    Nothing of it that comes from now on is believed, whenever it was written."),
+    )
 
 
 def _subjects(place: Place, entries: Sequence[Revocation]) -> list[str]:

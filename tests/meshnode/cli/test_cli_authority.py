@@ -79,6 +79,20 @@ def test_the_last_good_message_or_moment_is_in_the_list(office: People) -> None:
     assert len(decode_revocation_untrusted(document.body).entries) == 2
 
 
+def test_who_revokes_reads_what_of_the_device_is_still_believed(office: People) -> None:
+    """A moment saves no message, only a number does: whoever signs is told so before."""
+    sent = office.json("alice", "send", "codt", "hello")["message"]
+    words = ("authority", "revoke", "alice", "--card", card(office, "operator-1"))
+    for more in ((), ("--last-good", "2020-01-01T12:00")):
+        said = office.types("hq", *words, *more, keyboard="n\n").err
+        assert "Nothing of it that comes from now on is believed, whenever it was written." in said
+        assert "give the id of its last good message with --last-good" in said
+    said = office.types("hq", *words, "--last-good", sent, keyboard="n\n").err
+    assert f"Its messages up to {sent} are believed." in said
+    assert "Nothing of it" not in said
+    assert "in good hands until" not in said, "nobody said when"
+
+
 def test_an_operator_revokes_from_a_node_with_nothing_but_a_card(office: People) -> None:
     rosters = office.folder / "rosters.txt"
     office.reads("hq", "authority", "roster", "--export", str(rosters))
