@@ -29,12 +29,20 @@ from protocol.authority import (
     decode_roster_untrusted,
     decode_untrusted,
 )
-from protocol.errors import DocumentError, EnrolmentError, IdentityError, RemoteProtocolError
+from protocol.documents import zone_of_scope
+from protocol.errors import (
+    DocumentError,
+    EnrolmentError,
+    EquivocationError,
+    IdentityError,
+    RemoteProtocolError,
+)
 from protocol.guards import REVOKED_LISTED_MS
 from protocol.limits import ANSWER_DOCUMENTS_MAX, MEMBERS_MAX, SIGNERS_MAX
 from protocol.orders import Revocation
 
 __all__ = [
+    "OLDER_COPY",
     "ROOT_CARDS",
     "ROOT_SIGNERS",
     "WIPE_CARDS",
@@ -64,6 +72,13 @@ ROOT_CARDS = 3
 """Cards that an authority makes for its root, each for another person."""
 ROOT_SIGNERS = 2
 """So many of them sign a root document that holds."""
+
+OLDER_COPY = (
+    "this folder is an older copy of one that has signed more since: put the newest copy in its "
+    "place; without one, 'authority renew-root' begins all numbers anew, and devices that it does "
+    "not know are enrolled again"
+)
+"""Refusal of a document that an authority signed itself, and knows nothing of."""
 
 SignRoot: TypeAlias = Callable[[RootBody], SignedDocument]
 """Returns the next root document with this body; see `authority_roots.RootHolders`."""
@@ -318,18 +333,21 @@ def with_taken(
 ) -> tuple[AuthorityState, int, tuple[str, ...]]:
     """Return the state with documents that others signed, how many took effect, and refusals.
 
-    A region takes no roots and rosters: it alone writes those; a further zone takes the roots of
-    those who hold its cards. A refusal is the sentence of its
-    error. Raises: MalformedError, LimitExceededError for bytes that are no documents.
+    A region takes no roots and rosters: it alone writes those, and one that it does not know is
+    refused with `OLDER_COPY`; a further zone takes the roots of those who hold its cards. A refusal
+    is the sentence of its error. Raises: MalformedError, LimitExceededError for bytes that are no
+    documents.
     """
     found = sorted((decode_untrusted(raw) for raw in raws), key=lambda each: each.cls)
     own = [DocumentClass.ROSTER] if state.is_zone else [DocumentClass.ROOT, DocumentClass.ROSTER]
     root, taken, refusals = state.root_body, 0, list[str]()
     held = {(each.cls, each.scope): each for each in state.documents}
     for document in found:
-        if document.cls in own and not state.is_unit:
-            continue
         before = held.get((document.cls, document.scope))
+        if document.cls in own and not state.is_unit:
+            if OLDER_COPY not in refusals and _is_unknown(state, before, document):
+                refusals.append(OLDER_COPY)
+            continue
         try:
             is_new = decide(before, document, root)
         except (DocumentError, IdentityError, RemoteProtocolError) as error:
@@ -346,3 +364,17 @@ def with_taken(
         taken += 1
     ordered = sorted(held.values(), key=lambda each: (each.cls, each.scope))
     return replace(state, documents=tuple(ordered)), taken, tuple(refusals)
+
+
+def _is_unknown(
+    state: AuthorityState, before: SignedDocument | None, document: SignedDocument
+) -> bool:
+    """True for a document that this authority signed after the last one that it remembers."""
+    if zone_of_scope(document.cls, document.scope) not in (0, state.zone):
+        return False
+    try:
+        return decide(before, document, state.root_body)
+    except EquivocationError:
+        return True
+    except (DocumentError, RemoteProtocolError):
+        return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshnode.cli.authority_places import AsJson, PassphraseFile, export_of_node, opened, spaced
-from meshnode.cli.language import say
+from meshnode.cli.language import say, translate_error
 
 if TYPE_CHECKING:
     from protocol.delegation import UnitRequest
@@ -234,7 +234,12 @@ def take(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take revocations, orders and beacons that cards signed elsewhere into this authority."""
+    """Take revocations, orders and beacons that cards signed elsewhere into this authority.
+
+    The exit code is 1 if what it signed itself says that this folder is an older copy.
+    """
+    from meshnode.authority_documents import OLDER_COPY
+    from meshnode.cli.exits import EXIT_FINDINGS
     from meshnode.cli.show import print_json
     from meshnode.document_files import read_documents
 
@@ -242,14 +247,23 @@ def take(
     with opened(ctx, passphrase_file) as (authority, now_ms):
         count, refusals = authority.take(raws, now_ms)
     if as_json:
-        print_json(documents=len(raws), taken=count, refused=len(refusals))
-        return
-    typer.echo(
-        say(
-            "{path}: {taken} of {documents} documents are new here, {refused} refused.",
-            path=documents,
-            taken=count,
+        print_json(
             documents=len(raws),
+            taken=count,
             refused=len(refusals),
+            is_older_copy=OLDER_COPY in refusals,
         )
-    )
+    else:
+        typer.echo(
+            say(
+                "{path}: {taken} of {documents} documents are new here, {refused} refused.",
+                path=documents,
+                taken=count,
+                documents=len(raws),
+                refused=len(refusals),
+            )
+        )
+        for why in dict.fromkeys(refusals):
+            typer.echo(say("Refused: {why}", why=translate_error(why)))
+    if OLDER_COPY in refusals:
+        raise typer.Exit(EXIT_FINDINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -168,6 +169,17 @@ def test_a_beacon_is_signed_and_taken(office: People) -> None:
     assert office.json("bob", "documents", "import", str(path))["taken"] == 1
     assert office.json("bob", *words)["version"] > first["version"]
     assert office.json("hq", "authority", "take", str(path))["taken"] == 0
+
+
+def test_whoever_works_with_an_older_copy_of_the_folder_is_told(office: People) -> None:
+    shutil.copytree(office.home("hq"), office.home("older"))
+    office.enrol("eva", "agent", "Queyras")
+    path = office.folder / "field.txt"
+    office.reads("hq", "authority", "roster", "--export", str(path))
+    told = office.types("older", "authority", "take", str(path))
+    assert told.code == 1, "something is to be done"
+    assert "Refused: this folder is an older copy" in told.out
+    assert office.types("hq", "authority", "take", str(path)).code == 0
 
 
 def test_a_card_leaves_the_folder_for_its_holder(
