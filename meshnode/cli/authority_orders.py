@@ -82,6 +82,7 @@ def revoke(
     gives them nothing but the documents of the authority, and passes the list on.
     """
     from meshnode.authority_orders import revocation_list
+    from meshnode.cli.show import safe
 
     opened, secret = card_of(card, card_passphrase_file)
     with place_of(ctx) as (place, now_ms):
@@ -90,9 +91,21 @@ def revoke(
             _confirm_revocation(place, opened, entries)
         after, document = revocation_list(opened, place.known, entries, now_ms)
         _remember(card, after, secret)
+        units = _units_left(place, entries, now_ms)
         changed = place.keep(document, ", ".join(_subjects(place, entries)))
     taken = give(changed, out)
     _tell_signed(document, _subjects(place, entries), taken, out, as_json)
+    for name in units:
+        typer.echo(
+            safe(
+                say(
+                    "{name} may hold a unit authority, which goes on enrolling: end it as well. In "
+                    "the folder of the region: meshnode authority revoke-unit {name} --card FILE",
+                    name=name,
+                )
+            ),
+            err=True,
+        )
 
 
 def revoke_unit(
@@ -167,6 +180,33 @@ def _unit_ids(place: Place, name: str) -> list[bytes]:
     if not found:
         raise EnrolmentError("name", f"this region granted no unit authority to '{name}'")
     return found
+
+
+def _units_left(place: Place, entries: Sequence[Revocation], now_ms: int) -> list[str]:
+    """Return the names of leaders among `entries` whose unit authority is not revoked with them.
+
+    A node does not know who was granted one: there it is every leader.
+    """
+    from protocol.authority import DocumentClass, decode_roster_untrusted
+    from protocol.guards import UNIT_LIFE_MS
+    from protocol.identity import Role
+
+    lost = {entry.subject for entry in entries}
+    if place.state is not None:
+        ended = place.known.revoked.keys() | lost
+        holders = {
+            unit.name
+            for unit in place.state.units
+            if unit.unit_id not in ended and unit.granted_ms + UNIT_LIFE_MS > now_ms
+        }
+        return sorted(holders & set(_subjects(place, entries)))
+    rosters = (
+        decode_roster_untrusted(each.body)
+        for each in place.known.documents
+        if each.cls is DocumentClass.ROSTER
+    )
+    members = (member for roster in rosters for member in roster.members)
+    return sorted({each.name for each in members if each.role is Role.LEADER and each.node in lost})
 
 
 def _moment_ms(text: str, now_ms: int) -> int:
