@@ -89,12 +89,17 @@ class Membership:
         held: Sequence[SignedDocument],
         *,
         zone: int = 0,
+        node: NodeId | None = None,
         time_floor_ms: int = 0,
     ) -> None:
-        """`zone` is the own one, whose beacons count here. Raises: StoreCorruptError."""
+        """`zone` is the own one, whose beacons count here; `node` is ourselves, if anybody.
+
+        Raises: StoreCorruptError.
+        """
         self._store = store
         self._runtime = runtime
         self._zone = zone
+        self._node = node
         self.events = events
         self.metrics = metrics
         self.on_change: list[Callable[[Sequence[bytes], NodeId | None], None]] = []
@@ -105,14 +110,23 @@ class Membership:
 
     @classmethod
     async def load(
-        cls, store: Store, runtime: Runtime, events: Events, metrics: Metrics, zone: int = 0
+        cls,
+        store: Store,
+        runtime: Runtime,
+        events: Events,
+        metrics: Metrics,
+        zone: int = 0,
+        *,
+        node: NodeId | None = None,
     ) -> Membership:
         """Read the documents that the store holds. Raises: StoreCorruptError."""
         raws, floor_ms = await store.read(
             lambda conn: (documents.all_raw(conn), documents.time_floor_ms(conn))
         )
         held = [authority.decode_untrusted(raw) for raw in raws]
-        return cls(store, runtime, events, metrics, held, zone=zone, time_floor_ms=floor_ms)
+        return cls(
+            store, runtime, events, metrics, held, zone=zone, node=node, time_floor_ms=floor_ms
+        )
 
     # --- what holds ------------------------------------------------------------------------
 
@@ -275,7 +289,7 @@ class Membership:
     ) -> bool:
         """True if `candidate` shall replace `held`. Raises: as `authority.decide`."""
         now_ms = self._runtime.now_ms()
-        if held is None and is_over(candidate, now_ms):
+        if held is None and is_over(candidate, now_ms) and not self._is_about_us(candidate):
             raise StaleDocumentError("this document is no longer carried")
         is_new = authority.decide(held, candidate, root)
         is_ahead = candidate.issued_ms > now_ms + BEACON_JUMP_MS_MAX
@@ -288,6 +302,11 @@ class Membership:
         if is_new and is_beacon and is_ahead and authority.count_signers(candidate, root) < 2:
             raise DocumentError("a beacon so far ahead of the clock needs two signers", "early")
         return is_new
+
+    def _is_about_us(self, candidate: SignedDocument) -> bool:
+        """True for an order to wipe this very device: no clock that a thief sets keeps it out."""
+        is_order = candidate.cls is DocumentClass.WIPE
+        return is_order and self._node in decode_wipe_untrusted(candidate.body).devices
 
     def _proven_ms(self, document: SignedDocument) -> int:
         """Return the time that a document in force proves, 0 if it proves none.

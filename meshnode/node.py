@@ -485,8 +485,9 @@ async def open_node(parts: NodeParts) -> AsyncIterator[Node]:
     keys = await parts.store.read(lambda conn: keyring.network_keys(conn, KeyPurpose.NETWORK))
     if not keys:
         raise StoreCorruptError("the store holds no network key: enrol this device again")
+    identity, events, metrics = parts.identity, Events(), Metrics()
     membership = await Membership.load(
-        parts.store, parts.runtime, Events(), Metrics(), parts.identity.zone
+        parts.store, parts.runtime, events, metrics, identity.zone, node=identity.node
     )
     clock = TrustedClock(parts.runtime, lambda: membership.time_floor_ms)
     await clock.load(parts.store)

@@ -196,6 +196,20 @@ async def test_orders_and_proofs_are_carried_for_90_days(
     assert await accept(rig, order) == 0
 
 
+async def test_a_clock_that_is_set_ahead_keeps_no_order_from_its_device(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    """A thief sets the clock past the 90 days: the order is obeyed by whom it is about."""
+    autojump_clock.jump(WIPE_CARRY_MS / 1_000)
+    about_us, about_another = wipe_order(rig, ["anna"]), wipe_order(rig, ["bruno"], b"order-02")
+    membership = rig["anna"].node.membership
+    assert await accept(rig, about_another) == 0
+    assert await accept(rig, wipe_order(rig, ["anna"], b"order-03", cards=(0,))) == 0
+    assert await accept(rig, about_us) == 1
+    (order,) = membership.wipe_orders_for(rig["anna"].id)
+    assert order.order_id == about_us.scope
+
+
 # --- guests ------------------------------------------------------------------------------------
 
 
