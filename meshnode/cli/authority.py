@@ -19,6 +19,7 @@ from meshnode.cli import (
     authority_units,
     authority_zones,
 )
+from meshnode.cli.asking import confirmed
 from meshnode.cli.authority_places import (
     AsJson,
     PassphraseFile,
@@ -275,7 +276,7 @@ def _compare(authority: AuthorityHome, text: str, now_ms: int, code: str | None,
     )
     typer.echo(asked, err=True)
     question = say("Does the device show {code}?", code=f"{shown[:3]} {shown[3:]}")
-    if not typer.confirm(question, err=True):
+    if not confirmed(question):
         authority.note_refusal("code", now_ms)
         raise EnrolmentError("code", "not confirmed: nothing was issued")
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from meshnode.cli.asking import confirmed
 from meshnode.cli.authority_places import (
     AsJson,
     CardPassphraseFile,
@@ -170,9 +171,7 @@ def drop_operator(
     """
     from meshnode.cli.show import print_json
 
-    if not yes and not typer.confirm(
-        say("Stop believing the card operator-{number}?", number=number), err=True
-    ):
+    if not yes and not confirmed(say("Stop believing the card operator-{number}?", number=number)):
         raise typer.Abort
     brought = root_cards_of(root_card, root_passphrase_file)
     with opened(ctx, passphrase_file) as (authority, now_ms):
@@ -223,7 +222,7 @@ def renew_root(
     from meshnode.cli.show import print_json
     from meshnode.cli.texts import home_of
 
-    if not yes and not typer.confirm(say("Stop believing all root cards of now?"), err=True):
+    if not yes and not confirmed(say("Stop believing all root cards of now?")):
         raise typer.Abort
     brought = root_cards_of(root_card, root_passphrase_file)
     with opened(ctx, passphrase_file) as (authority, now_ms):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meshnode.cli.asking import confirmed
 from meshnode.cli.authority_places import (
     AsJson,
     CardFile,
@@ -250,7 +251,7 @@ def _confirm_revocation(place: Place, card: Card, entries: Sequence[Revocation])
             ),
             err=True,
         )
-    if not typer.confirm(say("Sign it?"), err=True):
+    if not confirmed(say("Sign it?")):
         raise typer.Abort
 
 

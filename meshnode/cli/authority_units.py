@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meshnode.cli.asking import confirmed
 from meshnode.cli.authority_places import AsJson, PassphraseFile, export_of_node, opened, spaced
 from meshnode.cli.language import say, translate_error
 
@@ -127,7 +128,7 @@ def _compare(request: UnitRequest, name: str, code: str | None) -> None:
         return
     shown = spaced(request.code)
     question = say("Does the machine of {name} show {code}?", name=name, code=shown)
-    if not typer.confirm(question, err=True):
+    if not confirmed(question):
         raise EnrolmentError("code", "not confirmed: nothing was granted")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meshnode.cli.asking import confirmed
 from meshnode.cli.authority_places import (
     AsJson,
     PassphraseFile,
@@ -175,7 +176,7 @@ def _compare_request(
         return
     shown = spaced(asked.code)
     question = say("Zone {zone} '{name}': does it read {code}?", zone=zone, name=name, code=shown)
-    if not typer.confirm(safe(question), err=True):
+    if not confirmed(safe(question)):
         authority.note_refusal("code", now_ms)
         raise EnrolmentError("code", "not confirmed: no zone was certified")
 
@@ -277,7 +278,7 @@ def _compare_answer(given: ZoneAnswer, code: str | None) -> None:
             raise EnrolmentError("code", "the digits differ: this is not the answer that was given")
         return
     question = say("Did the national folder show {code}?", code=spaced(given.code))
-    if not typer.confirm(question, err=True):
+    if not confirmed(question):
         raise EnrolmentError("code", "not confirmed: the answer was not taken")
 
 
@@ -299,7 +300,7 @@ def drop(
     from meshnode.cli.show import print_json
 
     question = say("Make every device of zone {zone} a stranger?", zone=zone)
-    if not yes and not typer.confirm(question, err=True):
+    if not yes and not confirmed(question):
         raise typer.Abort
     brought = root_cards_of(root_card, root_passphrase_file)
     with opened(ctx, passphrase_file) as (authority, now_ms):

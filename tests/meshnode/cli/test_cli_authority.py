@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from meshnode import authority_keys
+from meshnode.cli.asking import confirmed
+from meshnode.cli.language import speak
 from meshnode.cli.main import execute
 from protocol.authority import DocumentClass, decode_untrusted
 from protocol.enrolment import decode_documents_untrusted
@@ -92,6 +95,35 @@ def test_who_revokes_reads_what_of_the_device_is_still_believed(office: People) 
     assert f"Its messages up to {sent} are believed." in said
     assert "Nothing of it" not in said
     assert "in good hands until" not in said, "nobody said when"
+
+
+@pytest.mark.parametrize(
+    ("language", "typed", "is_signed"),
+    [
+        ("fr", "o", True),
+        ("fr", "Oui", True),
+        ("en", "YES", True),
+        ("en", "oui", False),
+        ("fr", "non", False),
+        ("fr", "", False),
+        ("en", "yy", False),
+    ],
+)
+def test_a_question_is_answered_in_the_language_it_is_asked_in(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+    typed: str,
+    *,
+    is_signed: bool,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\nn\n"))
+    speak(language)
+    try:
+        assert confirmed("?") is is_signed
+    finally:
+        speak("en")
+    assert {"fr": "[o/N]", "en": "[y/N]"}[language] in capsys.readouterr().err
 
 
 def test_an_operator_revokes_from_a_node_with_nothing_but_a_card(office: People) -> None:
