@@ -389,19 +389,7 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
     assert "granted" in actions
     assert "adopted" in office.reads("hq", "authority", "log")
 
-    # Who has the leader's phone has the unit authority, too: whoever revokes the one hears of it.
-    lost = ("authority", "revoke", "lea", "bob", "--card", card(office, "operator-1"), "--yes")
-    shutil.copytree(office.home("hq"), office.home("hq-before"))
-    rosters = office.folder / "rosters-of-all.txt"
-    office.reads("hq", "authority", "roster", "--export", str(rosters))
-    office.json("centre", "documents", "import", str(rosters))
-    for place in ("hq", "centre"):
-        told = office.types(place, *lost).err
-        assert "meshnode authority revoke-unit lea" in told, place
-        assert "revoke-unit bob" not in told, "no leader"
-    shutil.rmtree(office.home("hq"))
-    office.home("hq-before").rename(office.home("hq"))
-
+    _hears_of_the_unit(office)
     revoke = ("authority", "revoke-unit", "lea", "--card", card(office, "operator-1"))
     for node in ("centre", "lea"):
         at_a_node = office.fails(4, node, *revoke, "--yes")
@@ -416,6 +404,21 @@ def test_a_leader_enrols_in_the_field_and_the_region_adopts(office: People) -> N
     assert office.json("lea", "documents", "import", str(path))["taken"] > 0
     refused = office.types("lea", *invite, "--role", "agent", "--squad", "Queyras")
     assert "revoked" in refused.err
+
+
+def _hears_of_the_unit(office: People) -> None:
+    """Who has the leader's phone has the unit authority: whoever revokes the one hears of it."""
+    lost = ("authority", "revoke", "lea", "bob", "--card", card(office, "operator-1"), "--yes")
+    shutil.copytree(office.home("hq"), office.home("hq-before"))
+    rosters = office.folder / "rosters-of-all.txt"
+    office.reads("hq", "authority", "roster", "--export", str(rosters))
+    office.json("centre", "documents", "import", str(rosters))
+    for place in ("hq", "centre"):
+        told = office.types(place, *lost).err
+        assert "meshnode authority revoke-unit lea" in told, place
+        assert "revoke-unit bob" not in told, "no leader"
+    shutil.rmtree(office.home("hq"))
+    office.home("hq-before").rename(office.home("hq"))
 
 
 def test_digits_that_differ_stand_in_the_log(office: People) -> None:
