@@ -73,10 +73,12 @@ ROOT_CARDS = 3
 ROOT_SIGNERS = 2
 """So many of them sign a root document that holds."""
 
-OLDER_COPY = (
-    "this folder is an older copy of one that has signed more since: put the newest copy in its "
-    "place; without one, 'authority renew-root' begins all numbers anew, and devices that it does "
-    "not know are enrolled again"
+OLDER_COPY = str(
+    AuthorityError(
+        "this folder is an older copy of one that has signed more since: put the newest copy in "
+        "its place; without one, 'authority renew-root' begins all numbers anew, and devices that "
+        "it does not know are enrolled again"
+    )
 )
 """Refusal of a document that an authority signed itself, and knows nothing of."""
 
