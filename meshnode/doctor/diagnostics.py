@@ -41,6 +41,10 @@ _STATUS_FIGURES: Final = (
     "metrics",
 )
 """What is told of the node's status: figures and states."""
+_PLAIN_SETTINGS: Final = frozenset(
+    {"routing.policy", "budgets.bearers", "tak.send", "tak.accept", "web.listen"}
+)
+"""Settings in words that name nobody and no place; of all others only whether they are there."""
 
 
 def diagnostics(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -83,14 +87,30 @@ def write_diagnostics(path: Path, facts: Facts, findings: Sequence[Finding]) -> 
 
 
 def _settings(settings: Settings | ConfigError) -> dict[str, Any]:
-    """Return the settings, but for the addresses, of which only the number is told."""
+    """Return the settings; of addresses, names and files only whether, or how many, there are."""
     if isinstance(settings, ConfigError):
         return {"fault_in": settings.key}
-    found: dict[str, Any] = asdict(settings)
-    for name in ("listen", "static", "known_as"):
-        found["links"][name] = len(found["links"][name])
-    found["trace"]["file"] = bool(found["trace"]["file"])
-    return found
+    return {
+        section: {name: _setting(section, name, value) for name, value in values.items()}
+        for section, values in asdict(settings).items()
+    }
+
+
+def _setting(section: str, name: str, value: Any) -> Any:
+    if isinstance(value, bool | int | float) or f"{section}.{name}" in _PLAIN_SETTINGS:
+        return value
+    if section == "sensors":
+        # Which kind of source there is; not on which machine or in which file.
+        return [each.partition(":")[0] for each in value]
+    return bool(value) if isinstance(value, str) else len(value)
+
+
+def _addresses(settings: Settings | ConfigError) -> list[str]:
+    """Return what findings may quote of the settings."""
+    if isinstance(settings, ConfigError):
+        return []
+    links, own = settings.links, [settings.tak.server, *settings.web.names]
+    return [*links.listen, *links.static, *links.known_as, *settings.plotter.send_to, *own]
 
 
 def _status(status: dict[str, Any] | MeshError | None) -> dict[str, Any]:
@@ -105,6 +125,7 @@ def _hide(sentence: str, facts: Facts) -> str:
     """Return a sentence without the home, addresses and names of people that this device knows."""
     words = {str(facts.home): "HOME", str(facts.home.resolve()): "HOME"}
     words |= dict.fromkeys(facts.machine.hosts(), "ADDRESS")
+    words |= dict.fromkeys(_addresses(facts.settings), "ADDRESS")
     if isinstance(facts.status, dict):
         words |= dict.fromkeys(facts.status["listening"], "ADDRESS")
         words |= dict.fromkeys([facts.status["name"], facts.status["node"]], "DEVICE")

@@ -39,6 +39,27 @@ def test_it_tells_figures_and_nothing_of_people(squad: People) -> None:
     assert [word for word in hidden if word in raw] == []
 
 
+def test_no_address_or_name_of_the_settings_is_told(squad: People) -> None:
+    settings = squad.home("alice") / "meshnode.toml"
+    settings.write_text(
+        '[links]\nlisten = []\nstatic = ["192.0.2.5:7625"]\n'
+        '[sensors]\nposition = ["gpsd:192.0.2.6:2947"]\n'
+        '[plotter]\nsend_to = ["192.0.2.7:10110"]\n'
+        '[web]\nlisten = ""\nnames = ["tablet-dupont.local"]\n'
+        '[tak]\nserver = "tls://tak.example.org:8089"\nauthority = "dupont.pem"\n'
+        'certificate = "b.pem"\nkey = "c.pem"\nsquads = ["Queyras"]\ncallsign = "DUPONT"\n'
+        '[gateway]\ndatabase = "postgresql+psycopg://dupont:word@192.0.2.8/archive"\n'
+    )
+    path = squad.folder / "support.json"
+    squad.types("alice", "doctor", "--bundle", str(path))
+    raw = path.read_text()
+    hidden = ["192.0.2.", "dupont", "queyras", "example.org", ".pem", "psycopg"]
+    assert [word for word in hidden if word in raw.lower()] == []
+    told = json.loads(raw)["settings"]
+    assert told["sensors"]["position"] == ["gpsd"]
+    assert (told["plotter"]["send_to"], told["tak"]["server"]) == (1, True)
+
+
 def test_it_is_written_where_little_works(squad: People) -> None:
     (squad.home("alice") / "meshnode.toml").write_text("[links]\nlisten = 3\n")
     path = squad.folder / "support.json"
