@@ -165,6 +165,9 @@ class KeystoreError(MeshError):
 class LockedError(KeystoreError):
     """The agent's secret is needed for this: the device is locked."""
 
+    def __init__(self, message: str = "the device is locked: run 'meshnode unlock'") -> None:
+        super().__init__(message)
+
 
 class LeaseEndedError(KeystoreError):
     """No beacon of the centre came in time; no secret opens the keys until one does."""

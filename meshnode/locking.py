@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from meshnode.errors import KeystoreError, LeaseEndedError, StoreError
+from meshnode.errors import KeystoreError, LeaseEndedError, LockedError, StoreError
 from meshnode.lease import (
     BeaconView,
     BoundFile,
@@ -123,6 +123,7 @@ class Guard:
         """The archive of this node; None where its badge is not of the centre."""
         self.wake = Level()
         """Set when the lease may have changed."""
+        self.node.why_locked = self._why_locked
         self.node.housekeeping.on_look.append(self.wake.set)
         self.node.membership.on_change.append(lambda _raws, _source: self.wake.set())
 
@@ -150,6 +151,15 @@ class Guard:
             "beacon_age_ms": lease.age_ms,
             "lease_left_ms": lease.left_ms,
         }
+
+    def _why_locked(self) -> LockedError:
+        """Return why there is no desk, and what opens one: after the lease no secret does."""
+        if self.lease().state is LeaseState.ENDED:
+            return LockedError(
+                "the lease of this device has ended, and no secret opens it: come near a device"
+                " that has met the centre lately; until then a colleague must raise an SOS"
+            )
+        return LockedError("the device is locked: run 'meshnode unlock'")
 
     @property
     def _auto_lock_s(self) -> int:

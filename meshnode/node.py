@@ -151,6 +151,7 @@ class Node:
         """Link certificate (DER) to the badge's signature over it; what is missing a desk makes."""
         self._rosters_changed = Level()
         self._desk: Desk | None = None
+        self.why_locked: Callable[[], LockedError] = LockedError
         self.is_wiped = False
         """The agent's keys were destroyed: no desk opens any more."""
         self._desk_changed = Level()
@@ -248,7 +249,7 @@ class Node:
         if self.is_wiped:
             raise _wiped()
         if self._desk is None:
-            raise LockedError("the device is locked: run 'meshnode unlock'")
+            raise self.why_locked()
         return self._desk
 
     @property

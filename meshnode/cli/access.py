@@ -16,16 +16,23 @@ T = TypeVar("T")
 
 
 def with_node(
-    ctx: typer.Context, action: Callable[[NodeApi], Awaitable[T]], *, needs_keys: bool = False
+    ctx: typer.Context,
+    action: Callable[[NodeApi], Awaitable[T]],
+    *,
+    needs_keys: bool = False,
+    leaves: bool = False,
 ) -> T:
     """Return what `action` gives over the node of `--home`; `needs_keys` asks for the secret.
 
-    It is asked only where no node runs and the device has one. Raises: MeshError.
+    It is asked only where no node runs and the device has one. `leaves` says that others are to
+    get what was made: where no node runs nothing leaves, and whoever typed this is told so, on
+    stderr. Raises: MeshError.
     """
     from functools import cache, partial
 
     import trio
 
+    from meshnode.cli.language import say
     from meshnode.cli.texts import home_of, offered_secret
     from meshnode.client import open_api
     from meshnode.runtime import system_runtime
@@ -34,8 +41,12 @@ def with_node(
     # Remembered, because a home that is busy is tried again.
     secret = cache(partial(offered_secret, None, is_asked=needs_keys))
 
-    async def reach() -> T:
+    async def reach() -> tuple[T, bool]:
         async with open_api(home, runtime, secret=secret) as api:
-            return await action(api)
+            return await action(api), api.is_running
 
-    return trio.run(reach)
+    found, is_running = trio.run(reach)
+    if leaves and not is_running:
+        words = say("No node runs here: nothing leaves before you start it with 'meshnode run'.")
+        typer.echo(words, err=True)
+    return found

@@ -72,23 +72,14 @@ def sos(
     words = message_text(text)
 
     async def action(api: NodeApi) -> dict[str, Any]:
-        return await api.sos(words, to=to, at=at, tells_place=with_position)
+        raised = await api.sos(words, to=to, at=at, tells_place=with_position)
+        return {**raised, "is_running": api.is_running}
 
     raised = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**raised)
         return
-    if raised["is_held_back"]:
-        typer.echo(
-            say(
-                "Kept: others take no more alarms of this device in this hour."
-                " It leaves in the next one, while meshnode runs unlocked."
-            )
-        )
-    else:
-        typer.echo(
-            say("The alarm is kept; it leaves before all else, on every link that is or comes up.")
-        )
+    typer.echo(_what_becomes_of(raised))
     if raised["aired_text"] != words:
         typer.echo(
             say(
@@ -98,6 +89,21 @@ def sos(
         )
     typer.echo(what_place(raised["place"]))
     typer.echo(say("See who answers: meshnode alarm show {id}", id=raised["alarm"]))
+
+
+def _what_becomes_of(raised: dict[str, Any]) -> str:
+    """Return what whoever raised an alarm is told of its way; never that it leaves if it cannot."""
+    if raised["is_held_back"]:
+        return say(
+            "Kept: others take no more alarms of this device in this hour."
+            " It leaves in the next one, while meshnode runs unlocked."
+        )
+    if not raised["is_running"]:
+        return say(
+            "The alarm is kept and DOES NOT LEAVE YET, for no node runs here:"
+            " start it now with 'meshnode run'."
+        )
+    return say("The alarm is kept; it leaves before all else, on every link that is or comes up.")
 
 
 def what_place(place: dict[str, Any] | None) -> str:
@@ -112,7 +118,7 @@ def what_place(place: dict[str, Any] | None) -> str:
             " give a newer one with --at LAT,LON if you can.",
             duration=duration(place["age_s"]),
         )
-    return say("Your position goes along.")
+    return say("Your position goes along: {place}.", place=_spot(place))
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -226,11 +232,13 @@ def show_alarm(found: dict[str, Any]) -> None:
 def _where(place: dict[str, Any]) -> str:
     from meshnode.cli.show import aged, local_time
 
-    spot = f"{place['latitude']:.5f}, {place['longitude']:.5f}"
-    if place["accuracy_m"]:
-        spot += f" ± {place['accuracy_m']:.0f} m"
-    words = say("Place: {place}, at {time}", place=spot, time=local_time(place["taken_ms"]))
-    return aged(words, place)
+    taken = local_time(place["taken_ms"])
+    return aged(say("Place: {place}, at {time}", place=_spot(place), time=taken), place)
+
+
+def _spot(place: dict[str, Any]) -> str:
+    accuracy = f" ± {place['accuracy_m']:.0f} m" if place["accuracy_m"] else ""
+    return f"{place['latitude']:.5f}, {place['longitude']:.5f}{accuracy}"
 
 
 def _distance(metres: int) -> str:
@@ -265,7 +273,7 @@ def _answer(
     async def action(api: NodeApi) -> tuple[bool, dict[str, Any]]:
         return await call(api), await api.alarm(which)
 
-    is_new, found = with_node(ctx, action, needs_keys=True)
+    is_new, found = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(alarm=found["alarm"], state=found["state"], is_new=is_new)
     else:
@@ -319,7 +327,7 @@ def close(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.alarm_close(which, reason, is_false=is_false)
 
-    found = with_node(ctx, action, needs_keys=True)
+    found = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(**found)
     elif found["state"] == "closed":

@@ -236,7 +236,7 @@ def state(
             operator=operator,
         )
 
-    told = with_node(ctx, action)
+    told = with_node(ctx, action, leaves=True)
     if as_json:
         print_json(**told)
     else:

@@ -71,7 +71,7 @@ def cancel(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
         is_cancelled = await api.cancel(found)
         return found, is_cancelled, await api.message(found)
 
-    found, is_cancelled, story = with_node(ctx, action, needs_keys=True)
+    found, is_cancelled, story = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         told = {name: story[name] for name in ("outcome", "outcome_names")}
         print_json(message=found, is_cancelled=is_cancelled, **told)
@@ -105,7 +105,7 @@ def resend(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.resend(await find_message(api, which), to)
 
-    sent = with_node(ctx, action, needs_keys=True)
+    sent = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(**sent)
         return

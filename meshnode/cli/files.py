@@ -122,7 +122,7 @@ def send(
         words = text or Path(file).name
         return await api.send(to, words, attach=file, keep_place=keep_place)
 
-    sent = with_node(ctx, action, needs_keys=True)
+    sent = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(**sent)
     else:

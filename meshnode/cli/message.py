@@ -84,7 +84,7 @@ def send(
             attach=attach,
         )
 
-    sent = with_node(ctx, action, needs_keys=True)
+    sent = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(**sent)
         return

@@ -169,7 +169,7 @@ def publish(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.sheets_publish(folder)
 
-    done = with_node(ctx, action, needs_keys=True)
+    done = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(**done)
         return
@@ -192,7 +192,7 @@ def retract(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.sheet_retract(name)
 
-    done = with_node(ctx, action, needs_keys=True)
+    done = with_node(ctx, action, needs_keys=True, leaves=True)
     if as_json:
         print_json(**done)
     else:

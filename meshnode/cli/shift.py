@@ -47,7 +47,7 @@ def open_shift(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.shift_open(hours)
 
-    found = with_node(ctx, action)
+    found = with_node(ctx, action, leaves=True)
     if as_json:
         print_json(**found)
     else:
@@ -75,7 +75,7 @@ def close_shift(ctx: typer.Context, as_json: AsJson = False) -> None:
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.shift_close()
 
-    found = with_node(ctx, action)
+    found = with_node(ctx, action, leaves=True)
     if as_json:
         print_json(**found)
     else:
@@ -154,7 +154,7 @@ def position(
     async def action(api: NodeApi) -> dict[str, Any]:
         return await api.position(latitude, longitude, accuracy_m=accuracy)
 
-    told = with_node(ctx, action)
+    told = with_node(ctx, action, leaves=True)
     if as_json:
         print_json(**told)
     else:

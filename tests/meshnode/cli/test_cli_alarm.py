@@ -12,7 +12,9 @@ pytestmark = pytest.mark.slow
 def test_an_alarm_lives_on_the_device_that_raised_it(squad: People) -> None:
     assert squad.reads("alice", "alarms") == "No alarms.\n"
     said = squad.reads("alice", "sos", "Chute au col", "--at", "44.89,-6.64,12")
-    assert "Your position goes along." in said
+    assert "Your position goes along: 44.89000, -6.64000 ± 12 m." in said
+    assert "DOES NOT LEAVE YET, for no node runs here" in said
+    assert "on every link" not in said
     (found,) = squad.json("alice", "alarms")["alarms"]
     assert (found["text"], found["state"], found["is_own"]) == ("Chute au col", "raised", True)
     assert found["place"]["longitude"] == -6.64
@@ -27,6 +29,21 @@ def test_an_alarm_lives_on_the_device_that_raised_it(squad: People) -> None:
     assert squad.json("alice", "alarm", "raise", "last")["is_new"] is True
     assert squad.json("alice", "alarm", "raise", "last")["is_new"] is False
     assert squad.json("alice", "alarm", "show", "last")["round"] == 1
+
+
+def test_whoever_answers_where_no_node_runs_is_told_that_nothing_leaves(squad: People) -> None:
+    squad.reads("alice", "sos", "Chute au col")
+    for words in (
+        ("alarm", "close", "last"),
+        ("send", "bob", "Bonjour"),
+        ("shift", "open"),
+        ("position", "44.9", "6.6"),
+        ("state", "--battery", "50"),
+        ("cancel", "last"),
+    ):
+        assert "nothing leaves before you start it" in squad.types("alice", *words).err, words
+    assert squad.types("alice", "board").err == ""
+    assert squad.json("alice", "sos", "Encore")["is_running"] is False
 
 
 def test_the_old_command_raises_the_same_alarm(squad: People) -> None:

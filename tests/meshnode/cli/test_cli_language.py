@@ -38,6 +38,29 @@ def test_both_forms_have_the_same_fields() -> None:
         assert sorted(FIELD.findall(english)) == sorted(FIELD.findall(french)), english
 
 
+def test_no_sentence_holds_a_character_that_does_not_print() -> None:
+    for english, french in catalogue("fr").items():
+        assert french.replace("\n", "").replace("\u00a0", " ").isprintable(), english
+
+
+def test_a_squad_and_a_lease_have_one_french_word_each() -> None:
+    for english, french in catalogue("fr").items():
+        assert "brigade" not in french.lower(), english
+        if re.search(r"\blease\b", english):
+            assert "délai" not in french, english
+
+
+def test_a_wrong_number_on_the_command_line_is_explained_in_french(french: None) -> None:
+    found = translate_error(
+        "Invalid value for 'LAT': Input should be a valid number,"
+        " unable to parse string as a number"
+    )
+    assert found == (
+        "valeur refusée pour 'LAT'\u00a0: un nombre est attendu, tel que 44.89"
+        " (un point, pas de virgule)"
+    )
+
+
 def test_high_punctuation_keeps_with_its_word() -> None:
     for french in catalogue("fr").values():
         assert not re.search(r" [:;?!»]|« ", french), french

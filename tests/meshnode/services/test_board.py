@@ -301,7 +301,10 @@ async def test_wherever_a_place_is_shown_its_age_stands_beside_it(
     await begin(anna)
     await tell(anna)
     raised = await Api(anna.node).sos("Chute au col")
-    assert cli_alarm.what_place(raised["place"]) == "Your position goes along."
+    assert (
+        cli_alarm.what_place(raised["place"])
+        == "Your position goes along: 44.89000, -6.64000 ± 12 m."
+    )
     await met.mix("anna", "bruno")
     await begin(bruno)
     await tell(bruno)
