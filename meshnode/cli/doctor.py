@@ -115,7 +115,12 @@ def _show(examined: Examined, *, as_json: bool) -> None:
             ],
         )
         return
-    words = {Level.OK: say("ok"), Level.WARN: say("warning"), Level.FAIL: say("FAULT")}
+    words = {
+        Level.OK: say("ok"),
+        Level.UNKNOWN: say("not seen"),
+        Level.WARN: say("warning"),
+        Level.FAIL: say("FAULT"),
+    }
     rows = [
         (
             words[finding.level],

@@ -10,7 +10,7 @@ __all__ = ["check_archive"]
 def check_archive(facts: Facts) -> Finding:
     """What was taken in gets into the archive, and what is over is destroyed."""
     if not isinstance(facts.status, dict):
-        return Finding("archive", Level.OK, "The archive cannot be looked at yet")
+        return Finding("archive", Level.UNKNOWN, "The archive cannot be looked at yet")
     archive = facts.status.get("archive")
     if archive is None:
         return Finding("archive", Level.OK, "This device keeps no archive")

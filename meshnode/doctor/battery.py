@@ -49,7 +49,7 @@ def check_battery(facts: Facts) -> Finding:
     """The battery tells its level, and lasts until the squad is back."""
     assert facts.plan is not None, "departure checks are made with a plan"
     if facts.battery is None:
-        return Finding("battery", Level.OK, "The battery cannot be looked at yet")
+        return Finding("battery", Level.UNKNOWN, "The battery cannot be looked at yet")
     known = [each for each in facts.battery if each["reading"] is not None]
     device = _device_class(facts)
     if not known:

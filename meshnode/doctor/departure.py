@@ -107,7 +107,7 @@ def check_roster(facts: Facts) -> Finding:
     """The device stands in the roster of a squad, and is not revoked."""
     known = facts.readiness
     if known is None:
-        return Finding("roster", Level.OK, "The rosters cannot be looked at yet")
+        return Finding("roster", Level.UNKNOWN, "The rosters cannot be looked at yet")
     fix = "See your squad leader or the authority, then import the newest documents"
     if known["is_revoked"]:
         return Finding("roster", Level.FAIL, "This device is revoked: nobody takes its words", fix)
@@ -124,7 +124,7 @@ def check_roster(facts: Facts) -> Finding:
 def check_mates(facts: Facts) -> Finding:
     """A key of every squad mate is here, so that each can be written to."""
     if facts.readiness is None:
-        return Finding("mates", Level.OK, "The keys of your squad cannot be looked at yet")
+        return Finding("mates", Level.UNKNOWN, "The keys of your squad cannot be looked at yet")
     names = [each["name"] for each in facts.readiness["without_key"]]
     if names:
         listed = ", ".join(names[:_NAMES_MAX])
@@ -141,7 +141,7 @@ def check_sos_key(facts: Facts) -> Finding:
     """An SOS can be sealed until the squad is back."""
     known = facts.readiness
     if known is None:
-        return Finding("sos", Level.OK, "The key of an SOS cannot be looked at yet")
+        return Finding("sos", Level.UNKNOWN, "The key of an SOS cannot be looked at yet")
     if facts.is_relay:
         return Finding("sos", Level.OK, "This device is a relay: it carries an SOS and raises none")
     fix = "Stay near a device that meets the centre until the new keys have come"
@@ -158,7 +158,7 @@ def check_sos_key(facts: Facts) -> Finding:
 def check_duty(facts: Facts) -> Finding:
     """The shift is open: without one the squad sees no position."""
     if facts.readiness is None:
-        return Finding("shift", Level.OK, "The shift cannot be looked at yet")
+        return Finding("shift", Level.UNKNOWN, "The shift cannot be looked at yet")
     if facts.is_relay:
         return Finding("shift", Level.OK, "This device is a relay, which has no agent and no shift")
     if not facts.is_on_shift:

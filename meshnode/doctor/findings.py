@@ -21,6 +21,8 @@ class Level(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
+    UNKNOWN = "unknown"
+    """It could not be looked at, which is no fault of its own: another finding says why."""
     WARN = "warn"
     FAIL = "fail"
 

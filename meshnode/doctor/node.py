@@ -53,7 +53,7 @@ def check_node(facts: Facts) -> Finding:
 def check_lock(facts: Facts) -> Finding:
     """The agent's keys are open, and something protects them."""
     if not isinstance(facts.status, dict):
-        return Finding("lock", Level.OK, "The agent's keys cannot be looked at yet")
+        return Finding("lock", Level.UNKNOWN, "The agent's keys cannot be looked at yet")
     lock = facts.status["lock"]
     words = "The agent's keys open by themselves when the device starts"
     if lock["protection"] == "hardware":
@@ -87,7 +87,7 @@ def check_lease(facts: Facts) -> Finding:
 def check_messages(facts: Facts) -> Finding:
     """Nothing waits for a key."""
     if not isinstance(facts.status, dict):
-        return Finding("messages", Level.OK, "No messages can be looked at yet")
+        return Finding("messages", Level.UNKNOWN, "No messages can be looked at yet")
     waiting, unopened = facts.status["messages"].get("waiting", 0), facts.status["unopened"]
     if waiting:
         return Finding(

@@ -277,6 +277,17 @@ FAULTS: tuple[tuple[Callable[[Leaving], None], str, str, str], ...] = (
 )
 
 
+_QUIET = (Level.OK, Level.UNKNOWN)
+"""A fault that hides others is named alone."""
+
+
+def test_what_could_not_be_looked_at_is_not_called_well(leaving: Leaving) -> None:
+    leaving.secret = None
+    found = {each.name: each.level for each in leaving.examined().findings}
+    hidden = ("roster", "mates", "sos", "shift")
+    assert {found[name] for name in hidden} == {Level.UNKNOWN}
+
+
 def test_a_ready_device_is_told_so(leaving: Leaving) -> None:
     examined = leaving.examined()
     assert [each for each in examined.findings if each.level is not Level.OK] == []
@@ -291,7 +302,7 @@ def test_each_fault_alone_is_named_with_its_cure(
 ) -> None:
     spoil(leaving)
     examined = leaving.examined()
-    found = {each.name: each for each in examined.findings if each.level is not Level.OK}
+    found = {each.name: each for each in examined.findings if each.level not in _QUIET}
     assert {each: found[each].level.value for each in found} == {name: level}
     assert cure in found[name].fix
     assert examined.faults == (level == "fail")
@@ -323,7 +334,7 @@ def test_a_battery_that_charges_is_enough(leaving: Leaving) -> None:
 
 def test_broken_settings_hide_nothing_else_than_the_node(leaving: Leaving) -> None:
     _broken_settings(leaving)
-    found = {each.name: each for each in leaving.examined().findings if each.level is not Level.OK}
+    found = {each.name: each for each in leaving.examined().findings if each.level not in _QUIET}
     assert found["settings"].level is Level.FAIL
     assert set(found) == {"settings", "port"}
 

@@ -210,4 +210,4 @@ async def test_the_doctor_says_what_is_wrong_with_the_archive(
     archive = None if changes is None else standing | changes
     found = check_archive(replace(facts, status={**facts.status, "archive": archive}))
     assert (found.name, found.level, words in found.sentence) == ("archive", level, True)
-    assert check_archive(replace(facts, status=None)).level is Level.OK
+    assert check_archive(replace(facts, status=None)).level is Level.UNKNOWN
