@@ -39,6 +39,8 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "too late": "cancelled too late: it was read before",
 }
 """How a message ends, in words for people."""
+_NAMES_HAVE_IT: Final = frozenset({"waiting", "held back", "turned down", "on its way", "expired"})
+"""Outcomes that say of somebody that it is missing there, and name those who have it."""
 
 WHYS: Final[Mapping[str, str]] = {
     "revoked": "its device was revoked",
@@ -146,10 +148,14 @@ def matrix(
 
 
 def outcome_words(message: Mapping[str, Any]) -> str:
-    """Return how a message stands, with the names that it is about."""
+    """Return how a message stands, with the names that it is about, and what they are named for."""
     words = say(OUTCOMES[message["outcome"]])
     names = ", ".join(message["outcome_names"])
-    return f"{words} ({names})" if names else words
+    if not names:
+        return words
+    if message["outcome"] in _NAMES_HAVE_IT:
+        return say("{words}; those who have it: {names}", words=words, names=names)
+    return f"{words} ({names})"
 
 
 def show_recipients(rows: Sequence[Mapping[str, Any]]) -> None:

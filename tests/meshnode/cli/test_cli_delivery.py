@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from meshnode.cli.delivery import OUTCOMES, outcome_words
 from tests.meshnode.cli.people import People
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,15 @@ def test_who_has_it_who_has_read_it_and_what_was_taken_back(
     assert "No messages." in squad.reads("bob", "matrix", "codt")
     with capsys.disabled():
         print(f"\n$ meshnode matrix squad:Queyras\n{shown}", end="")
+
+
+@pytest.mark.parametrize("outcome", ["on its way", "expired", "turned down"])
+def test_names_beside_what_is_missing_are_said_to_have_it(outcome: str) -> None:
+    found = outcome_words({"outcome": outcome, "outcome_names": ["bob", "zoe"]})
+    assert found == f"{OUTCOMES[outcome]}; those who have it: bob, zoe"
+    assert outcome_words({"outcome": outcome, "outcome_names": []}) == OUTCOMES[outcome]
+    too_late = outcome_words({"outcome": "too late", "outcome_names": ["bob"]})
+    assert too_late == f"{OUTCOMES['too late']} (bob)"
 
 
 def test_a_message_goes_again_with_its_file_while_that_is_held(squad: People) -> None:

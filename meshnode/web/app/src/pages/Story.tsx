@@ -14,6 +14,8 @@ import { ago, clock, moment } from "../time";
 import type { MatrixRow, MessageStory } from "../types";
 
 const ENDED = new Set(["read", "cancelled", "cancelling", "too late"]);
+// Somebody lacks it: the names are those who have it.
+const LACKING = new Set(["waiting", "held back", "turned down", "on its way", "expired"]);
 
 export function Story() {
   const key = Number(route.value.rest[0]);
@@ -55,7 +57,11 @@ function Words({ found }: { found: MessageStory }) {
         </p>
       )}
       {found.outcome_names.length > 0 && (
-        <p class="small">{t("story.names", { names: found.outcome_names.join(", ") })}</p>
+        <p class="small">
+          {t(LACKING.has(found.outcome) ? "story.have" : "story.names", {
+            names: found.outcome_names.join(", "),
+          })}
+        </p>
       )}
       {found.carriers.length > 0 && (
         <p class="small">
