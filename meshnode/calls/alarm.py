@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from meshnode.calls.base import Calls, Json
 from meshnode.directory import UnknownNameError
 from meshnode.errors import SendError
@@ -9,13 +11,22 @@ from meshnode.events import AlarmChanged
 from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place, place_numbers
 from meshnode.services.alarms import AlarmView
+from meshnode.store import messages
 from meshnode.store.alarms import AlarmName
+from meshnode.store.records import MessageState
 from protocol.alarms import Outcome, Step, Told, aired_text
 from protocol.bundle import Scope
 from protocol.ids import NodeId, print_bundle_id
 from protocol.payloads import SosPlace
 
 __all__ = ["AlarmCalls"]
+
+_WAYS: Final = {
+    MessageState.WAITING: "waiting",
+    MessageState.QUEUED: "queued",
+    MessageState.CARRIED: "left",
+    MessageState.DELIVERED: "left",
+}
 
 
 class AlarmCalls(Calls):
@@ -74,11 +85,14 @@ class AlarmCalls(Calls):
     async def alarm(self, alarm: str) -> Json:
         """Return all that is known here of one alarm, its steps and who is nearest.
 
+        `way` tells of one of our own how far it came: `waiting` for a key or the next hour,
+        `queued` while nobody is known to have it, `left`; else it is empty.
         Raises: UnknownNameError, LockedError, StoreError.
         """
         view = await self._named(alarm)
         return {
             **self._alarm(view),
+            "way": await self._way(view),
             "steps": [self._step(each) for each in view.steps],
             "nearest": [
                 {
@@ -132,6 +146,18 @@ class AlarmCalls(Calls):
         await self._node.alarms.show((author, alarm_id))
 
     # --- words ------------------------------------------------------------------------------
+
+    async def _way(self, view: AlarmView) -> str:
+        """Return how far our own alarm came; of a round after the first no message tells."""
+        first = view.alarm.first
+        if first is None or first.name.author != self._node.identity.node:
+            return ""
+        if view.alarm.state is not Step.RAISED:
+            # Somebody answered, whatever the ledger knows.
+            return "left"
+        name = first.name
+        record = await self._node.store.read(lambda conn: messages.find(conn, name))
+        return "" if record is None else _WAYS.get(record.state, "")
 
     async def _found(self, raiser: NodeId, alarm_id: bytes) -> AlarmView:
         return await self._node.alarms.view((raiser, alarm_id))

@@ -213,6 +213,8 @@ def show_alarm(found: dict[str, Any]) -> None:
         say("SOS of {name}, {time}: {state}", name=found["from"], time=raised, state=_state(found))
     )
     typer.echo(safe(_marked(found)))
+    if found["state"] != "closed" and (words := _way(found)):
+        typer.echo(words)
     if found["place"]:
         typer.echo(_where(found["place"]))
     rows = [
@@ -227,6 +229,21 @@ def show_alarm(found: dict[str, Any]) -> None:
         ]
         columns = (say("name"), say("distance"), say("position of"))
         print_table(columns, near, say("Nearest colleagues"))
+
+
+def _way(found: dict[str, Any]) -> str:
+    """Return how far an own alarm came, in words; empty where nothing is known of that."""
+    ways = {
+        "waiting": say(
+            "It has NOT left this device: it waits for the next hour, or for a key;"
+            " see 'meshnode message last'."
+        ),
+        "queued": say(
+            "NOBODY IS KNOWN TO HAVE IT yet: it leaves on the next link, while 'meshnode run' runs."
+        ),
+        "left": say("It has left: another device has it."),
+    }
+    return ways.get(found.get("way", ""), "")
 
 
 def _where(place: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from meshnode.api import Api
+from meshnode.cli import alarm as cli_alarm
 from meshnode.errors import SendError
 from meshnode.events import AlarmChanged
 from meshnode.outbox import Priority, Writing
@@ -354,6 +356,30 @@ async def test_what_waits_for_the_next_hour_is_not_repeated(
     assert raised is not None, "its agent sees it at once"
     await anna.node.outbox.cancel(late.key)
     assert (await view(anna, name)).alarm.raised is None, "and it is gone with its message"
+
+
+async def test_whoever_raised_it_sees_whether_it_has_left(
+    autojump_clock: MockClock, met: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anna, bruno = met["anna"], met["bruno"]
+    api = Api(anna.node)
+    name = await raise_alarm(anna)
+    found = await api.alarm("last")
+    assert found["way"] == "queued"
+    cli_alarm.show_alarm(found)
+    assert "NOBODY IS KNOWN TO HAVE IT yet" in capsys.readouterr().out
+    await met.mix("anna", "bruno")
+    assert await bruno.node.alarms.show(name)
+    await met.mix("anna", "bruno")
+    assert (await api.alarm("last"))["way"] == "left"
+    assert (await Api(bruno.node).alarm("last"))["way"] == "", "of that only its agent knows"
+    for _ in range(QUOTA_HOUR_SOS):
+        late = await anna.node.outbox.send(Writing(squad_scope(), "encore", Priority.SOS))
+    assert late.is_held_back
+    found = await api.alarm(late.alarm_id.hex())
+    assert found["way"] == "waiting"
+    cli_alarm.show_alarm(found)
+    assert "It has NOT left this device" in capsys.readouterr().out
 
 
 # --- what a screen signs by itself ---------------------------------------------------------------

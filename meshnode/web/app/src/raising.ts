@@ -21,9 +21,10 @@ export async function raise(tellsPlace: boolean): Promise<void> {
   const { text, write } = draft(SOS_DRAFT);
   try {
     const words = text.trim() || t("sos.help");
-    const { alarm } = await post<Alarm>("sos", { text: words, tells_place: tellsPlace });
+    const raised = { text: words, tells_place: tellsPlace };
+    const { alarm, is_held_back } = await post<Alarm & { is_held_back: boolean }>("sos", raised);
     write("");
-    announce(t("sos.raised"));
+    announce(t(is_held_back ? "sos.held_back" : "sos.raised"));
     await alarms.refresh();
     go("sos", alarm);
   } catch (thrown) {

@@ -205,6 +205,8 @@ export interface Alarm {
 }
 
 export interface AlarmStory extends Alarm {
+  /** How far an own alarm came; empty where nothing is known of that. */
+  way: "" | "waiting" | "queued" | "left";
   steps: (Signed & { step: string; round: number; number: number; place: Place | null })[];
   nearest: (Who & { distance_m: number; taken_ms: number })[];
 }

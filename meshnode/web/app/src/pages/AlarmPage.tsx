@@ -38,6 +38,9 @@ export function AlarmPage({ alarm }: { alarm: string }) {
               {found.repeated_ms > 0 && ` · ${t("alarm.repeated", { ago: ago(found.repeated_ms) })}`}
             </p>
             {found.is_author_revoked && <p class="notice bad">{t("messages.revoked_author")}</p>}
+            {found.way && found.state !== "closed" && (
+              <p class={found.way === "left" ? "small" : "notice bad"}>{t(`alarm.way.${found.way}`)}</p>
+            )}
             <Steps found={found} after={() => Promise.all([of.refresh(), alarms.refresh()])} />
           </section>
           <Where found={found} />
