@@ -211,7 +211,7 @@ ROUTES: Final = (
         _AGENT,
         "One alarm with its steps and who is nearest.",
         _alarm,
-        _ALARM | {"steps": "list", "nearest": "list"},
+        _ALARM | {"steps": "list", "nearest": "list", "way": "text"},
         ("unknown_name",),
         is_personal=True,
     ),
