@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meshnode.client import NodeApi
     from meshnode.runtime import Runtime
 
-__all__ = ["register"]
+__all__ = ["battery_words", "register"]
 
 _REDRAW_S: Final = 30.0
 """Ages grow although nothing arrives."""
@@ -150,7 +150,7 @@ def _row(mate: dict[str, Any], now_ms: int) -> tuple[str, ...]:
         name,
         _shift(mate),
         _with_age(mate["position"], _place),
-        _with_age(mate["battery"], _battery),
+        _with_age(mate["battery"], battery_words),
         _with_age(mate["coverage"], _coverage),
         ago(mate["gateway_ms"], now_ms),
         "" if mate["is_self"] else contact,
@@ -180,17 +180,25 @@ def _place(value: dict[str, Any]) -> str:
     return f"{value['latitude']:.5f} {value['longitude']:.5f}{accuracy}"
 
 
-def _battery(value: dict[str, Any]) -> str:
-    from meshnode.cli.show import local_time
-
+def battery_words(value: dict[str, Any]) -> str:
+    """Return how full a battery was, how fast it empties, and when it will be empty."""
     words = f"{value['level_pct']} %"
     if value["is_charging"]:
         return f"{words} {say('charging')}"
     if value["drain_pct_per_h"]:
         words += f" −{value['drain_pct_per_h']:.1f} %/h"
     if value["empty_ms"]:
-        words += " " + say("empty at {time}", time=local_time(value["empty_ms"])[11:16])
+        words += " " + say("empty at {time}", time=_when_empty(value))
     return words
+
+
+def _when_empty(value: dict[str, Any]) -> str:
+    """Return the time of the day, with its date where that is not today."""
+    from meshnode.cli.show import local_time
+
+    today = local_time(value["at_ms"] + 1000 * value["age_s"])[:10]
+    day, time = local_time(value["empty_ms"])[:16].split(" ")
+    return time if day == today else f"{day} {time}"
 
 
 def _coverage(value: dict[str, Any]) -> str:

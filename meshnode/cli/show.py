@@ -152,13 +152,11 @@ def aged(words: str, value: Mapping[str, Any]) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """Return a number of bytes in decimal units."""
-    number, unit = float(size_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000 or unit == "GB":
-            break
-        number /= 1000
-    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+    """Return a number of bytes in decimal units, in the language in use."""
+    units, number, step = (say("B"), say("kB"), say("MB"), say("GB")), float(size_bytes), 0
+    while number >= 1000 and step < len(units) - 1:
+        number, step = number / 1000, step + 1
+    return f"{number:.1f} {units[step]}" if step else f"{number:.0f} {units[0]}"
 
 
 def bar(pct: int, cells: int) -> str:

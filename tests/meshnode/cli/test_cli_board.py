@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from meshnode.cli import board, show
 from tests.meshnode.cli.people import People
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("ahead_h", "shown"), [(2, "empty at 14:00"), (26, "empty at 2026-01-02 14:00")]
+)
+def test_a_battery_that_lasts_longer_than_the_day_says_on_which_day_it_ends(
+    ahead_h: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "local_time", _utc)
+    noon_ms = 1_767_268_800_000
+    value = {
+        "at_ms": noon_ms - 60_000,
+        "age_s": 60,
+        "is_stale": False,
+        "level_pct": 80,
+        "is_charging": False,
+        "drain_pct_per_h": 3.0,
+        "empty_ms": noon_ms + ahead_h * 3_600_000,
+    }
+    assert board.battery_words(value) == f"80 % −3.0 %/h {shown}"
+
+
+def _utc(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def test_a_state_needs_a_shift_and_stands_on_the_board(squad: People) -> None:

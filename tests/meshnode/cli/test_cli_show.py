@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshnode.cli import show
+from meshnode.cli.language import speak
 from meshnode.cli.show import (
     ago,
     duration,
@@ -101,6 +102,16 @@ def test_how_long_ago_something_was() -> None:
 )
 def test_sizes_have_decimal_units(size_bytes: int, words: str) -> None:
     assert size(size_bytes) == words
+
+
+def test_sizes_are_french_in_french() -> None:
+    speak("fr")
+    assert [size(10**power) for power in (1, 4, 6, 12)] == [
+        "10 o",
+        "10.0 ko",
+        "1.0 Mo",
+        "1000.0 Go",
+    ]
 
 
 def test_states_say_no_more_than_is_known() -> None:
