@@ -27,7 +27,7 @@ from protocol.bundle import Bundle, Scope
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.ids import ShortId
 from protocol.limits import Kind
-from protocol.narrow.bounds import AIRED_MS_MAX, ALARM_TIMES_MS, BACKGROUNDS_MAX
+from protocol.narrow.bounds import AIRED_MS_MAX, BACKGROUNDS_MAX
 from protocol.narrow.form import (
     AUTHOR_BYTES,
     Form,
@@ -95,8 +95,8 @@ class Airing:
             self._relay.on_kept.remove(self.heed)
 
     def _raised_lately(self, conn: Connection) -> list[ShortId]:
-        """Return the alarms of this device that it was still sending when it was last stopped."""
-        since_ms = self._runtime.now_ms() - ALARM_TIMES_MS[-1]
+        """Return the alarms of this device that a stop, or no node at all, may have kept back."""
+        since_ms = self._runtime.now_ms() - AIRED_MS_MAX
         return [
             each.short_id
             for each in rows.by_kind(conn, Kind.SOS)
@@ -153,7 +153,9 @@ class Airing:
                 self._metrics.count("forms_too_long")
                 continue
             frames.append(self._radio.air(port, form, is_alarm=turn.is_alarm))
-        if not turn.is_alarm:
+        if turn.is_alarm and frames and not any(frames):
+            plan.missed(turn.short_id, steady_ms())
+        elif not turn.is_alarm:
             is_paced = bool(found) and found[-1].header.kind is Kind.POSITION
             pace_ms = await self._radio.pace_ms(port, frames) if is_paced else 0
             plan.sent(sum(frames), steady_ms(), pace_ms)

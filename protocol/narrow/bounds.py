@@ -11,6 +11,8 @@ __all__ = [
     "AIRED_SLOTS_MAX",
     "ALARM_COPIES_HEARD_MAX",
     "ALARM_RELAY_MS",
+    "ALARM_RETRY_MS_MAX",
+    "ALARM_RETRY_MS_MIN",
     "ALARM_TIMES_MS",
     "BACKGROUNDS_MAX",
     "LINE_BUFFER_BYTES",
@@ -57,6 +59,10 @@ STATION_BEACON_MS: Final = 30_000
 ALARM_TIMES_MS: Final = (0, 2_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000)
 """When an alarm is sent without a session, from its coming on: at once, and on if it was lost;
 with 2 % loss nobody in hearing misses the first two more often than once in 2,500."""
+ALARM_RETRY_MS_MIN: Final = 2_000
+"""An alarm that its port could not send, as it is shut or unplugged, begins anew after this."""
+ALARM_RETRY_MS_MAX: Final = 60_000
+"""And at the latest after this, however long the port was away."""
 ALARM_RELAY_MS: Final = ((1_000, 4_000), (8_000, 16_000))
 """Between which times one that was heard is sent on: others choose other moments."""
 ALARM_COPIES_HEARD_MAX: Final = 5

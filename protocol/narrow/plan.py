@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from protocol.ids import ShortId
 from protocol.narrow.bounds import (
@@ -16,6 +16,8 @@ from protocol.narrow.bounds import (
     AIRED_SLOTS_MAX,
     ALARM_COPIES_HEARD_MAX,
     ALARM_RELAY_MS,
+    ALARM_RETRY_MS_MAX,
+    ALARM_RETRY_MS_MIN,
     ALARM_TIMES_MS,
     POSITION_SHARE,
     POSITIONS_PER_WHOLE,
@@ -24,6 +26,9 @@ from protocol.narrow.bounds import (
 )
 
 __all__ = ["AirPlan", "Turn"]
+
+_MISSED_MAX: Final = 16
+"""Beyond it the wait grows no more."""
 
 
 class Turn(NamedTuple):
@@ -47,6 +52,8 @@ class _Alarm:
     """It came by the air: others may have sent it on already."""
     sent: int = 0
     heard: int = 0
+    missed: int = 0
+    """Turns in which the port could not send."""
 
 
 @dataclass(slots=True)
@@ -110,6 +117,18 @@ class AirPlan:
         alarm.heard += 1
         if alarm.heard >= ALARM_COPIES_HEARD_MAX:
             del self._alarms[short_id]
+
+    def missed(self, short_id: ShortId, now_ms: int) -> None:
+        """The port could not send an alarm: one that did not come by the air begins anew soon.
+
+        What was heard is left to its sender, who repeats it.
+        """
+        alarm = self._alarms.get(short_id)
+        if alarm is None or alarm.is_relayed:
+            return
+        wait_ms = min(ALARM_RETRY_MS_MIN << alarm.missed, ALARM_RETRY_MS_MAX)
+        alarm.times_ms = [now_ms + wait_ms + each for each in ALARM_TIMES_MS]
+        alarm.sent, alarm.missed = 0, min(alarm.missed + 1, _MISSED_MAX)
 
     def drop(self, short_id: ShortId) -> None:
         """A bundle is not held any more."""

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from meshnode.airing import Airing
 from meshnode.budgets import Budgets
+from meshnode.errors import LinkError
 from meshnode.links.knocking import Knocks
 from meshnode.links.serial_bearer import PortSettings, SerialBearer
 from meshnode.node import Surroundings
@@ -58,7 +59,12 @@ HERE = Place(44.89, 6.64, 12.5)
 POSITION_BYTES_MAX, SOS_BYTES_MAX = 125, 140
 
 
-def on_air(member: Member, line: LineEnd, keys: KnockKeys = KEYS) -> Surroundings:
+def on_air(
+    member: Member,
+    line: LineEnd,
+    keys: KnockKeys = KEYS,
+    opener: Callable[[str, int], LineEnd] | None = None,
+) -> Surroundings:
     """Give a node a radio in place of its bearer; nobody calls anybody."""
     runtime = member.machine.runtime
     contexts = network().contexts()
@@ -67,7 +73,7 @@ def on_air(member: Member, line: LineEnd, keys: KnockKeys = KEYS) -> Surrounding
         lambda: contexts,
         runtime,
         knocks=Knocks(runtime, lambda: keys),
-        opener=lambda _path, _rate: line,
+        opener=opener or (lambda _path, _rate: line),
     )
     bearer.metrics = member.node.metrics
     member.node.bearer = bearer
@@ -325,6 +331,45 @@ def test_an_alarm_that_was_being_sent_is_sent_anew_after_a_restart() -> None:
                     nursery.cancel_scope.cancel()
                 sent.append([form for _size, form in forms(line)])
             assert sent == [[Form.SOS, Form.WHOLE]] * 2 + [[Form.SOS, Form.WHOLE] * 4]
+
+    run(main)
+
+
+def test_an_alarm_waits_for_a_radio_that_is_plugged_in_late() -> None:
+    async def main() -> None:
+        async with open_rig(PLANS) as rig:
+            anna, line = rig["anna"], channel({"anna": ""})["anna"]
+            plugged = trio.Event()
+
+            def opener(_path: str, _rate: int) -> LineEnd:
+                if not plugged.is_set():
+                    raise LinkError("it is not plugged in")
+                return line
+
+            async with trio.open_nursery() as nursery:
+                await nursery.start(anna.node.run, on_air(anna, line, opener=opener))
+                await raise_sos(anna)
+                await trio.sleep(1_200)
+                assert forms(line) == []
+                plugged.set()
+                await trio.sleep(700)
+                nursery.cancel_scope.cancel()
+            assert [form for _size, form in forms(line)] == [Form.SOS, Form.WHOLE] * 4
+
+    run(main)
+
+
+def test_an_alarm_that_was_raised_while_no_node_ran_is_aired_at_its_start() -> None:
+    async def main() -> None:
+        async with open_rig(PLANS) as rig:
+            anna, line = rig["anna"], channel({"anna": ""})["anna"]
+            await raise_sos(anna)
+            await trio.sleep(1_200)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(anna.node.run, on_air(anna, line))
+                await trio.sleep(5)
+                nursery.cancel_scope.cancel()
+            assert [form for _size, form in forms(line)] == [Form.SOS, Form.WHOLE]
 
     run(main)
 

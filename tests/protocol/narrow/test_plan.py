@@ -13,6 +13,7 @@ from protocol.narrow.bounds import (
     AIRED_SLOTS_MAX,
     ALARM_COPIES_HEARD_MAX,
     ALARM_RELAY_MS,
+    ALARM_RETRY_MS_MAX,
     ALARM_TIMES_MS,
     POSITION_SHARE,
     POSITIONS_PER_WHOLE,
@@ -43,6 +44,27 @@ def test_an_alarm_goes_short_and_whole_by_turns_at_the_stated_times() -> None:
         assert (turn.short_id, turn.is_alarm) == (1, True)
         at.append((due_ms - 5, turn.is_whole))
     assert at == [(ms, bool(n % 2)) for n, ms in enumerate(ALARM_TIMES_MS)]
+
+
+def test_an_alarm_that_the_port_could_not_send_begins_anew_until_it_can() -> None:
+    plan, now_ms, waits = AirPlan(BYTE_MS), 0, list[int]()
+    plan.add_alarm(1, 0)
+    for _ in range(40):
+        (turn,) = turns(plan, now_ms)
+        assert not turn.is_whole, "the short form first"
+        plan.missed(1, now_ms)
+        due_ms = plan.next_deadline_ms()
+        assert due_ms is not None
+        waits.append(due_ms - now_ms)
+        now_ms = due_ms
+    assert waits[:6] == [2_000, 4_000, 8_000, 16_000, 32_000, 60_000]
+    assert set(waits[5:]) == {ALARM_RETRY_MS_MAX}
+    assert len(turns(plan, now_ms + ALARM_TIMES_MS[-1])) == len(ALARM_TIMES_MS)
+    plan.missed(1, now_ms)
+    assert plan.next_deadline_ms() is None, "it went out often enough"
+    plan.add_alarm(2, 0, b"\0\0")
+    plan.missed(2, 0)
+    assert len(turns(plan, 10**6)) == len(ALARM_RELAY_MS), "its sender repeats it"
 
 
 def test_one_that_was_heard_is_sent_on_within_its_bounds_or_dropped_once_all_have_it() -> None:
