@@ -8,7 +8,7 @@ called queued before it is on the disk. Source: DESIGN section 4, wire-format 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -155,8 +155,11 @@ class Outbox:
 
         Raises: SendError (`empty`, `long`, `lifetime`, `nobody`, `self`, `no_sos_key`),
         QuotaError, StoreFullError, StoreError; nothing is kept then. An SOS is never refused for a
-        quota: it is kept, and leaves in the next hour.
+        quota, or for its length or characters: it is kept, and leaves in the next hour; what
+        cannot be said of its text is left out.
         """
+        if writing.priority is Priority.SOS:
+            writing = replace(writing, text=_sayable(writing.text))
         recipients = self._checked(writing)
 
         def keep(tx: Transaction) -> tuple[Sent, _Work]:
@@ -455,6 +458,11 @@ def _padded(tx: Transaction, record: MessageRecord, now_ms: int) -> bytes:
     if found is not None:
         payload = Attached(record.id.author, record.scope, record.text, found.manifest, origin)
     return pad(payloads.encode(payload))
+
+
+def _sayable(text: str) -> str:
+    """Return as much of a text as a message holds; a half of a character becomes `?`."""
+    return text.encode("utf-8", "replace")[:TEXT_BYTES_MAX].decode("utf-8", "ignore")
 
 
 def _is_broken(text: str) -> bool:

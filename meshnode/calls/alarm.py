@@ -48,14 +48,15 @@ class AlarmCalls(Calls):
         self._node.housekeeping.wake.set()
         self._node.require_desk().reporting.wake.set()
         found = await self._found(self._node.identity.node, sent.alarm_id)
+        told = self._alarm(found)
         return {
-            **self._alarm(found),
+            **told,
             "message": print_bundle_id(sent.id),
             "key": sent.key,
             "to": self._describe(scope.encode()),
             "recipients": sent.recipients,
             "is_held_back": sent.is_held_back,
-            "aired_text": aired_text(text),
+            "aired_text": aired_text(told["text"]),
         }
 
     def _alarmed(self, to: str) -> Scope:

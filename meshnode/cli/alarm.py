@@ -44,7 +44,9 @@ def register(parent: typer.Typer) -> None:
 
 def sos(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What happened, or - for stdin.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What happened, or - for stdin.")
+    ] = "",
     to: Annotated[
         str, typer.Option(help="Whose receipts are awaited; by default those of the CODT.")
     ] = "",
@@ -63,13 +65,15 @@ def sos(
 ) -> None:
     """Call for help: everybody of the zone reads it, before all else.
 
-    It needs no shift. A position goes along only from an open shift, or if you give it with --at.
+    It needs no shift, and no words. A position goes along only from an open shift, or if you
+    give it with --at.
     """
     from meshnode.cli.access import with_node
     from meshnode.cli.show import print_json, safe
     from meshnode.cli.texts import message_text
 
-    words = message_text(text)
+    # Who has no hand or breath for words is heard all the same.
+    words = message_text(text).strip() or say("Help!")
 
     async def action(api: NodeApi) -> dict[str, Any]:
         raised = await api.sos(words, to=to, at=at, tells_place=with_position)
@@ -80,7 +84,7 @@ def sos(
         print_json(**raised)
         return
     typer.echo(_what_becomes_of(raised))
-    if raised["aired_text"] != words:
+    if raised["aired_text"] != raised["text"]:
         typer.echo(
             say(
                 "By radio its beginning goes at once, the whole text with the next session: {text}",
