@@ -70,6 +70,8 @@ def test_raised_by_holding_taken_elsewhere_and_closed(opens: Opens, town: Town) 
     assert is_quiet(town, "alice")
     with held(alice):
         expect(alice.get_by_role("heading", level=1, name="Votre SOS")).to_be_visible()
+    # Before anybody answers: the device of another has it.
+    expect(alice.locator(".alarm-card")).to_contain_text("Il est parti")
     bar = centre.get_by_role("alert")
     expect(bar).to_contain_text("SOS de alice", timeout=30_000)
     expect(bar).to_contain_text("jambe cassée")
