@@ -11,7 +11,7 @@ import { Icon } from "../parts/Icon";
 import { Page, Waiting } from "../parts/Page";
 import { Resource } from "../resource";
 import { href } from "../router";
-import { alarms, status } from "../store";
+import { alarms, outgoing, status } from "../store";
 import { ago, clock, moment, number } from "../time";
 import type { Alarm, AlarmStory } from "../types";
 import { stateWords } from "./Sos";
@@ -19,7 +19,9 @@ import { stateWords } from "./Sos";
 export function AlarmPage({ alarm }: { alarm: string }) {
   const of = useMemo(() => new Resource(() => ask<AlarmStory>(`alarms/${alarm}`)), [alarm]);
   const listed = alarms.value.value;
-  useEffect(() => void of.refresh(), [alarm, listed]);
+  // That an own one has left is told as of every message of this device.
+  const sent = outgoing.value.value;
+  useEffect(() => void of.refresh(), [alarm, listed, sent]);
   const found = of.value.value;
   return (
     <Page
