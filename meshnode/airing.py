@@ -7,7 +7,7 @@ way of every bundle, through the same checks; locked devices do this too. Source
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 import trio
@@ -21,11 +21,13 @@ from meshnode.runtime import Runtime, steady_ms
 from meshnode.store import bundles as rows
 from meshnode.store.backgrounds import backgrounds
 from meshnode.store.engine import Connection, Store
+from meshnode.store.records import BundleSummary
 from protocol import bundle as bundles
 from protocol import hlc
 from protocol.bundle import Bundle, Scope
 from protocol.errors import AuthenticationError, RemoteProtocolError
-from protocol.ids import ShortId
+from protocol.guards import ALARM_REPEAT_EVERY_MS
+from protocol.ids import BundleId, ShortId
 from protocol.limits import Kind
 from protocol.narrow.bounds import AIRED_MS_MAX, BACKGROUNDS_MAX
 from protocol.narrow.form import (
@@ -62,14 +64,25 @@ class Radio(Protocol):
     async def pace_ms(self, port: str, frames: Sequence[int]) -> int:
         """Return how long positions wait after such frames, for the budget of a port."""
 
+    def is_billed(self, port: str) -> bool:
+        """Tell whether bytes on a port cost money."""
+
 
 class Airing:
     """The voice and the ear of a node on the air."""
 
     def __init__(
-        self, radio: Radio, relay: Relay, store: Store, runtime: Runtime, membership: Membership
+        self,
+        radio: Radio,
+        relay: Relay,
+        store: Store,
+        runtime: Runtime,
+        membership: Membership,
+        untaken: Callable[[], Awaitable[Collection[BundleId]]],
     ) -> None:
+        """`untaken` names the raisings of this device that nobody has taken, as far as is known."""
         self._radio = radio
+        self._untaken = untaken
         self._relay = relay
         self._store = store
         self._runtime = runtime
@@ -89,6 +102,7 @@ class Airing:
                     plan.add_alarm(short_id, steady_ms())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen)
+                nursery.start_soon(self._repeat)
                 for port in self._plans:
                     nursery.start_soon(self._send, port)
         finally:
@@ -97,11 +111,12 @@ class Airing:
     def _raised_lately(self, conn: Connection) -> list[ShortId]:
         """Return the alarms of this device that a stop, or no node at all, may have kept back."""
         since_ms = self._runtime.now_ms() - AIRED_MS_MAX
-        return [
-            each.short_id
-            for each in rows.by_kind(conn, Kind.SOS)
-            if each.is_own and hlc.wall_ms(each.hlc) >= since_ms
-        ]
+        own = self._own_alarms(conn)
+        return [each.short_id for each in own if hlc.wall_ms(each.hlc) >= since_ms]
+
+    @staticmethod
+    def _own_alarms(conn: Connection) -> list[BundleSummary]:
+        return [each for each in rows.by_kind(conn, Kind.SOS) if each.is_own]
 
     # --- sending ------------------------------------------------------------------------------
 
@@ -128,6 +143,22 @@ class Airing:
                 plan.add_shift(short_id, steady_ms())
             elif header.kind is Kind.POSITION:
                 plan.add_position(short_id, header.author + header.scope.encode())
+
+    async def _repeat(self) -> None:
+        """Say again what nobody took, for whoever comes into hearing late; while it is free."""
+        while True:
+            await trio.sleep(ALARM_REPEAT_EVERY_MS / 1000)
+            own = await self._store.read(self._own_alarms)
+            names = await self._untaken() if own else ()
+            for each in own:
+                if BundleId(each.author, each.incarnation, each.seq) in names:
+                    self._say_again(each.short_id)
+
+    def _say_again(self, short_id: ShortId) -> None:
+        for port, plan in self._plans.items():
+            if not self._radio.is_billed(port):
+                plan.add_again(short_id, steady_ms())
+                self._wakes[port].set()
 
     async def _send(self, port: str) -> None:
         plan, wake = self._plans[port], self._wakes[port]

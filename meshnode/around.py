@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from meshnode.airing import Airing
 from meshnode.bearers import NodeBearers
@@ -11,14 +12,30 @@ from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.discovery.stations import StationsHeard
+from meshnode.errors import LockedError
 from meshnode.links.base import Address, parse_address
 from meshnode.node import Node, Surroundings
 from meshnode.runtime import Runtime
+from protocol.alarms import Step
 from protocol.guards import SESSIONS_OF_CENTRE_MAX
 from protocol.identity import Role, rights_untrusted
+from protocol.ids import BundleId
 from protocol.limits import PROBES_MAX, SESSIONS_MAX
 
-__all__ = ["surroundings_of"]
+__all__ = ["surroundings_of", "untaken_alarms"]
+
+
+async def untaken_alarms(node: Node) -> set[BundleId]:
+    """Name what this device raised last of each alarm that nobody has taken; none while locked.
+
+    Raises: StoreError.
+    """
+    try:
+        views = await node.alarms.list_alarms()
+    except LockedError:
+        return set()
+    own = [each.alarm for each in views if each.name[0] == node.identity.node]
+    return {each.raised.name for each in own if each.raised and each.state < Step.TAKEN}
 
 
 def surroundings_of(settings: Settings, runtime: Runtime, node: Node) -> Surroundings:
@@ -47,7 +64,7 @@ def surroundings_of(settings: Settings, runtime: Runtime, node: Node) -> Surroun
     airing: list[Callable[[], Awaitable[None]]] = []
     if isinstance(node.bearer, NodeBearers) and settings.links.serial:
         parts = (node.relay, node.store, node.runtime, node.membership)
-        airing.append(Airing(node.bearer.serial, *parts).run)
+        airing.append(Airing(node.bearer.serial, *parts, partial(untaken_alarms, node)).run)
 
     role = rights_untrusted(node.identity.badge_chain[0]).role
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from meshnode.airing import Airing
+from meshnode.around import untaken_alarms
 from meshnode.budgets import Budgets
 from meshnode.links.knocking import Knocks
 from meshnode.links.serial import BITS_PER_BYTE
@@ -140,7 +141,8 @@ class Air:
             budgets.on_sos.append(bearer.call_out)
             bearer.meters = budgets.meter_of
             end.billed = partial(_bill, runtime, tariff)
-        airing = Airing(bearer, node.relay, node.store, runtime, node.membership)
+        parts = (node.relay, node.store, runtime, node.membership)
+        airing = Airing(bearer, *parts, partial(untaken_alarms, node))
         return (keyring.run, partial(bearer.serve, _refuse), airing.run)
 
 

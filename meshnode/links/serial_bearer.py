@@ -146,6 +146,10 @@ class SerialBearer(Bearer):
         meter = self.meters(self._ports[port].path)
         return 0 if meter is None else await meter.pace_ms(frames, POSITION_PACE_MS_MAX)
 
+    def is_billed(self, port: str) -> bool:
+        """True for a port whose bytes cost money."""
+        return self.meters(self._ports[port].path) is not None
+
     def _is_sos_only(self, port: str) -> bool:
         fare = self._fares.get(port)
         return fare is not None and fare.is_sos

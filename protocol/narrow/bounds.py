@@ -9,6 +9,7 @@ __all__ = [
     "AIRED_ALARMS_MAX",
     "AIRED_MS_MAX",
     "AIRED_SLOTS_MAX",
+    "ALARM_AGAIN_MS_MIN",
     "ALARM_COPIES_HEARD_MAX",
     "ALARM_RELAY_MS",
     "ALARM_RETRY_MS_MAX",
@@ -63,6 +64,8 @@ ALARM_RETRY_MS_MIN: Final = 2_000
 """An alarm that its port could not send, as it is shut or unplugged, begins anew after this."""
 ALARM_RETRY_MS_MAX: Final = 60_000
 """And at the latest after this, however long the port was away."""
+ALARM_AGAIN_MS_MIN: Final = 300_000
+"""An own alarm that nobody took is not sent once more sooner after it was sent last."""
 ALARM_RELAY_MS: Final = ((1_000, 4_000), (8_000, 16_000))
 """Between which times one that was heard is sent on: others choose other moments."""
 ALARM_COPIES_HEARD_MAX: Final = 5

@@ -14,6 +14,7 @@ from protocol.ids import ShortId
 from protocol.narrow.bounds import (
     AIRED_ALARMS_MAX,
     AIRED_SLOTS_MAX,
+    ALARM_AGAIN_MS_MIN,
     ALARM_COPIES_HEARD_MAX,
     ALARM_RELAY_MS,
     ALARM_RETRY_MS_MAX,
@@ -75,6 +76,8 @@ class AirPlan:
     byte_ms: float
     """How long a byte takes, milliseconds."""
     _alarms: dict[ShortId, _Alarm] = field(default_factory=dict)
+    _told: dict[ShortId, tuple[int, int]] = field(default_factory=dict)
+    """How often own alarms were sent whose turns are over, and when last."""
     _shifts: dict[ShortId, list[int]] = field(default_factory=dict)
     _slots: dict[bytes, _Slot] = field(default_factory=dict)
     _free_ms: int = 0
@@ -89,7 +92,16 @@ class AirPlan:
         else:
             pairs = zip(ALARM_RELAY_MS, chance, strict=True)
             times = [now_ms + low + (high - low) * odd // 255 for (low, high), odd in pairs]
-        self._alarms[short_id] = _Alarm(times, chance is not None)
+        self._put(short_id, _Alarm(times, chance is not None))
+
+    def add_again(self, short_id: ShortId, now_ms: int) -> None:
+        """Send an own alarm once more, short and whole by turns; not one that was just sent."""
+        sent, last_ms = self._told.get(short_id, (0, now_ms - ALARM_AGAIN_MS_MIN))
+        if short_id not in self._alarms and now_ms >= last_ms + ALARM_AGAIN_MS_MIN:
+            self._put(short_id, _Alarm([now_ms], is_relayed=False, sent=sent))
+
+    def _put(self, short_id: ShortId, alarm: _Alarm) -> None:
+        self._alarms[short_id] = alarm
         if len(self._alarms) > AIRED_ALARMS_MAX:
             # Others' alarms, which their senders repeat themselves, go before our own.
             relayed = (each for each, alarm in self._alarms.items() if alarm.is_relayed)
@@ -144,10 +156,18 @@ class AirPlan:
                 del alarm.times_ms[0]
                 if not alarm.times_ms:
                     del self._alarms[short_id]
+                    self._note_over(short_id, alarm, now_ms)
                 return Turn(short_id, True, is_whole)
         if now_ms < self._free_ms:
             return None
         return self._next_shift(now_ms) or self._next_position(now_ms)
+
+    def _note_over(self, short_id: ShortId, alarm: _Alarm, now_ms: int) -> None:
+        if not alarm.is_relayed:
+            self._told.pop(short_id, None)
+            self._told[short_id] = alarm.sent, now_ms
+            if len(self._told) > AIRED_ALARMS_MAX:
+                del self._told[next(iter(self._told))]
 
     def _next_shift(self, now_ms: int) -> Turn | None:
         for short_id, times_ms in self._shifts.items():

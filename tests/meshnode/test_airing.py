@@ -15,6 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from meshnode.airing import Airing
+from meshnode.around import untaken_alarms
 from meshnode.budgets import Budgets
 from meshnode.errors import LinkError
 from meshnode.links.knocking import Knocks
@@ -77,7 +78,8 @@ def on_air(
     )
     bearer.metrics = member.node.metrics
     member.node.bearer = bearer
-    airing = Airing(bearer, member.node.relay, member.store, runtime, member.node.membership)
+    parts = (member.node.relay, member.store, runtime, member.node.membership)
+    airing = Airing(bearer, *parts, partial(untaken_alarms, member.node))
     return Surroundings(watches=(airing.run,))
 
 
@@ -250,7 +252,8 @@ def test_a_port_that_is_billed_has_its_pace_and_a_free_one_beside_it_has_none() 
                 meters=budgets.meter_of,
             )
             bearer.metrics, anna.node.bearer = anna.node.metrics, bearer
-            airing = Airing(bearer, anna.node.relay, anna.store, seams, anna.node.membership)
+            parts = (anna.node.relay, anna.store, seams, anna.node.membership)
+            airing = Airing(bearer, *parts, partial(untaken_alarms, anna.node))
             await nursery.start(anna.node.run, Surroundings(watches=(airing.run,)))
             await anna.node.relay.announce(await anna.node.positions.open_shift(), None)
             for _ in range(120):

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from protocol.narrow.bounds import (
     AIRED_ALARMS_MAX,
     AIRED_SLOTS_MAX,
+    ALARM_AGAIN_MS_MIN,
     ALARM_COPIES_HEARD_MAX,
     ALARM_RELAY_MS,
     ALARM_RETRY_MS_MAX,
@@ -65,6 +66,26 @@ def test_an_alarm_that_the_port_could_not_send_begins_anew_until_it_can() -> Non
     plan.add_alarm(2, 0, b"\0\0")
     plan.missed(2, 0)
     assert len(turns(plan, 10**6)) == len(ALARM_RELAY_MS), "its sender repeats it"
+
+
+def test_an_alarm_is_sent_once_more_short_and_whole_by_turns_and_never_beside_itself() -> None:
+    plan = AirPlan(BYTE_MS)
+    plan.add_alarm(1, 0)
+    plan.add_again(1, 0)
+    assert len(turns(plan, ALARM_TIMES_MS[-1])) == len(ALARM_TIMES_MS), "it is being sent"
+    plan.add_again(1, ALARM_TIMES_MS[-1] + ALARM_AGAIN_MS_MIN - 1)
+    assert turns(plan, 10**6 - 1) == [], "it was just sent"
+    found = list[Turn]()
+    for at_ms in (10**6, 2 * 10**6, 3 * 10**6):
+        plan.add_again(1, at_ms)
+        plan.add_again(1, at_ms)
+        found += turns(plan, at_ms)
+        plan.missed(1, at_ms)
+        assert plan.next_deadline_ms() is None
+    assert found == [Turn(1, True, is_whole) for is_whole in (False, True, False)]
+    for other in range(2, AIRED_ALARMS_MAX + 9):
+        plan.add_again(other, 4 * 10**6)
+    assert len(turns(plan, 4 * 10**6)) == AIRED_ALARMS_MAX
 
 
 def test_one_that_was_heard_is_sent_on_within_its_bounds_or_dropped_once_all_have_it() -> None:

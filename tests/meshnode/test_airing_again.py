@@ -1,0 +1,97 @@
+"""An alarm that nobody took goes on the air again, for whoever comes into hearing late."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+
+from meshnode.airing import Airing
+from meshnode.around import untaken_alarms
+from meshnode.budgets import Budgets
+from meshnode.links.knocking import Knocks
+from meshnode.links.serial_bearer import PortSettings, SerialBearer
+from meshnode.node import Surroundings
+from protocol.alarms import Step
+from protocol.budgets import read_tariff
+from protocol.guards import ALARM_REPEAT_EVERY_MS
+from protocol.limits import Kind
+from protocol.narrow.bounds import ALARM_RELAY_MS, ALARM_TIMES_MS
+from tests.meshnode.links.lines import channel
+from tests.meshnode.links.parts import network
+from tests.meshnode.rig import open_rig
+from tests.meshnode.test_airing import (
+    ALL,
+    KEYS,
+    PLANS,
+    forms,
+    listening,
+    raise_sos,
+    run,
+    until,
+)
+
+EVERY_S = ALARM_REPEAT_EVERY_MS / 1000
+FIRST = len(ALARM_TIMES_MS)
+"""Sent in the first ten minutes."""
+
+
+def test_whoever_comes_into_hearing_hours_later_hears_it() -> None:
+    async def main() -> None:
+        async with listening(dict.fromkeys(ALL, "")) as (rig, lines):
+            anna, bruno = rig["anna"], rig["bruno"]
+            await raise_sos(anna)
+            await trio.sleep(2 * EVERY_S)
+            before = len(forms(lines["anna"]))
+            await trio.sleep(5 * EVERY_S)
+            assert len(forms(lines["anna"])) == before + 5
+            await trio.sleep(12 * EVERY_S)
+            assert not await bruno.held(Kind.SOS)
+            lines["anna"].peers.append(lines["bruno"])
+            lines["bruno"].peers.append(lines["anna"])
+            await until(partial(bruno.held, Kind.SOS), EVERY_S + 2)
+            (view,) = await bruno.node.alarms.list_alarms()
+            assert await bruno.node.alarms.act(view.name, Step.TAKEN)
+
+            async def is_taken() -> bool:
+                return not await untaken_alarms(anna.node)
+
+            await until(is_taken)
+            before = len(forms(lines["anna"]))
+            await trio.sleep(12 * EVERY_S)
+            # The answer that was heard is sent on, and then there is silence.
+            assert len(forms(lines["anna"])) <= before + len(ALARM_RELAY_MS)
+
+    run(main)
+
+
+def test_a_locked_device_and_a_port_that_is_billed_send_it_in_its_first_minutes_alone() -> None:
+    async def main() -> None:
+        async with open_rig(PLANS[:2]) as rig, trio.open_nursery() as nursery:
+            await rig.mix(*rig.members)
+            anna, lines = rig["anna"], channel({"billed": "", "free": ""}, 9_600)
+            runtime, node = anna.machine.runtime, anna.node
+            tariff = read_tariff("/dev/billed per=day bytes=120000 step=50 sos=20000")
+            bearer = SerialBearer(
+                [PortSettings(f"/dev/{name}", 9_600) for name in lines],
+                network().contexts,
+                runtime,
+                knocks=Knocks(runtime, lambda: KEYS),
+                opener=lambda path, _rate: lines[path.removeprefix("/dev/")],
+                meters=Budgets([tariff], anna.store, runtime).meter_of,
+            )
+            bearer.metrics, node.bearer = node.metrics, bearer
+            parts = (node.relay, anna.store, runtime, node.membership)
+            airing = Airing(bearer, *parts, partial(untaken_alarms, node))
+            await nursery.start(node.run, Surroundings(watches=(airing.run,)))
+            await raise_sos(anna)
+            await trio.sleep(4 * EVERY_S)
+            told = {name: len(forms(line)) for name, line in lines.items()}
+            assert told["billed"] == FIRST
+            assert told["free"] > FIRST
+            await node.lock()
+            await trio.sleep(4 * EVERY_S)
+            assert {name: len(forms(line)) for name, line in lines.items()} == told
+            nursery.cancel_scope.cancel()
+
+    run(main)
