@@ -316,7 +316,7 @@ class _Pen:
     def __call__(self, message: bytes) -> bytes:
         """Return the signature. Raises: LockedError."""
         if self._sign is None:
-            raise LockedError("the device is locked: run 'meshnode unlock'")
+            raise LockedError
         return self._sign(message)
 
     def put_away(self) -> None:

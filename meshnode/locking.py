@@ -159,7 +159,7 @@ class Guard:
                 "the lease of this device has ended, and no secret opens it: come near a device"
                 " that has met the centre lately; until then a colleague must raise an SOS"
             )
-        return LockedError("the device is locked: run 'meshnode unlock'")
+        return LockedError()
 
     @property
     def _auto_lock_s(self) -> int:

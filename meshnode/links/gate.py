@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import trio
 
@@ -43,23 +44,18 @@ def network_of(host: str) -> str:
     return str(ipaddress.ip_network((ip, _IPV6_PREFIX_BITS), strict=False))
 
 
+@dataclass(slots=True, eq=False)
 class Place:
     """One that is unfinished; whoever holds it works inside its scope."""
 
-    def __init__(self, gate: HandshakeGate, network: str, number: int) -> None:
-        self._gate = gate
-        self.network = network
-        """Where it comes from."""
-        self.number = number
-        """Rises with each: the lowest is the oldest."""
-        self.scope = trio.CancelScope()
-        """Cancelled when the place is needed."""
-        self.is_known = False
-        """True once it proved to be no stranger."""
-
-    def vouch(self) -> bool:
-        """Count it among those who are known from now on; False where its network has no more."""
-        return self._gate.vouch(self)
+    network: str
+    """Where it comes from."""
+    number: int
+    """Rises with each: the lowest is the oldest."""
+    scope: trio.CancelScope
+    """Cancelled when the place is needed."""
+    is_known: bool = False
+    """True once it proved to be no stranger."""
 
 
 class HandshakeGate:
@@ -93,7 +89,7 @@ class HandshakeGate:
             yield None
             return
         self._number += 1
-        place = Place(self, network, self._number)
+        place = Place(network, self._number, trio.CancelScope())
         self._places.setdefault(network, {})[place.number] = place
         try:
             yield place
@@ -101,7 +97,7 @@ class HandshakeGate:
             self._leave(place)
 
     def vouch(self, place: Place) -> bool:
-        """See `Place.vouch`."""
+        """Count it among those who are known from now on; False where its network has no more."""
         known = self._count(place.network) - self._strangers(place.network)
         if place.is_known or known >= self._known_per_network:
             self.refused += not place.is_known

@@ -176,7 +176,7 @@ class TCPBearer(Bearer):
                 judged = await self.knocks.judge(stream)
                 if judged.refusal:
                     counter, reason = "knocks_refused", judged.refusal
-                elif judged.has_knocked and not place.vouch():
+                elif judged.has_knocked and not self.gate.vouch(place):
                     reason = _FULL
                 else:
                     fare = await self.tolls.at(_own_host(stream))

@@ -23,7 +23,7 @@ from meshnode.links.serial_bearer import PortSettings, SerialBearer
 from meshnode.node import Surroundings
 from meshnode.outbox import Priority, Writing
 from meshnode.positions import Place
-from protocol.budgets import period_end_ms, read_tariff, steps_of
+from protocol.budgets import Tariff, period_end_ms, read_tariff, steps_of
 from protocol.guards import QUOTA_HOUR_SOS
 from protocol.identity import Role
 from protocol.knock import KnockKeys
@@ -57,6 +57,7 @@ KEYS = {epoch_at(START_MS): [b"k" * 32]}
 KEY = radio_key(b"k" * 32)
 PORT = "/dev/ttyTEST0"
 HERE = Place(44.89, 6.64, 12.5)
+TARIFF = "/dev/billed per=day bytes=120000 step=50 sos=20000"
 POSITION_BYTES_MAX, SOS_BYTES_MAX = 125, 140
 
 
@@ -76,10 +77,29 @@ def on_air(
         knocks=Knocks(runtime, lambda: keys),
         opener=opener or (lambda _path, _rate: line),
     )
-    bearer.metrics = member.node.metrics
-    member.node.bearer = bearer
-    parts = (member.node.relay, member.store, runtime, member.node.membership)
-    airing = Airing(bearer, *parts, partial(untaken_alarms, member.node))
+    return voiced(member, bearer)
+
+
+def billed_beside_free(member: Member, tariff: Tariff) -> tuple[dict[str, LineEnd], Surroundings]:
+    """Give a node two radios that nobody hears; bytes on the first cost what the tariff says."""
+    lines, runtime = channel({"billed": "", "free": ""}), member.machine.runtime
+    bearer = SerialBearer(
+        [PortSettings(f"/dev/{name}", 9_600) for name in lines],
+        network().contexts,
+        runtime,
+        knocks=Knocks(runtime, lambda: KEYS),
+        opener=lambda path, _rate: lines[path.removeprefix("/dev/")],
+        meters=Budgets([tariff], member.store, runtime).meter_of,
+    )
+    return lines, voiced(member, bearer)
+
+
+def voiced(member: Member, bearer: SerialBearer) -> Surroundings:
+    """Give a node a bearer, and the room that speaks over its radios."""
+    node, runtime = member.node, member.machine.runtime
+    bearer.metrics, node.bearer = node.metrics, bearer
+    parts = (node.relay, member.store, runtime, node.membership)
+    airing = Airing(bearer, *parts, partial(untaken_alarms, node))
     return Surroundings(watches=(airing.run,))
 
 
@@ -239,22 +259,9 @@ def test_a_port_that_is_billed_has_its_pace_and_a_free_one_beside_it_has_none() 
     async def main() -> None:
         async with open_rig(PLANS[:2]) as rig, trio.open_nursery() as nursery:
             await rig.mix(*rig.members)
-            anna, lines = rig["anna"], channel({"billed": "", "free": ""}, 9_600)
-            seams = anna.machine.runtime
-            tariff = read_tariff("/dev/billed per=day bytes=120000 step=50 sos=20000")
-            budgets = Budgets([tariff], anna.store, seams)
-            bearer = SerialBearer(
-                [PortSettings(f"/dev/{name}", 9_600) for name in lines],
-                network().contexts,
-                seams,
-                knocks=Knocks(seams, lambda: KEYS),
-                opener=lambda path, _rate: lines[path.removeprefix("/dev/")],
-                meters=budgets.meter_of,
-            )
-            bearer.metrics, anna.node.bearer = anna.node.metrics, bearer
-            parts = (anna.node.relay, anna.store, seams, anna.node.membership)
-            airing = Airing(bearer, *parts, partial(untaken_alarms, anna.node))
-            await nursery.start(anna.node.run, Surroundings(watches=(airing.run,)))
+            anna, tariff = rig["anna"], read_tariff(TARIFF)
+            lines, around = billed_beside_free(anna, tariff)
+            await nursery.start(anna.node.run, around)
             await anna.node.relay.announce(await anna.node.positions.open_shift(), None)
             for _ in range(120):
                 await report(anna)

@@ -6,24 +6,18 @@ from functools import partial
 
 import trio
 
-from meshnode.airing import Airing
 from meshnode.around import untaken_alarms
-from meshnode.budgets import Budgets
-from meshnode.links.knocking import Knocks
-from meshnode.links.serial_bearer import PortSettings, SerialBearer
-from meshnode.node import Surroundings
 from protocol.alarms import Step
 from protocol.budgets import read_tariff
 from protocol.guards import ALARM_REPEAT_EVERY_MS
 from protocol.limits import Kind
 from protocol.narrow.bounds import ALARM_RELAY_MS, ALARM_TIMES_MS
-from tests.meshnode.links.lines import channel
-from tests.meshnode.links.parts import network
 from tests.meshnode.rig import open_rig
 from tests.meshnode.test_airing import (
     ALL,
-    KEYS,
     PLANS,
+    TARIFF,
+    billed_beside_free,
     forms,
     listening,
     raise_sos,
@@ -69,21 +63,9 @@ def test_a_locked_device_and_a_port_that_is_billed_send_it_in_its_first_minutes_
     async def main() -> None:
         async with open_rig(PLANS[:2]) as rig, trio.open_nursery() as nursery:
             await rig.mix(*rig.members)
-            anna, lines = rig["anna"], channel({"billed": "", "free": ""}, 9_600)
-            runtime, node = anna.machine.runtime, anna.node
-            tariff = read_tariff("/dev/billed per=day bytes=120000 step=50 sos=20000")
-            bearer = SerialBearer(
-                [PortSettings(f"/dev/{name}", 9_600) for name in lines],
-                network().contexts,
-                runtime,
-                knocks=Knocks(runtime, lambda: KEYS),
-                opener=lambda path, _rate: lines[path.removeprefix("/dev/")],
-                meters=Budgets([tariff], anna.store, runtime).meter_of,
-            )
-            bearer.metrics, node.bearer = node.metrics, bearer
-            parts = (node.relay, anna.store, runtime, node.membership)
-            airing = Airing(bearer, *parts, partial(untaken_alarms, node))
-            await nursery.start(node.run, Surroundings(watches=(airing.run,)))
+            anna, node = rig["anna"], rig["anna"].node
+            lines, around = billed_beside_free(anna, read_tariff(TARIFF))
+            await nursery.start(node.run, around)
             await raise_sos(anna)
             await trio.sleep(4 * EVERY_S)
             told = {name: len(forms(line)) for name, line in lines.items()}

@@ -15,7 +15,9 @@ from meshnode.metrics import Metrics
 from meshnode.trust import Trust
 from protocol.authority import (
     DocumentClass,
+    RootBody,
     SignedDocument,
+    Signer,
     build,
     decode_untrusted,
     document_signer,
@@ -336,6 +338,18 @@ async def test_a_card_that_the_root_names_no_more_has_revoked_nobody(
         assert rig["bruno"].id in view.directory.recipients(squad(), bytes(16))
 
 
+def next_root(
+    root: RootBody, cls: DocumentClass, key: ed25519.Ed25519PrivateKey, signer: Signer
+) -> SignedDocument:
+    """Return the root after this one, in which a class has this one signer in place of its own."""
+    keys = (key.public_key().public_bytes_raw(),)
+    rules = tuple(
+        replace(rule, keys=keys, pq_keys=()) if rule.cls is cls else rule for rule in root.rules
+    )
+    body = replace(root, rules=rules).encode()
+    return build(DocumentClass.ROOT, b"", (1, 2), START_MS, body, [signer])
+
+
 async def test_the_beacon_of_a_new_card_counts_where_that_of_a_dropped_one_is_held(
     autojump_clock: MockClock,
 ) -> None:
@@ -348,14 +362,7 @@ async def _beacons_of_two_cards(rig: Rig) -> None:
     await accept(rig, beacon(rig, 9_001, START_MS))
     membership = rig["anna"].node.membership
     key = ed25519.Ed25519PrivateKey.from_private_bytes(b"n" * 32)
-    rules = tuple(
-        replace(rule, keys=(key.public_key().public_bytes_raw(),), pq_keys=())
-        if rule.cls is DocumentClass.BEACON
-        else rule
-        for rule in membership.root.rules
-    )
-    body = replace(membership.root, rules=rules).encode()
-    root = build(DocumentClass.ROOT, b"", (1, 2), START_MS, body, [rig.fleet.root_signer])
+    root = next_root(membership.root, DocumentClass.BEACON, key, rig.fleet.root_signer)
     old = beacon(rig, 9_001, START_MS)
     later = build(
         DocumentClass.BEACON, old.scope, (1, 2), START_MS + 1, old.body, [document_signer(key)]
@@ -384,14 +391,7 @@ async def test_a_roster_of_a_dropped_signer_says_nothing_whatever_names_stand_un
     leaning = build(DocumentClass.ROSTER, scope, (1, 9), START_MS, body, signers)
     assert await accept(rig, leaning) == 1
     trust = rig["anna"].node.membership.trust
-    rules = tuple(
-        replace(rule, keys=(key.public_key().public_bytes_raw(),), pq_keys=())
-        if rule.cls is DocumentClass.ROSTER
-        else rule
-        for rule in trust.root.rules
-    )
-    named = replace(trust.root, rules=rules).encode()
-    root = build(DocumentClass.ROOT, b"", (1, 2), START_MS, named, [rig.fleet.document_signer])
+    root = next_root(trust.root, DocumentClass.ROSTER, key, rig.fleet.document_signer)
     after = trust.with_documents([root])
     for view in (after, Trust.of(after.held.values())):
         assert not view.directory.recipients(squad(), bytes(16))

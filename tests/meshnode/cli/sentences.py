@@ -149,9 +149,11 @@ def _failures() -> Iterator[str]:
 
 
 def _failure(node: ast.AST) -> Iterator[ast.expr]:
-    """Give what an error is made from."""
+    """Give what an error is made from, or says unless told otherwise."""
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _FAILURES:
         yield from node.args
+    elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        yield from node.args.defaults
 
 
 def _finding(node: ast.AST) -> Iterator[ast.expr]:
