@@ -103,8 +103,9 @@ def measure(links: int = 200, on_step: OnStep = lambda _done: None) -> dict[str,
     """Return what `links` set-ups of each kind cost; `on_step` is told how many of STEPS are done.
 
     Keys: schema, links, known_per_cpu_second, new_per_cpu_second, floor_per_cpu_second (both
-    ends counted), refused_us (both ends, the outsider's own socket calls included), refused_share
-    (of a set-up with a known peer). Cost: about 15 ms for each of `links`, which is at least STEPS.
+    ends counted), known_floors, new_floors (a set-up in handshakes of the same turn), refused_us
+    (both ends, the outsider's own socket calls included), refused_share (of a set-up with a known
+    peer). Cost: about 15 ms for each of `links`, which is at least STEPS.
     """
     return trio.run(_measure, max(links, STEPS), on_step)
 
@@ -134,6 +135,8 @@ async def _measure(links: int, on_step: OnStep) -> dict[str, Any]:
         "known_per_cpu_second": round(1 / median(turns.known), 1),
         "new_per_cpu_second": round(1 / median(turns.new), 1),
         "floor_per_cpu_second": round(1 / median(turns.floor), 1),
+        "known_floors": round(median(map(truediv, turns.known, turns.floor)), 2),
+        "new_floors": round(median(map(truediv, turns.new, turns.floor)), 2),
         "refused_us": round(median(turns.refused) * 1e6, 1),
         "refused_share": round(median(map(truediv, turns.refused, turns.known)), 4),
     }

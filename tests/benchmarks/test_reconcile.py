@@ -18,12 +18,22 @@ from meshnode.bench.reconcile import Contact, make_pairs, measure, meet
 
 _ROOT = Path(__file__).parents[2]
 _PROGRAM = """
-import json, sys
+import json, sys, time
 from meshnode.bench.reconcile import measure
-rounds = [[measure(int(ids), 1_000) for ids in sys.argv[1:]] for _ in range(3)]
-print(json.dumps([[each["contact_cpu_ms"] for each in found] for found in rounds]))
+
+def floor_ms():
+    began_s = time.process_time()
+    sum(each * each for each in range(100_000))
+    return 1000 * (time.process_time() - began_s)
+
+sizes = [int(each) for each in sys.argv[1:]]
+rounds = [[floor_ms(), *(measure(ids, 1_000)["contact_cpu_ms"] for ids in sizes)] for _ in range(3)]
+print(json.dumps(rounds))
 """
-"""Sizes take turns: a machine that is slow for a while is so for each of them."""
+"""A bare loop and the sizes take turns: a machine that is slow for a while is so for each."""
+_FLOORS_MAX = 6.0
+"""So many loops of 100,000 steps a contact may cost; 2.1 were measured, 8.6 ms beside 4.1 ms. Where
+that was measured the bound so is 25 ms."""
 
 
 def contacts(ids: int, differences: int, count: int, seed: int = 1) -> list[Contact]:
@@ -94,8 +104,8 @@ def test_the_size_of_the_sets_costs_no_cpu() -> None:
     )
     rounds = json.loads(run.stdout)
     print(rounds)
-    assert min(large_ms for _small_ms, large_ms in rounds) <= 25
-    assert min(large_ms / small_ms for small_ms, large_ms in rounds) <= 1.6
+    assert min(large_ms / floor_ms for floor_ms, _small_ms, large_ms in rounds) <= _FLOORS_MAX
+    assert min(large_ms / small_ms for _floor_ms, small_ms, large_ms in rounds) <= 1.6
 
 
 def test_a_measurement_says_what_was_asked() -> None:
