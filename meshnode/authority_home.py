@@ -51,14 +51,19 @@ from meshnode.authority_state import AuthorityState, CertifiedZone, HandedCard
 from meshnode.authority_units import Adopted, adopted, granted, report_of
 from meshnode.authority_waiting import Waiting, save_waiting
 from meshnode.authority_zone_founding import load_zone_request
+from meshnode.authority_zone_renewal import (
+    SAME_CARDS,
+    CardWish,
+    ask_anew,
+    renewed_state,
+    with_placed_card,
+)
 from meshnode.authority_zones import (
     answered_before,
-    asked_anew,
     certified,
     check_asked,
     dropped_zone,
     is_named,
-    renewed_state,
 )
 from meshnode.files import erase, make_private_folder, sync_folder
 from protocol.authority import RosterBody, SignedDocument
@@ -447,23 +452,25 @@ class AuthorityHome(AuthorityFolder):
         """
         with self._noting_refusals(now_ms):
             after, answer = certified(self.state, request, holders.sign, now_ms)
-        self._save(after)
+        self._save(with_rosters(after, self._roster_signers, now_ms))
         return answer
 
-    def ask_anew(self, now_ms: int) -> ZoneRequest:
-        """Return the request of this zone for fresh certificates; it waits here for its answer.
+    def ask_anew(self, now_ms: int, wish: CardWish = SAME_CARDS) -> ZoneRequest:
+        """Return this zone's request for fresh certificates, or for the cards that it wishes.
 
-        Raises: RightsError, EnrolmentError (`root`).
+        It waits here for its answer. Raises: as `zone_renewal.ask_anew`.
         """
         secret, record = HpkeSealer().make_prekey(now_ms)
         with self._noting_refusals(now_ms):
-            request = asked_anew(self.state, self._keys, record)
+            request = ask_anew(
+                self._folder, self.state, self._keys, record, wish, self._passphrase, self._entropy
+            )
         waiting = Waiting(self._keys, secret, request.text)
         save_waiting(self._folder / "zone-request", waiting, self._entropy)
         return request
 
-    def take_renewal(self, answer: ZoneAnswer, now_ms: int) -> None:
-        """Go on under the fresh certificates of an answer whose digits people compared.
+    def take_renewal(self, answer: ZoneAnswer, now_ms: int) -> Path | None:
+        """Go on under an answer whose digits people compared; return where a new card is, if any.
 
         Raises: EnrolmentError, and the errors of what does not hold; then nothing is changed.
         """
@@ -471,8 +478,12 @@ class AuthorityHome(AuthorityFolder):
             home = self._folder.parent
             pending = load_zone_request(home, self._passphrase, self._folder.name)
             after = renewed_state(self.state, pending, answer, now_ms, self._entropy)
-        self._save(self._settled(after, now_ms))
+        after, place = with_placed_card(
+            self._folder, after, pending.request, self._passphrase, now_ms
+        )
+        self._save(with_rosters(self._settled(after, now_ms), self._roster_signers, now_ms))
         (self._folder / "zone-request").unlink()
+        return place
 
     def drop_zone(self, zone: int, holders: RootHolders, now_ms: int) -> CertifiedZone:
         """Trust nothing of a further zone any more: its badges, rosters, revocations, beacons.

@@ -27,6 +27,7 @@ from protocol.authority import Member, decode_untrusted
 from protocol.canonical import Value, as_array, as_bytes, as_text, as_uint, encode
 from protocol.canonical import decode_untrusted as decode_record_untrusted
 from protocol.enrolment import decode_invitation_untrusted
+from protocol.guards import ZONE_CARDS_MAX
 from protocol.identity import decode_device_class, decode_role
 from protocol.limits import (
     ANSWER_DOCUMENTS_MAX,
@@ -196,7 +197,10 @@ def _read_zone(value: Value) -> CertifiedZone:
         request_digest=as_bytes(record[2], "request", 32),
         anchor=anchor,
         issuers=(badge_issuer, link_issuer),
-        signers=tuple(as_bytes(key, "signer", 32) for key in as_array(record[4], "signers", 3)),
+        signers=tuple(
+            as_bytes(key, "signer", 32)
+            for key in as_array(record[4], "signers", 1 + 2 * ZONE_CARDS_MAX, 3)
+        ),
         certified_ms=as_uint(record[5], "time"),
         is_dropped=bool(as_uint(record[6], "dropped", 1)),
     )

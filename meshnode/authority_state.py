@@ -24,6 +24,7 @@ from protocol.identity import Role
 from protocol.ids import NodeId, SquadId, squad_id_of
 from protocol.network_keys import KeyPurpose, Secrets, WeeklyKey, in_use
 from protocol.orders import Revocation, decode_revocation_untrusted, united
+from protocol.zones import ZoneRequest
 
 __all__ = [
     "JOURNAL_MAX",
@@ -145,11 +146,20 @@ class CertifiedZone:
     issuers: tuple[bytes, bytes]
     """DER of its certificates, for badges and for links."""
     signers: tuple[bytes, ...]
-    """Ed25519 keys that the root names for it: rosters, revocations, beacons."""
+    """Ed25519 keys that the root names for it: of rosters, then two of each operator's card."""
     certified_ms: int
     """Unix milliseconds."""
     is_dropped: bool = False
     """The root names it no longer; its request never counts again."""
+
+    @property
+    def cards(self) -> int:
+        """Operators' cards of the zone that the root names."""
+        return len(self.signers) // 2
+
+    def is_recarded_by(self, request: ZoneRequest) -> bool:
+        """True if a request of this zone asks for other operators' cards than it has."""
+        return set(self.signers) != set(request.signers.keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ def request_zone(
     key, documents = ec.generate_private_key(ec.SECP256R1()), HybridKey.generate()
     card = make_card(CardKind.OPERATOR, 1, "operator 1", zone)
     secret, record = HpkeSealer().make_prekey(now_ms)
-    signers = ZoneSigners(documents.public, *card.public)
+    revocation, beacon = card.public
+    signers = ZoneSigners(documents.public, ((revocation, beacon),))
     request = build_zone_request((zone, name), key, record, signers)
     keys.write("regional", key)
     keys.write_hybrid("documents", documents)

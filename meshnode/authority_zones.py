@@ -16,10 +16,9 @@ from meshnode.authority_documents import (
     SignRoot,
     changed_rule,
     with_drafted,
-    with_taken,
     without_strangers,
 )
-from meshnode.authority_keys import AuthorityKeys, HybridKey
+from meshnode.authority_keys import HybridKey
 from meshnode.authority_state import ZONES_MAX, AuthorityState, CertifiedZone
 from protocol.authority import (
     DocumentClass,
@@ -32,7 +31,7 @@ from protocol.authority import (
 from protocol.delegation import issuer_id_untrusted, load_unit_key_untrusted
 from protocol.documents import SignerRule
 from protocol.enrolment import open_secrets, seal_secrets
-from protocol.envelope import HpkeSealer, PrekeyRecord, PrekeySecret
+from protocol.envelope import HpkeSealer, PrekeySecret
 from protocol.errors import EnrolmentError, IdentityError, RightsError
 from protocol.identity import (
     REGIONAL_RANK,
@@ -56,20 +55,17 @@ from protocol.orders import issuer_id
 from protocol.zones import (
     ZoneAnswer,
     ZoneRequest,
-    ZoneSigners,
     build_zone_answer,
-    build_zone_request,
 )
 
 __all__ = [
     "ZonePending",
     "answered_before",
-    "asked_anew",
+    "card_changes",
     "certified",
     "check_asked",
     "dropped_zone",
     "is_named",
-    "renewed_state",
     "zone_state",
 ]
 
@@ -103,29 +99,41 @@ def check_asked(state: AuthorityState, request: ZoneRequest) -> None:
         raise RightsError("a zone is certified where the root's cards are: in the national folder")
     if any(each.request_digest == request.digest for each in state.zones):
         raise EnrolmentError("used", "this request was answered before: make a fresh one")
-    root, renewed = state.root_body, _renewed(state, request)
-    is_full = len(_anchors_kept(state, renewed)) >= ANCHORS_MAX
-    if is_full or len(state.zones) >= ZONES_MAX:
-        raise EnrolmentError("full", f"a network has at most {ANCHORS_MAX} zones: drop one first")
-    if renewed is not None:
-        return
-    if request.zone in (state.zone, *(each.zone for each in _present(state))):
+    held = _held(state, request)
+    if held is None or not held.is_recarded_by(request):
+        is_full = len(_anchors_kept(state, held)) >= ANCHORS_MAX
+        if is_full or len(state.zones) >= ZONES_MAX:
+            raise EnrolmentError(
+                "full", f"a network has at most {ANCHORS_MAX} zones: drop one first"
+            )
+    if held is None and request.zone in (state.zone, *(each.zone for each in _present(state))):
         raise EnrolmentError(
             "zone", f"zone {request.zone} has an authority already: ask with another number"
         )
-    taken = {key for rule in root.rules for key in rule.keys}
-    taken |= {key for rule in root.rules for key in rule.pq_keys}
-    issuers = [state.badge_issuer, *(each.issuers[0] for each in state.zones)]
-    known = {*map(issuer_id_untrusted, issuers), *(unit.unit_id for unit in state.units)}
-    key = issuer_id(request.public_key)
-    if key in known | state.revoked.keys() or any(
-        half in taken for pair in request.signers.pairs for half in pair
-    ):
+    if _is_known(state, request, held):
         raise EnrolmentError("known_key", "a key of this request is known: make a fresh request")
 
 
-def _renewed(state: AuthorityState, request: ZoneRequest) -> CertifiedZone | None:
-    """Return the newest certificates of the zone that asks anew with the very keys it has."""
+def _is_known(state: AuthorityState, request: ZoneRequest, held: CertifiedZone | None) -> bool:
+    """True if a key of the request that is not its zone's already has another use."""
+    rules = state.root_body.rules
+    pairs = {pair for rule in rules for pair in zip(rule.keys, rule.pq_keys, strict=False)}
+    own = set() if held is None else {pair for pair in pairs if pair[0] in held.signers}
+    taken = {half for rule in rules for half in (*rule.keys, *rule.pq_keys)}
+    if any(half in taken for pair in set(request.signers.pairs) - own for half in pair):
+        return True
+    if held is not None:
+        return False
+    issuers = [state.badge_issuer, *(each.issuers[0] for each in state.zones)]
+    known = {*map(issuer_id_untrusted, issuers), *(unit.unit_id for unit in state.units)}
+    return issuer_id(request.public_key) in known | state.revoked.keys()
+
+
+def _held(state: AuthorityState, request: ZoneRequest) -> CertifiedZone | None:
+    """Return what the zone that asks was given last, if it asks by the very keys that it has.
+
+    Those are the key that issues and the one that signs rosters; operators' cards come and go.
+    """
     key = issuer_id(request.public_key)
     if key in state.revoked:
         return None
@@ -135,21 +143,21 @@ def _renewed(state: AuthorityState, request: ZoneRequest) -> CertifiedZone | Non
             for each in reversed(_present(state))
             if each.zone == request.zone
             and issuer_id_untrusted(each.issuers[0]) == key
-            and each.signers == request.signers.keys
+            and each.signers[0] == request.signers.roster[0]
         ),
         None,
     )
 
 
-def _anchors_kept(state: AuthorityState, renewed: CertifiedZone | None) -> tuple[bytes, ...]:
+def _anchors_kept(state: AuthorityState, held: CertifiedZone | None) -> tuple[bytes, ...]:
     """Return the anchors that stay beside a new one.
 
     Of a zone that is renewed the newest stays, under which its devices are; older ones go.
     """
-    if renewed is None:
+    if held is None:
         return state.root_body.anchors
-    older = {each.anchor for each in _present(state) if each.zone == renewed.zone}
-    gone = older - {renewed.anchor}
+    older = {each.anchor for each in _present(state) if each.zone == held.zone}
+    gone = older - {held.anchor}
     return tuple(each for each in state.root_body.anchors if each not in gone)
 
 
@@ -159,21 +167,24 @@ def certified(
     """Return the state whose root names a further zone, and the answer to its request.
 
     Signers of rosters and beacons that were bound to no zone are bound to ours. A zone that is in
-    force and asks anew with the same keys gets fresh certificates under a fresh anchor; the last
-    ones hold until they end. Raises: as `check_asked` and `sign`.
+    force and asks anew with the same cards gets fresh certificates under a fresh anchor; the last
+    ones hold until they end. With other cards it keeps its certificates, and the root names those
+    cards and no others for it. Raises: as `check_asked` and `sign`.
     """
     check_asked(state, request)
-    renewed = _renewed(state, request)
+    held = _held(state, request)
+    if held is not None and held.is_recarded_by(request):
+        return _recarded(state, request, held, sign, now_ms)
     zone, name = request.zone, request.centre_name
     anchor = make_root(now_ms)
     key = load_unit_key_untrusted(request.public_key)
-    earlier = None if renewed is None else renewed.issuers
+    earlier = None if held is None else held.issuers
     issuers = certify_regional(anchor, zone, now_ms, key, earlier)
     before = state.root_body
     rules = before.rules
-    if renewed is None:
-        rules = tuple(_with_zone(rule, request, zone, state.zone) for rule in before.rules)
-    anchors = _anchors_kept(state, renewed)
+    if held is None:
+        rules = tuple(_with_zone(rule, request, state.zone) for rule in before.rules)
+    anchors = _anchors_kept(state, held)
     body = replace(before, anchors=(*anchors, anchor.certificate), rules=rules)
     entry = CertifiedZone(
         zone, name, request.digest, anchor.certificate, issuers, request.signers.keys, now_ms
@@ -183,8 +194,59 @@ def certified(
         for each in state.zones
     )
     after = replace(state.with_document(sign(body)), zones=(*zones, entry))
-    action = "zoned" if renewed is None else "renewed"
+    action = "zoned" if held is None else "renewed"
     return after.with_note(now_ms, action, f"{zone} {name}"), _answer(after, request, entry)
+
+
+def _recarded(
+    state: AuthorityState,
+    request: ZoneRequest,
+    held: CertifiedZone,
+    sign: SignRoot,
+    now_ms: int,
+) -> tuple[AuthorityState, ZoneAnswer]:
+    """Return the state whose root names other operators' cards of a zone, and its answer.
+
+    What only a card that is gone had revoked is put on the draft.
+    """
+    gone = set(held.signers) - set(request.signers.keys)
+    rules = tuple(
+        changed_rule(
+            rule,
+            [pair for pair in _signers_of(rule.cls, request) if pair[0] not in rule.keys],
+            gone,
+            request.zone,
+        )
+        if _signers_of(rule.cls, request)
+        else rule
+        for rule in state.root_body.rules
+    )
+    root = replace(state.root_body, rules=rules)
+    entry = replace(
+        held,
+        name=request.centre_name,
+        request_digest=request.digest,
+        signers=request.signers.keys,
+        certified_ms=now_ms,
+    )
+    after = replace(
+        without_strangers(state.with_document(sign(root)), root), zones=(*state.zones, entry)
+    )
+    after = with_drafted(state, after)
+    note = f"{request.zone} {request.centre_name}"
+    return after.with_note(now_ms, "recarded", note), _answer(after, request, entry)
+
+
+def card_changes(state: AuthorityState, request: ZoneRequest) -> tuple[int, int] | None:
+    """Return how many operators' cards a zone in force asks for anew, and how many it gives up.
+
+    None where it does not ask for other cards.
+    """
+    held = _held(state, request)
+    if held is None or not held.is_recarded_by(request):
+        return None
+    before, wanted = set(held.signers), set(request.signers.keys)
+    return len(wanted - before) // 2, len(before - wanted) // 2
 
 
 def answered_before(state: AuthorityState, request: ZoneRequest) -> ZoneAnswer | None:
@@ -203,20 +265,25 @@ def _present(state: AuthorityState) -> list[CertifiedZone]:
     return [each for each in state.zones if not each.is_dropped]
 
 
-def _with_zone(rule: SignerRule, request: ZoneRequest, zone: int, own: int) -> SignerRule:
-    """Return a rule of the root that names the signer of a further zone, if it has one."""
-    signers = request.signers
-    found = {
-        DocumentClass.ROSTER: signers.roster,
-        DocumentClass.REVOCATION: signers.revocation,
-        DocumentClass.BEACON: signers.beacon,
-    }.get(rule.cls)
-    if found is None:
+def _with_zone(rule: SignerRule, request: ZoneRequest, own: int) -> SignerRule:
+    """Return a rule of the root that names the signers of a further zone, if it has some."""
+    found = _signers_of(rule.cls, request)
+    if not found:
         return rule
     if rule.cls in _BOUND:
         bound = tuple(each or own for each in rule.zones or (0,) * len(rule.keys))
         rule = replace(rule, zones=bound)
-    return changed_rule(rule, [found], (), zone)
+    return changed_rule(rule, found, (), request.zone)
+
+
+def _signers_of(cls: DocumentClass, request: ZoneRequest) -> tuple[tuple[bytes, bytes], ...]:
+    """Return what signs documents of a class for the zone that asks."""
+    signers = request.signers
+    return {
+        DocumentClass.ROSTER: (signers.roster,),
+        DocumentClass.REVOCATION: signers.revocations,
+        DocumentClass.BEACON: signers.beacons,
+    }.get(cls, ())
 
 
 def _answer(state: AuthorityState, request: ZoneRequest, entry: CertifiedZone) -> ZoneAnswer:
@@ -307,57 +374,6 @@ def zone_state(
     )
 
 
-def asked_anew(state: AuthorityState, keys: AuthorityKeys, prekey: PrekeyRecord) -> ZoneRequest:
-    """Return the request by which a zone asks for fresh certificates of the keys that it has.
-
-    Raises: RightsError in another folder, EnrolmentError (`root`) where the root names no more what
-    the zone was let in with.
-    """
-    if not state.is_zone:
-        raise RightsError("only a further zone asks to be certified anew, in its own folder")
-    revocation, beacon = (
-        _pair(state, cls, number)
-        for number, cls in enumerate((DocumentClass.REVOCATION, DocumentClass.BEACON))
-    )
-    signers = ZoneSigners(keys.read_hybrid("documents").public, revocation, beacon)
-    place = (state.zone, state.centre_name)
-    return build_zone_request(place, keys.read_ec("regional"), prekey, signers)
-
-
-def _pair(state: AuthorityState, cls: DocumentClass, number: int) -> tuple[bytes, bytes]:
-    """Return both public keys of a class on the card with which the zone was let in."""
-    rule = state.root_body.rule(cls)
-    key = state.cards[0].signers[number] if state.cards else b""
-    if rule is None or key not in rule.keys:
-        raise EnrolmentError("root", "the root of this network names the zone's signers no more")
-    return key, rule.pq_keys[rule.keys.index(key)]
-
-
-def renewed_state(
-    state: AuthorityState,
-    pending: ZonePending,
-    answer: ZoneAnswer,
-    now_ms: int,
-    entropy: Callable[[int], bytes],
-) -> AuthorityState:
-    """Return the state of a zone under the fresh certificates of an answer.
-
-    Members, units, keys and the journal stay as they are. Raises: as `zone_state`; EnrolmentError
-    (`root`) for a root that does not follow the one in force here.
-    """
-    fresh = zone_state(pending, answer, now_ms, entropy)
-    after, _taken, refusals = with_taken(state, answer.documents)
-    if refusals or after.root != fresh.root:
-        raise EnrolmentError("root", "the root of this answer does not follow the one in force")
-    after = replace(
-        after,
-        anchor=fresh.anchor,
-        badge_issuer=fresh.badge_issuer,
-        link_issuer=fresh.link_issuer,
-    )
-    return after.with_note(now_ms, "renewed", str(after.root.version))
-
-
 def _checked_root(documents: Sequence[SignedDocument], request: ZoneRequest) -> RootBody:
     """Return the root among the documents, which must name what the request asked for."""
     roots = [each for each in documents if each.cls is DocumentClass.ROOT]
@@ -366,17 +382,12 @@ def _checked_root(documents: Sequence[SignedDocument], request: ZoneRequest) -> 
     root = decode_root_untrusted(roots[0].body)
     for document in documents:
         decide(None, document, root)
-    wanted = zip((*_BOUND, DocumentClass.REVOCATION), _ordered(request), strict=True)
-    for cls, key in wanted:
+    for cls in (*_BOUND, DocumentClass.REVOCATION):
         rule = root.rule(cls)
-        if rule is None or key not in rule.within(request.zone).keys:
+        named = () if rule is None else rule.within(request.zone).keys
+        if any(pair[0] not in named for pair in _signers_of(cls, request)):
             raise EnrolmentError("root", "the root of this answer does not name the zone's signers")
     return root
-
-
-def _ordered(request: ZoneRequest) -> tuple[bytes, bytes, bytes]:
-    signers = request.signers
-    return signers.roster[0], signers.beacon[0], signers.revocation[0]
 
 
 def _holds(issuer: RegionalAuthority, zone: int, anchor: bytes, now_ms: int) -> bool:

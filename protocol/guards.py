@@ -121,6 +121,7 @@ __all__ = [
     "WIPES_HELD_MAX",
     "WIPE_CARRY_MS",
     "WIPE_DEVICES_MAX",
+    "ZONE_CARDS_MAX",
 ]
 
 _HOUR_MS: Final = 3_600_000
@@ -153,6 +154,8 @@ REVOCATIONS_MAX: Final = 1_000
 """Entries of one signer's list: twenty times what a fleet of 18,000 loses in 104 days."""
 WIPE_DEVICES_MAX: Final = 10
 """Devices of one wipe order: nobody erases a fleet with one document."""
+ZONE_CARDS_MAX: Final = 3
+"""Operators' cards of a further zone: each takes 4 kB of its request, and of the root."""
 REVOKED_LISTED_MS: Final = 104 * _DAY_MS
 """So long rosters go on naming a revoked device, by whose key its good bundles are checked: until
 its badge has ended with its grace, which is longer than any bundle lives."""

@@ -224,7 +224,7 @@ HOPS_MAX: Final = 32
 INVITATION_BYTES_MAX: Final = 1_024
 """An invitation with eight squads of the longest names; fits a QR code."""
 REQUEST_BYTES_MAX: Final = 16_384
-"""A request; real ones have 1,900 bytes and fit a QR code."""
+"""A request; real ones have 1,900 bytes and fit a QR code, those of a zone 8 to 16 kB."""
 ANSWER_BYTES_MAX: Final = 8_000_000
 """An answer, or a file of documents: the rosters of a zone of 3,000 devices are 300 kB."""
 ANSWER_DOCUMENTS_MAX: Final = 1_024

@@ -28,7 +28,7 @@ from protocol.delegation import (
 from protocol.documents import decode_name
 from protocol.envelope import PrekeyRecord, check_prekey, decode_prekey_untrusted, encode_prekey
 from protocol.errors import MalformedError
-from protocol.guards import PQ_KEY_BYTES
+from protocol.guards import PQ_KEY_BYTES, ZONE_CARDS_MAX
 from protocol.issuing import public_key_der
 from protocol.limits import (
     ANSWER_DOCUMENTS_MAX,
@@ -62,15 +62,23 @@ class ZoneSigners:
 
     roster: _Pair
     """Signs the rosters of the zone, in its folder."""
-    revocation: _Pair
-    """Signs a list of revocations, on the card of the zone's operator."""
-    beacon: _Pair
-    """Signs the beacons of the zone, on the same card."""
+    cards: tuple[tuple[_Pair, _Pair], ...]
+    """Of each operator's card of the zone: what signs a list of revocations, and beacons."""
 
     @property
-    def pairs(self) -> tuple[_Pair, _Pair, _Pair]:
-        """All three, in this order."""
-        return (self.roster, self.revocation, self.beacon)
+    def revocations(self) -> tuple[_Pair, ...]:
+        """What signs revocations, one for each card."""
+        return tuple(card[0] for card in self.cards)
+
+    @property
+    def beacons(self) -> tuple[_Pair, ...]:
+        """What signs beacons, one for each card."""
+        return tuple(card[1] for card in self.cards)
+
+    @property
+    def pairs(self) -> tuple[_Pair, ...]:
+        """The roster's, then two of each card."""
+        return (self.roster, *(pair for card in self.cards for pair in card))
 
     @property
     def keys(self) -> tuple[bytes, ...]:
@@ -176,10 +184,15 @@ def decode_zone_request_untrusted(text: str) -> ZoneRequest:
 
 
 def _signers_untrusted(value: Value) -> ZoneSigners:
-    pairs = [_pair_untrusted(item) for item in as_array(value, "signers", 3)]
+    pairs = [
+        _pair_untrusted(item) for item in as_array(value, "signers", 1 + 2 * ZONE_CARDS_MAX, 3)
+    ]
     if len({half for pair in pairs for half in pair}) != 2 * len(pairs):
         raise MalformedError("a key signs two classes of document")
-    return ZoneSigners(*pairs)
+    roster, *others = pairs
+    if len(others) % 2:
+        raise MalformedError("a card signs revocations and beacons")
+    return ZoneSigners(roster, tuple(zip(others[::2], others[1::2], strict=True)))
 
 
 def _pair_untrusted(value: Value) -> _Pair:

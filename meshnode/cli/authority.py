@@ -120,7 +120,7 @@ def init(
         say(
             "Cards for one operator, three holders of the wipe and three of the root are in "
             "{folder}, under the same passphrase. Hand each to its holder: meshnode authority card "
-            "NAME --out FILE",
+            "CARD --holder NAME --out FILE",
             folder=home / "cards",
         )
     )

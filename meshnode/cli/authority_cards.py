@@ -234,7 +234,7 @@ def renew_root(
         typer.echo(
             say(
                 "Three new root cards are in {folder} (key set {epoch}). Hand each to its holder: "
-                "meshnode authority card NAME --out FILE",
+                "meshnode authority card CARD --holder NAME --out FILE",
                 folder=home_of(ctx) / "cards",
                 epoch=epoch,
             )

@@ -75,15 +75,30 @@ def renew(
     out: Annotated[
         Path, typer.Option(help="Write the request here, to bring it to the national folder.")
     ],
+    add_operator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Make a card for one more operator; a zone has three at most."
+        ),
+    ] = None,
+    drop_operator: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER", help="Give up an operator's card, such as one that was lost."
+        ),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask for fresh certificates of this zone's keys, before those of two years end.
 
-    Certify and accept it as the first request; devices, units and rosters stay as they are.
+    Or for other operators' cards: then the certificates stay. Certify and accept it as the first
+    request; devices, units and rosters stay as they are.
     """
+    from meshnode.authority_zone_renewal import CardWish
+
     with opened(ctx, passphrase_file) as (authority, now_ms):
-        made = authority.ask_anew(now_ms)
+        made = authority.ask_anew(now_ms, CardWish(add_operator, drop_operator))
     _give_request(made, out, as_json=as_json)
 
 
@@ -138,7 +153,7 @@ def certify(
             brought = root_cards_of(root_card, root_passphrase_file)
             holders = authority.root_holders(brought, now_ms)
             answer = authority.certify_zone(asked, holders, now_ms)
-        version = authority.state.root.version
+        version, waiting = authority.state.root.version, len(authority.state.drafts)
     write_text(out, answer.text)
     zone, name = asked.zone, asked.centre_name
     if as_json:
@@ -155,6 +170,7 @@ def certify(
     typer.echo(safe(line))
     typer.echo(say("Read these digits to the zone: {code}", code=spaced(answer.code)), err=True)
     typer.echo(say("Next: meshnode authority roster --export FILE, for the devices of this zone."))
+    _tell_drafts(waiting)
 
 
 def _compare_request(
@@ -164,10 +180,21 @@ def _compare_request(
 
     Raises: EnrolmentError (`code`).
     """
+    from meshnode.authority_zones import card_changes
     from meshnode.cli.show import safe
     from protocol.errors import EnrolmentError
 
     zone, name = asked.zone, asked.centre_name
+    changes = card_changes(authority.state, asked)
+    if changes is not None:
+        typer.echo(
+            say(
+                "It asks for operators' cards: {added} more, and {gone} that count no longer.",
+                added=changes[0],
+                gone=changes[1],
+            ),
+            err=True,
+        )
     if code is not None:
         typer.echo(safe(say("Request of zone {zone} '{name}'.", zone=zone, name=name)), err=True)
         if "".join(code.split()) != asked.code:
@@ -229,9 +256,10 @@ def accept(
     typer.echo(say("Keep a copy of that folder, and the passphrase apart from it."))
     typer.echo(
         say(
-            "The card of its operator is {path}. Hand it over: meshnode authority card operator-1 "
-            "--out FILE",
+            "The card of its operator is {path}. Hand it over: meshnode authority card {label} "
+            "--holder NAME --out FILE",
             path=card,
+            label=card.stem,
         )
     )
 
@@ -254,19 +282,43 @@ def _accept_renewal(
         except EnrolmentError as error:
             authority.note_refusal(error.reason, now_ms)
             raise
-        authority.take_renewal(given, now_ms)
-        zone, version = authority.state.zone, authority.state.root.version
+        card = authority.take_renewal(given, now_ms)
+        state = authority.state
+    zone, version, waiting = state.zone, state.root.version, len(state.drafts)
     if as_json:
-        print_json(zone=zone, root_version=version)
+        path = None if card is None else str(card)
+        print_json(zone=zone, root_version=version, card=path, to_revoke=waiting)
         return
     typer.echo(
         say(
-            "Zone {zone} has fresh certificates (root version {version}). Export the rosters to "
+            "Zone {zone} has what it asked for (root version {version}). Export the rosters to "
             "spread that root.",
             zone=zone,
             version=version,
         )
     )
+    if card is not None:
+        typer.echo(
+            say(
+                "The card of its operator is {path}. Hand it over: meshnode authority card {label} "
+                "--holder NAME --out FILE",
+                path=card,
+                label=card.stem,
+            )
+        )
+    _tell_drafts(waiting)
+
+
+def _tell_drafts(waiting: int) -> None:
+    """Tell that what a signer alone had revoked must be revoked again."""
+    if waiting:
+        typer.echo(
+            say(
+                "Devices to revoke: {count}. Next: meshnode authority revoke --card FILE",
+                count=waiting,
+            ),
+            err=True,
+        )
 
 
 def _compare_answer(given: ZoneAnswer, code: str | None) -> None:
@@ -318,14 +370,7 @@ def drop(
             version=version,
         )
     )
-    if waiting:
-        typer.echo(
-            say(
-                "Devices to revoke: {count}. Next: meshnode authority revoke --card FILE",
-                count=waiting,
-            ),
-            err=True,
-        )
+    _tell_drafts(waiting)
 
 
 def zones(
@@ -334,10 +379,12 @@ def zones(
     as_json: AsJson = False,
 ) -> None:
     """Show the zone of this folder, and the further zones that its root cards let in."""
+    from meshnode.authority_cards import CardKind
     from meshnode.cli.show import local_time, print_json, print_table
 
     with opened(ctx, passphrase_file) as (authority, _):
         state = authority.state
+    newest = {each.zone: each for each in state.zones}.values()
     if as_json:
         print_json(
             zone=state.zone,
@@ -348,20 +395,24 @@ def zones(
                     "zone": each.zone,
                     "name": each.name,
                     "certified_ms": each.certified_ms,
+                    "operators": each.cards,
                     "is_dropped": each.is_dropped,
                 }
-                for each in state.zones
+                for each in newest
             ],
         )
         return
-    rows = [(str(state.zone), state.centre_name, "-", say("this folder"))]
+    own = sum(card.kind == CardKind.OPERATOR for card in state.cards)
+    rows = [(str(state.zone), state.centre_name, "-", str(own), say("this folder"))]
     rows += [
         (
             str(each.zone),
             each.name,
             local_time(each.certified_ms),
+            str(each.cards),
             say("dropped") if each.is_dropped else say("in force"),
         )
-        for each in state.zones
+        for each in newest
     ]
-    print_table((say("zone"), say("name"), say("since"), say("state")), rows)
+    head = (say("zone"), say("name"), say("since"), say("operators' cards"), say("state"))
+    print_table(head, rows)

@@ -28,7 +28,9 @@ from protocol.errors import (
     RemoteProtocolError,
     ThresholdError,
 )
+from protocol.guards import ZONE_CARDS_MAX
 from protocol.issuing import make_regional, make_root, public_key_der
+from protocol.limits import NAME_BYTES_MAX
 from protocol.orders import BeaconBody
 from protocol.zones import (
     ZoneAnswer,
@@ -60,7 +62,7 @@ def _pair() -> tuple[bytes, bytes]:
     )
 
 
-SIGNERS = ZoneSigners(_pair(), _pair(), _pair())
+SIGNERS = ZoneSigners(_pair(), ((_pair(), _pair()),))
 
 
 def request() -> ZoneRequest:
@@ -103,13 +105,36 @@ def test_another_hand_and_one_key_for_two_classes_are_refused() -> None:
     foreign = replace(build_zone_request((8, "M"), other, PREKEY, SIGNERS), inner=asked.inner)
     with pytest.raises(AuthenticationError):
         decode_zone_request_untrusted(foreign.text)
-    for signers in (
-        replace(SIGNERS, beacon=SIGNERS.roster),
-        replace(SIGNERS, beacon=(SIGNERS.beacon[0], SIGNERS.roster[1])),
-    ):
+    ((revocation, beacon),) = SIGNERS.cards
+    for other_beacon in (SIGNERS.roster, (beacon[0], SIGNERS.roster[1])):
+        signers = replace(SIGNERS, cards=((revocation, other_beacon),))
         twice = build_zone_request((8, "M"), REGION.key, PREKEY, signers)
         with pytest.raises(MalformedError, match="two classes"):
             decode_zone_request_untrusted(twice.text)
+
+
+def test_a_request_names_one_to_three_cards_and_fits_its_bound() -> None:
+    cards = [(_pair(), _pair()) for _ in range(ZONE_CARDS_MAX + 1)]
+    for count in range(1, ZONE_CARDS_MAX + 1):
+        signers = ZoneSigners(_pair(), tuple(cards[:count]))
+        asked = build_zone_request((65_535, "M" * NAME_BYTES_MAX), REGION.key, PREKEY, signers)
+        read = decode_zone_request_untrusted(asked.text)
+        assert read == asked
+        assert read.signers.revocations == tuple(card[0] for card in cards[:count])
+        assert read.signers.beacons == tuple(card[1] for card in cards[:count])
+    for many in ([], cards):
+        asked = build_zone_request((8, "M"), REGION.key, PREKEY, ZoneSigners(_pair(), tuple(many)))
+        with pytest.raises(RemoteProtocolError):
+            decode_zone_request_untrusted(asked.text)
+
+
+def test_a_card_that_signs_one_class_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    signers = ZoneSigners(_pair(), ((_pair(), _pair()), (_pair(), _pair())))
+    pairs = signers.pairs[:-1]
+    monkeypatch.setattr(ZoneSigners, "pairs", property(lambda _signers: pairs))
+    asked = build_zone_request((8, "Maurienne"), REGION.key, PREKEY, signers)
+    with pytest.raises(MalformedError, match="revocations and beacons"):
+        decode_zone_request_untrusted(asked.text)
 
 
 def test_the_digits_of_an_answer_follow_all_of_it() -> None:

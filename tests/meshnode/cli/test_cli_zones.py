@@ -131,6 +131,33 @@ def test_a_zone_is_listed_bound_and_dropped(country: People) -> None:
     assert "names this zone no longer" in refused.err
 
 
+def test_a_lost_card_of_a_zone_is_replaced(
+    country: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MESHNODE_CARD_PASSPHRASE", "known to Paul and to nobody else")
+    request, answer = (str(country.folder / name) for name in ("cards.txt", "answer.txt"))
+    wish = ("--add-operator", "Paul", "--drop-operator", "1")
+    refused = country.types("west", *ZONE, "renew", "--drop-operator", "1", "--out", request)
+    assert (refused.code, "0 operators' cards would remain" in refused.err) == (4, True), refused
+    code = country.json("west", *ZONE, "renew", *wish, "--out", request)["code"]
+    shown = country.types("hq", *ZONE, "certify", request, "--out", answer, keyboard="y\n")
+    assert shown.code == 0, shown
+    assert "It asks for operators' cards: 1 more, and 1 that count no longer." in shown.err
+    assert code in "".join(shown.err.split())
+    digits = shown.err.split("Read these digits to the zone: ")[1].strip()
+    taken = country.types("west", *ZONE, "accept", answer, "--code", digits)
+    assert taken.code == 0, taken
+    assert "meshnode authority card operator-2 --holder NAME --out FILE" in taken.out
+    cards = country.json("west", "authority", "cards")["cards"]
+    assert [(each["card"], each["holder"]) for each in cards] == [("operator-2", "Paul")]
+    (zone,) = country.json("hq", "authority", "zones")["zones"]
+    assert (zone["zone"], zone["operators"], zone["is_dropped"]) == (8, 1, False)
+    card = str(country.folder / "paul.card")
+    country.reads("west", "authority", "card", "operator-2", "--holder", "Paul", "--out", card)
+    country.reads("west", "authority", "beacon", "--card", card)
+    spread(country, "west", "yann", "alice")
+
+
 def test_a_roster_that_another_zone_signed_is_refused_by_a_device(country: People) -> None:
     secret = os.environ["MESHNODE_PASSPHRASE"]
     with AuthorityHome.open(country.home("hq"), secret, os.urandom) as national:
