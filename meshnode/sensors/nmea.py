@@ -103,6 +103,8 @@ def _read_gga(sentence: Any) -> Fix:
     clock = sentence.timestamp if isinstance(sentence.timestamp, time) else None
     if sentence.gps_qual not in _GOOD_QUALITIES:
         return Fix(is_rmc=False, is_valid=False, clock=clock)
+    if clock is None:
+        raise SensorError("time", "a sentence has a fix and no time")
     latitude, longitude = _place(sentence)
     dilution = sentence.horizontal_dil
     return Fix(
@@ -139,6 +141,8 @@ class FixMerger:
     def __init__(self, name: str) -> None:
         self._name = name
         self._gga: Fix | None = None
+        self._alone: time | None = None
+        """Time of the last GGA that was believed alone: one that repeats it is no news."""
         self._rmc_s: float | None = None
         self.fix_s: float | None = None
         """When a position last passed, by the monotonic clock; None before."""
@@ -177,7 +181,10 @@ class FixMerger:
             return None
         has_rmc = at_s - self._rmc_s < _RMC_WAIT_S
         if not fix.is_rmc:
-            return None if has_rmc else lambda: _reading(fix, fix, self._name, sink)
+            if has_rmc or fix.clock == self._alone:
+                return None
+            self._alone = fix.clock
+            return lambda: _reading(fix, fix, self._name, sink)
         gga = self._gga
         if gga is None or gga.clock != fix.clock:
             return lambda: _reading(fix, None, self._name, sink)

@@ -146,6 +146,20 @@ async def test_a_gga_alone_is_a_position_without_speed(autojump_clock: MockClock
     assert (found.speed_m_s, found.told_ms, found.accuracy_m) == (None, 0, 4.5)
 
 
+async def test_a_gga_that_is_repeated_for_ever_is_one_moment_and_no_more(
+    autojump_clock: MockClock,
+) -> None:
+    boat = Boat()
+    boat.hears(gga(44.9, 6.64, AT))
+    heard = [found for _ in range(60) for found in boat.hears(gga(44.9, 6.64, AT), after_s=1)]
+    assert len(heard) == 1, "what stands still is not told as fresh"
+    assert str(boat.sink.trouble) == "no sentence with a position came for half a minute"
+    assert len(boat.hears(gga(44.9, 6.64, AT + timedelta(seconds=60)))) == 1
+    assert boat.sink.trouble is None
+    without = sentence("GPGGA,,4454.0000,N,00638.4000,E,1,08,0.9,12.0,M,48.0,M,,")
+    assert reason_of(without.rstrip()) == "time"
+
+
 async def test_no_fix_gives_nothing_and_says_so(autojump_clock: MockClock) -> None:
     boat = Boat()
     assert boat.hears(rmc(44.9, 6.64, AT, status="V"), gga(44.9, 6.64, AT, quality=0)) == []
