@@ -94,6 +94,10 @@ class Network(ABC):
         """Make the links what places and coverage say."""
 
     @abstractmethod
+    async def remove(self) -> None:
+        """Give back everything that was built; what is gone already does not matter."""
+
+    @abstractmethod
     def command(self, name: str) -> list[str]:
         """Return what stands before a program that runs on this device."""
 
@@ -177,7 +181,7 @@ class Namespaces(Network):
         return '[web]\nlisten = ""\n[trace]\nfile = "trace.jsonl"\n'
 
     async def remove(self) -> None:
-        """Delete everything that `build` made; what is gone already does not matter."""
+        """See `Network.remove`."""
         for name in (self._air, *(self.namespace(name) for name in self._cast)):
             await trio.run_process(["ip", "netns", "del", name], check=False, capture_stderr=True)
 
@@ -211,6 +215,11 @@ class Loopback(Network):
         async with trio.open_nursery() as nursery:
             for (_one, other), radio in self._radios.items():
                 nursery.start_soon(radio.run, partial(port_of, other))
+
+    async def remove(self) -> None:
+        """See `Network.remove`."""
+        for radio in self._radios.values():
+            await radio.aclose()
 
     def command(self, name: str) -> list[str]:
         """See `Network.command`."""

@@ -38,12 +38,16 @@ class Radio:
         return cls((await trio.open_tcp_listeners(0, host=_HOST))[0])
 
     async def run(self, port: Port) -> None:
-        """Carry connections to the far device until cancelled."""
+        """Carry connections to the far device until cancelled; then it can be run again."""
+        # Not by trio.serve_listeners, which closes what it served.
+        async with trio.open_nursery() as nursery:
+            while True:
+                near = await self._listener.accept()
+                nursery.start_soon(self._carry, near, port)
 
-        async def carry(near: trio.SocketStream) -> None:
-            await self._carry(near, port)
-
-        await trio.serve_listeners(carry, [self._listener])
+    async def aclose(self) -> None:
+        """Give the port back."""
+        await self._listener.aclose()
 
     def switch(self, *, is_on: bool) -> None:
         """Let those who wait through, or cut those who talk."""

@@ -35,7 +35,7 @@ from meshnode.demo.ledger import (
     lost,
     read_sheet,
 )
-from meshnode.demo.network import Loopback, Namespaces, Network, NetworkError, open_network
+from meshnode.demo.network import Loopback, Network, NetworkError, open_network
 from meshnode.demo.port import catch_notes
 from meshnode.demo.report import Report
 from meshnode.demo.secrecy import Trial, try_to_read
@@ -198,9 +198,8 @@ async def _network() -> AsyncIterator[Network]:
     try:
         yield network
     finally:
-        if isinstance(network, Namespaces):
-            with trio.CancelScope(shield=True):
-                await network.remove()
+        with trio.CancelScope(shield=True):
+            await network.remove()
 
 
 @asynccontextmanager

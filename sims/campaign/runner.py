@@ -273,8 +273,8 @@ class _Tasks:
             # The worker ended between telling and handing over.
             self._waiting.extendleft(reversed(task.jobs))
             return []
-        except CancelledError as cancelled:
-            raise _gone() from cancelled
+        except (CancelledError, OSError) as error_of_scheduler:
+            raise _gone() from error_of_scheduler
         if done is None:
             return self._failed(task, error)
         if done.program != program_version():

@@ -33,6 +33,7 @@ async def echo() -> AsyncIterator[Radio]:
         nursery.start_soon(radio.run, port_of)
         yield radio
         nursery.cancel_scope.cancel()
+    await radio.aclose()
 
 
 async def heard(stream: trio.SocketStream, length: int) -> bytes:
@@ -69,14 +70,18 @@ async def test_who_dials_while_it_is_on_gets_through_and_is_cut_when_it_goes_off
             assert await heard(near, 10) == b"againagain"
 
 
-async def test_a_far_device_that_is_off_ends_the_call() -> None:
+async def test_a_far_device_that_is_off_ends_the_call_whenever_the_radio_is_run() -> None:
     async def nowhere() -> int:
         raise ConnectionRefusedError
 
     radio = await Radio.open()
     radio.switch(is_on=True)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(radio.run, nowhere)
-        async with await trio.open_tcp_stream("127.0.0.1", radio.port) as near:
-            assert await heard(near, 1) == b""
-        nursery.cancel_scope.cancel()
+    for _ in range(2):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(radio.run, nowhere)
+            async with await trio.open_tcp_stream("127.0.0.1", radio.port) as near:
+                assert await heard(near, 1) == b""
+            nursery.cancel_scope.cancel()
+    await radio.aclose()
+    with pytest.raises(OSError, match=str(radio.port)):
+        await trio.open_tcp_stream("127.0.0.1", radio.port)

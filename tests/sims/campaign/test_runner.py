@@ -12,10 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from distributed import Future
+from distributed.comm.core import CommClosedError
 
 from sims.campaign.cluster import ClusterPlan, connected
 from sims.campaign.parameters import CampaignError
+from sims.campaign.reading import load_campaign
 from sims.campaign.results import read_results
+from sims.campaign.runner import run_campaign
 from tests.sims.campaign import parts
 from tests.sims.campaign.persons import (
     Terminal,
@@ -170,6 +174,18 @@ def test_a_scheduler_that_ends_is_told_and_the_rows_stay(folder: Path, expected:
             assert "CampaignError: campaign, cluster: the scheduler does not answer" in one.said()
     assert len(read_results(folder / "left").rows) >= 3
     assert digest_by(folder, "left", "simulate", "1") == expected
+
+
+def test_a_connection_that_breaks_while_a_result_comes_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_future: Future[object], timeout: float) -> object:
+        raise CommClosedError("connection reset by peer")
+
+    monkeypatch.setattr(Future, "result", broken)
+    campaign = load_campaign(folder / "campaign.toml")
+    with pytest.raises(CampaignError, match="the scheduler does not answer any more"):
+        run_campaign(campaign, folder / "broken", parts.simulate, cluster=ClusterPlan(workers=1))
 
 
 def test_a_scheduler_that_is_not_there_is_told(folder: Path) -> None:
