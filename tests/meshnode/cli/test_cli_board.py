@@ -63,6 +63,8 @@ def test_a_state_needs_a_shift_and_stands_on_the_board(squad: People) -> None:
     squad.reads("alice", "shift", "close")
     (own,) = [each for each in squad.json("alice", "board")["mates"] if each["is_self"]]
     assert (own["is_on_shift"], own["battery"], own["position"]) == (False, None, None)
+    (row,) = [line for line in squad.reads("alice", "board").splitlines() if "(you)" in line]
+    assert row.split() == ["alice", "(you)", "off", "duty"], "what is not known is not 'never'"
 
 
 def test_a_board_is_followed_only_while_a_node_runs(squad: People) -> None:
