@@ -201,8 +201,8 @@ NETWORK_KEYS_PER_EPOCH_MAX: Final = 4
 """Keys of one purpose and week that are kept: as many operators may have missed each other."""
 KNOCK_OLD_EPOCHS_MAX: Final = 3
 """Knock keys of so many past weeks are accepted: a device may be away for a month."""
-SOS_OLD_EPOCHS_MAX: Final = 1
-"""SOS keys of so many past weeks are kept: an SOS lives for three days."""
+SOS_OLD_EPOCHS_MAX: Final = 3
+"""SOS keys of so many past weeks are kept: whoever is let in by an old knock key is heard too."""
 
 # --- quotas ------------------------------------------------------------------------------------
 QUOTA_HOUR_BUNDLES: Final = 520

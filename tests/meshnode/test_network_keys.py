@@ -21,6 +21,7 @@ from protocol.guards import (
     NETWORK_KEYS_LEAD_MS,
     NETWORK_KEYS_PER_EPOCH_MAX,
     NETWORK_KEYS_RANK_MS,
+    SOS_OLD_EPOCHS_MAX,
 )
 from protocol.identity import Role
 from protocol.limits import Kind
@@ -170,10 +171,28 @@ async def test_old_keys_are_erased_when_newer_ones_are_in_use(
         await look(town, *NAMES)
         await town.mix(*NAMES)
         await look(town, *NAMES)
-    weeks = {week for week, _key in await held(town["anna"], KeyPurpose.KNOCK)}
-    assert weeks == {WEEK + 2, WEEK + 3, WEEK + 4, WEEK + 5}
-    weeks = {week for week, _key in await held(town["anna"], KeyPurpose.ZONE_SOS)}
-    assert weeks == {WEEK + 4, WEEK + 5}
+    for purpose in (KeyPurpose.KNOCK, KeyPurpose.ZONE_SOS):
+        weeks = {week for week, _key in await held(town["anna"], purpose)}
+        assert weeks == {WEEK + 2, WEEK + 3, WEEK + 4, WEEK + 5}
+
+
+@pytest.mark.parametrize("weeks", [2, SOS_OLD_EPOCHS_MAX, SOS_OLD_EPOCHS_MAX + 1])
+async def test_an_sos_of_whoever_was_away_for_weeks_is_read_while_its_knock_is_taken(
+    weeks: int, autojump_clock: MockClock, town: Rig
+) -> None:
+    await set_clocks(town, START_MS)
+    others = [name for name in NAMES if name != "anna"]
+    for _week in range(weeks):
+        await trio.sleep(NETWORK_EPOCH_MS / 1_000)
+        await look(town, *others)
+        await town.mix(*others)
+        await look(town, *others)
+    await town["anna"].send(ZONE_SCOPE, "away", Priority.SOS)
+    for name in ("gateway", "second"):
+        await town[name].take(await town["anna"].held(Kind.SOS), town["anna"].id)
+        heard = ["away"] if weeks <= SOS_OLD_EPOCHS_MAX else []
+        assert await town[name].texts() == heard
+        assert await town[name].held(Kind.SOS), "carried all the same"
 
 
 async def test_a_device_out_of_reach_keeps_its_last_keys(town: Rig) -> None:
