@@ -12,10 +12,11 @@ from meshnode.discovery.addresses import AddressWatch
 from meshnode.discovery.base import DEFAULT_PORT, Discovery
 from meshnode.discovery.probe import UnicastProbe
 from meshnode.discovery.stations import StationsHeard
-from meshnode.errors import LockedError
+from meshnode.errors import KeystoreError
 from meshnode.links.base import Address, parse_address
 from meshnode.node import Node, Surroundings
 from meshnode.runtime import Runtime
+from meshnode.store.alarms import unanswered
 from protocol.alarms import Step
 from protocol.guards import SESSIONS_OF_CENTRE_MAX
 from protocol.identity import Role, rights_untrusted
@@ -26,15 +27,17 @@ __all__ = ["surroundings_of", "untaken_alarms"]
 
 
 async def untaken_alarms(node: Node) -> set[BundleId]:
-    """Name what this device raised last of each alarm that nobody has taken; none while locked.
+    """Name what this device raised last of each alarm that nobody has taken.
 
-    Raises: StoreError.
+    A locked device cannot read who answered: it goes by what it read before, and by whether the
+    alarm was delivered. Raises: StoreError.
     """
+    own_node, now_ms = node.identity.node, node.runtime.now_ms()
     try:
         views = await node.alarms.list_alarms()
-    except LockedError:
-        return set()
-    own = [each.alarm for each in views if each.name[0] == node.identity.node]
+    except KeystoreError:
+        return set(await node.store.read(lambda conn: unanswered(conn, own_node, now_ms)))
+    own = [each.alarm for each in views if each.name[0] == own_node]
     return {each.raised.name for each in own if each.raised and each.state < Step.TAKEN}
 
 

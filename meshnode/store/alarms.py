@@ -11,6 +11,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select
 
 from meshnode.store.engine import Transaction
+from meshnode.store.messages import state_of
+from meshnode.store.records import MessageState
 from meshnode.store.schema import AlarmStepRow, table
 from meshnode.store.sealing import Seals, Seat, alarm_step_seat
 from meshnode.store.spool import Content, add_opened
@@ -23,12 +25,15 @@ __all__ = [
     "AlarmName",
     "StepRecord",
     "drop",
+    "first_of",
+    "is_answered",
     "is_known",
     "live_of",
     "names",
     "put",
     "restamp",
     "steps",
+    "unanswered",
 ]
 
 _STEP: Final = table(AlarmStepRow)
@@ -112,6 +117,33 @@ def names(conn: Connection, limit: int) -> list[AlarmName]:
     return [(raiser, alarm_id) for raiser, alarm_id in conn.execute(query)]
 
 
+def first_of(conn: Connection, alarm: AlarmName) -> BundleId | None:
+    """Return the first bundle about an alarm by whoever raised it; no key is needed."""
+    found = conn.execute(_own_steps(alarm)).first()
+    return None if found is None else _name(found)
+
+
+def is_answered(conn: Connection, alarm: AlarmName) -> bool:
+    """True if a step of another device is kept; no key is needed."""
+    query = select(_STEP.c.key).where(*_of(alarm), _STEP.c.author != alarm[0])
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def unanswered(conn: Connection, node: NodeId, now_ms: int) -> list[BundleId]:
+    """Return what `node` said last of each alarm it raised that nobody is known to have answered.
+
+    A message that the alarm began with tells whether it was delivered. No key is needed, so a
+    locked device knows too what it goes on saying.
+    """
+    found = list[BundleId]()
+    for alarm in live_of(conn, node, now_ms):
+        own = [_name(row) for row in conn.execute(_own_steps(alarm))]
+        is_due = state_of(conn, own[0]) in (MessageState.QUEUED, MessageState.CARRIED)
+        if is_due and not is_answered(conn, alarm):
+            found.append(own[-1])
+    return found
+
+
 def live_of(conn: Connection, node: NodeId, now_ms: int) -> list[AlarmName]:
     """Return the alarms that `node` raised and of which one of its own bundles still lives."""
     query = (
@@ -130,7 +162,7 @@ def steps(conn: Connection, alarm: AlarmName) -> list[StepRecord]:
     return [
         StepRecord(
             alarm=alarm,
-            name=BundleId(row.author, row.incarnation, unsigned64(row.seq)),
+            name=_name(row),
             scope=row.scope,
             at_ms=row.at_ms,
             expires_ms=row.expires_ms,
@@ -139,6 +171,16 @@ def steps(conn: Connection, alarm: AlarmName) -> list[StepRecord]:
         )
         for row, body in found
     ]
+
+
+def _own_steps(alarm: AlarmName) -> Select[Any]:
+    columns = (_STEP.c.author, _STEP.c.incarnation, _STEP.c.seq)
+    own = (*_of(alarm), _STEP.c.author == alarm[0])
+    return select(*columns).where(*own).order_by(_STEP.c.key)
+
+
+def _name(row: Row[Any]) -> BundleId:
+    return BundleId(row.author, row.incarnation, unsigned64(row.seq))
 
 
 def _of(alarm: AlarmName) -> tuple[Any, ...]:

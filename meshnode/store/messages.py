@@ -57,6 +57,7 @@ __all__ = [
     "note_receipt",
     "recipients",
     "set_bundle",
+    "state_of",
     "uncarried",
     "waiting",
 ]
@@ -290,6 +291,12 @@ def get(conn: Connection, key: MessageKey) -> MessageRecord | None:
 def find(conn: Connection, message: BundleId) -> MessageRecord | None:
     """Return one message by the id of its bundle."""
     return _one(conn, _has_id(message))
+
+
+def state_of(conn: Connection, message: BundleId) -> MessageState | None:
+    """Return how one message stands; unlike `find` it needs no key."""
+    found = conn.execute(select(_MESSAGE.c.state).where(_has_id(message))).scalar()
+    return None if found is None else MessageState(found)
 
 
 def is_known(conn: Connection, message: BundleId) -> bool:

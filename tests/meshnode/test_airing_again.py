@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 import trio
+from trio.testing import MockClock
 
 from meshnode.around import untaken_alarms
+from meshnode.outbox import Priority
 from protocol.alarms import Step
 from protocol.budgets import read_tariff
 from protocol.guards import ALARM_REPEAT_EVERY_MS
 from protocol.limits import Kind
 from protocol.narrow.bounds import ALARM_RELAY_MS, ALARM_TIMES_MS
-from tests.meshnode.rig import open_rig
+from tests.meshnode.rig import ZONE_SCOPE, open_rig
 from tests.meshnode.test_airing import (
     ALL,
     PLANS,
@@ -59,7 +61,7 @@ def test_whoever_comes_into_hearing_hours_later_hears_it() -> None:
     run(main)
 
 
-def test_a_locked_device_and_a_port_that_is_billed_send_it_in_its_first_minutes_alone() -> None:
+def test_a_billed_port_sends_it_in_its_first_minutes_alone_and_a_locked_device_goes_on() -> None:
     async def main() -> None:
         async with open_rig(PLANS[:2]) as rig, trio.open_nursery() as nursery:
             await rig.mix(*rig.members)
@@ -73,7 +75,30 @@ def test_a_locked_device_and_a_port_that_is_billed_send_it_in_its_first_minutes_
             assert told["free"] > FIRST
             await node.lock()
             await trio.sleep(4 * EVERY_S)
-            assert {name: len(forms(line)) for name, line in lines.items()} == told
+            assert len(forms(lines["billed"])) == FIRST
+            assert len(forms(lines["free"])) == told["free"] + 4
             nursery.cancel_scope.cancel()
 
     run(main)
+
+
+async def test_a_locked_device_knows_what_it_goes_on_saying(autojump_clock: MockClock) -> None:
+    async with open_rig(PLANS[:2]) as rig:
+        await rig.mix(*rig.members)
+        anna, bruno = rig["anna"], rig["bruno"]
+        for text in ("answered", "Au secours", "la jambe est cassée, " * 30):
+            await anna.send(ZONE_SCOPE, text, Priority.SOS)
+        await rig.carry("anna", "bruno", Kind.SOS)
+        told = {each.steps[0].sos.text: each.name for each in await bruno.node.alarms.list_alarms()}
+        assert await bruno.node.alarms.act(told["answered"], Step.SEEN)
+        await rig.carry("bruno", "anna", Kind.SOS)
+        open_ones = await untaken_alarms(anna.node)
+        assert len(open_ones) == 3, "one who saw it does not go yet"
+        await anna.node.lock()
+        said = await untaken_alarms(anna.node)
+        # Seen is as much as it knows of: of the long one it says the beginning, its last word.
+        assert len(said) == 2
+        assert said < open_ones
+        # And nothing of what is known to have been delivered.
+        await rig.carry("bruno", "anna", Kind.RECEIPT)
+        assert await untaken_alarms(anna.node) == set()
