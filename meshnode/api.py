@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from meshnode.calls.alarm import AlarmCalls
+from meshnode.calls.alarm_by_secret import AlarmBySecretCalls
 from meshnode.calls.archive_file import ArchiveFileCalls
 from meshnode.calls.archive_report import ArchiveReportCalls
 from meshnode.calls.audit import AuditCalls
@@ -72,7 +72,7 @@ _WORDS: Final = {Kind.TEXT: "text", Kind.NOTE: "note", Kind.SOS: "sos"}
 
 
 class Api(
-    AlarmCalls,
+    AlarmBySecretCalls,
     ArchiveFileCalls,
     ArchiveReportCalls,
     AuditCalls,

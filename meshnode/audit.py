@@ -27,6 +27,7 @@ EVENTS: Final[dict[str, str]] = {
     "export": "a sealed file was written",
     "import": "a sealed file was taken in",
     "unlocked": "the agent's keys were opened",
+    "sos_while_shut": "an SOS was raised by the secret; the device stayed shut",
     "audit_exported": "this log was written into a sealed file",
     "order_asked": "an operator asked on the screens for a revocation or a wipe",
     "order_confirmed": "a second person confirmed what was asked for",

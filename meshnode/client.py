@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from meshnode.alarm_client import AlarmClient
 from meshnode.archive_client import ArchiveClient
 from meshnode.errors import ControlError, HomeBusyError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeApi", "RemoteApi", "open_api"]
 
 
-class RemoteApi(ArchiveClient):
+class RemoteApi(AlarmClient, ArchiveClient):
     """The calls, answered by a running node."""
 
     is_running = True
@@ -269,42 +270,6 @@ class RemoteApi(ArchiveClient):
         """See `Api.track`."""
         found: Json = await self._call("track", who=who, since_ms=since_ms)
         return found
-
-    async def sos(self, text: str, *, to: str = "", at: str = "", tells_place: bool = True) -> Json:
-        """See `Api.sos`."""
-        found: Json = await self._call("sos", text=text, to=to, at=at, tells_place=tells_place)
-        return found
-
-    async def alarms(self) -> list[Json]:
-        """See `Api.alarms`."""
-        found: list[Json] = await self._call("alarms")
-        return found
-
-    async def alarm(self, alarm: str) -> Json:
-        """See `Api.alarm`."""
-        found: Json = await self._call("alarm", alarm=alarm)
-        return found
-
-    async def alarm_seen(self, alarm: str, *, is_shown: bool = False) -> bool:
-        """See `Api.alarm_seen`."""
-        return bool(await self._call("alarm_seen", alarm=alarm, is_shown=is_shown))
-
-    async def alarm_take(self, alarm: str, text: str = "") -> bool:
-        """See `Api.alarm_take`."""
-        return bool(await self._call("alarm_take", alarm=alarm, text=text))
-
-    async def alarm_on_scene(self, alarm: str, text: str = "") -> bool:
-        """See `Api.alarm_on_scene`."""
-        return bool(await self._call("alarm_on_scene", alarm=alarm, text=text))
-
-    async def alarm_close(self, alarm: str, text: str = "", *, is_false: bool = False) -> Json:
-        """See `Api.alarm_close`."""
-        found: Json = await self._call("alarm_close", alarm=alarm, text=text, is_false=is_false)
-        return found
-
-    async def alarm_raise_anew(self, alarm: str, text: str = "") -> bool:
-        """See `Api.alarm_raise_anew`."""
-        return bool(await self._call("alarm_raise_anew", alarm=alarm, text=text))
 
     async def peers(self) -> list[Json]:
         """See `Api.peers`."""

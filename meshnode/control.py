@@ -34,6 +34,7 @@ _METHODS: Final = frozenset(
         "alarm_raise_anew",
         "alarm_seen",
         "alarm_take",
+        "alarm_way",
         "alarms",
         "archive_export",
         "archive_found",
@@ -93,6 +94,7 @@ _METHODS: Final = frozenset(
         "shift_open",
         "state",
         "sos",
+        "sos_by_secret",
         "status",
         "sync",
         "tak",
@@ -111,6 +113,7 @@ _METHODS: Final = frozenset(
 )
 _UNATTENDED: Final = frozenset(
     {
+        "alarm_way",
         "board",
         "budget",
         "files",

@@ -100,6 +100,8 @@ class Desk:
         self._pen = _Pen(parts.sign)
         self._scope = trio.CancelScope()
         self._is_stopped = False
+        self.store = store
+        """Where all of it lies, as the holder of the keys sees it."""
         self.sealer = parts.sealer
         self.seal_waiting = Level()
         """Set when a key may have come that a message waits for."""

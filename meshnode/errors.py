@@ -170,7 +170,7 @@ class LockedError(KeystoreError):
 
 
 class LeaseEndedError(KeystoreError):
-    """No beacon of the centre came in time; no secret opens the keys until one does."""
+    """No beacon of the centre came in time; until one does, a secret raises an SOS and no more."""
 
 
 class WrongSecretError(KeystoreError):

@@ -8,12 +8,13 @@ end the desk shuts, and only a newer beacon lets it open again. Source: security
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import trio
 
+from meshnode.desk import Desk
 from meshnode.errors import KeystoreError, LeaseEndedError, LockedError, StoreError
 from meshnode.lease import (
     BeaconView,
@@ -26,6 +27,8 @@ from meshnode.lease import (
 )
 from meshnode.links.level import Level
 from meshnode.node import DeskParts, Node
+from meshnode.store.lent import LentStore
+from meshnode.vault.vault import Vault
 from protocol.envelope import Sealer
 from protocol.identity import DeviceClass
 from protocol.orders import WipeLevel
@@ -33,7 +36,15 @@ from protocol.orders import WipeLevel
 if TYPE_CHECKING:
     from meshnode.gateway.gateway import Gateway
 
-__all__ = ["AgentKeys", "Guard", "GuardParts", "LockReason", "SecretCase"]
+__all__ = ["AgentKeys", "Guard", "GuardParts", "Lent", "LockReason", "SecretCase"]
+
+T = TypeVar("T")
+
+FORGET_S: Final = 600.0
+"""So long after keys were lent the process may begin anew, to have nothing of them in its memory.
+
+An SOS is what they are lent for: it goes first, and a start takes a while.
+"""
 
 
 class SecretCase(StrEnum):
@@ -45,6 +56,16 @@ class SecretCase(StrEnum):
     """A secret alone: its length is the only wall."""
     UNATTENDED = "unattended"
     """Nothing: the device opens by itself when it starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """The agent's keys for one action, on a device that stays shut."""
+
+    sign: Callable[[bytes], bytes] = field(repr=False)
+    """Signs with the badge's private key."""
+    vault: Vault | None = field(repr=False)
+    """Opens the agent's tier for its holder alone; None where rows lie open (tests)."""
 
 
 class AgentKeys(Protocol):
@@ -60,6 +81,10 @@ class AgentKeys(Protocol):
 
         Raises: WrongSecretError, WipedError, KeystoreError, EnrolmentError.
         """
+        ...
+
+    def lend(self, secret: str) -> Lent:
+        """Open them for whoever gets the answer, and for nobody else. Raises: as `unlock`."""
         ...
 
     def lock(self) -> None:
@@ -121,6 +146,8 @@ class Guard:
         """Destroys the keys that it opens, for ever; None where no home holds them."""
         self.gateway: Gateway | None = None
         """The archive of this node; None where its badge is not of the centre."""
+        self._forget_s = float("inf")
+        """When lent keys are to leave the memory of this process, trio seconds."""
         self.wake = Level()
         """Set when the lease may have changed."""
         self.node.why_locked = self._why_locked
@@ -156,8 +183,8 @@ class Guard:
         """Return why there is no desk, and what opens one: after the lease no secret does."""
         if self.lease().state is LeaseState.ENDED:
             return LockedError(
-                "the lease of this device has ended, and no secret opens it: come near a device"
-                " that has met the centre lately; until then a colleague must raise an SOS"
+                "the lease of this device has ended: until it comes near a device that has met"
+                " the centre lately, its secret raises an SOS and opens nothing else"
             )
         return LockedError()
 
@@ -195,18 +222,51 @@ class Guard:
             try:
                 if self.lease().state is LeaseState.ENDED:
                     raise LeaseEndedError(
-                        "no beacon of the centre came in time: the device opens again "
-                        "once it has met one with news"
+                        "no beacon of the centre came in time: the device opens again once it has"
+                        " met one with news; until then its secret raises an SOS"
                     )
                 sign = await self.node.runtime.run_blocking(self._parts.keys.unlock, secret)
             except KeystoreError as error:
-                self.node.metrics.count("unlocks_refused")
-                self.node.runtime.trace("unlock_refused", reason=type(error).__name__)
+                self._note_refusal(error)
                 raise
             self._is_held = False
+            # What was lent is in the memory of an open device anyway.
+            self._forget_s = float("inf")
             self.node.open_desk(DeskParts(self._parts.sealer, sign))
         self.wake.set()
         return True
+
+    async def lend(self, secret: str, action: Callable[[Desk], Awaitable[T]]) -> T:
+        """Do `action` at a desk that nobody else finds; the device stays as shut as it was.
+
+        The lease is not asked: the caller knows what may be done after its end, which is to call
+        for help. What was begun is finished, whoever goes away. Raises: WrongSecretError,
+        WipedError, KeystoreError, and what `action` raises.
+        """
+        async with self._turn:
+            self.touch()
+            try:
+                lent = await self.node.runtime.run_blocking(self._parts.keys.lend, secret)
+            except KeystoreError as error:
+                self._note_refusal(error)
+                raise
+            store = LentStore(self.node.store, lent.vault)
+            carrier = replace(self.node.carrier, store=store)
+            desk = Desk(carrier, DeskParts(self._parts.sealer, lent.sign))
+            del lent
+            with trio.CancelScope(shield=True):
+                try:
+                    done = await action(desk)
+                finally:
+                    desk.put_away()
+                    await store.close()
+                    self._forget_s = min(self._forget_s, trio.current_time() + FORGET_S)
+                    self.wake.set()
+        return done
+
+    def _note_refusal(self, error: KeystoreError) -> None:
+        self.node.metrics.count("unlocks_refused")
+        self.node.runtime.trace("unlock_refused", reason=type(error).__name__)
 
     async def lock(self, reason: LockReason = LockReason.PERSON) -> bool:
         """Shut the desk and forget the agent's keys; False if it was shut."""
@@ -220,9 +280,13 @@ class Guard:
                 return False
             self.node.metrics.count("leases_ended" if is_lease else "locks")
             self.node.runtime.trace("shut", reason=reason.value)
+        self._tell_locked()
+        return True
+
+    def _tell_locked(self) -> None:
+        self._forget_s = float("inf")
         for tell in self.on_lock:
             tell(self._is_held)
-        return True
 
     def touch(self) -> None:
         """Somebody is there: the time without a command starts anew."""
@@ -251,6 +315,8 @@ class Guard:
             await self.lock(LockReason.IDLE)
         elif self.node.desk is None and not self._is_held:
             await self.unlock("")
+        if trio.current_time() >= self._forget_s:
+            self._tell_locked()
         ahead_ms = self._bound.to_keep()
         if self._parts.view.has_beacons() and ahead_ms is not None:
             await self._keep(ahead_ms)
@@ -270,7 +336,7 @@ class Guard:
 
     def _wait_s(self) -> float:
         """Return how long nothing can change by itself."""
-        lease, waits = self.lease(), list[float]()
+        lease, waits = self.lease(), [self._forget_s - trio.current_time()]
         if self.node.desk is not None:
             waits.append(self._idle_left_s())
         if lease.state in (LeaseState.VALID, LeaseState.AMBER):

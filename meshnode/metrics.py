@@ -105,6 +105,7 @@ METRICS: Final[Mapping[str, str]] = MappingProxyType(
         "alarm_steps_made": "steps of alarms that this device's people signed",
         "alarm_steps_kept": "steps of alarms of others that were kept",
         "alarm_steps_ignored": "kept steps that count for nothing: forged, foreign, out of turn",
+        "alarms_raised_shut": "alarms raised by the secret on a device that stayed shut",
         "alarms_repeated": "repeats of own alarms that nobody had taken",
         "network_keys_made": "weekly keys made by this operator's node",
         "network_keys_taken": "weekly keys taken from an operator",

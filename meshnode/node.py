@@ -159,7 +159,7 @@ class Node:
         store.is_in_contact = lambda: bool(self.relay.sessions)
         self.unloading = Unloading(store, self.relay, membership)
         self.shift_ends = ShiftEnds(identity.node, store, runtime, self.metrics)
-        self._carrier = Carrier(
+        self.carrier = Carrier(
             node=identity.node,
             zone=identity.zone,
             network_key=network_key,
@@ -169,14 +169,9 @@ class Node:
             relay=self.relay,
             ends=self.shift_ends,
         )
+        """What every desk of this node works on."""
         self.housekeeping = Housekeeping(
-            store,
-            runtime,
-            self.relay,
-            self.shift_ends,
-            clock,
-            self.audit,
-            self.membership,
+            store, runtime, self.relay, self.shift_ends, clock, self.audit, self.membership
         )
         self.housekeeping.on_look.append(self._on_look)
         if parts.knock_keys is not None:
@@ -310,7 +305,7 @@ class Node:
         if self.is_wiped:
             raise _wiped()
         if self._desk is None:
-            self._desk = Desk(self._carrier, parts)
+            self._desk = Desk(self.carrier, parts)
             self._desk.plug(self.sensors, self.uplink.has_reached)
             self._desk_changed.set()
             self.runtime.trace("unlocked")

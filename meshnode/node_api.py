@@ -180,6 +180,16 @@ class NodeApi(Protocol):
         """See `Api.sos`."""
         ...
 
+    async def sos_by_secret(
+        self, secret: str, text: str, *, to: str = "", at: str = "", tells_place: bool = True
+    ) -> Json:
+        """See `Api.sos_by_secret`."""
+        ...
+
+    async def alarm_way(self, alarm: str) -> str:
+        """See `Api.alarm_way`."""
+        ...
+
     async def alarms(self) -> list[Json]:
         """See `Api.alarms`."""
         ...

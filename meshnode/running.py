@@ -23,10 +23,11 @@ from meshnode.config import Settings
 from meshnode.control import serve_control
 from meshnode.discovery.addresses import interface_of
 from meshnode.discovery.base import DEFAULT_PORT
-from meshnode.enrol import DeviceIdentity, LinkSecret, badge_key, load_identity, open_keys
+from meshnode.enrol import DeviceIdentity, LinkSecret, load_identity, open_keys
 from meshnode.erasing import HomeState, finish, refuse_wiped, state_of, wiped_error
 from meshnode.errors import HomeBusyError, HomeError, KeystoreError, LinkError, WipedError
 from meshnode.home import BUSY_S_MAX, BUSY_STEP_S, Home, locked
+from meshnode.home_keys import HomeKeys
 from meshnode.knock_keys import KnockKeyring
 from meshnode.lease import BeaconView, BoundFile
 from meshnode.lines import connect
@@ -59,32 +60,6 @@ from protocol.limits import CERTIFICATE_EARLY_MS
 from protocol.routing import ROUTERS
 
 __all__ = ["Access", "beacons_of", "open_guarded", "open_home", "run_home"]
-
-
-class HomeKeys:
-    """The agent's keys of a home: what the secret opens in its vault."""
-
-    def __init__(self, home: Path, keys: KeyStore, vault: Vault) -> None:
-        self._home = home
-        self._keys = keys
-        self._vault = vault
-
-    @property
-    def case(self) -> SecretCase:
-        """What protects them."""
-        is_shut = self._keys.is_wiped or self._keys.has_lost_agent
-        if not is_shut and self._keys.is_unattended:
-            return SecretCase.UNATTENDED
-        return SecretCase.HARDWARE if self._keys.is_hardware_bound else SecretCase.WORDS
-
-    def unlock(self, secret: str) -> Callable[[bytes], bytes]:
-        """See `AgentKeys.unlock`."""
-        self._vault.unlock(self._keys.agent_master(secret or None))
-        return badge_key(self._home, self._vault).sign
-
-    def lock(self) -> None:
-        """See `AgentKeys.lock`."""
-        self._vault.lock()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from meshnode.calls.base import Calls, Json
 from meshnode.directory import UnknownNameError
 from meshnode.errors import SendError
 from meshnode.events import AlarmChanged
-from meshnode.outbox import Priority, Writing
+from meshnode.outbox import Priority, Sent, Writing
 from meshnode.positions import Place, place_numbers
 from meshnode.services.alarms import AlarmView
 from meshnode.store import messages
@@ -19,7 +20,7 @@ from protocol.bundle import Scope
 from protocol.ids import NodeId, print_bundle_id
 from protocol.payloads import SosPlace
 
-__all__ = ["AlarmCalls"]
+__all__ = ["AlarmCalls", "way_of"]
 
 _WAYS: Final = {
     MessageState.WAITING: "waiting",
@@ -48,7 +49,19 @@ class AlarmCalls(Calls):
         self._node.housekeeping.wake.set()
         self._node.require_desk().reporting.wake.set()
         found = await self._found(self._node.identity.node, sent.alarm_id)
-        told = self._alarm(found)
+        return self._told_raised(scope, sent, found)
+
+    def _told_raised(self, scope: Scope, sent: Sent, view: AlarmView) -> Json:
+        """Return what whoever raised an alarm is told of it.
+
+        A device that knows of its own revocation counts its own steps for nothing, and the centre
+        alone hears of them; whoever raised it is told of the alarm all the same.
+        """
+        alarm = view.alarm
+        if alarm.raised is None:
+            own = view.steps[-1]
+            view = replace(view, alarm=replace(alarm, raised=own, first=own))
+        told = self._alarm(view)
         return {
             **told,
             "message": print_bundle_id(sent.id),
@@ -158,7 +171,7 @@ class AlarmCalls(Calls):
             return "left"
         name = first.name
         record = await self._node.store.read(lambda conn: messages.find(conn, name))
-        return "" if record is None else _WAYS.get(record.state, "")
+        return way_of(None if record is None else record.state)
 
     async def _found(self, raiser: NodeId, alarm_id: bytes) -> AlarmView:
         return await self._node.alarms.view((raiser, alarm_id))
@@ -240,6 +253,11 @@ class AlarmCalls(Calls):
             "step": Step(event.step).name.lower() if event.step <= Step.CLOSED else "",
             "is_new": event.is_new,
         }
+
+
+def way_of(state: MessageState | None) -> str:
+    """Return how far an alarm came by the state of its message, None where nothing is kept."""
+    return "" if state is None else _WAYS.get(state, "")
 
 
 def _id(name: AlarmName) -> str:

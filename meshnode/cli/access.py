@@ -21,10 +21,12 @@ def with_node(
     *,
     needs_keys: bool = False,
     leaves: bool = False,
+    secret: Callable[[], str | None] | None = None,
 ) -> T:
     """Return what `action` gives over the node of `--home`; `needs_keys` asks for the secret.
 
-    It is asked only where no node runs and the device has one. `leaves` says that others are to
+    It is asked only where no node runs and the device has one, and as `secret` gives it where that
+    is there. `leaves` says that others are to
     get what was made: where no node runs nothing leaves, and whoever typed this is told so, on
     stderr. Raises: MeshError.
     """
@@ -39,10 +41,10 @@ def with_node(
 
     home, runtime = home_of(ctx), system_runtime()
     # Remembered, because a home that is busy is tried again.
-    secret = cache(partial(offered_secret, None, is_asked=needs_keys))
+    offered = secret or cache(partial(offered_secret, None, is_asked=needs_keys))
 
     async def reach() -> tuple[T, bool]:
-        async with open_api(home, runtime, secret=secret) as api:
+        async with open_api(home, runtime, secret=offered) as api:
             return await action(api), api.is_running
 
     found, is_running = trio.run(reach)

@@ -7,13 +7,15 @@ once.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 import typer
 
 from meshnode.cli.language import say
 from meshnode.cli.options import AsJson
 from meshnode.cli.relays import is_relay, say_nothing
+from meshnode.errors import ControlError, KeystoreError, LockedError
 
 if TYPE_CHECKING:
     from meshnode.client import NodeApi
@@ -23,6 +25,7 @@ __all__ = ["register", "show_alarm", "what_place"]
 Which = Annotated[
     str, typer.Argument(metavar="ID", help="Its id, the start of it, or 'last' for the latest.")
 ]
+_ID_CHARACTERS: Final = 16
 Reason = Annotated[str, typer.Option(help="What others shall read of it.")]
 
 _app = typer.Typer(
@@ -61,28 +64,49 @@ def sos(
         str,
         typer.Option(metavar="LAT,LON[,M]", help="Tell this place: degrees, accuracy in metres."),
     ] = "",
+    secret_file: Annotated[
+        Path | None, typer.Option(help="Read the agent's secret from this file, if it is needed.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Call for help: everybody of the zone reads it, before all else.
 
     It needs no shift, and no words. A position goes along only from an open shift, or if you
     give it with --at.
+
+    On a locked device the agent's secret raises it. Where the lease has ended it opens nothing
+    else, and the newest place that sensors told goes along.
     """
+    from functools import cache, partial
+
     from meshnode.cli.access import with_node
-    from meshnode.cli.show import print_json, safe
-    from meshnode.cli.texts import message_text
+    from meshnode.cli.show import print_json
+    from meshnode.cli.texts import message_text, offered_secret
 
     # Who has no hand or breath for words is heard all the same.
     words = message_text(text).strip() or say("Help!")
+    secret = cache(partial(offered_secret, secret_file, is_asked=True))
 
     async def action(api: NodeApi) -> dict[str, Any]:
-        raised = await api.sos(words, to=to, at=at, tells_place=with_position)
+        what: _Raising = {"to": to, "at": at, "tells_place": with_position}
+        try:
+            raised = await api.sos(words, **what)
+        except (ControlError, KeystoreError) as error:
+            given = await _given(api, error, secret)
+            raised = await api.sos_by_secret(given, words, **what)
         return {**raised, "is_running": api.is_running}
 
-    raised = with_node(ctx, action, needs_keys=True)
+    raised = with_node(ctx, action, secret=secret)
     if as_json:
         print_json(**raised)
-        return
+    else:
+        _tell_raised(raised)
+
+
+def _tell_raised(raised: dict[str, Any]) -> None:
+    """Tell whoever raised an alarm what becomes of it, and how to hear more."""
+    from meshnode.cli.show import safe
+
     typer.echo(_what_becomes_of(raised))
     if raised["aired_text"] != raised["text"]:
         typer.echo(
@@ -92,7 +116,57 @@ def sos(
             )
         )
     typer.echo(what_place(raised["place"]))
-    typer.echo(say("See who answers: meshnode alarm show {id}", id=raised["alarm"]))
+    if raised["is_author_revoked"]:
+        words = say("This device was REVOKED: the operations centre alone reads the alarm.")
+        typer.echo(words)
+    if not raised.get("is_shut", False):
+        typer.echo(say("See who answers: meshnode alarm show {id}", id=raised["alarm"]))
+        return
+    if raised["is_key_old"]:
+        typer.echo(_what_of_key(raised["key_weeks"]))
+    typer.echo(
+        say(
+            "The device stays shut, and who answers does not show on it."
+            " Whether it has left: meshnode alarm show {id}",
+            id=raised["alarm"],
+        )
+    )
+
+
+class _Raising(TypedDict):
+    """What goes with the words of an alarm."""
+
+    to: str
+    at: str
+    tells_place: bool
+
+
+def _is_locked(error: ControlError | KeystoreError) -> bool:
+    """True for what a locked device answers, running or not."""
+    kind = error.kind if isinstance(error, ControlError) else type(error).__name__
+    return kind == LockedError.__name__
+
+
+async def _given(
+    api: NodeApi, error: ControlError | KeystoreError, secret: Callable[[], str | None]
+) -> str:
+    """Return what opens a locked device for an alarm. Raises: the error, where nothing is given."""
+    if not _is_locked(error):
+        raise error
+    if (await api.status())["lock"]["protection"] == "unattended":
+        return ""
+    given = secret()
+    if given is None:
+        raise error
+    return given
+
+
+def _what_of_key(weeks: int) -> str:
+    return say(
+        "The key of this device is {weeks} weeks old: whoever has newer ones alone CANNOT READ the"
+        " alarm. Call for help in other ways, too.",
+        weeks=weeks,
+    )
 
 
 def _what_becomes_of(raised: dict[str, Any]) -> str:
@@ -120,6 +194,12 @@ def what_place(place: dict[str, Any] | None) -> str:
         return say(
             "The position that goes along is STALE, of {duration} ago:"
             " give a newer one with --at LAT,LON if you can.",
+            duration=duration(place["age_s"]),
+        )
+    if place["latitude"] is None:
+        return say(
+            "The newest place that this device knows goes along, of {duration} ago;"
+            " it is not shown while the device is shut.",
             duration=duration(place["age_s"]),
         )
     return say("Your position goes along: {place}.", place=_spot(place))
@@ -197,15 +277,23 @@ def show(ctx: typer.Context, which: Which, as_json: AsJson = False) -> None:
     from meshnode.cli.show import print_json
 
     async def action(api: NodeApi) -> dict[str, Any]:
-        if not as_json:
-            await api.alarm_seen(which, is_shown=True)
-        return await api.alarm(which)
+        try:
+            if not as_json:
+                await api.alarm_seen(which, is_shown=True)
+            return await api.alarm(which)
+        except (ControlError, KeystoreError) as error:
+            # Of an own alarm a locked device tells how far it came, by its whole id.
+            if not _is_locked(error) or len(which) != _ID_CHARACTERS:
+                raise
+            return {"alarm": which, "way": await api.alarm_way(which)}
 
     found = with_node(ctx, action, needs_keys=True)
     if as_json:
         print_json(**found)
-    else:
+    elif "state" in found:
         show_alarm(found)
+    else:
+        typer.echo(_way(found))
 
 
 def show_alarm(found: dict[str, Any]) -> None:

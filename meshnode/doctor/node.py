@@ -76,6 +76,10 @@ def check_lease(facts: Facts) -> Finding:
     fix = "Come near a device that has met the centre lately"
     if standing == "ended":
         words = f"The newest beacon is {hours} hours old: the agent's keys stay locked"
+        fix = (
+            "Come near a device that has met the centre lately; until then the secret raises an SOS"
+            " and opens nothing else"
+        )
         return Finding("lease", Level.FAIL, words, fix)
     left = lock["lease_left_ms"] // _HOUR_MS
     words = f"The newest beacon is {hours} hours old; the agent's keys lock in {left} hours"

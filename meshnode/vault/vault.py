@@ -104,6 +104,15 @@ class Vault:
             # All of them: an unwrapped key does not say its tier, and the others come back alone.
             self._ciphers.clear()
 
+    def opened(self, agent_master: bytes) -> Vault:
+        """Return another vault with the agent's tier open; this one stays as it is.
+
+        What it opens it opens for whoever is handed it alone. Raises: KeystoreError.
+        """
+        twin = Vault(self._masters[Tier.DEVICE], self._entropy, agent_master)
+        twin.on_broken = self.on_broken
+        return twin
+
     def require(self, kind: DataKind) -> None:
         """Raises: LockedError if rows of `kind` cannot be opened now."""
         self._master(kind.tier)

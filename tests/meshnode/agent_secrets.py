@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from meshnode.errors import WrongSecretError
-from meshnode.locking import SecretCase
+from meshnode.locking import Lent, SecretCase
 
 SECRET = "a secret of five plain words"
 
@@ -43,6 +43,11 @@ class SealedKeys:
         assert isinstance(key, ed25519.Ed25519PrivateKey)
         self.is_open = True
         return key.sign
+
+    def lend(self, secret: str) -> Lent:
+        sign = self.unlock(secret)
+        self.is_open = False
+        return Lent(sign, None)
 
     def lock(self) -> None:
         self.is_open = False

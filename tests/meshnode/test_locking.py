@@ -274,7 +274,7 @@ async def test_it_locks_at_the_end_of_the_lease_to_the_second(
             await anna.guard.unlock(SECRET)
         assert anna.keys.tries == 1, "no secret is tried"
         assert anna.node.metrics.value("unlocks_refused") == 1
-        with pytest.raises(LockedError, match="no secret opens it: come near a device"):
+        with pytest.raises(LockedError, match="its secret raises an SOS and opens nothing"):
             _ = anna.node.outbox
         anna.beacon()
         with pytest.raises(LockedError, match="run 'meshnode unlock'"):

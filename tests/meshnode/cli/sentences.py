@@ -48,6 +48,7 @@ _FAILURES = (
     "LeaseEndedError",
     "LinkError",
     "LockedError",
+    "QuotaError",
     "RefusedError",
     "RightsError",
     "SendError",

@@ -123,6 +123,24 @@ def test_locking_leaves_no_key_of_the_agent_in_the_vault() -> None:
     assert not own._ciphers
 
 
+def test_another_vault_opens_for_its_holder_and_leaves_this_one_shut() -> None:
+    own = vault(None)
+    lent, told = own.opened(AGENT), list[DataKind]()
+    key = lent.make_key(DataKind.ALARM, 7)
+    sealed = lent.seal(key, b"t", b"1", b"text")
+    with pytest.raises(LockedError):
+        own.open(key, b"t", b"1", sealed)
+    lent.lock()
+    with pytest.raises(LockedError):
+        lent.open(key, b"t", b"1", sealed)
+    own.on_broken = told.append
+    own.unlock(AGENT)
+    assert own.open(key, b"t", b"1", sealed) == b"text"
+    with pytest.raises(SealBrokenError):
+        own.opened(AGENT).open(key, b"t", b"2", sealed)
+    assert told == [DataKind.ALARM]
+
+
 def test_a_wrong_master_key_opens_nothing() -> None:
     key = vault().make_key(DataKind.MESSAGE, 1)
     with pytest.raises(SealBrokenError):
