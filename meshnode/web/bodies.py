@@ -29,6 +29,7 @@ __all__ = [
     "ShiftBody",
     "SignedOrderBody",
     "SosBody",
+    "SosBySecretBody",
     "StateBody",
     "read_body",
 ]
@@ -129,6 +130,13 @@ class SosBody(_Body):
     """`LATITUDE,LONGITUDE` or `LATITUDE,LONGITUDE,METRES`; empty for the newest position."""
     tells_place: bool = True
     """Tell where this device is."""
+
+
+class SosBySecretBody(SosBody):
+    """An alarm to raise on a locked device."""
+
+    secret: Secret = ""
+    """The agent's; empty on a device that opens by itself."""
 
 
 class AlarmSeenBody(_Body):

@@ -115,6 +115,22 @@ class Door:
             return None
         return self.sessions.open(self._owner_role(), SESSION_S_MAX)
 
+    def may_raise_by_secret(self, session: Session | None) -> bool:
+        """Tell whether somebody may call for help on this device by its secret.
+
+        An agent who is signed in may. So may a guest where the device is shut and the secret proves
+        something: the call tries it.
+        """
+        if session is not None and session.role >= WebRole.AGENT:
+            return True
+        return self._api.has_secret and self._api.is_locked
+
+    def enter_opened(self, session: Session | None) -> Opened | None:
+        """Sign the browser in whose secret has just opened the device, unless it is signed in."""
+        if session is not None or self._api.is_locked:
+            return None
+        return self.sessions.open(self._owner_role(), SESSION_S_MAX)
+
     def bearer(self, secret: str) -> Session | None:
         """Return the session of a program that shows a token with each request, None for none."""
         token = self._tokens.find(secret)

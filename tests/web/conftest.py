@@ -37,7 +37,9 @@ def off_duty(request: pytest.FixtureRequest) -> None:
         return
     town: Town = request.getfixturevalue("town")
     for name in town.running:
-        if name != town.hub and town.json(name, "shift", "show")["is_open"]:
+        if name == town.hub or town.json(name, "status")["lock"]["is_locked"]:
+            continue
+        if town.json(name, "shift", "show")["is_open"]:
             town.json(name, "shift", "close")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import Path, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
-from meshnode.web.answers import told
+from meshnode.web.answers import RefusedError, told
 from meshnode.web.bodies import (
     AlarmCloseBody,
     AlarmSeenBody,
@@ -15,8 +16,10 @@ from meshnode.web.bodies import (
     PositionBody,
     ShiftBody,
     SosBody,
+    SosBySecretBody,
     StateBody,
 )
+from meshnode.web.gate import keep_session
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import After, Caller, Route
 
@@ -68,6 +71,23 @@ async def _sos(asked: Caller, body: SosBody) -> Response:
     return told(**found)
 
 
+async def _sos_by_secret(request: Request, asked: Caller, body: SosBySecretBody) -> Response:
+    door = asked.parts.door
+    if not door.may_raise_by_secret(asked.session):
+        raise RefusedError("wrong_key")
+    found = await asked.api.sos_by_secret(
+        body.secret, body.text, to=body.to, at=body.at, tells_place=body.tells_place
+    )
+    answer, opened = told(**found), door.enter_opened(asked.session)
+    if opened is not None:
+        keep_session(request, answer, opened.secret)
+    return answer
+
+
+async def _alarm_way(asked: Caller, alarm: _Alarm) -> Response:
+    return told(way=await asked.api.alarm_way(alarm))
+
+
 async def _alarms(asked: Caller) -> Response:
     return told(alarms=await asked.api.alarms())
 
@@ -106,6 +126,7 @@ async def _raise_anew(asked: Caller, alarm: _Alarm, body: AlarmTextBody | None =
 _AGENT = WebRole.AGENT
 _SHIFT = {"is_open": "bool", "opened_ms": "whole", "ends_ms": "whole", "on_shift": "list"}
 _ALARM = {"alarm": "text", "from": "text", "state": "text", "raised_ms": "whole"}
+_SHUT = {"is_shut": "bool", "key_weeks": "whole", "is_key_old": "bool"}
 _STEP = {"is_changed": "bool"}
 _STEP_ERRORS = ("unknown_name", "alarm", "closed", "no_right", "no_sos_key", "quota")
 ROUTES: Final = (
@@ -196,6 +217,29 @@ ROUTES: Final = (
         _sos,
         _ALARM | {"message": "text", "recipients": "whole"},
         ("unknown_name", "place", "long", "no_sos_key", "store"),
+    ),
+    Route(
+        "POST",
+        "/api/sos/secret",
+        WebRole.NOBODY,
+        "Raise an alarm by the secret of a locked device; one whose lease has ended stays shut.",
+        _sos_by_secret,
+        _ALARM | {"message": "text", "recipients": "whole", **_SHUT},
+        (
+            *("wrong_key", "wrong_secret", "secret_delayed", "wiped", "quota"),
+            *("unknown_name", "place", "long", "no_sos_key", "store"),
+        ),
+        while_locked=True,
+    ),
+    Route(
+        "GET",
+        "/api/sos/{alarm}/way",
+        WebRole.NOBODY,
+        "How far an alarm of this device came, for whoever knows its 8 bytes.",
+        _alarm_way,
+        {"way": "text"},
+        ("unknown_name",),
+        while_locked=True,
     ),
     Route(
         "GET",

@@ -204,6 +204,19 @@ export interface Alarm {
   is_author_revoked: boolean;
 }
 
+/** An alarm that the secret of a locked device raised. */
+export interface RaisedBySecret {
+  alarm: string;
+  /** Coordinates are not told where nobody gave them. */
+  place: { age_s: number } | null;
+  /** The lease has ended: the device stayed locked. */
+  is_shut: boolean;
+  /** The device knows that it was revoked: the centre alone reads it. */
+  is_author_revoked: boolean;
+  key_weeks: number;
+  is_key_old: boolean;
+}
+
 export interface AlarmStory extends Alarm {
   /** How far an own alarm came; empty where nothing is known of that. */
   way: "" | "waiting" | "queued" | "left";

@@ -1,12 +1,16 @@
 // Before anybody is signed in: a one-time code, a token, or the secret of a locked device.
-import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
+import { signal, type Signal, useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { hasEnded, post, isLocked, isReachable, sentence, session, UnreachableError } from "../api";
+import { ApiError, hasEnded, post, isLocked, isReachable, sentence, session, UnreachableError } from "../api";
 import { t } from "../i18n";
 import { look } from "../live";
 import { Action } from "../parts/Action";
 import { Icon } from "../parts/Icon";
+import { RaiseBySecret } from "../parts/RaiseBySecret";
 import type { Session } from "../types";
+
+/** True once the node said so to whoever tried to unlock it. */
+const hasLeaseEnded = signal(false);
 
 type Way = "key" | "token" | "secret";
 
@@ -34,7 +38,20 @@ export function SignIn() {
         </p>
       )}
       {isReachable.value ? <Ways way={way} given={given} /> : <Unreachable />}
+      {isReachable.value && way.value === "secret" && <Help typed={given} />}
     </main>
+  );
+}
+
+/** For whoever needs help on a device that is locked; open once its lease is known to have ended. */
+function Help({ typed }: { typed: Signal<string> }) {
+  const isOpen = useSignal(false);
+  if (isOpen.value || hasLeaseEnded.value) return <RaiseBySecret typed={typed} />;
+  return (
+    <button type="button" class="alarm" onClick={() => (isOpen.value = true)}>
+      <Icon name="sos" />
+      {t("sos.raise")}
+    </button>
   );
 }
 
@@ -64,8 +81,10 @@ function Ways({ way, given }: { way: Signal<Way>; given: Signal<string> }) {
       given.value = "";
     } catch (thrown) {
       trouble.value = sentence(thrown);
-      // Nobody heard it: it is tried again once the node answers.
-      if (!(thrown instanceof UnreachableError)) given.value = "";
+      const isOver = thrown instanceof ApiError && thrown.kind === "lease_ended";
+      if (isOver) hasLeaseEnded.value = true;
+      // Nobody heard it, or nobody looked at it: it is tried again, or raises an SOS.
+      if (!isOver && !(thrown instanceof UnreachableError)) given.value = "";
     } finally {
       isBusy.value = false;
       field.current?.focus();

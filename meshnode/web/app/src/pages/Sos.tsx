@@ -1,11 +1,12 @@
 // SOS: raised by holding, also out of a shift; and every alarm of the zone with what was done.
 import { useSignal } from "@preact/signals";
+import { isLocked } from "../api";
 import { isOpen } from "../bell";
 import { counted, t, told } from "../i18n";
-import { Dialog } from "../parts/Dialog";
-import { HoldButton } from "../parts/HoldButton";
+import { HoldToRaise } from "../parts/HoldToRaise";
 import { Icon } from "../parts/Icon";
 import { Empty, Page, Waiting } from "../parts/Page";
+import { RaiseBySecret } from "../parts/RaiseBySecret";
 import { SoundCheck } from "../parts/SoundCheck";
 import { isRaising, raise, SOS_DRAFT } from "../raising";
 import { href, route } from "../router";
@@ -36,7 +37,7 @@ function SosHome({ open }: { open: string }) {
   const before = found.filter((each) => !isOpen(each));
   return (
     <Page kind="split-list" title={t("nav.sos")}>
-      {!isOperator.value && <Raise />}
+      {isLocked.value ? <RaiseBySecret /> : !isOperator.value && <Raise />}
       <h2 class="section-title">{t("sos.open_ones")}</h2>
       <Waiting of={alarms} />
       {alarms.value.value && now.length === 0 && <Empty>{t("sos.none")}</Empty>}
@@ -47,7 +48,7 @@ function SosHome({ open }: { open: string }) {
           <AlarmList found={before} open={open} />
         </>
       )}
-      {isOperator.value && (
+      {isOperator.value && !isLocked.value && (
         <details class="pad">
           <summary>{t("sos.raise")}</summary>
           <Raise />
@@ -61,11 +62,6 @@ function SosHome({ open }: { open: string }) {
 function Raise() {
   const { text, write } = draft(SOS_DRAFT);
   const tellsPlace = useSignal(true);
-  const isAsking = useSignal(false);
-  const send = () => {
-    isAsking.value = false;
-    void raise(tellsPlace.value);
-  };
   return (
     <section class="card raise" aria-label={t("sos.raise")}>
       <label class="field">
@@ -77,16 +73,7 @@ function Raise() {
           {t("sos.failed", { reason: sosFault.value })}
         </p>
       )}
-      <HoldButton
-        label={t("sos.label")}
-        hint={t("sos.hold")}
-        onHeld={send}
-        onPressed={() => (isAsking.value = true)}
-        disabled={isRaising.value}
-      />
-      <button type="button" class="link" onClick={() => (isAsking.value = true)}>
-        {t("sos.without_holding")}
-      </button>
+      <HoldToRaise send={() => void raise(tellsPlace.value)} disabled={isRaising.value} />
       <label class="check">
         <input
           type="checkbox"
@@ -95,20 +82,6 @@ function Raise() {
         />
         {shift.value.value?.is_open ? t("sos.tell_place") : t("sos.tell_place_no_shift")}
       </label>
-      {isAsking.value && (
-        <Dialog title={t("sos.ask")} onClose={() => (isAsking.value = false)}>
-          <p>{t("sos.ask_means")}</p>
-          <div class="buttons">
-            <button type="button" class="alarm" onClick={send}>
-              <Icon name="sos" />
-              {t("sos.raise")}
-            </button>
-            <button type="button" class="quiet" onClick={() => (isAsking.value = false)}>
-              {t("dialog.cancel")}
-            </button>
-          </div>
-        </Dialog>
-      )}
     </section>
   );
 }

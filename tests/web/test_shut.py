@@ -1,0 +1,131 @@
+"""A phone whose lease has ended: its secret raises an SOS on the first page, and opens nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from meshnode.lease import BoundFile
+from protocol.guards import LEASE_MS
+from tests.web.browser import PHONE, Screen, screen_of
+from tests.web.town import SECRET, Town
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+NAME = "carla"
+HELD_MS = 2_000
+SECRET_LABEL = "Secret de l’appareil"
+
+
+@pytest.fixture(scope="module")
+def shut(town: Town) -> Iterator[str]:
+    """One more agent of the town, whose phone has heard nothing of the centre for too long."""
+    town.enrol(NAME, "agent", "Queyras")
+    home = town.people.home(NAME)
+    BoundFile(home / "lease").write(int(1_000 * time.time()) + LEASE_MS + 60_000)
+    town.start(NAME)
+    yield town.url(NAME).split("#")[0]
+    town.stop(NAME)
+
+
+@pytest.fixture
+def screen(shut: str, browser: Browser) -> Iterator[Screen]:
+    with screen_of(browser, shut) as screen:
+        # The node refuses to unlock, and knows nobody who has not signed in.
+        screen.is_refused = True
+        yield screen
+
+
+def alarms_of(town: Town, text: str) -> list[str]:
+    """Return who raised an alarm with this text, as Bruno sees it."""
+    found = town.json("bruno", "alarms")["alarms"]
+    return [each["from"] for each in found if each["text"] == text]
+
+
+def told(page: Page) -> None:
+    """Wait until the page says that another device has the alarm."""
+    expect(page.locator(".raise [role=status]")).to_contain_text("un autre appareil l’a")
+
+
+def hold(page: Page) -> None:
+    """Hold the big button as a finger does, wherever the page has it by now."""
+    button = page.get_by_role("region", name="Lancer un SOS").locator(".hold")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.wait_for_timeout(HELD_MS)
+    page.mouse.up()
+
+
+def test_whoever_cannot_unlock_is_shown_how_to_call_for_help(screen: Screen, town: Town) -> None:
+    page = screen.page
+    page.get_by_label(SECRET_LABEL).first.check()
+    field = page.get_by_label(SECRET_LABEL, exact=True).last
+    field.fill(SECRET)
+    page.get_by_role("button", name="Déverrouiller").click()
+    expect(page.get_by_role("alert")).to_contain_text("son secret lance un SOS")
+    panel = page.get_by_role("region", name="Lancer un SOS")
+    expect(panel).to_be_visible()
+    # What was typed stays: nobody in need types it twice. A wrong one raises nothing.
+    expect(field).to_have_value(SECRET)
+    field.fill("ce ne sont pas les bons mots")
+    hold(page)
+    expect(panel.get_by_role("alert")).to_contain_text("n’est pas parti")
+    hold(page)
+    expect(panel.get_by_role("alert")).to_contain_text("Tapez d’abord le secret")
+    field.fill(SECRET)
+    panel.get_by_label("Ce qui se passe").fill("jambe cassée au col")
+    hold(page)
+    told(page)
+    town.until(lambda: alarms_of(town, "jambe cassée au col") == [NAME], 60)
+    assert town.json(NAME, "status")["lock"]["is_locked"]
+    assert page.locator("nav.menu").count() == 0
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= PHONE["width"]
+
+
+def test_by_the_keyboard_alone(screen: Screen, town: Town) -> None:
+    page = screen.page
+
+    def tab_to(selector: str) -> None:
+        for _ in range(12):
+            if page.locator(selector).first.evaluate("x => x === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(selector)
+
+    page.get_by_label(SECRET_LABEL).first.check()
+    tab_to("input[type=password]")
+    page.keyboard.type(SECRET)
+    tab_to("button.alarm")
+    page.keyboard.press("Enter")
+    tab_to(".raise textarea")
+    page.keyboard.type("par le clavier")
+    tab_to(".hold")
+    page.keyboard.down(" ")
+    page.wait_for_timeout(HELD_MS)
+    page.keyboard.up(" ")
+    told(page)
+    town.until(lambda: alarms_of(town, "par le clavier") == [NAME], 60)
+
+
+def test_signed_in_by_a_code_the_page_of_the_sos_asks_for_the_secret(
+    town: Town, shut: str, browser: Browser
+) -> None:
+    with screen_of(browser, town.url(NAME)) as screen:
+        screen.is_refused = True
+        page = screen.page
+        page.wait_for_selector("nav.menu")
+        page.goto(f"{shut}#/sos")
+        panel = page.get_by_role("region", name="Lancer un SOS")
+        panel.get_by_label(SECRET_LABEL).fill(SECRET)
+        panel.get_by_label("Ce qui se passe").fill("par le code")
+        panel.get_by_role("button", name="Lancer sans maintenir").click()
+        page.get_by_role("dialog").get_by_role("button", name="Lancer un SOS").click()
+        told(page)
+    town.until(lambda: alarms_of(town, "par le code") == [NAME], 60)
