@@ -13,7 +13,7 @@ from meshnode.node import Node
 from meshnode.running import Access, open_guarded, open_home
 from meshnode.runtime import system_runtime
 from meshnode.store import bundles as rows
-from protocol.guards import LEASE_MS
+from protocol.guards import LEASE_BOX_MS
 from protocol.limits import Kind
 from tests.meshnode.enrolling import SECRET
 from tests.security.orders import enrol_phone
@@ -59,8 +59,8 @@ async def filled_phone(town: Town, name: str = "phone") -> Path:
 
 
 def end_lease(home: Path) -> None:
-    """Let a phone have heard nothing of the centre for longer than its lease."""
-    BoundFile(home / "lease").write(RUNTIME.now_ms() + LEASE_MS + 60_000)
+    """Let a device have heard nothing of the centre for longer than any lease."""
+    BoundFile(home / "lease").write(RUNTIME.now_ms() + LEASE_BOX_MS + 60_000)
 
 
 def renew_lease(home: Path) -> None:

@@ -133,6 +133,23 @@ async def test_s27_a_wiped_phone_raises_nothing(home: Path) -> None:
             await api.sos_by_secret(SECRET, NEEDED)
 
 
+async def test_s27_an_unattended_device_raises_it_without_a_secret_and_stays_shut(
+    town: Town,
+) -> None:
+    home = town.home("bob")
+    end_lease(home)
+    async with reopened(home) as (api, guard):
+        assert guard.node.desk is None
+        assert (await api.sos_by_secret("", NEEDED))["is_shut"]
+        made = await sos_of(guard.node)
+        with pytest.raises(LockedError):
+            await api.alarms()
+    async with reopened(home) as (api, guard):
+        assert guard.node.desk is None
+        assert await sos_of(guard.node) == made
+    assert await shown_at(town, "alice", made) == [NEEDED]
+
+
 # --- while it is raised --------------------------------------------------------------------------
 
 

@@ -12,8 +12,17 @@ import trio
 from meshnode.lease import BoundFile
 from meshnode.runtime import system_runtime
 from protocol.guards import LEASE_MS
+from tests.meshnode.cli import test_cli_locked_process as processes
 from tests.meshnode.cli.people import People
-from tests.meshnode.cli.test_cli_locked_process import SECRET, asked, started, until_lock_is
+from tests.meshnode.cli.test_cli_locked_process import (
+    SECRET,
+    asked,
+    found_in,
+    secrets_of,
+    started,
+    until_anew,
+    until_lock_is,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +110,22 @@ async def test_while_the_lease_runs_one_step_unlocks_and_raises(squad: People) -
         said = await trio.to_thread.run_sync(squad.reads, "alice", "sos", "Chute au col")
         assert "See who answers" in said
         await until_lock_is(alice, is_locked=False)
+
+
+@pytest.mark.real
+async def test_what_was_lent_leaves_the_memory_and_the_alarm_stays(
+    shut: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process begins anew behind the alarm; here after a second, and not ten minutes."""
+    sooner = f"import meshnode.locking; meshnode.locking.FORGET_S = 1.0; {processes.PROGRAM}"
+    monkeypatch.setattr(processes, "PROGRAM", sooner)
+    alice = shut.home("alice")
+    known = secrets_of(alice)
+    with started(alice) as process:
+        await until_lock_is(alice, is_locked=True)
+        raised = await asked(alice, "sos_by_secret", SECRET, "Chute au col")
+        assert raised["is_shut"]
+        await until_anew(process.pid)
+        assert await asked(alice, "alarm_way", raised["alarm"]) == "queued"
+        assert await trio.to_thread.run_sync(found_in, process.pid, known) == set()
+        assert (await asked(alice, "status"))["lock"]["is_locked"]
