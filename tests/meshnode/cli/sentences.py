@@ -144,9 +144,21 @@ def _failures() -> Iterator[str]:
     rooms = (_ROOT / "meshnode" / name for name in (*_ROOMS, *_ARCHIVE))
     paths = [path for room in rooms for path in room.glob("*.py")]
     for path in sorted(paths):
-        for node in ast.walk(ast.parse(path.read_text())):
+        module = ast.parse(path.read_text())
+        constants = dict(_constants(module))
+        for node in ast.walk(module):
             parts = _finding(node) if path.parent.name == "doctor" else _failure(node)
-            yield from (text for text in _literals(parts) if " " in text)
+            named = (constants.get(getattr(part, "id", ""), part) for part in parts)
+            yield from (text for text in _literals(named) if " " in text)
+
+
+def _constants(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Give what has a name in a file: a sentence may be used twice."""
+    for node in module.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            yield node.target.id, node.value
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, node.value
 
 
 def _failure(node: ast.AST) -> Iterator[ast.expr]:
