@@ -8,6 +8,7 @@ a bundle was sent, over the time since. Source: wire-format 6.10.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from protocol.limits import WINDOW_BYTES_FIRST, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, WINDOW_MS
 
@@ -26,29 +27,30 @@ class Window:
         self.under_way_bytes = 0
         self.bytes_max = WINDOW_BYTES_FIRST
 
-    def sent(self, size_bytes: int, now_ms: int) -> None:
-        """Note a bundle put on the wire."""
-        self._under_way.append((size_bytes, self.delivered_bytes, now_ms))
-        self.under_way_bytes += size_bytes
+    def sent(self, sizes_bytes: Sequence[int], now_ms: int) -> None:
+        """Note bundles put on the wire together."""
+        delivered_bytes = self.delivered_bytes
+        self._under_way.extend([(size, delivered_bytes, now_ms) for size in sizes_bytes])
+        self.under_way_bytes += sum(sizes_bytes)
 
     def acknowledged(self, count: int, now_ms: int) -> None:
         """Note that the oldest `count` bundles under way were acknowledged."""
+        settled_bytes = 0
         for _ in range(count):
             size_bytes, delivered_before, sent_ms = self._under_way.popleft()
-            self.delivered_bytes += size_bytes
-            self.under_way_bytes -= size_bytes
+            settled_bytes += size_bytes
+        self.delivered_bytes += settled_bytes
+        self.under_way_bytes -= settled_bytes
         if count:
             elapsed_ms = max(1, now_ms - sent_ms)
             self._rates.append((self.delivered_bytes - delivered_before) / elapsed_ms)
             wanted = int(max(self._rates) * WINDOW_MS)
             self.bytes_max = min(max(wanted, WINDOW_BYTES_MIN), WINDOW_BYTES_MAX)
 
-    @property
-    def has_room(self) -> bool:
-        """True if a bundle of a lower class may go now."""
-        return self.under_way_bytes < self.bytes_max
+    def room_bytes(self, *, is_urgent: bool) -> int:
+        """Return for how many more bytes bundles may go now: one goes while there is any room.
 
-    @property
-    def has_urgent_room(self) -> bool:
-        """True if a bundle of class authority or sos may go now."""
-        return self.under_way_bytes < self.bytes_max + WINDOW_BYTES_MIN
+        `is_urgent` is said of class authority or sos, which may pass the window.
+        """
+        beyond_bytes = WINDOW_BYTES_MIN if is_urgent else 0
+        return self.bytes_max + beyond_bytes - self.under_way_bytes

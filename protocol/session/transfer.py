@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from struct import Struct
 from typing import Final
 
 from protocol.errors import RemoteProtocolError
@@ -29,7 +30,7 @@ from protocol.session.messages import Ack
 
 __all__ = ["Inflow", "Outflow"]
 
-_HEAD_BYTES = 4
+_HEAD: Final = Struct(">BHB")
 """Type, length and hop count in front of a container."""
 _URGENT = TrafficClass.SOS
 """This class and those before it may pass the window."""
@@ -156,8 +157,7 @@ class Outflow:
         if raw is None:
             self._queued.discard(short_id)
             return
-        size = len(raw) + 1
-        head = bytes((_BUNDLE, size >> 8, size & 0xFF, min(hops, HOPS_MAX)))
+        head = _HEAD.pack(_BUNDLE, len(raw) + 1, min(HOPS_MAX, hops))
         self._ready[item.traffic_class].append((short_id, head + raw))
         self._ahead_bytes[item.traffic_class] += len(raw)
 
@@ -173,24 +173,27 @@ class Outflow:
 
         Returns the bytes in `parts`, and False if a frame did not fit: then no lower class may go.
         """
-        queue, window = self._ready[traffic_class], self._window
-        is_urgent = traffic_class <= _URGENT
-        while queue:
-            if not (window.has_room or (is_urgent and window.has_urgent_room)):
-                break
+        queue, sizes_bytes = self._ready[traffic_class], list[int]()
+        room_bytes = self._window.room_bytes(is_urgent=traffic_class <= _URGENT)
+        queued, under_way, is_through = self._queued, self._under_way, True
+        while queue and room_bytes > 0:
             frame_bytes = len(queue[0][1])
             if parts and size_bytes + frame_bytes > max_bytes:
-                return size_bytes, False
+                is_through = False
+                break
             short_id, frame = queue.popleft()
             parts.append(frame)
+            sizes_bytes.append(frame_bytes)
             size_bytes += frame_bytes
-            self._ahead_bytes[traffic_class] -= frame_bytes - _HEAD_BYTES
-            self._under_way.append(short_id)
-            window.sent(frame_bytes, now_ms)
-            self._queued.discard(short_id)
+            room_bytes -= frame_bytes
+            under_way.append(short_id)
+            queued.discard(short_id)
             self._know(short_id, False)
-            self.sent += 1
-        return size_bytes, True
+        if sizes_bytes:
+            self._window.sent(sizes_bytes, now_ms)
+            self._ahead_bytes[traffic_class] -= sum(sizes_bytes) - _HEAD.size * len(sizes_bytes)
+            self.sent += len(sizes_bytes)
+        return size_bytes, is_through
 
     def on_ack_untrusted(self, ack: Ack, now_ms: int) -> tuple[tuple[ShortId, Reception], ...]:
         """Return what became of the bundles that this ACK settles.
