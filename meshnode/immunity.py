@@ -104,12 +104,6 @@ class Immunity:
             self._cancelled.popitem(last=False)
         return _runs(key, self._cancelled[key] & ~before)
 
-    def is_cancelled(self, name: tuple[NodeId, int, int], kind: Kind) -> bool:
-        """True if its author took the text (author, incarnation, seq) back."""
-        author, incarnation, seq = name
-        bits = self._cancelled.get((author, incarnation, page_of(seq)), 0)
-        return kind in CANCELLED_KINDS and bool(bits & (1 << (seq % PAGE)))
-
     def has_all(
         self, name: tuple[NodeId, int, int], kind: Kind, scope: Scope, directory: Directory
     ) -> bool:
@@ -123,13 +117,13 @@ class Immunity:
         colleague reads it too. And so does a cancellation: what it takes back may come from a
         carrier that was far away, also after a restart.
         """
-        if self.is_cancelled(name, kind):
-            return True
         author, incarnation, seq = name
-        page = self._pages.get((author, incarnation, page_of(seq)))
+        key, bit = (author, incarnation, page_of(seq)), 1 << (seq % PAGE)
+        if self._cancelled.get(key, 0) & bit and kind in CANCELLED_KINDS:
+            return True
+        page = self._pages.get(key)
         if not page or kind in _FOR_ALL_TIME:
             return False
-        bit = 1 << (seq % PAGE)
         holders = {node for node, bits in page.items() if bits & bit}
         if kind is Kind.CHUNK and author in holders:
             # Withdrawn: only its author can receipt a bundle in its own name (wire-format 4.23).

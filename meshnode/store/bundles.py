@@ -7,6 +7,7 @@ Nothing here opens a bundle. Source: DESIGN D1, D3, D6; wire-format 4.3, 4.5, 6.
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -44,7 +45,7 @@ from meshnode.store.statements import (
     unsigned64,
 )
 from protocol.ids import BundleId, NodeId, ShortId
-from protocol.limits import KINDS, STORE_ROW_BYTES, Kind
+from protocol.limits import KINDS, STORE_ROW_BYTES, Kind, TrafficClass
 from protocol.quota import Allowance
 from protocol.reconcile.interest import Interest
 from protocol.reports import Reception
@@ -270,9 +271,9 @@ def _keep_evidence(tx: Transaction, record: BundleRecord, first_digest: bytes) -
 
 
 def _tell_index(tx: Transaction, stored: dict[int, BundleRecord]) -> None:
-    by_interest: dict[tuple[int, Any], list[BundleRecord]] = {}
+    by_interest: dict[tuple[int, TrafficClass], list[BundleRecord]] = defaultdict(list)
     for record in stored.values():
-        by_interest.setdefault((record.zone, record.traffic_class), []).append(record)
+        by_interest[record.zone, record.traffic_class].append(record)
     for key, members in by_interest.items():
         charged = sum(member.size_bytes for member in members) + STORE_ROW_BYTES * len(members)
         tx.note_added(Interest(*key), [member.short_id for member in members], charged)
@@ -312,12 +313,9 @@ def raw_many(conn: Connection, ids: Sequence[ShortId]) -> dict[ShortId, tuple[by
     """Return container and hop count of those of `ids` that are held and whole."""
     keys = [signed64(short_id) for short_id in ids]
     rows = list(select_many(conn, SELECT_RAW, keys))
-    raws = Seals(conn).open_containers(
-        [(key, expires_ms, sealed) for key, sealed, _hops, expires_ms in rows]
-    )
     return {
-        key & 0xFFFFFFFFFFFFFFFF: (raw, hops)
-        for (key, _sealed, hops, _expires_ms), raw in zip(rows, raws, strict=True)
+        row[0] & 0xFFFFFFFFFFFFFFFF: (raw, row[3])
+        for row, raw in zip(rows, Seals(conn).open_containers(rows), strict=True)
         if raw is not None
     }
 

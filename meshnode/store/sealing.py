@@ -132,14 +132,15 @@ class Seals:
                 sealed[at] = value
         return sealed
 
-    def open_containers(self, rows: Sequence[tuple[int, int, bytes]]) -> list[bytes | None]:
-        """As `open_or_none` at `bundle_seat`, for each (short id, expires_ms, sealed container).
+    def open_containers(self, rows: Sequence[Sequence[Any]]) -> list[bytes | None]:
+        """As `open_or_none` at `bundle_seat`, for each row of a batch: its first three columns are
+        short id, expires_ms and sealed container.
 
         Raises: LockedError.
         """
         vault = self._vault
         if vault is None:
-            return [raw for _short_id, _expires_ms, raw in rows]
+            return [row[2] for row in rows]
         opened: list[bytes | None] = [None] * len(rows)
         for day, places in _days(row[1] for row in rows).items():
             texts = [(rows[at][0].to_bytes(8, "big", signed=True), rows[at][2]) for at in places]

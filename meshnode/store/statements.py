@@ -89,7 +89,7 @@ SELECT_SLOT: Final = (
     "AND bundle.scope = want.scope AND bundle.slot = want.slot AND bundle.author = want.author"
 )
 SELECT_TOMBSTONE: Final = "SELECT short_id, reason FROM tombstone WHERE short_id IN (%s)"
-SELECT_RAW: Final = "SELECT short_id, raw, hops, expires_ms FROM bundle WHERE short_id IN (%s)"
+SELECT_RAW: Final = "SELECT short_id, expires_ms, raw, hops FROM bundle WHERE short_id IN (%s)"
 SUMMARIES: Final = (
     "SELECT bundle.short_id, digest, node, incarnation, seq, kind, traffic_class, zone, scope, "
     "slot, hlc, expires_ms, size_bytes, hops, received_ms, is_own "
