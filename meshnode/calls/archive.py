@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from meshnode.calls.base import Calls, Json
+from meshnode.directory import UnknownNameError
 from meshnode.errors import ArchiveError, ControlError
 from meshnode.retention import RETENTION, DataClass
 from meshnode.store import spool
 from meshnode.vault.kinds import DAY_MS
 from protocol.bundle import Scope
-from protocol.ids import NodeId, print_bundle_id
+from protocol.errors import MalformedError
+from protocol.ids import NodeId, parse_node_id_untrusted, print_bundle_id
 
 if TYPE_CHECKING:
     # An archive is loaded by gateways alone.
@@ -236,7 +239,14 @@ class ArchiveCalls(Calls):
         return found
 
     def _archived_by(self, words: str) -> NodeId:
-        scope = self._node.membership.directory.find(words, self._node.identity.zone)
+        directory = self._node.membership.directory
+        try:
+            scope = directory.find(words, self._node.identity.zone)
+        except UnknownNameError:
+            # What a device wrote stays after it left the rosters, and is asked for by its id.
+            with suppress(MalformedError):
+                return parse_node_id_untrusted(words)
+            raise
         if len(scope.target) != 16:
             raise ArchiveError("an author is a device: write its name or its id")
         return NodeId(scope.target)

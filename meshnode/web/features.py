@@ -11,7 +11,16 @@ from typing import Final
 from meshnode.lines import Json
 from meshnode.web.exports import feature
 
-__all__ = ["COLLECTION", "Box", "collection", "collections", "conformance", "items", "landing"]
+__all__ = [
+    "COLLECTION",
+    "Box",
+    "Span",
+    "collection",
+    "collections",
+    "conformance",
+    "items",
+    "landing",
+]
 
 COLLECTION: Final = "positions"
 """The one collection there is."""
@@ -22,6 +31,8 @@ _GEOJSON: Final = "application/geo+json"
 
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees; west is greater than east across the 180th meridian."""
+Span = tuple[float, float]
+"""From and until when something was taken, Unix milliseconds, both included."""
 
 
 def landing(base: str) -> Json:
@@ -66,20 +77,31 @@ def collection(base: str) -> Json:
 
 
 def items(
-    base: str, positions: Sequence[Json], *, limit: int, offset: int, box: Box | None, stamp: str
+    address: str,
+    positions: Sequence[Json],
+    *,
+    limit: int,
+    offset: int,
+    stamp: str,
+    box: Box | None = None,
+    span: Span | None = None,
 ) -> Json:
     """Return one page of features, and the address of the next one where there is more.
 
-    `stamp` is the time of the answer, ISO 8601.
+    `address` is that of the items, with what narrows them; `stamp` is the time of the answer, ISO
+    8601.
     """
-    found = [each for each in positions if box is None or _is_within(each, box)]
+    found = [
+        each
+        for each in positions
+        if (box is None or _is_within(each, box))
+        and (span is None or span[0] <= each["taken_ms"] <= span[1])
+    ]
     page = found[offset : offset + limit]
-    place = f"{base}/collections/{COLLECTION}/items"
-    within = "" if box is None else "&bbox=" + ",".join(str(each) for each in box)
-    links = [_link(f"{place}?limit={limit}&offset={offset}{within}", "self", _GEOJSON)]
+    joined = f"{address}{'&' if '?' in address else '?'}limit={limit}"
+    links = [_link(f"{joined}&offset={offset}", "self", _GEOJSON)]
     if offset + limit < len(found):
-        following = f"{place}?limit={limit}&offset={offset + limit}{within}"
-        links.append(_link(following, "next", _GEOJSON))
+        links.append(_link(f"{joined}&offset={offset + limit}", "next", _GEOJSON))
     return {
         "type": "FeatureCollection",
         "features": [feature(each) for each in page],

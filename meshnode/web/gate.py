@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -253,6 +253,7 @@ class GatedRoute(APIRoute):
         least = WebRole[rule["x-least-role"].upper()]
         while_locked = bool(rule["x-while-locked"])
         is_personal = bool(rule["x-personal"])
+        known = {each.alias for each in self.dependant.query_params}
 
         async def gated(request: Request) -> Response:
             parts: WebParts = request.app.state.parts
@@ -267,6 +268,7 @@ class GatedRoute(APIRoute):
                 raise RefusedError("locked")
             if _is_there(request, session, is_personal=is_personal):
                 parts.api.touch()
+            _check_query(request, known)
             await _check_depth(request)
             language = language_of(request.headers.get("accept-language", ""))
             request.state.asked = Asked(parts, session, language)
@@ -336,6 +338,15 @@ def _is_there(request: Request, session: Session | None, *, is_personal: bool) -
     if session is None:
         return False
     return PRESENCE_HEADER in request.headers if session.csrf else is_personal
+
+
+def _check_query(request: Request, known: Set[str]) -> None:
+    """Raise RefusedError for a word of the query that the route does not have.
+
+    To pass over one that was misspelt is to answer another question. Source: OGC 17-069r4, 7.5.2.
+    """
+    if not known >= request.query_params.keys():
+        raise RefusedError("body", f"query: {', '.join(sorted(known)) or '-'}")
 
 
 async def _check_depth(request: Request) -> None:

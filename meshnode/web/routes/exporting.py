@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 from typing import Annotated, Final, Literal
+from urllib.parse import urlencode
 
 from fastapi import Path, Query
 from starlette.requests import Request
@@ -13,7 +15,7 @@ from meshnode.lines import Json
 from meshnode.web import features
 from meshnode.web.answers import RefusedError, bare
 from meshnode.web.exports import FORMATS, feature
-from meshnode.web.features import COLLECTION, Box
+from meshnode.web.features import COLLECTION, Box, Span
 from meshnode.web.gate import Asked
 from meshnode.web.roles import WebRole
 from meshnode.web.routes.spec import Caller, Limit, Route
@@ -24,6 +26,9 @@ _BASE: Final = "/api/ogc"
 _Ending = Annotated[Literal["geojson", "gpx", "kml", "csv"], Path()]
 _Offset = Annotated[int, Query(ge=0, lt=2**31)]
 _Bbox = Annotated[str, Query(max_length=200)]
+_Datetime = Annotated[str, Query(alias="datetime", max_length=100)]
+_OPEN: Final = ("", "..")
+_MOMENTS: Final = "datetime=2026-05-01T00:00:00Z, or two with a stroke between, one of them '..'"
 _Collection = Annotated[str, Path(max_length=40)]
 _Item = Annotated[str, Path(max_length=200)]
 
@@ -60,14 +65,18 @@ async def _items(
     limit: Limit = 1_000,
     offset: _Offset = 0,
     bbox: _Bbox = "",
+    moment: _Datetime = "",
 ) -> Response:
     _check(collection)
+    narrowed = [(name, text) for name, text in (("bbox", bbox), ("datetime", moment)) if text]
+    address = f"{_base(request)}/collections/{COLLECTION}/items"
     page = features.items(
-        _base(request),
+        f"{address}?{urlencode(narrowed)}" if narrowed else address,
         await asked.api.positions(),
         limit=limit,
         offset=offset,
         box=_box(bbox) if bbox else None,
+        span=_span(moment) if moment else None,
         stamp=_stamp(asked),
     )
     return bare(page, "application/geo+json")
@@ -108,6 +117,31 @@ def _box(text: str) -> Box:
         raise RefusedError("body", "bbox=WEST,SOUTH,EAST,NORTH in degrees")
     west, south, east, north = numbers
     return west, south, east, north
+
+
+def _span(text: str) -> Span:
+    """Read a moment, or two with a stroke between, of which one may be open.
+
+    Source: OGC 17-069r4, 7.15.4.
+    """
+    first, stroke, last = text.partition("/")
+    if not stroke:
+        return _moment_ms(first), _moment_ms(first)
+    from_ms = -inf if first in _OPEN else _moment_ms(first)
+    to_ms = inf if last in _OPEN else _moment_ms(last)
+    if from_ms > to_ms or (first in _OPEN and last in _OPEN):
+        raise RefusedError("body", _MOMENTS)
+    return from_ms, to_ms
+
+
+def _moment_ms(text: str) -> float:
+    try:
+        found = datetime.fromisoformat(text)
+        if "T" not in text.upper() or found.tzinfo is None:
+            raise ValueError(text)
+        return 1000 * found.timestamp()
+    except (ValueError, OverflowError) as error:
+        raise RefusedError("body", _MOMENTS) from error
 
 
 _READER = WebRole.READER

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, text
 
 from meshnode.api import Api
 from meshnode.config import Settings
+from meshnode.directory import UnknownNameError
 from meshnode.errors import ArchiveError, ArchiveKeyError, ArchiveTamperedError, ControlError
 from meshnode.gateway.gateway import Gateway
 from meshnode.outbox import Priority, Writing
@@ -188,6 +189,23 @@ async def test_what_is_held_about_a_device_is_answered_and_signed(
         with pytest.raises(ArchiveError):
             await api.archive_verify(str(file))
         assert (await api.retention_log())["entries"][-1]["action"] == "answer"
+
+
+async def test_a_device_that_left_the_rosters_is_asked_about_by_its_id(
+    homes: dict[str, Path], tmp_path: Path
+) -> None:
+    """An agent who left may ask, and a judge may ask about one."""
+    left = "abcd-efgh-ijkl-mnop-qrst-uvwx-ya"
+    async with opened(homes["first"]) as (api, gateway):
+        await drain(gateway)
+        found = await api.archive_held(left, str(tmp_path / "answer"))
+        assert found["device"]["node"] == left
+        assert all(each["bundles"] == 0 for each in found["held"])
+        assert (await api.archive_search(author=left))["found"] == []
+        done = await api.archive_export(str(tmp_path / "export.zip"), "réquisition", left)
+        assert (done["contents"], done["bundles"]) == (0, 0)
+        with pytest.raises(UnknownNameError):
+            await api.archive_held("anne")
 
 
 async def test_a_purge_log_that_lost_its_end_is_told(homes: dict[str, Path]) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -87,8 +88,8 @@ def test_pages_and_boxes_of_features() -> None:
     found = [position(node=str(n), longitude=float(n)) for n in range(-2, 3)]
 
     def page(**more: Any) -> dict[str, Any]:
-        options: dict[str, Any] = {"limit": 10, "offset": 0, "box": None, "stamp": "t", **more}
-        return items("http://h/api/ogc", found, **options)
+        options: dict[str, Any] = {"limit": 10, "offset": 0, "stamp": "t", **more}
+        return items("http://h/items", found, **options)
 
     assert page()["numberMatched"] == page()["numberReturned"] == 5
     first = page(limit=2)
@@ -120,6 +121,20 @@ async def test_a_reader_gets_each_form(autojump_clock: MockClock, tmp_path: Path
             assert (await program.get("/api/ogc/collections/other/items")).status_code == 404
             near = await program.get(f"{place}/items", params={"bbox": "6,44,0,7,45,9"})
             assert near.json()["numberMatched"] == 1
+            until = datetime.fromtimestamp(screens.parts.runtime.now_ms() / 1000, UTC).isoformat()
+            for moment, count in (
+                (f"1970-01-01T00:00:00Z/{until}", 1),
+                (f"../{until}", 1),
+                ("1970-01-01T00:00:00Z/..", 1),
+                ("../1970-01-01T00:00:00Z", 0),
+                ("1970-01-01T00:00:00Z", 0),
+            ):
+                answer = await program.get(f"{place}/items", params={"datetime": moment})
+                assert answer.json()["numberMatched"] == count, moment
+                assert "datetime=" in answer.json()["links"][0]["href"]
+            for moment in ("yesterday", "2026-01-01", "2026-01-01T00:00:00", "../..", f"{until}/a"):
+                answer = await program.get(f"{place}/items", params={"datetime": moment})
+                assert (answer.status_code, kind(answer)) == (400, "body"), moment
             for box in ("a", "1,2,3", "1,2,3,nan", "1,2,3,4000"):
                 answer = await program.get(f"{place}/items", params={"bbox": box})
                 assert (answer.status_code, kind(answer)) == (400, "body")

@@ -330,6 +330,17 @@ async def test_a_body_that_is_none_is_refused(screens: Screens, content: bytes, 
         assert (await client.get("/api/messages/outgoing")).json()["messages"] == []
 
 
+async def test_a_word_of_the_query_that_a_route_does_not_have_is_refused(screens: Screens) -> None:
+    """Whoever misspells what narrows a search must not take the whole archive for its answer."""
+    async with screens.signed_in(WebRole.OPERATOR) as client:
+        for route in (each for each in GUARDED if each.path != EVENTS_PATH):
+            path = route.path.format(**FILLED)
+            answer = await client.request(route.method, path, params={"autor": "anna"})
+            assert (answer.status_code, kind(answer)) == (400, "body"), route.path
+        answer = await client.get("/api/archive/search", params={"autor": "anna"})
+        assert "author" in answer.json()["error"]["message"]
+
+
 async def test_more_requests_than_it_takes_are_turned_away(screens: Screens) -> None:
     gate = screens.gate
     async with screens.signed_in() as client:
