@@ -15,7 +15,7 @@ from meshnode.services.alarms import AlarmView
 from meshnode.store import messages
 from meshnode.store.alarms import AlarmName
 from meshnode.store.records import MessageState
-from protocol.alarms import Outcome, Step, Told, aired_text
+from protocol.alarms import STEPS, Outcome, Step, Told, aired_text
 from protocol.bundle import Scope
 from protocol.ids import NodeId, print_bundle_id
 from protocol.payloads import SosPlace
@@ -215,6 +215,8 @@ class AlarmCalls(Calls):
             "closings": [self._signed(each) for each in alarm.closings],
             "ignored": alarm.ignored,
             "is_own": view.name[0] == self._node.identity.node,
+            # False on a gateway, in front of which nobody sits.
+            "can_answer": view.standing in STEPS[Step.SEEN],
             "is_author_revoked": directory.is_astray(name.author, name.incarnation, name.seq),
         }
 

@@ -215,7 +215,7 @@ class Alarms:
             if view.alarm.state is Step.CLOSED:
                 raise SendError("closed", "this alarm is closed: only its agent can raise it anew")
             if view.standing not in STEPS[step]:
-                raise _no_right(step)
+                raise _no_right(step, view.standing)
             if self._has_taken(view.alarm, step):
                 return []
             return [self._step(tx, view, step, text, outcome)]
@@ -491,7 +491,13 @@ def _unknown() -> SendError:
     return SendError("unknown", "no such alarm is known on this device: see 'meshnode alarms'")
 
 
-def _no_right(step: Step) -> SendError:
+def _no_right(step: Step, standing: Standing) -> SendError:
+    if standing is Standing.NONE:
+        return SendError(
+            "no_right",
+            "nobody sits in front of a gateway or a relay: answer on the device of an operator or "
+            "of somebody of the zone",
+        )
     if step is Step.CLOSED:
         return SendError(
             "no_right", "only its agent, operators and members of the zone close an alarm"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
+from tests.web.pages import stand_in_for
 from tests.web.test_conversations import reach
 from tests.web.town import CENTRE, Town
 
@@ -167,6 +169,39 @@ def test_it_sounds_again_and_again_until_somebody_saw_it(opens: Opens, town: Tow
     heard = touched.evaluate("window.tones")
     touched.wait_for_timeout(3_000)
     assert touched.evaluate("window.tones") == heard
+
+
+def test_a_gateway_offers_no_answer_and_says_where_one_is_given(opens: Opens, town: Town) -> None:
+    """What a gateway signs of an alarm counts for nothing: each button would be refused."""
+    alarm = town.json("alice", "sos", "devant la passerelle")["alarm"]
+    town.until(lambda: not is_quiet(town, CENTRE), 60)
+    page = opens(CENTRE, WIDE).page
+    found = town.json(CENTRE, "alarms")["alarms"]
+    stand_in_for(page, {"alarms": {"schema": 1, "alarms": _machine(found)}})
+    story = town.json(CENTRE, "alarm", "show", alarm)
+    stand_in_for(page, {f"alarms/{alarm}": {"schema": 1, **_machine([story])[0]}})
+    page.reload()
+    bar = page.get_by_role("alert")
+    expect(bar).to_contain_text("Cet appareil est une passerelle")
+    expect(bar.get_by_role("button", name="J’ai vu")).to_have_count(0)
+    bar.get_by_role("link", name="Ouvrir").click()
+    expect(page.locator("main .notice")).to_contain_text("l’appareil d’un opérateur")
+    for words in ("J’ai vu", "J’y vais", "Sur place", "Clore l’alerte"):
+        expect(page.get_by_role("button", name=words)).to_have_count(0)
+    # Once somebody goes it is quiet here too.
+    goes = [{**each, "state": "taken", "taken": [SOMEBODY]} for each in _machine(found)]
+    stand_in_for(page, {"alarms": {"schema": 1, "alarms": goes}})
+    page.reload()
+    page.wait_for_selector(".alarm-row")
+    expect(page.get_by_role("alert")).to_have_text("")
+
+
+SOMEBODY = {"name": "bruno", "node": "abcd", "at_ms": 1_780_000_000_000, "text": ""}
+
+
+def _machine(alarms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the alarms as a gateway tells them."""
+    return [{**each, "can_answer": False} for each in alarms]
 
 
 def test_raised_by_a_thumb_that_moves_while_it_holds(opens: Opens, town: Town) -> None:

@@ -208,6 +208,13 @@ async def test_a_gateway_is_no_witness(autojump_clock: MockClock, met: Rig) -> N
     with pytest.raises(SendError) as caught:
         await met["gateway"].node.alarms.act(name, Step.CLOSED)
     assert caught.value.reason == "no_right"
+    assert "nobody sits in front of a gateway" in str(caught.value)
+    told = {
+        each: (await Api(met[each].node).alarms())[0]["can_answer"] for each in ("anna", "gateway")
+    }
+    assert told == {"anna": False, "gateway": False}
+    await met.mix("anna", "bruno")
+    assert (await Api(met["bruno"].node).alarms())[0]["can_answer"]
 
 
 # --- any order -----------------------------------------------------------------------------------

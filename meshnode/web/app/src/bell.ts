@@ -19,11 +19,17 @@ export function setQuiet(quiet: boolean): void {
   isQuiet.value = quiet;
 }
 
-/** Open alarms of others which nobody of this device has answered; the latest touched first. */
+/**
+ * Open alarms of others which nobody of this device has answered, the latest touched first. Where
+ * nobody can, on a gateway, those to which nobody goes.
+ */
 export const pressing = computed<Alarm[]>(() => {
   const own = status.value.value?.node ?? "";
-  return (alarms.value.value ?? []).filter((each) => isOpen(each) && !each.is_own && !answered(each, own));
+  return (alarms.value.value ?? []).filter((each) => isOpen(each) && !each.is_own && !isQuieted(each, own));
 });
+
+const isQuieted = (alarm: Alarm, node: string): boolean =>
+  alarm.can_answer ? answered(alarm, node) : alarm.taken.length + alarm.on_scene.length > 0;
 
 export const openAlarms = computed(() => (alarms.value.value ?? []).filter(isOpen));
 

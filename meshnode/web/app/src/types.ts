@@ -201,6 +201,8 @@ export interface Alarm {
   on_scene: Signed[];
   closings: Signed[];
   is_own: boolean;
+  /** False on a gateway: what it signs of an alarm counts for nothing. */
+  can_answer: boolean;
   is_author_revoked: boolean;
 }
 

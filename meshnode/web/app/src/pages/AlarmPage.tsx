@@ -81,6 +81,7 @@ function Steps({ found, after }: { found: Alarm; after: () => Promise<unknown> }
     ) : null;
   }
   const canHelp = !found.is_own;
+  if (canHelp && !found.can_answer) return <p class="notice">{t("sos.elsewhere")}</p>;
   return (
     <div class="buttons">
       {canHelp && !answered(found, own) && (

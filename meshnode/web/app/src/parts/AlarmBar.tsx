@@ -22,15 +22,18 @@ export function AlarmBar() {
               {ago(first.raised_ms)}
               {others.length > 0 && ` · ${counted("sos.more", others.length)}`}
             </span>
+            {!first.can_answer && <span class="small">{t("sos.elsewhere")}</span>}
           </p>
           <div class="buttons">
-            <Action
-              key={first.alarm}
-              kind="onred"
-              run={() => post(`alarms/${first.alarm}/seen`, { is_shown: false }).then(() => alarms.refresh())}
-            >
-              {t("sos.i_saw")}
-            </Action>
+            {first.can_answer && (
+              <Action
+                key={first.alarm}
+                kind="onred"
+                run={() => post(`alarms/${first.alarm}/seen`, { is_shown: false }).then(() => alarms.refresh())}
+              >
+                {t("sos.i_saw")}
+              </Action>
+            )}
             <a class="button onred" href={href("sos", first.alarm)}>
               {t("sos.open")}
             </a>
