@@ -257,10 +257,11 @@ class Api(
         """
         node, directory = self._node, self._node.membership.directory
         own = directory.member(node.identity.node)
-        states, unopened, evidence = await node.store.read(
+        states, unopened, alarms_unread, evidence = await node.store.read(
             lambda conn: (
                 messages.counts(conn),
                 delivery.unopened_count(conn),
+                delivery.alarms_unopened(conn),
                 evidence_count(conn),
             )
         )
@@ -281,6 +282,7 @@ class Api(
             "messages": {state.value: count for state, count in states.items()},
             "documents": len(node.membership.versions),
             "unopened": unopened,
+            "alarms_unread": alarms_unread,
             "evidence": evidence,
             "is_clock_doubted": node.clock.is_doubted,
             "is_clock_late": seems_late(

@@ -12,7 +12,7 @@ from meshnode.events import AlarmChanged
 from meshnode.outbox import Priority, Sent, Writing
 from meshnode.positions import Place, place_numbers
 from meshnode.services.alarms import AlarmView
-from meshnode.store import messages
+from meshnode.store import delivery, messages
 from meshnode.store.alarms import AlarmName
 from meshnode.store.records import MessageState
 from protocol.alarms import STEPS, Outcome, Step, Told, aired_text
@@ -95,6 +95,25 @@ class AlarmCalls(Calls):
         Raises: LockedError, StoreError.
         """
         return [self._alarm(each) for each in await self._node.alarms.list_alarms()]
+
+    async def alarms_unread(self) -> int:
+        """Return how many bundles about alarms came while the device was locked, and lie unread.
+
+        Whether one is a new alarm or an answer to one shows only once it is opened.
+        """
+        return await self._node.store.read(delivery.alarms_unopened)
+
+    async def alarms_pressing(self) -> int:
+        """Return how many alarms of others nobody of this device has answered; unread ones count.
+
+        Raises: StoreError.
+        """
+        unread = await self.alarms_unread()
+        if self._node.desk is None:
+            return unread
+        own = self._node.identity.node
+        views = await self._node.alarms.list_alarms()
+        return unread + sum(_presses(each, own) for each in views)
 
     async def alarm(self, alarm: str) -> Json:
         """Return all that is known here of one alarm, its steps and who is nearest.
@@ -260,6 +279,15 @@ class AlarmCalls(Calls):
 def way_of(state: MessageState | None) -> str:
     """Return how far an alarm came by the state of its message, None where nothing is kept."""
     return "" if state is None else _WAYS.get(state, "")
+
+
+def _presses(view: AlarmView, own: NodeId) -> bool:
+    alarm = view.alarm
+    if alarm.state is Step.CLOSED or view.name[0] == own:
+        return False
+    if view.standing not in STEPS[Step.SEEN]:
+        return not alarm.taken and not alarm.on_scene
+    return all(each.name.author != own for each in (*alarm.seen, *alarm.taken, *alarm.on_scene))
 
 
 def _id(name: AlarmName) -> str:

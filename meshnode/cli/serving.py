@@ -211,14 +211,25 @@ async def _stop_when_told(
 
 
 async def _tell_events(api: Api, telling: Telling) -> None:
+    unread = await _tell_unread(api, telling, 0) if api.is_locked else 0
     async for event in api.follow():
         # The device may lock between an event and the look at what it was about.
         with suppress(KeystoreError):
             words = await _words(api, event)
+            if event["event"] == "bundles_stored" and api.is_locked:
+                unread = await _tell_unread(api, telling, unread)
             if words and event.get("is_new"):
                 telling.ring(words)
             elif words:
                 telling.tell(words)
+
+
+async def _tell_unread(api: Api, telling: Telling, before: int) -> int:
+    """Ring for what came about an alarm and cannot be read; return how much of it there is."""
+    unread = await api.alarms_unread()
+    if unread > before:
+        telling.ring(say("something about an SOS came, and nobody can read it: 'meshnode unlock'"))
+    return unread
 
 
 async def _words(api: Api, event: dict[str, Any]) -> str:

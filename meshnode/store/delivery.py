@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from meshnode.store.engine import Transaction
 from meshnode.store.records import ReceiptPage, Unopened
 from meshnode.store.schema import (
+    BundleRow,
     OwnBundleRow,
     ReceiptDueRow,
     ReceivedRow,
@@ -23,8 +24,10 @@ from meshnode.store.schema import (
 )
 from meshnode.store.statements import delete_many, run_many, select_many, signed64, unsigned64
 from protocol.ids import NodeId, ShortId
+from protocol.limits import TrafficClass
 
 __all__ = [
+    "alarms_unopened",
     "mark_opened",
     "mark_shut",
     "note_received",
@@ -41,6 +44,7 @@ __all__ = [
     "waiting_keys",
 ]
 
+_BUNDLE = table(BundleRow)
 _UNOPENED = table(UnopenedRow)
 _RECEIVED = table(ReceivedRow)
 _DUE = table(ReceiptDueRow)
@@ -167,6 +171,16 @@ def mark_shut(tx: Transaction, each: Unopened) -> bool:
 def unopened_count(conn: Connection) -> int:
     """Return how many bundles for this device are not opened yet, most for want of a key."""
     query = select(func.count()).select_from(_UNOPENED).where(_UNOPENED.c.keyref != _SHUT)
+    return int(conn.execute(query).scalar_one())
+
+
+def alarms_unopened(conn: Connection) -> int:
+    """Return how many bundles about alarms nobody has tried to open: all that came while locked."""
+    query = (
+        select(func.count())
+        .select_from(_UNOPENED.join(_BUNDLE, _BUNDLE.c.short_id == _UNOPENED.c.short_id))
+        .where(_UNOPENED.c.keyref == b"", _BUNDLE.c.traffic_class == int(TrafficClass.SOS))
+    )
     return int(conn.execute(query).scalar_one())
 
 

@@ -81,6 +81,7 @@ class Newcomer:
             routes=[
                 Route("/api/session", self._enter, methods=["POST"]),
                 Route("/api/session", self._session, methods=["GET"]),
+                Route("/healthz", _health, methods=["GET"]),
                 Route("/api/enrolment", self._show, methods=["GET"]),
                 Route("/api/enrolment/invitation", self._ask, methods=["POST"]),
                 Route("/api/enrolment/answer", self._take, methods=["POST"]),
@@ -223,3 +224,7 @@ async def _stop_when_told(signals: AsyncIterator[int], scope: trio.CancelScope) 
     async for _ in signals:
         scope.cancel()
         return
+
+
+async def _health(_request: Request) -> Response:
+    return told(is_alive=True)

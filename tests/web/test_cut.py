@@ -105,7 +105,7 @@ def test_a_page_that_knows_nobody_any_more_says_that_it_does_not_ring(
     opened(page, "messages/bruno")
     screen.is_node_gone = screen.is_refused = True
     town.json("alice", "web", "close")
-    expect(page.locator(".gate .notice")).to_contain_text("ne sonne pour aucun SOS")
+    expect(page.locator(".gate .notice")).to_contain_text("cet écran ne montre rien")
     expect(page).to_have_title("meshnode")
     page.evaluate("url => { location.hash = new URL(url).hash }", town.url("alice"))
     page.wait_for_selector("nav.menu")

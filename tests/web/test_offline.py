@@ -75,6 +75,16 @@ def test_locked_on_the_screen_and_opened_by_the_secret(alone: Town, browser: Bro
         expect(page.get_by_role("heading", name="Appareil verrouillé")).to_be_visible(
             timeout=60_000
         )
+        # Whoever sits down at it later is not asked for a code that opens nothing.
+        page.reload()
+        expect(page.get_by_role("heading", name="Appareil verrouillé")).to_be_visible()
+        expect(page.get_by_text("une passerelle n’archive ni n’efface rien")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_text("")
+        told = {"schema": 1, "is_alive": True, "is_locked": True, "alarms": 1}
+        page.route("**/healthz", lambda route: route.fulfill(json=told))
+        expect(page.get_by_role("alert")).to_contain_text("personne ne peut le lire ici")
+        page.wait_for_function("() => document.title.startsWith('SOS (1)')")
+        page.unroute("**/healthz")
         refused = page.locator("form .notice.bad", has_text="n'est pas le secret")
         give(page, "not the secret at all", refused)
         give(page, SECRET, page.locator("nav.menu"))

@@ -26,9 +26,13 @@ async def _metrics(asked: Caller) -> Response:
 
 
 async def _health(asked: Caller) -> Response:
-    # The store answers, or this raises; nothing is told of the node to those who are nobody.
+    # The store answers, or this raises.
     await asked.api.status()
-    return told(is_alive=True)
+    if not asked.parts.is_local:
+        # Whoever is nobody and comes by a network is told nothing of the node.
+        return told(is_alive=True)
+    pressing = await asked.api.alarms_pressing()
+    return told(is_alive=True, is_locked=asked.api.is_locked, alarms=pressing)
 
 
 async def _description(request: Request, asked: Caller) -> Response:
@@ -59,7 +63,8 @@ ROUTES: Final = (
         "GET",
         "/healthz",
         WebRole.NOBODY,
-        "Whether the node lives and its store answers.",
+        "Whether the node lives and its store answers; to this machine alone also whether it is "
+        "locked, and how many alarms wait for an answer.",
         _health,
         {"is_alive": "bool"},
         ("store",),

@@ -181,6 +181,22 @@ async def test_an_alarm_rings_on_a_running_node_and_its_answer_comes_back(squad:
     assert "Chute" not in rung
 
 
+async def test_a_locked_node_rings_for_an_alarm_that_it_cannot_read(squad: People) -> None:
+    """An operations centre whose computer started anew at night must not be silent."""
+    await told(squad, "alice", "sos", "Chute au col")
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, stderr=subprocess.PIPE, check=False)
+        node = await nursery.start(start, command(squad, "bob", "run", "--locked"))
+        lines = Lines(node.stderr)
+        with trio.fail_after(2 * HANGS_S):
+            address = (await lines.until("listening on ")).split("listening on ")[1]
+            await told(squad, "alice", "sync", "--once", address)
+            await lines.until("something about an SOS came, and nobody can read it")
+            assert set(await lines.until("!" * 72)) == {"!"}
+            node.send_signal(signal.SIGTERM)
+            assert await node.wait() == 0
+
+
 class Lines:
     """Reads the lines of a process."""
 

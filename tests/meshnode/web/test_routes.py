@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
+from meshnode.api import Api
 from meshnode.metrics import METRICS
 from meshnode.web.answers import FAMILIES, REFUSALS, language_of
 from meshnode.web.roles import WebRole
@@ -282,7 +283,26 @@ async def test_counters_are_those_of_the_node(autojump_clock: MockClock, screens
 async def test_a_watchdog_hears_that_it_lives_and_no_more(
     autojump_clock: MockClock, screens: Screens
 ) -> None:
+    open_, shut = (
+        {"schema": 1, "is_alive": True, "is_locked": each, "alarms": 0} for each in (0, 1)
+    )
     async with screens.client() as client:
+        assert (await client.get("/healthz")).json() == open_
+        await Api(screens.rig["bruno"].node).sos("Chute au col")
+        await screens.rig.mix("anna", "bruno")
+        assert (await client.get("/healthz")).json() == {**open_, "alarms": 1}
+        await screens.api.alarm_seen("last")
+        assert (await client.get("/healthz")).json() == open_
+        await screens.rig["anna"].node.lock()
+        assert (await client.get("/healthz")).json() == shut
+        await Api(screens.rig["bruno"].node).sos("Encore")
+        await screens.rig.mix("anna", "bruno")
+        assert (await client.get("/healthz")).json() == {**shut, "alarms": 1}
+        assert (await screens.api.status())["alarms_unread"] == 1
+
+
+async def test_other_machines_hear_that_it_lives_and_no_more(tmp_path: Path) -> None:
+    async with open_screens(tmp_path, is_local=False) as screens, screens.client() as client:
         assert (await client.get("/healthz")).json() == {"schema": 1, "is_alive": True}
 
 

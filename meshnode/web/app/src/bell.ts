@@ -1,6 +1,8 @@
 // An SOS is seen and heard until somebody here says that they saw it: sound, title, vibration.
 import { computed, effect, signal } from "@preact/signals";
 import { t } from "./i18n";
+import { session } from "./api";
+import { waiting } from "./doorbell";
 import { alarms, status } from "./store";
 import type { Alarm } from "./types";
 
@@ -48,7 +50,7 @@ export function startBell(): void {
   addEventListener("pointerdown", wake);
   addEventListener("keydown", wake);
   effect(() => {
-    const count = pressing.value.length;
+    const count = session.value ? pressing.value.length : (waiting.value?.alarms ?? 0);
     window.clearInterval(timer);
     if (count === 0) {
       isHushed.value = false;

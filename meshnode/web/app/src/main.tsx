@@ -10,6 +10,7 @@ import { render } from "preact";
 import { sentence } from "./api";
 import { App } from "./App";
 import { startBell } from "./bell";
+import { startDoorbell } from "./doorbell";
 import { startFocus } from "./focus";
 import { language } from "./i18n";
 import { start } from "./live";
@@ -21,6 +22,7 @@ import { startTheme } from "./theme";
 document.documentElement.lang = language.value;
 startTheme();
 startBell();
+startDoorbell();
 startFocus();
 // Drafts are kept nowhere but on this page.
 addEventListener("beforeunload", (event) => {

@@ -3,6 +3,7 @@ import { signal, type Signal, useSignal, useSignalEffect } from "@preact/signals
 import { useRef } from "preact/hooks";
 import { ApiError, hasEnded, post, isLocked, isReachable, sentence, session, UnreachableError } from "../api";
 import { t } from "../i18n";
+import { waiting } from "../doorbell";
 import { look } from "../live";
 import { Action } from "../parts/Action";
 import { Icon } from "../parts/Icon";
@@ -32,9 +33,11 @@ export function SignIn() {
     <main class="gate">
       <Icon name="node" />
       <h1>meshnode</h1>
+      <Waiting />
       {hasEnded.value && !isLocked.value && (
         <p class="notice warn" role="status">
           {t("signin.ended")}
+          {!waiting.value && ` ${t("signin.silent")}`}
         </p>
       )}
       {isReachable.value ? <Ways way={way} given={given} /> : <Unreachable />}
@@ -52,6 +55,26 @@ function Help({ typed }: { typed: Signal<string> }) {
       <Icon name="sos" />
       {t("sos.raise")}
     </button>
+  );
+}
+
+/** What whoever passes by must know, though nobody is signed in. */
+function Waiting() {
+  const rings = isReachable.value && (waiting.value?.alarms ?? 0) > 0;
+  return (
+    <>
+      <div role="alert" class={rings ? "alarm-bar" : "hidden"}>
+        {rings && (
+          <>
+            <Icon name="sos" />
+            <p class="alarm-words">
+              <strong>{t(isLocked.value ? "signin.sos_locked" : "signin.sos")}</strong>
+            </p>
+          </>
+        )}
+      </div>
+      {isLocked.value && <p class="notice warn">{t("signin.locked_means")}</p>}
+    </>
   );
 }
 
