@@ -192,7 +192,7 @@ def check_map(facts: Facts) -> Finding:
     regions, broken = map_regions(facts.home)
     fix = f"Copy a map file (PMTiles) of the region into the folder '{MAPS}' of the home"
     if broken:
-        words = f"These files are no maps: {', '.join(broken[:_NAMES_MAX])}"
+        words = f"These files are no maps, or not whole: {', '.join(broken[:_NAMES_MAX])}"
         return Finding("map", Level.WARN, words, fix)
     if not regions:
         return Finding("map", Level.WARN, "No map is on this device", fix)

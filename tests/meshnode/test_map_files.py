@@ -19,7 +19,7 @@ def header(west: float, south: float, east: float, north: float, zoom_max: int =
 
 
 def test_the_bounds_are_read() -> None:
-    found = read_region_untrusted("a", header(-1.5, 42.25, 10, 51))
+    found = read_region_untrusted("a", header(-1.5, 42.25, 10, 51), 127)
     assert (found.west, found.south, found.east, found.north) == (-1.5, 42.25, 10, 51)
     assert found.zoom_max == 15
 
@@ -29,7 +29,8 @@ def test_the_bounds_are_read() -> None:
     [(45, 5, True), (42, -2, True), (51, 10, True), (51.001, 5, False), (45, -2.001, False)],
 )
 def test_a_place_is_inside_or_not(latitude: float, longitude: float, is_shown: bool) -> None:
-    assert read_region_untrusted("a", header(-2, 42, 10, 51)).shows(latitude, longitude) is is_shown
+    found = read_region_untrusted("a", header(-2, 42, 10, 51), 127)
+    assert found.shows(latitude, longitude) is is_shown
 
 
 @pytest.mark.parametrize(
@@ -47,14 +48,36 @@ def test_a_place_is_inside_or_not(latitude: float, longitude: float, is_shown: b
 )
 def test_what_is_no_map_is_refused(raw: bytes) -> None:
     with pytest.raises(MalformedError):
-        read_region_untrusted("a", raw)
+        read_region_untrusted("a", raw, len(raw))
+
+
+@pytest.mark.parametrize("section", range(4))
+def test_a_copy_that_was_cut_short_is_no_map(section: int) -> None:
+    """Every section lies within the file, to its last byte and not one further."""
+    whole = bytearray(header(0, 0, 1, 1))
+    struct.pack_into("<2Q", whole, 8 + 16 * section, 127, 900)
+    assert read_region_untrusted("a", bytes(whole), 1027).zoom_max == 15
+    with pytest.raises(MalformedError, match="not whole"):
+        read_region_untrusted("a", bytes(whole), 1026)
+    struct.pack_into("<2Q", whole, 8 + 16 * section, 2**64 - 1, 2**64 - 1)
+    with pytest.raises(MalformedError, match="not whole"):
+        read_region_untrusted("a", bytes(whole), 2**40)
+
+
+def test_a_root_directory_lies_in_the_first_16_kilobytes() -> None:
+    whole = bytearray(header(0, 0, 1, 1))
+    struct.pack_into("<2Q", whole, 8, 127, 16_384 - 127)
+    assert read_region_untrusted("a", bytes(whole), 10**9).zoom_max == 15
+    struct.pack_into("<2Q", whole, 8, 127, 16_385 - 127)
+    with pytest.raises(MalformedError, match="not whole"):
+        read_region_untrusted("a", bytes(whole), 10**9)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_anything_but_be_read_or_refused(raw: bytes) -> None:
     for each in (raw, b"PMTiles\x03" + raw):
         try:
-            found = read_region_untrusted("a", each)
+            found = read_region_untrusted("a", each, len(each))
         except MalformedError:
             continue
         assert -180 <= found.west <= found.east <= 180

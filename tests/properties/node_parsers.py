@@ -267,7 +267,7 @@ NODE_PARSERS: tuple[Parser, ...] = (
     ),
     Parser(
         "meshnode.map_files.read_region_untrusted",
-        lambda data: map_files.read_region_untrusted("a", data),
+        lambda data: map_files.read_region_untrusted("a", data, len(data)),
         (MAP, MAP[:-1]),
     ),
     Parser(

@@ -97,7 +97,7 @@ def test_a_stream_that_died_without_a_word_is_asked_for_anew(opens: Opens) -> No
     expect(page.locator(".banner")).to_have_count(0)
 
 
-def test_a_page_that_knows_nobody_any_more_says_that_it_does_not_ring(
+def test_a_page_that_knows_nobody_any_more_says_that_it_shows_nothing(
     opens: Opens, town: Town
 ) -> None:
     screen = opens("alice", WIDE)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import math
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,9 @@ from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 SEEN = """() => {
   const scratch = document.createElement('canvas');
   scratch.width = scratch.height = 256;
@@ -96,6 +102,33 @@ def test_a_tile_that_is_none_leaves_the_built_in_map(opens: Opens, folder: Path)
     expect(screen.page.locator(".pane-base canvas").first).to_be_visible()
     # A tile that does not read is told of in the console and hinders nothing.
     screen.troubles[:] = [each for each in screen.troubles if "varint" not in each]
+
+
+def test_maps_that_are_not_shown_are_named(opens: Opens, folder: Path) -> None:
+    """A copy that was cut short, one that lies, one that unpacks for ever, and a good one.
+
+    The good one has a name as people write it.
+    """
+    whole = one_tile(4, 1, PIXEL)
+    (folder / "cut.pmtiles").write_bytes(whole[:-1])
+    (folder / "bomb.pmtiles").write_bytes(_with_root(gzip.compress(bytes(12_000_000), 9)))
+    (folder / "liar.pmtiles").write_bytes(_with_root(b"no gzip at all"))
+    (folder / "Hautes Alpes n° 1.pmtiles").write_bytes(whole)
+    page = opens("alice", WIDE).page
+    opened(page, "map")
+    told = page.locator(".notice.warn")
+    expect(told).to_have_count(3)
+    expect(told.filter(has_text="« cut.pmtiles » est incomplet ou abîmé")).to_be_visible()
+    expect(told.filter(has_text="« bomb »")).to_be_visible()
+    expect(told.filter(has_text="« liar »")).to_be_visible()
+    expect(page.locator(".pane-tiles img").first).to_be_attached()
+
+
+def _with_root(directory: bytes) -> bytes:
+    """Return a map of pictures whose root directory is this."""
+    whole = bytearray(one_tile(4, 1, PIXEL) + directory)
+    struct.pack_into("<2Q", whole, 8, len(whole) - len(directory), len(directory))
+    return bytes(whole)
 
 
 RECORDED = """(() => {

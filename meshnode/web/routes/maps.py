@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from urllib.parse import quote
 
 from fastapi import Path
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from meshnode.web.routes.spec import Caller, Route
 
 __all__ = ["ROUTES"]
 
-_Tiles = Annotated[str, Path(max_length=100, pattern=r"^[\w-][\w.-]*$")]
+_Tiles = Annotated[str, Path(max_length=100, pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 _ENDING: Final = ".pmtiles"
 
 
@@ -31,7 +32,7 @@ async def _map(request: Request, asked: Caller) -> Response:
 def _told(region: MapRegion) -> Json:
     return {
         "name": region.name.removesuffix(_ENDING),
-        "url": f"/map/tiles/{region.name}",
+        "url": f"/map/tiles/{quote(region.name)}",
         "west": region.west,
         "south": region.south,
         "east": region.east,

@@ -15,7 +15,7 @@ import type {
   FileEntry,
   ForeignMark,
   Incoming,
-  MapInfo,
+  MapsFound,
   MessageStory,
   Names,
   OrderRequest,
@@ -54,7 +54,7 @@ export const budgets = new Resource(async () => (await ask<{ bearers: Budget[] }
 export const readiness = new Resource(() => ask<Readiness>("check"));
 export const sensors = new Resource(async () => (await ask<{ sensors: Sensor[] }>("sensors")).sensors);
 export const audit = new Resource(() => ask<AuditLog>("audit?limit=50"));
-export const maps = new Resource(async () => (await ask<{ regions: MapInfo[] }>("map")).regions);
+export const maps = new Resource(() => ask<MapsFound>("map"));
 
 export const card = new Resource(() => ask<Card>("card"));
 export const rosters = new Resource(() => ask<Rosters>("members"));

@@ -342,6 +342,12 @@ export interface MapInfo {
   north: number;
 }
 
+export interface MapsFound {
+  regions: MapInfo[];
+  /** Names of files that are no maps, or not whole. */
+  broken: string[];
+}
+
 /** A part of the archive's work that does not get done, and why. */
 export interface Trouble {
   part: string;

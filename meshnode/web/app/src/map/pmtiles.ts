@@ -23,6 +23,10 @@ const HEADER_BYTES = 127;
 const DEPTH_MAX = 4;
 const LEAVES_KEPT_MAX = 64;
 const ENTRIES_MAX = 200_000;
+/** Of one piece of a file; more is a lie. */
+const PIECE_BYTES_MAX = 16 * 1024 * 1024;
+/** Of a directory once it is unpacked: 200,000 entries. */
+const DIRECTORY_BYTES_MAX = 8 * 1024 * 1024;
 const MEDIA: Record<number, string> = { 2: "image/png", 3: "image/jpeg", 4: "image/webp", 5: "image/avif" };
 const VECTORS = 1;
 const GZIP = 2;
@@ -37,6 +41,13 @@ export class PmTiles {
   header(): Promise<Header> {
     this.#header ??= this.#readHeader();
     return this.#header;
+  }
+
+  /** The header, once the first directory was read as well. Raises: Error as `header`. */
+  async open(): Promise<Header> {
+    const header = await this.header();
+    await this.#directory(header, ...header.root);
+    return header;
   }
 
   /** The picture of a tile, null where there is none. */
@@ -87,18 +98,32 @@ export class PmTiles {
   }
 
   async #range(offset: number, length: number): Promise<ArrayBuffer> {
+    if (!(length <= PIECE_BYTES_MAX)) throw new Error("a piece of a map is too large");
     const answer = await fetch(this.address, {
       headers: { Range: `bytes=${offset}-${offset + length - 1}` },
     });
+    if (answer.status !== 206) throw new Error("no range of a map");
     const raw = await answer.arrayBuffer();
-    if (answer.status !== 206 || raw.byteLength !== length) throw new Error("no range of a map");
+    if (raw.byteLength !== length) throw new Error("no range of a map");
     return raw;
   }
 }
 
-function gunzip(raw: ArrayBuffer): Promise<ArrayBuffer> {
-  const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+/** Unpack a directory, and stop before a small one becomes one that fills the memory. */
+async function gunzip(raw: ArrayBuffer): Promise<ArrayBuffer> {
+  const reader = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip")).getReader();
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return new Blob(parts).arrayBuffer();
+    size += value.byteLength;
+    if (size > DIRECTORY_BYTES_MAX) {
+      await reader.cancel();
+      throw new Error("a directory of a map is too large");
+    }
+    parts.push(value);
+  }
 }
 
 /** The entry that covers `wanted` or leads to it: the last one that begins no later. */

@@ -1,14 +1,18 @@
 // Detailed maps that lie in the home of the node, over the built-in one.
 import L from "leaflet";
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { maps } from "../store";
 import { language } from "../i18n";
 import { theme } from "../theme";
 import type { MapInfo } from "../types";
 import { PmTiles } from "./pmtiles";
 
+/** Names of maps that this screen cannot draw. */
+export const undrawn = signal<string[]>([]);
+
 /** Add every map of the home; `stop` takes them away. */
 export function tileLayers(map: L.Map): () => void {
+  undrawn.value = [];
   void maps.refresh();
   const added = new Map<string, L.Layer>();
   /** Makes a layer of vectors in the colours and the language of now, by address. */
@@ -19,13 +23,13 @@ export function tileLayers(map: L.Map): () => void {
     added.get(url)?.remove();
     added.set(url, layer.addTo(map));
   };
-  const add = async ({ url, south, west, north, east }: MapInfo) => {
+  const add = async ({ name, url, south, west, north, east }: MapInfo) => {
     if (known.has(url)) return;
     known.add(url);
     const file = new PmTiles(url);
     const bounds = L.latLngBounds([south, west], [north, east]);
     try {
-      const { minZoom, maxZoom, media } = await file.header();
+      const { minZoom, maxZoom, media } = await file.open();
       if (isGone) return;
       if (media) {
         put(url, new RasterLayer(file, { minNativeZoom: minZoom, maxNativeZoom: maxZoom, pane: "tiles", bounds }));
@@ -38,11 +42,12 @@ export function tileLayers(map: L.Map): () => void {
       makers.set(url, make);
       put(url, make());
     } catch {
-      // A map of another form is of use to other programs; the built-in one is there.
+      // The built-in one is there; but whoever put a map here waits for it.
+      if (!isGone) undrawn.value = [...new Set([...undrawn.value, name])];
     }
   };
   const unwatch = effect(() => {
-    for (const each of maps.value.value ?? []) void add(each);
+    for (const each of maps.value.value?.regions ?? []) void add(each);
   });
   const unpaint = effect(() => {
     void [theme.value, language.value];

@@ -7,6 +7,7 @@ import { openAlarms } from "../bell";
 import { around, nearby, part, view, type CoverageCell } from "../coverage";
 import { counted, t } from "../i18n";
 import { LiveMap, type Track } from "../map/LiveMap";
+import { undrawn } from "../map/tiles";
 import { Action } from "../parts/Action";
 import { CoverageList, PartChoice } from "../parts/Coverage";
 import { Icon } from "../parts/Icon";
@@ -14,7 +15,7 @@ import { Page } from "../parts/Page";
 import { Rest } from "../parts/Rest";
 import { SquadFilter } from "../parts/SquadFilter";
 import { href, replace, route } from "../router";
-import { foreign, isAgent, isOperator } from "../store";
+import { foreign, isAgent, isOperator, maps } from "../store";
 import { titleOf } from "../threads";
 import { inOrder, number } from "../time";
 
@@ -96,6 +97,7 @@ export function MapPage() {
           </label>
         )}
       </div>
+      <MapTroubles />
       <div class="map-split">
         <LiveMap
           spots={shown}
@@ -176,5 +178,23 @@ function SpotRow({ spot, isChosen, onTrack }: SpotRowProps) {
         </div>
       )}
     </li>
+  );
+}
+
+/** Own maps that are not shown: who copied one here looks for it on the map. */
+function MapTroubles() {
+  const broken = maps.value.value?.broken ?? [];
+  const lines = [
+    ...broken.map((name) => t("map.broken", { name })),
+    ...undrawn.value.map((name) => t("map.undrawn", { name })),
+  ];
+  return (
+    <div role="status">
+      {lines.map((each) => (
+        <p key={each} class="notice warn">
+          {each}
+        </p>
+      ))}
+    </div>
   );
 }
