@@ -175,10 +175,15 @@ class ArchiveCalls(Calls):
 
         Raises: ArchiveError, LockedError, ControlError.
         """
+        from meshnode.gateway.archive.purge_log import late_days
+
         entries, head = await self._gateway().entries()
         shown = entries[-max(1, min(last, _LOG_MAX)) :] if entries else []
+        late = late_days(entries)
         return {
-            "entries": [self._entry(each) for each in shown],
+            "entries": [
+                {**self._entry(each), "late_days": late.get(each.number, 0)} for each in shown
+            ],
             "last": head.number,
             "hash": head.hash.hex(),
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from meshnode.client import NodeApi
 
 __all__ = ["app", "register"]
+
+_NEVER_MS: Final = 2**47
+"""An export without an end names a moment beyond this one."""
 
 app = typer.Typer(
     name="retention",
@@ -77,11 +81,49 @@ def log(
             local_time(each["at_ms"]),
             each["gateway"]["name"],
             say(each["action"]),
-            ", ".join(f"{name} {value}" for name, value in each["details"].items() if value),
+            _details(each),
         )
         for each in found["entries"]
     ]
     print_table((say("no."), say("when"), say("gateway"), say("what"), say("details")), rows)
+
+
+def _details(entry: dict[str, Any]) -> str:
+    """Return what an entry says, with days as dates."""
+    from meshnode.cli.show import local_time
+
+    late, words = entry.get("late_days", 0), []
+    for name, value in entry["details"].items():
+        if name in ("first_day", "last_day"):
+            shown = (date(1970, 1, 1) + timedelta(days=int(value))).isoformat()
+        elif name in ("from_ms", "to_ms"):
+            # The whole of time is no answer to "from when".
+            shown = local_time(int(value)) if 0 < int(value) < _NEVER_MS else ""
+        else:
+            shown = say(value) if name == "class" else value
+        if shown:
+            words.append(f"{_word(name)} {shown}")
+    if late:
+        words.append(say("up to {count} days late", count=late))
+    return ", ".join(words)
+
+
+def _word(name: str) -> str:
+    """Return what people call a detail; a class of data has its own word."""
+    words = {
+        "keys": say("keys"),
+        "first_day": say("first day"),
+        "last_day": say("last day"),
+        "bundles": say("bundles"),
+        "contents": say("contents"),
+        "reason": say("reason"),
+        "author": say("author"),
+        "device": say("device"),
+        "from_ms": say("from"),
+        "to_ms": say("to"),
+        "sha256": "SHA-256",
+    }
+    return words.get(name) or say(name)
 
 
 @app.command()

@@ -40,8 +40,34 @@ def test_what_the_centre_received_is_found_by_words_without_their_accents(
     expect(page.get_by_text("L’archive ne contient rien de tel.")).to_be_visible()
 
     page.goto(page.url.split("#")[0] + "#/retention")
-    expect(page.get_by_text("61 jours")).to_be_visible()
-    expect(page.get_by_text("durée changée")).to_be_visible()
+    expect(page.locator("dd", has_text="61 jours")).to_be_visible()
+    expect(page.locator(".row", has_text="durée changée")).to_contain_text("SOS 1827 jours")
+
+
+def test_the_retention_page_says_what_was_destroyed_and_how_late(opens: Opens) -> None:
+    """Whoever answers for the terms must see a gateway that was off and kept longer."""
+    page = opens(CENTRE, WIDE).page
+    day = {"keys": "40", "first_day": "20000", "last_day": "20039"}
+    purge = {
+        "number": 7,
+        "at_ms": 1_735_000_000_000,
+        "gateway": {"name": CENTRE},
+        "action": "purge",
+        "details": {"class": "positions", **day, "bundles": "1200", "contents": "1100"},
+        "late_days": 30,
+    }
+    export = {**purge, "number": 8, "action": "export", "details": {"reason": "réquisition 12"}}
+    entries = [purge, {**export, "late_days": 0}]
+    stand_in_for(page, {"retention/log?limit=50": {"schema": 1, "entries": entries}})
+    opened(page, "retention")
+    destroyed = page.locator(".row", has_text="clés détruites")
+    expect(destroyed).to_contain_text(
+        "positions et états : 40 jours, du 4 oct. 2024 au 12 nov. 2024 ; "
+        "1200 paquets, 1100 contenus"
+    )
+    expect(destroyed).to_contain_text("jusqu’à 30 jours de retard")
+    expect(page.locator(".row", has_text="contenu exporté")).to_contain_text("réquisition 12")
+    expect(page.locator(".tag.bad")).to_have_count(1)
 
 
 def test_an_agent_is_not_shown_an_archive(town: Town, opens: Opens) -> None:

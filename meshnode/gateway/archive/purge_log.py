@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from meshnode.errors import ArchiveTamperedError
+from meshnode.vault.kinds import day_of
 from protocol.canonical import (
     Value,
     as_array,
@@ -26,7 +27,17 @@ from protocol.canonical import (
 from protocol.errors import AuthenticationError, RemoteProtocolError
 from protocol.ids import NodeId
 
-__all__ = ["ENTRY_BYTES_MAX", "Action", "Entry", "Head", "Signed", "make", "newest", "verify"]
+__all__ = [
+    "ENTRY_BYTES_MAX",
+    "Action",
+    "Entry",
+    "Head",
+    "Signed",
+    "late_days",
+    "make",
+    "newest",
+    "verify",
+]
 
 _VERSION: Final = 1
 _DOMAIN: Final = b"meshnode purge log 1\0"
@@ -170,6 +181,25 @@ def newest(log: Sequence[Signed], action: Action) -> Entry | None:
         if entry.action is action:
             return entry
     return None
+
+
+def late_days(entries: Iterable[Entry]) -> dict[int, int]:
+    """Return how many days after its term the oldest day of each purge was destroyed, by number.
+
+    0 is in time. A term that was shortened counts from the day on which that was noted; an entry
+    with no terms before it is left out.
+    """
+    found, terms = dict[int, int](), dict[str, tuple[int, int]]()
+    for entry in entries:
+        details, day = dict(entry.details), day_of(entry.at_ms)
+        if entry.action is Action.TERMS:
+            for data_class, days in details.items():
+                terms[data_class] = int(days), day
+        elif entry.action is Action.PURGE and details.get("class") in terms:
+            days, since = terms[details["class"]]
+            due = max(int(details.get("first_day", day)) + days + 1, since)
+            found[entry.number] = max(0, day - due)
+    return found
 
 
 def _read(signed: Signed, before: Head) -> Entry:

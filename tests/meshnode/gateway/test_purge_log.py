@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meshnode.errors import ArchiveTamperedError
-from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, verify
+from meshnode.gateway.archive.purge_log import Action, Entry, Head, Signed, late_days, verify
 from protocol.ids import NodeId
 from tests.meshnode.gateway.parts import NOW_MS, Badge
 
@@ -60,6 +60,29 @@ def test_what_a_gateway_that_is_gone_wrote_holds_by_what_stands_behind_it() -> N
         verify(log[:1], here.check, (), is_named)
     with pytest.raises(ArchiveTamperedError, match=r"no\. 1 was changed"):
         verify([replace(log[0], hash=bytes(32)), *log[1:]], here.check, (), is_named)
+
+
+def test_how_late_a_purge_was_is_told_by_the_log_alone() -> None:
+    """A gateway that was off or locked keeps longer than its terms, and its log shows it."""
+
+    def entry(number: int, day: int, action: Action, **details: str) -> Entry:
+        return Entry(number, b"", day * 86_400_000 + 5, Badge().node, action, (*details.items(),))
+
+    def purge(number: int, day: int, first: int) -> Entry:
+        return entry(number, day, Action.PURGE, **{"class": "positions", "first_day": str(first)})
+
+    log = [
+        purge(1, 100, 10),
+        entry(2, 100, Action.TERMS, positions="61"),
+        purge(3, 100 + 62, 100),
+        purge(4, 100 + 62 + 30, 100),
+        # Shorter terms make nothing late that was in time before.
+        entry(5, 300, Action.TERMS, positions="30"),
+        purge(6, 300, 239),
+        purge(7, 302, 240),
+        entry(8, 302, Action.PURGE, **{"class": "texts", "first_day": "1"}),
+    ]
+    assert late_days(log) == {3: 0, 4: 30, 6: 0, 7: 2}
 
 
 def test_an_empty_log_is_whole() -> None:

@@ -62,6 +62,11 @@ export function moment(atMs: number): string {
   return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(atMs);
 }
 
+/** A day of the archive, which begins and ends in UTC. */
+export function plainDay(atMs: number): string {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeZone: "UTC" }).format(atMs);
+}
+
 /** The day, as a heading between messages. */
 export function day(atMs: number): string {
   return new Intl.DateTimeFormat(locale(), {

@@ -398,6 +398,9 @@ export interface PurgeEntry {
   at_ms: number;
   gateway: { name: string };
   action: string;
+  details: Record<string, string>;
+  /** By how many days the oldest of what was destroyed was over time. */
+  late_days: number;
 }
 
 export interface RosterMember extends Who {

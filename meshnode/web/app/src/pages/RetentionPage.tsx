@@ -4,7 +4,8 @@ import { counted, t, told } from "../i18n";
 import { Empty, Page, Waiting } from "../parts/Page";
 import { href } from "../router";
 import { purges, terms } from "../store";
-import { moment } from "../time";
+import { moment, plainDay } from "../time";
+import type { PurgeEntry } from "../types";
 
 export function RetentionPage() {
   useEffect(() => {
@@ -47,6 +48,10 @@ export function RetentionPage() {
                     <span class="small">
                       {each.number} · {moment(each.at_ms)} · {each.gateway.name}
                     </span>
+                    <span class="small">{detailsOf(each)}</span>
+                    {each.late_days > 0 && (
+                      <span class="tag bad">{counted("purge.late", each.late_days)}</span>
+                    )}
                   </span>
                 </li>
               ))}
@@ -55,4 +60,26 @@ export function RetentionPage() {
       </div>
     </Page>
   );
+}
+
+const DAY_MS = 86_400_000;
+
+/** What an entry says beside when and by whom. */
+function detailsOf({ action, details }: PurgeEntry): string {
+  if (action === "terms") {
+    return Object.entries(details)
+      .map(([name, days]) => `${told("class", name)} ${counted("time.days", Number(days))}`)
+      .join(", ");
+  }
+  if (action === "purge") {
+    return t("purge.details", {
+      class: told("class", details["class"] ?? ""),
+      days: counted("time.days", Number(details["keys"] ?? 0)),
+      first: plainDay(Number(details["first_day"] ?? 0) * DAY_MS),
+      last: plainDay(Number(details["last_day"] ?? 0) * DAY_MS),
+      bundles: details["bundles"] ?? "0",
+      contents: details["contents"] ?? "0",
+    });
+  }
+  return [details["reason"], details["author"], details["device"]].filter(Boolean).join(" · ");
 }
