@@ -35,6 +35,8 @@ EVENTS: Final[dict[str, str]] = {
     "order_expired": "nobody brought what was asked for to its end in time",
     "order_share_taken": "an order came with some of the signatures that it needs",
     "order_given": "a signed order was given to this node on the screens",
+    "web_token_added": "a token for the screens was made",
+    "web_token_revoked": "a token for the screens was ended",
     "archive_founded": "an archive was begun here",
     "archive_exported": "content of the archive was written into a file",
     "archive_answered": "somebody was told what the archive holds about a device",

@@ -57,17 +57,30 @@ class WebCalls(Calls):
     async def web_token_add(self, name: str, role: str, days: int = 365) -> Json:
         """Make a token for a program; what is returned here is shown nowhere again.
 
-        Raises: WebError, ControlError (`no_web`).
+        The audit log says that one was made: with an operator's, somebody may confirm an order.
+        Raises: WebError, ControlError (`no_web`), StoreError.
         """
-        return await self._door().add_token(name, role, days)
+        made = await self._door().add_token(name, role, days)
+        await self._note("web_token_added")
+        return made
 
     async def web_tokens(self) -> list[Json]:
         """Return the tokens by name, without what they are. Raises: ControlError (`no_web`)."""
         return self._door().tokens()
 
     async def web_token_revoke(self, name: str) -> bool:
-        """End a token now; False if there is none. Raises: WebError, ControlError (`no_web`)."""
-        return await self._door().revoke_token(name)
+        """End a token now; False if there is none.
+
+        Raises: WebError, ControlError (`no_web`), StoreError.
+        """
+        is_new = await self._door().revoke_token(name)
+        if is_new:
+            await self._note("web_token_revoked")
+        return is_new
+
+    async def _note(self, event: str) -> None:
+        self._node.audit.note(event)
+        await self._node.audit.flush()
 
     def _door(self) -> WebDoor:
         if self.door is None:

@@ -7,7 +7,6 @@ memory alone: a restart, which signs everybody out, ends them too. Source: decis
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -23,7 +22,7 @@ from meshnode.web.bodies import OrderAskBody
 from meshnode.web.limits import ORDER_REQUEST_S_MAX, ORDER_REQUESTS_MAX
 from meshnode.web.roles import WebRole
 from meshnode.web.sessions import Session
-from meshnode.web.tokens import Token
+from meshnode.web.tokens import Token, is_same_person
 
 __all__ = ["OrderDesk", "OrderRequest", "RequestState"]
 
@@ -74,6 +73,8 @@ class OrderRequest:
     """Name of the token of whoever confirmed or declined it; empty for nobody, or the owner."""
     decided_ms: int = 0
     """When, Unix milliseconds; 0 for not yet."""
+    token_made_ms: int = 0
+    """When the token that confirmed it was made, Unix milliseconds; 0 for not confirmed."""
     declined_for: str = field(default="", repr=False)
     """Why it was declined."""
     signed: int = 0
@@ -102,6 +103,7 @@ class OrderRequest:
             "state": str(self.state),
             "decided_by": self.decided_by,
             "decided_ms": self.decided_ms,
+            "token_made_ms": self.token_made_ms,
             "declined_for": self.declined_for,
             "signed": self.signed,
             "needed": self.needed,
@@ -173,12 +175,13 @@ class OrderDesk:
                 raise RefusedError("wrong_key")
             if WebRole[second.role.upper()] < WebRole.OPERATOR:
                 raise RefusedError("role", WebRole.OPERATOR.word)
-            if hmac.compare_digest(second.name.encode(), found.asked_by.encode()):
+            if is_same_person(second.name, found.asked_by):
                 raise RefusedError("person", "a second person: the same one asked for it")
             if second.made_ms >= found.asked_ms:
                 raise RefusedError("person", "a token that is older than the request")
             _check_typed(found.devices, typed)
-            return await self._decide(found, RequestState.CONFIRMED, second.name)
+            dated = replace(found, token_made_ms=second.made_ms)
+            return await self._decide(dated, RequestState.CONFIRMED, second.name)
 
     async def decline(self, session: Session | None, request_id: str, reason: str) -> Json:
         """End a request; whoever asked may take it back. Raises: RefusedError, StoreError."""

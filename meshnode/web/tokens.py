@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from meshnode.web.limits import TOKEN_DAYS_MAX, TOKENS_MAX
 from meshnode.web.roles import WebRole
 from meshnode.web.sessions import hash_of, make_secret
 
-__all__ = ["TOKEN_FILE", "Token", "Tokens"]
+__all__ = ["TOKEN_FILE", "Token", "Tokens", "is_same_person"]
 
 TOKEN_FILE: Final = "web-tokens.json"  # noqa: S105 - the name of a file
 """Below the home; mode 0600."""
@@ -59,8 +60,9 @@ class Tokens:
         """Make a token and return it with its secret, which is kept nowhere; writes a file."""
         if not _NAME.fullmatch(name):
             raise WebError("a token's name has 1 to 40 letters, digits, dots, dashes: radio-room")
-        if name in self._tokens:
-            raise WebError(f"there is a token '{name}': revoke it first, or take another name")
+        like = next((each for each in self._tokens if is_same_person(each, name)), None)
+        if like is not None:
+            raise WebError(f"there is a token '{like}': revoke it first, or take another name")
         if len(self._tokens) >= TOKENS_MAX:
             raise WebError(f"there are {TOKENS_MAX} tokens: revoke one that nobody needs")
         if not 1 <= days <= TOKEN_DAYS_MAX:
@@ -95,6 +97,15 @@ class Tokens:
         except OSError as error:
             raise WebError(f"{self._path} cannot be written: {error.strerror}") from error
         self._tokens = tokens
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """True for names that people take for one: `Anne` and `anne` are nobody's two colleagues."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _read(path: Path) -> list[Token]:

@@ -60,6 +60,9 @@ def test_two_persons_and_two_cards_wipe_a_device(town: Town, opens: Opens, lost:
             told = dialog.locator("form").get_by_role("alert")
             expect(told).to_contain_text("une seconde personne")
     expect(page.get_by_text("attend les signatures")).to_be_visible()
+    # Whoever signs sees that both tokens are as old as the test.
+    expect(page.get_by_text("confirmé avec le jeton basile, créé")).to_be_visible()
+    expect(page.get_by_text("créé moins d’un jour avant la demande")).to_be_visible()
 
     order = town.people.folder / "order.txt"
     cards = [str(town.people.home("hq") / "cards" / f"wipe-{each}.card") for each in (1, 2)]
@@ -103,6 +106,8 @@ def test_rosters_are_sorted_filtered_and_fit_a_phone_with_an_open_request(
     page.get_by_role("button", name="Nom", exact=False).first.press("Enter")
     expect(page.locator("th[aria-sort=descending]")).to_have_count(1)
     assert names.all_inner_texts() == before[::-1]
+    # It never told anything, so nobody knows whether it is on duty.
+    expect(page.get_by_role("row", name=lost)).to_contain_text("rien de dit")
     page.get_by_label("Nom ou identifiant").fill("ALI")
     expect(names).to_have_count(1)
     page.get_by_label("Nom ou identifiant").fill("")
@@ -114,3 +119,9 @@ def test_rosters_are_sorted_filtered_and_fit_a_phone_with_an_open_request(
     assert page.evaluate(RUNS_OVER) == []
     page.get_by_role("button", name="Refuser").first.click()
     expect(page.get_by_text("refusée", exact=True)).to_be_visible()
+    opened(page, "overview")
+    label = page.locator(".field.inline", has_text="Montrer")
+    one_line = label.evaluate(
+        "each => each.offsetHeight <= each.querySelector('select').offsetHeight"
+    )
+    assert one_line, "no word is broken letter by letter"

@@ -196,8 +196,8 @@ def late_days(entries: Iterable[Entry]) -> dict[int, int]:
             for data_class, days in details.items():
                 terms[data_class] = int(days), day
         elif entry.action is Action.PURGE and details.get("class") in terms:
-            days, since = terms[details["class"]]
-            due = max(int(details.get("first_day", day)) + days + 1, since)
+            kept, since = terms[details["class"]]
+            due = max(int(details.get("first_day", day)) + kept + 1, since)
             found[entry.number] = max(0, day - due)
     return found
 

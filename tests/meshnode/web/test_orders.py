@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from meshnode.errors import StoreError
+from meshnode.errors import StoreError, WebError
 from meshnode.web.gate import CSRF_HEADER
 from meshnode.web.limits import ORDER_REQUEST_S_MAX, ORDER_REQUESTS_MAX
 from meshnode.web.roles import WebRole
@@ -50,7 +50,7 @@ class Person:
 
 async def person(screens: Screens, name: str, role: str = "operator") -> Person:
     """Return somebody who signed in by the own token; a moment passes."""
-    token = str((await screens.door.add_token(name, role, 30))["token"])
+    token = str((await screens.api.web_token_add(name, role, 30))["token"])
     opened = screens.door.enter_by_token(token)
     assert opened is not None
     headers = {CSRF_HEADER: opened.session.csrf}
@@ -136,6 +136,22 @@ async def test_two_persons_and_a_card_revoke_a_device(
     assert await events(screens) == ["order_asked", "order_confirmed", "order_given"]
     again = await first.post(f"{path}/decline", **DECLINED)
     assert (again.status_code, kind(again)) == (409, "request_state")
+
+
+async def test_a_made_up_colleague_leaves_traces(
+    autojump_clock: MockClock, screens: Screens
+) -> None:
+    """Whoever owns the terminal may make tokens: it is written down, and their age is shown."""
+    first, _second, _path = await confirmed(screens)
+    (found,) = (await first.client.get(PATH)).json()["requests"]
+    assert found["asked_ms"] - found["token_made_ms"] == 1_000
+    noted = [each["event"] for each in (await screens.api.audit())["entries"]]
+    assert "web_token_added" in noted
+    with pytest.raises(WebError, match="there is a token 'anne'"):
+        await screens.api.web_token_add("Anne", "operator")
+    assert await screens.api.web_token_revoke("anne")
+    noted = [each["event"] for each in (await screens.api.audit())["entries"]]
+    assert "web_token_revoked" in noted
 
 
 async def test_a_wipe_takes_two_cards_beside_two_persons(

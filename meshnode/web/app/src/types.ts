@@ -438,6 +438,8 @@ export interface OrderRequest {
   state: "waiting" | "confirmed" | "declined" | "given";
   decided_by: string;
   decided_ms: number;
+  /** When the token that confirmed it was made; 0 before. */
+  token_made_ms: number;
   declined_for: string;
   signed: number;
   needed: number;

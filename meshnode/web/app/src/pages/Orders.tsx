@@ -15,6 +15,8 @@ import { ago, clock, nowMs, span } from "../time";
 import type { OrderRequest } from "../types";
 
 const EACH_MS = 5_000;
+/** Tokens are made before the day they are needed: a younger one may be a made-up colleague's. */
+const NEW_MS = 86_400_000;
 
 export function Orders() {
   useEffect(() => {
@@ -63,12 +65,19 @@ function Request({ request }: { request: OrderRequest }) {
       <p class="text">{request.reason}</p>
       <p class="small">
         {t("orders.asked_by", { who: who(request.asked_by), ago: ago(request.asked_ms) })}
-        {request.state === "confirmed" && ` · ${t("orders.confirmed_by", { who: who(request.decided_by) })}`}
-        {request.state === "given" && ` · ${t("orders.confirmed_by", { who: who(request.decided_by) })}`}
+        {request.token_made_ms > 0 &&
+          request.state !== "declined" &&
+          ` · ${t("orders.confirmed_by", {
+            who: who(request.decided_by),
+            span: span(request.asked_ms - request.token_made_ms),
+          })}`}
         {request.state === "declined" && ` · ${t("orders.declined_by", { who: who(request.decided_by) })}`}
         {isOpen &&
           ` · ${t("orders.ends", { time: clock(request.ends_ms), span: span(request.ends_ms - nowMs.value) })}`}
       </p>
+      {request.state === "confirmed" && request.asked_ms - request.token_made_ms < NEW_MS && (
+        <p class="notice warn">{t("orders.new_token")}</p>
+      )}
       {request.declined_for && <p class="text">{request.declined_for}</p>}
       {request.state === "confirmed" && <Signing request={request} />}
       {isOpen && (

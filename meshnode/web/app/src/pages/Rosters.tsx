@@ -199,7 +199,12 @@ function Row({ member, isChosen, onChoose }: RowProps) {
         {member.squads.join(", ") || "–"}{" "}
         <span class="small">{t("rosters.zone", { zone: member.zone })}</span>
       </td>
-      <td>{member.is_on_shift ? t("overview.until", { time: clock(member.shift_over_ms) }) : t("board.off_shift")}</td>
+      <td>
+        {member.is_on_shift
+          ? t("overview.until", { time: clock(member.shift_over_ms) })
+          : // That a shift is open the centre learns from what is told in it.
+            t(member.heard_ms ? "board.off_shift" : "overview.not_told")}
+      </td>
       <td>
         {member.is_in_contact ? t("board.in_contact") : at ? <span title={moment(at)}>{ago(at)}</span> : t("board.never")}
       </td>
