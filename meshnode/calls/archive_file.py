@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -55,6 +56,8 @@ class ArchiveFileCalls(ArchiveCalls):
         contents, bundles = await archive.contents(query), await archive.bundles(query)
         if len(contents) + len(bundles) > limit:
             raise ArchiveError(f"this is more than {limit} bundles and contents: ask for less time")
+        # Looked at before: the purge log must not say that something was handed out which was not.
+        await self._node.runtime.run_blocking(_check_place, Path(path))
         question = self._question(words, who, query.from_ms, to_ms)
         told = [(each, self._archived(each)) for each in contents]
         details = (
@@ -223,6 +226,14 @@ class ArchiveFileCalls(ArchiveCalls):
             raise ArchiveKeyError("this file was sealed for another device, or its key was erased")
         master = taken(given, secret, desk.sealer)
         await gateway.keep_master(master)
+
+
+def _check_place(path: Path) -> None:
+    """Raises: StickError where no new file can be made; what one judge got replaces no other."""
+    if path.exists():
+        raise StickError(f"{path} is there already: take another name")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StickError(f"cannot write {path}: the folder is missing or closed to this program")
 
 
 def _read_bounded(path: Path) -> bytes:

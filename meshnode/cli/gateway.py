@@ -353,6 +353,14 @@ def held(
         print_json(**found)
         return
     _print_held(found)
+    typer.echo(
+        say(
+            "Counted is what it wrote. What others wrote to it alone: "
+            "meshnode gateway carried --for {device}",
+            device=device,
+        ),
+        err=True,
+    )
     if certificate is not None:
         typer.echo(say("The signed answer is in {path}.", path=certificate), err=True)
 

@@ -22,6 +22,7 @@ from meshnode.errors import ArchiveError, ArchiveKeyError, ArchiveTamperedError,
 from meshnode.gateway.gateway import Gateway
 from meshnode.outbox import Priority, Writing
 from meshnode.running import open_guarded
+from meshnode.stick import StickError
 from protocol.identity import Role
 from tests.meshnode.gateway.meeting import carry, enrol_and_meet
 from tests.meshnode.homes import ALONE, runtime
@@ -122,6 +123,10 @@ async def test_an_export_for_a_judge_is_whole_signed_and_noted(
             await api.archive_export(str(file), " ")
         done = await api.archive_export(str(file), "réquisition 12/2026", "anna")
         assert (done["contents"], done["bundles"] > 0) == (1, True)
+        # Nothing is said to be handed out that was not, and what one judge got stays.
+        for place in (file, tmp_path / "missing" / "export.zip"):
+            with pytest.raises(StickError):
+                await api.archive_export(str(place), "a second one")
         assert file.stat().st_mode & 0o077 == 0
         checked = await api.archive_verify(str(file))
         assert (checked["kind"], checked["reason"]) == ("export", "réquisition 12/2026")
