@@ -15,7 +15,6 @@ import trio
 
 from meshnode import shifts
 from meshnode.author import Author, Draft
-from meshnode.directory import Directory
 from meshnode.errors import QuotaError, SendError
 from meshnode.events import AlarmChanged
 from meshnode.links.level import Level
@@ -25,6 +24,7 @@ from meshnode.reception import Checked
 from meshnode.relay import Relay
 from meshnode.runtime import Runtime
 from meshnode.services.nearness import Near, distance_m, nearest
+from meshnode.services.standing import no_right, standing_of
 from meshnode.store import alarms as kept
 from meshnode.store import messages, network_keys, positions
 from meshnode.store.alarms import AlarmName, StepRecord
@@ -57,8 +57,7 @@ from protocol.guards import (
     ALARM_SPARE,
     QUOTA_HOUR_SOS,
 )
-from protocol.identity import Role
-from protocol.ids import BundleId, NodeId
+from protocol.ids import BundleId
 from protocol.limits import KINDS, TEXT_BYTES_MAX, Kind
 from protocol.payloads import (
     SOS_NUMBER_MAX,
@@ -69,11 +68,9 @@ from protocol.payloads import (
 )
 from protocol.quota import Group, hour_of
 
-__all__ = ["AlarmView", "Alarms", "standing_of"]
+__all__ = ["AlarmView", "Alarms"]
 
 _POSITIONS_MAX: Final = 1_000
-_NOBODY: Final = frozenset({Role.RELAY, Role.GATEWAY})
-"""Machines without a person in front of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +87,6 @@ class AlarmView:
     """What this device's agent is to it."""
     nearest: tuple[Near, ...] = field(repr=False)
     """Colleagues whose position is known here, the nearest first; empty without a place."""
-
-
-def standing_of(directory: Directory, zone: int, raiser: NodeId, name: BundleId) -> Standing:
-    """Return what the author of a step is to an alarm, by the documents in force."""
-    member = directory.member(name.author)
-    if directory.is_astray(name.author, name.incarnation, name.seq):
-        return Standing.NONE
-    if name.author == raiser:
-        return Standing.RAISER
-    if member is None or member.zone != zone or member.role in _NOBODY:
-        return Standing.NONE
-    return Standing.OPERATOR if member.role is Role.OPERATOR else Standing.MEMBER
 
 
 class Alarms:
@@ -215,7 +200,7 @@ class Alarms:
             if view.alarm.state is Step.CLOSED:
                 raise SendError("closed", "this alarm is closed: only its agent can raise it anew")
             if view.standing not in STEPS[step]:
-                raise _no_right(step, view.standing)
+                raise no_right(step, view.standing)
             if self._has_taken(view.alarm, step):
                 return []
             return [self._step(tx, view, step, text, outcome)]
@@ -489,17 +474,3 @@ def _check_text(text: str) -> None:
 
 def _unknown() -> SendError:
     return SendError("unknown", "no such alarm is known on this device: see 'meshnode alarms'")
-
-
-def _no_right(step: Step, standing: Standing) -> SendError:
-    if standing is Standing.NONE:
-        return SendError(
-            "no_right",
-            "nobody sits in front of a gateway or a relay: answer on the device of an operator or "
-            "of somebody of the zone",
-        )
-    if step is Step.CLOSED:
-        return SendError(
-            "no_right", "only its agent, operators and members of the zone close an alarm"
-        )
-    return SendError("no_right", "whoever raised an alarm cannot answer it: others do")

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from meshnode.errors import LockedError, StoreFullError
 from meshnode.outbox import Priority, Writing
-from meshnode.services.alarms import standing_of
+from meshnode.services.standing import standing_of
 from meshnode.store import network_keys
 from meshnode.store.alarms import AlarmName
 from meshnode.store.keyring import KeyPurpose
