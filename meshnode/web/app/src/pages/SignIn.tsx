@@ -63,16 +63,14 @@ function Waiting() {
   const rings = isReachable.value && (waiting.value?.alarms ?? 0) > 0;
   return (
     <>
-      <div role="alert" class={rings ? "alarm-bar" : "hidden"}>
-        {rings && (
-          <>
-            <Icon name="sos" />
-            <p class="alarm-words">
-              <strong>{t(isLocked.value ? "signin.sos_locked" : "signin.sos")}</strong>
-            </p>
-          </>
-        )}
-      </div>
+      {rings && (
+        <div role="alert" class="alarm-bar">
+          <Icon name="sos" />
+          <p class="alarm-words">
+            <strong>{t(isLocked.value ? "signin.sos_locked" : "signin.sos")}</strong>
+          </p>
+        </div>
+      )}
       {isLocked.value && <p class="notice warn">{t("signin.locked_means")}</p>}
     </>
   );
