@@ -152,8 +152,8 @@ def _row(mate: dict[str, Any], now_ms: int) -> tuple[str, ...]:
         _with_age(mate["position"], _place),
         _with_age(mate["battery"], battery_words),
         _with_age(mate["coverage"], _coverage),
-        # Off duty a device tells nothing of it, and its own state is gone: that is not "never".
-        ago(mate["gateway_ms"], now_ms) if mate["gateway_ms"] else "",
+        # Off duty a device tells nothing of it, and what it told is gone: that is not "never".
+        ago(mate["gateway_ms"], now_ms) if mate["gateway_ms"] or mate["is_on_shift"] else "",
         "" if mate["is_self"] else contact,
     )
 
