@@ -61,7 +61,8 @@ class WebCalls(Calls):
         Raises: WebError, ControlError (`no_web`), StoreError.
         """
         made = await self._door().add_token(name, role, days)
-        await self._note("web_token_added")
+        self._node.audit.note("web_token_added")
+        await self._node.audit.flush()
         return made
 
     async def web_tokens(self) -> list[Json]:
@@ -75,12 +76,9 @@ class WebCalls(Calls):
         """
         is_new = await self._door().revoke_token(name)
         if is_new:
-            await self._note("web_token_revoked")
+            self._node.audit.note("web_token_revoked")
+            await self._node.audit.flush()
         return is_new
-
-    async def _note(self, event: str) -> None:
-        self._node.audit.note(event)
-        await self._node.audit.flush()
 
     def _door(self) -> WebDoor:
         if self.door is None:

@@ -12,6 +12,8 @@ import type { Session } from "../types";
 
 /** True once the node said so to whoever tried to unlock it. */
 const hasLeaseEnded = signal(false);
+/** True once somebody here asked how to raise an SOS. */
+const isHelpOpen = signal(false);
 
 type Way = "key" | "token" | "secret";
 
@@ -29,6 +31,8 @@ export function SignIn() {
   useSignalEffect(() => {
     if (isLocked.value) way.value = "secret";
   });
+  // Whoever calls for help is not interrupted by a node that does not answer for a moment.
+  const isShown = isReachable.value || isHelpOpen.value || hasLeaseEnded.value;
   return (
     <main class="gate">
       <Icon name="node" />
@@ -40,18 +44,18 @@ export function SignIn() {
           {!waiting.value && ` ${t("signin.silent")}`}
         </p>
       )}
-      {isReachable.value ? <Ways way={way} given={given} /> : <Unreachable />}
-      {isReachable.value && way.value === "secret" && <Help typed={given} />}
+      {!isReachable.value && <Unreachable />}
+      {isShown && <Ways way={way} given={given} />}
+      {isShown && way.value === "secret" && <Help typed={given} />}
     </main>
   );
 }
 
 /** For whoever needs help on a device that is locked; open once its lease is known to have ended. */
 function Help({ typed }: { typed: Signal<string> }) {
-  const isOpen = useSignal(false);
-  if (isOpen.value || hasLeaseEnded.value) return <RaiseBySecret typed={typed} />;
+  if (isHelpOpen.value || hasLeaseEnded.value) return <RaiseBySecret typed={typed} />;
   return (
-    <button type="button" class="alarm" onClick={() => (isOpen.value = true)}>
+    <button type="button" class="alarm" onClick={() => (isHelpOpen.value = true)}>
       <Icon name="sos" />
       {t("sos.raise")}
     </button>
