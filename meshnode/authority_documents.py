@@ -7,11 +7,11 @@ rules that every node applies. Source: wire-format 7, security 2.1, 2.9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from meshnode.authority_cards import Card, CardKind
+from meshnode.authority_cards import Card, CardKind, make_card
 from meshnode.authority_keys import AuthorityError
 from meshnode.authority_state import AuthorityState, Enrolee, HandedCard
 from protocol.authority import (
@@ -29,7 +29,7 @@ from protocol.authority import (
     decode_roster_untrusted,
     decode_untrusted,
 )
-from protocol.documents import zone_of_scope
+from protocol.documents import decode_name, zone_of_scope
 from protocol.errors import (
     DocumentError,
     EnrolmentError,
@@ -146,6 +146,22 @@ def handed(card: Card) -> HandedCard:
     )
 
 
+def in_order(cards: Iterable[HandedCard]) -> tuple[HandedCard, ...]:
+    """Return cards as a state keeps them: by kind, then by number."""
+    return tuple(sorted(cards, key=lambda card: (card.kind, card.number)))
+
+
+def new_operator_card(state: AuthorityState, holder: str) -> Card:
+    """Return a card with fresh keys for one more operator, under the first number that is free.
+
+    Raises: MalformedError, LimitExceededError for an odd name.
+    """
+    name = decode_name(holder.encode(), "name of the holder")
+    numbers = {card.number for card in state.cards if card.kind == CardKind.OPERATOR}
+    number = next(each for each in range(1, SIGNERS_MAX + 2) if each not in numbers)
+    return make_card(CardKind.OPERATOR, number, name, state.zone)
+
+
 def with_cards(
     state: AuthorityState,
     added: Sequence[Card],
@@ -168,7 +184,7 @@ def with_cards(
     cards += [handed(card) for card in added]
     return replace(
         without_strangers(state.with_document(document), root),
-        cards=tuple(sorted(cards, key=lambda card: (card.kind, card.number))),
+        cards=in_order(cards),
     )
 
 

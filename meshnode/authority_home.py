@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from meshnode.authority_cards import CardKind, make_card, open_card, write_card
+from meshnode.authority_cards import open_card, write_card
 from meshnode.authority_documents import (
     handed,
     held_rosters,
+    in_order,
+    new_operator_card,
     with_cards,
     with_rosters,
     with_taken,
@@ -357,8 +359,7 @@ class AuthorityHome(AuthorityFolder):
             raise AuthorityError(f"{path} was not written well: take another place")
         mine = handed(card)
         others = [each for each in self.state.cards if each.signers != mine.signers]
-        ordered = sorted((*others, mine), key=lambda each: (each.kind, each.number))
-        after = replace(self.state, cards=tuple(ordered))
+        after = replace(self.state, cards=in_order([*others, mine]))
         self._save(after.with_note(now_ms, "handed", label))
         place.unlink()
         sync_folder(place.parent)
@@ -404,10 +405,7 @@ class AuthorityHome(AuthorityFolder):
         Raises: AuthorityError, RightsError as `root_holders`; MalformedError for an odd name.
         """
         self._refuse_below()
-        name = decode_name(tidy(holder).encode(), "name of the holder")
-        numbers = {card.number for card in self.state.cards if card.kind == CardKind.OPERATOR}
-        number = next(each for each in range(1, 18) if each not in numbers)
-        card = make_card(CardKind.OPERATOR, number, name, self.state.zone)
+        card = new_operator_card(self.state, tidy(holder))
         after = with_cards(self.state, [card], [], holders.sign)
         write_card(path, card, passphrase, self._entropy, self._keys.scrypt_cost)
         self._save(after.with_note(now_ms, "carded", card.label))

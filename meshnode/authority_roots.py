@@ -16,6 +16,7 @@ from meshnode.authority_cards import Card, CardKind, make_card, open_card, write
 from meshnode.authority_documents import (
     ROOT_CARDS,
     handed,
+    in_order,
     root_rule,
     with_cards,
     with_drafted,
@@ -200,5 +201,5 @@ def renewed(state: AuthorityState, holders: RootHolders, cards: Sequence[Card]) 
     successors = [card.key(DocumentClass.ROOT) for card in cards[: rule.threshold]]
     document = holders.sign(after, successors)
     others = [card for card in state.cards if card.kind != CardKind.ROOT]
-    ordered = sorted([*others, *map(handed, cards)], key=lambda card: (card.kind, card.number))
-    return replace(without_strangers(state.with_document(document), after), cards=tuple(ordered))
+    ordered = in_order([*others, *map(handed, cards)])
+    return replace(without_strangers(state.with_document(document), after), cards=ordered)

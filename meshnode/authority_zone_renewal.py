@@ -12,15 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from meshnode.authority_cards import Card, CardKind, make_card, open_card, write_card
-from meshnode.authority_documents import handed, with_drafted, with_taken, without_strangers
+from meshnode.authority_cards import CardKind, open_card, write_card
+from meshnode.authority_documents import (
+    handed,
+    in_order,
+    new_operator_card,
+    with_drafted,
+    with_taken,
+    without_strangers,
+)
 from meshnode.authority_inviting import Entropy, tidy
 from meshnode.authority_keys import AuthorityError, AuthorityKeys
 from meshnode.authority_state import AuthorityState, HandedCard
 from meshnode.authority_zones import ZonePending, zone_state
 from meshnode.files import erase, make_private_folder, sync_folder
 from protocol.authority import DocumentClass
-from protocol.documents import decode_name
 from protocol.envelope import PrekeyRecord
 from protocol.errors import EnrolmentError, RightsError
 from protocol.guards import ZONE_CARDS_MAX
@@ -67,7 +73,7 @@ def ask_anew(
     held = _operators(state)
     if wish.dropped is not None and wish.dropped not in {card.number for card in held}:
         raise AuthorityError(f"there is no card 'operator-{wish.dropped}'")
-    added = None if wish.holder is None else _made(state, wish.holder)
+    added = None if wish.holder is None else new_operator_card(state, tidy(wish.holder))
     cards = [_pairs(state, card) for card in held if card.number != wish.dropped]
     if added is not None:
         revocation, beacon = added.public
@@ -86,13 +92,6 @@ def ask_anew(
 
 def _operators(state: AuthorityState) -> list[HandedCard]:
     return [card for card in state.cards if card.kind == CardKind.OPERATOR]
-
-
-def _made(state: AuthorityState, holder: str) -> Card:
-    name = decode_name(tidy(holder).encode(), "name of the holder")
-    numbers = {card.number for card in _operators(state)}
-    number = next(each for each in range(1, ZONE_CARDS_MAX + 2) if each not in numbers)
-    return make_card(CardKind.OPERATOR, number, name, state.zone)
 
 
 def _pairs(
@@ -164,7 +163,6 @@ def with_placed_card(
         card = open_card(path, passphrase)
         made = handed(card)
         if made not in state.cards and named.issuperset(made.signers):
-            ordered = sorted([*state.cards, made], key=lambda each: (each.kind, each.number))
-            after = replace(state, cards=tuple(ordered))
+            after = replace(state, cards=in_order([*state.cards, made]))
             return after.with_note(now_ms, "carded", card.label), path
     return state, None

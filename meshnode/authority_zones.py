@@ -7,7 +7,7 @@ or a thief of this folder, could certify others. Source: wire-format 7.3, 8.11, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -183,7 +183,7 @@ def certified(
     before = state.root_body
     rules = before.rules
     if held is None:
-        rules = tuple(_with_zone(rule, request, state.zone) for rule in before.rules)
+        rules = tuple(_with_zone(rule, request, state.zone, ()) for rule in before.rules)
     anchors = _anchors_kept(state, held)
     body = replace(before, anchors=(*anchors, anchor.certificate), rules=rules)
     entry = CertifiedZone(
@@ -210,18 +210,9 @@ def _recarded(
     What only a card that is gone had revoked is put on the draft.
     """
     gone = set(held.signers) - set(request.signers.keys)
-    rules = tuple(
-        changed_rule(
-            rule,
-            [pair for pair in _signers_of(rule.cls, request) if pair[0] not in rule.keys],
-            gone,
-            request.zone,
-        )
-        if _signers_of(rule.cls, request)
-        else rule
-        for rule in state.root_body.rules
-    )
-    root = replace(state.root_body, rules=rules)
+    before = state.root_body
+    rules = tuple(_with_zone(rule, request, state.zone, gone) for rule in before.rules)
+    root = replace(before, rules=rules)
     entry = replace(
         held,
         name=request.centre_name,
@@ -265,15 +256,21 @@ def _present(state: AuthorityState) -> list[CertifiedZone]:
     return [each for each in state.zones if not each.is_dropped]
 
 
-def _with_zone(rule: SignerRule, request: ZoneRequest, own: int) -> SignerRule:
-    """Return a rule of the root that names the signers of a further zone, if it has some."""
+def _with_zone(
+    rule: SignerRule, request: ZoneRequest, own: int, gone: Collection[bytes]
+) -> SignerRule:
+    """Return a rule of the root that names the signers of a further zone, if it has some.
+
+    Those that are `gone` it names no longer.
+    """
     found = _signers_of(rule.cls, request)
     if not found:
         return rule
     if rule.cls in _BOUND:
         bound = tuple(each or own for each in rule.zones or (0,) * len(rule.keys))
         rule = replace(rule, zones=bound)
-    return changed_rule(rule, found, (), request.zone)
+    added = [pair for pair in found if pair[0] not in rule.keys]
+    return changed_rule(rule, added, gone, request.zone)
 
 
 def _signers_of(cls: DocumentClass, request: ZoneRequest) -> tuple[tuple[bytes, bytes], ...]:

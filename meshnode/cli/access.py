@@ -25,10 +25,9 @@ def with_node(
 ) -> T:
     """Return what `action` gives over the node of `--home`; `needs_keys` asks for the secret.
 
-    It is asked only where no node runs and the device has one, and as `secret` gives it where that
-    is there. `leaves` says that others are to
-    get what was made: where no node runs nothing leaves, and whoever typed this is told so, on
-    stderr. Raises: MeshError.
+    It is asked only where no node runs and the device has one; `secret`, where it is there, says
+    how. `leaves` says that others are to get what was made: where no node runs nothing leaves, and
+    whoever typed this is told so, on stderr. Raises: MeshError.
     """
     from functools import cache, partial
 

@@ -254,14 +254,7 @@ def accept(
         )
     )
     typer.echo(say("Keep a copy of that folder, and the passphrase apart from it."))
-    typer.echo(
-        say(
-            "The card of its operator is {path}. Hand it over: meshnode authority card {label} "
-            "--holder NAME --out FILE",
-            path=card,
-            label=card.stem,
-        )
-    )
+    _tell_card(card)
 
 
 def _accept_renewal(
@@ -298,15 +291,20 @@ def _accept_renewal(
         )
     )
     if card is not None:
-        typer.echo(
-            say(
-                "The card of its operator is {path}. Hand it over: meshnode authority card {label} "
-                "--holder NAME --out FILE",
-                path=card,
-                label=card.stem,
-            )
-        )
+        _tell_card(card)
     _tell_drafts(waiting)
+
+
+def _tell_card(card: Path) -> None:
+    """Tell where a new operator's card is, and how to hand it over."""
+    typer.echo(
+        say(
+            "The card of its operator is {path}. Hand it over: meshnode authority card {label} "
+            "--holder NAME --out FILE",
+            path=card,
+            label=card.stem,
+        )
+    )
 
 
 def _tell_drafts(waiting: int) -> None:

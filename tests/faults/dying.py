@@ -14,7 +14,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Moment", "is_finished"]
+from sqlalchemy import Engine, event
+
+__all__ = ["Moment", "in_the_database", "is_finished"]
 
 Moment = Callable[..., None]
 """Call it before each change that counts; its arguments do not matter."""
@@ -36,6 +38,17 @@ def is_finished(
     return code == 0
 
 
+def in_the_database(moment: Moment) -> None:
+    """Count what the database is asked to change, too."""
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def statement(_connection: object, _cursor: object, text: str, *_more: object) -> None:
+        if not text.lstrip().startswith(("SELECT", "BEGIN", "PRAGMA")):
+            moment()
+
+    event.listen(Engine, "commit", moment)
+
+
 def _live_and_die(
     step: int, work: Callable[[], object], also: Callable[[Moment], None] | None
 ) -> None:
@@ -47,8 +60,8 @@ def _live_and_die(
         if taken == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _NAMES or (event == "open" and (arguments[2] or 0) & _WRITING):
+    def hook(name: str, arguments: tuple[Any, ...]) -> None:
+        if name in _NAMES or (name == "open" and (arguments[2] or 0) & _WRITING):
             moment()
 
     flush = os.fsync

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 import trio
-from sqlalchemy import Engine, event
 
 from meshnode.errors import LockedError
 from protocol import bundle as bundles
-from tests.faults.dying import Moment, is_finished
+from tests.faults.dying import in_the_database, is_finished
 from tests.meshnode.enrolling import SECRET
 from tests.security.parts import Town, make_town
 from tests.security.shut_phones import (
@@ -55,19 +54,10 @@ def _live(home: Path) -> None:
     trio.run(_raise, home)
 
 
-def _in_the_database(moment: Moment) -> None:
-    @event.listens_for(Engine, "before_cursor_execute")
-    def statement(_connection: object, _cursor: object, text: str, *_more: object) -> None:
-        if not text.lstrip().startswith(("SELECT", "BEGIN", "PRAGMA")):
-            moment()
-
-    event.listen(Engine, "commit", moment)
-
-
 def _deaths(folder: Path, base: Path, work: Callable[[Path], None]) -> Iterator[tuple[Path, bool]]:
     for step in count(1):
         home = Path(shutil.copytree(base, folder / f"step {step}"))
-        is_done = is_finished(step, partial(work, home), _in_the_database)
+        is_done = is_finished(step, partial(work, home), in_the_database)
         yield home, is_done
         shutil.rmtree(home)
         if is_done:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from sqlalchemy import Engine, event
 
 from meshnode.api import Api
 from meshnode.client import open_api
@@ -36,7 +35,7 @@ from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import DataKind, Tier
 from protocol import authority
 from protocol.orders import WipeLevel
-from tests.faults.dying import Moment, is_finished
+from tests.faults.dying import Moment, in_the_database, is_finished
 from tests.faults.failing import FAILURES, Disk, Fate, fail_from_now, fate_of
 from tests.meshnode.enrolling import SECRET
 from tests.security.orders import Centre, centre_of, enrol_phone
@@ -134,17 +133,6 @@ def _end(home: Path) -> None:
     finish(home, RUNTIME)
 
 
-def _in_the_database(moment: Moment) -> None:
-    """Count what the database is asked to change, too."""
-
-    @event.listens_for(Engine, "before_cursor_execute")
-    def statement(_connection: object, _cursor: object, text: str, *_more: object) -> None:
-        if not text.lstrip().startswith(("SELECT", "BEGIN", "PRAGMA")):
-            moment()
-
-    event.listen(Engine, "commit", moment)
-
-
 def _deaths(
     tmp_path: Path,
     base: Path,
@@ -155,7 +143,7 @@ def _deaths(
     """Yield a home for each step at which the work in it was killed, the last one unharmed."""
     for step in count(1):
         home = Path(shutil.copytree(base, tmp_path / f"step {step}"))
-        is_done = is_finished(step, partial(work, home), also or _in_the_database)
+        is_done = is_finished(step, partial(work, home), also or in_the_database)
         yield home
         shutil.rmtree(home)
         if is_done:
@@ -358,7 +346,7 @@ def test_a_killed_wipe_on_a_full_disk_is_carried_through_at_the_next_start(
 ) -> None:
     def full(moment: Moment) -> None:
         # The power fails before a change is asked for, whatever the disk would say to it.
-        _in_the_database(moment)
+        in_the_database(moment)
         fail_from_now(disk)
 
     def live(home: Path) -> None:

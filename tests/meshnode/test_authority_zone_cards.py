@@ -17,25 +17,17 @@ from meshnode.authority_zone_renewal import CardWish
 from meshnode.authority_zones import card_changes
 from protocol.authority import DocumentClass, decide
 from protocol.errors import EnrolmentError, MeshError, RightsError, ThresholdError
-from protocol.identity import Role
 from protocol.orders import Revocation
 from protocol.zones import ZoneAnswer
-from tests.meshnode.enrolling import NOW_MS, PASSPHRASE, enrol, make_authority, opened
-from tests.meshnode.zones import FURTHER, make_zone
+from tests.meshnode.enrolling import NOW_MS, PASSPHRASE, opened
+from tests.meshnode.zones import FURTHER, make_country
 
 LATER_MS = NOW_MS + 3_600_000
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("country")
-    make_authority(folder / "hq")
-    with opened(folder / "hq") as authority:
-        enrol(authority, folder / "bob", "bob")
-    make_zone(folder / "hq", folder / "zone")
-    with opened(folder / "zone") as authority:
-        enrol(authority, folder / "yann", "yann", Role.AGENT, ["Modane"])
-    return folder
+    return make_country(tmp_path_factory.mktemp("country"))
 
 
 @pytest.fixture

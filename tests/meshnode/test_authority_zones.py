@@ -42,21 +42,14 @@ from tests.meshnode.enrolling import (
     opened,
 )
 from tests.meshnode.units import make_unit_home
-from tests.meshnode.zones import FURTHER, ask, certify, make_zone
+from tests.meshnode.zones import FURTHER, ask, certify, make_country
 
 OWN = "a passphrase of one's own"
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("country")
-    make_authority(folder / "hq")
-    with opened(folder / "hq") as authority:
-        enrol(authority, folder / "bob", "bob")
-    make_zone(folder / "hq", folder / "zone")
-    with opened(folder / "zone") as authority:
-        enrol(authority, folder / "yann", "yann", Role.AGENT, ["Modane"])
-    return folder
+    return make_country(tmp_path_factory.mktemp("country"))
 
 
 @pytest.fixture

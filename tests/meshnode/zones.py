@@ -7,10 +7,18 @@ from pathlib import Path
 
 from meshnode.authority_roots import HeldCard
 from meshnode.authority_zone_founding import accept_zone, request_zone
+from protocol.identity import Role
 from protocol.zones import ZoneAnswer, ZoneRequest
-from tests.meshnode.enrolling import NOW_MS, PASSPHRASE, CountedEntropy, opened
+from tests.meshnode.enrolling import (
+    NOW_MS,
+    PASSPHRASE,
+    CountedEntropy,
+    enrol,
+    make_authority,
+    opened,
+)
 
-__all__ = ["FURTHER", "ask", "certify", "make_zone"]
+__all__ = ["FURTHER", "ask", "certify", "make_country", "make_zone"]
 
 FURTHER = (8, "Maurienne")
 """Number and name of the further zone; that of the national folder is 7."""
@@ -33,3 +41,14 @@ def make_zone(national: Path, home: Path, place: tuple[int, str] = FURTHER) -> N
     """Make the folder of a further zone in `home`, from request to answer."""
     answer = certify(national, ask(home, place))
     accept_zone(home, PASSPHRASE, answer, NOW_MS, CountedEntropy())
+
+
+def make_country(folder: Path) -> Path:
+    """Make the national folder `hq` with Bob, and that of a further zone, `zone`, with Yann."""
+    make_authority(folder / "hq")
+    with opened(folder / "hq") as authority:
+        enrol(authority, folder / "bob", "bob")
+    make_zone(folder / "hq", folder / "zone")
+    with opened(folder / "zone") as authority:
+        enrol(authority, folder / "yann", "yann", Role.AGENT, ["Modane"])
+    return folder
