@@ -27,12 +27,17 @@ def alone(tmp_path: Path) -> Iterator[Town]:
         yield town
 
 
+def wait_until_kept(page: Page) -> None:
+    """Wait until this browser has the screens for itself: before, they go with the node."""
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.wait_for_function("() => caches.keys().then(names => names.length === 1)")
+
+
 def test_the_screens_open_without_the_node_and_keep_nothing(alone: Town, browser: Browser) -> None:
     with screen_of(browser, alone.url(CENTRE)) as screen:
         page = screen.page
         page.wait_for_selector("nav.menu")
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.wait_for_function("() => caches.keys().then(names => names.length === 1)")
+        wait_until_kept(page)
         kept = page.evaluate(
             "caches.keys().then(([name]) => caches.open(name)).then(c => c.keys())"
             ".then(keys => keys.map(each => new URL(each.url).pathname))"
@@ -67,17 +72,17 @@ def test_locked_on_the_screen_and_opened_by_the_secret(alone: Town, browser: Bro
     with screen_of(browser, alone.url(CENTRE)) as screen:
         page = screen.page
         page.wait_for_selector("nav.menu")
+        wait_until_kept(page)
         page.goto(page.url.split("#")[0] + "#/more")
         # The node starts anew: for a moment nobody answers, then nobody is signed in.
         screen.is_node_gone = screen.is_refused = True
         page.get_by_role("button", name="Verrouiller").click()
         page.get_by_role("dialog").get_by_role("button", name="Verrouiller").click()
-        expect(page.get_by_role("heading", name="Appareil verrouillé")).to_be_visible(
-            timeout=60_000
-        )
+        locked = page.get_by_role("heading", name="Appareil verrouillé")
+        expect(locked).to_be_visible(timeout=60_000)
         # Whoever sits down at it later is not asked for a code that opens nothing.
         page.reload()
-        expect(page.get_by_role("heading", name="Appareil verrouillé")).to_be_visible()
+        expect(locked).to_be_visible(timeout=60_000)
         expect(page.get_by_text("une passerelle n’archive ni n’efface rien")).to_be_visible()
         expect(page.get_by_role("alert")).to_have_count(0)
         told = {"schema": 1, "is_alive": True, "is_locked": True, "alarms": 1}
