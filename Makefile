@@ -48,7 +48,7 @@ demo: setup
 	@$(BIN)/meshnode demo
 
 test check: setup
-	@$(BIN)/python -m tests.check --full
+	@$(BIN)/python -m tests.check --full $(CHECK)
 
 fast: setup
 	@$(BIN)/python -m tests.check --fast
