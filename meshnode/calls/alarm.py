@@ -236,6 +236,8 @@ class AlarmCalls(Calls):
             "is_own": view.name[0] == self._node.identity.node,
             # False on a gateway, in front of which nobody sits.
             "can_answer": view.standing in STEPS[Step.SEEN],
+            # It rings until then.
+            "is_pressing": _presses(view, self._node.identity.node),
             "is_author_revoked": directory.is_astray(name.author, name.incarnation, name.seq),
         }
 
@@ -282,6 +284,10 @@ def way_of(state: MessageState | None) -> str:
 
 
 def _presses(view: AlarmView, own: NodeId) -> bool:
+    """True for an open alarm of another that nobody of this device answered.
+
+    Where nobody can, on a gateway, one to which nobody goes.
+    """
     alarm = view.alarm
     if alarm.state is Step.CLOSED or view.name[0] == own:
         return False

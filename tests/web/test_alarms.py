@@ -189,7 +189,10 @@ def test_a_gateway_offers_no_answer_and_says_where_one_is_given(opens: Opens, to
     for words in ("J’ai vu", "J’y vais", "Sur place", "Clore l’alerte"):
         expect(page.get_by_role("button", name=words)).to_have_count(0)
     # Once somebody goes it is quiet here too.
-    goes = [{**each, "state": "taken", "taken": [SOMEBODY]} for each in _machine(found)]
+    goes = [
+        {**each, "state": "taken", "taken": [SOMEBODY], "is_pressing": False}
+        for each in _machine(found)
+    ]
     stand_in_for(page, {"alarms": {"schema": 1, "alarms": goes}})
     page.reload()
     page.wait_for_selector(".alarm-row")

@@ -209,12 +209,25 @@ async def test_a_gateway_is_no_witness(autojump_clock: MockClock, met: Rig) -> N
         await met["gateway"].node.alarms.act(name, Step.CLOSED)
     assert caught.value.reason == "no_right"
     assert "nobody sits in front of a gateway" in str(caught.value)
-    told = {
-        each: (await Api(met[each].node).alarms())[0]["can_answer"] for each in ("anna", "gateway")
-    }
-    assert told == {"anna": False, "gateway": False}
     await met.mix("anna", "bruno")
-    assert (await Api(met["bruno"].node).alarms())[0]["can_answer"]
+    # At the gateway it rings until somebody goes; for whoever raised it, never.
+    rings = {"anna": (False, False), "gateway": (False, True), "bruno": (True, True)}
+    assert {each: await rings_at(met, each) for each in rings} == rings
+    await met["bruno"].node.alarms.act(name, Step.SEEN)
+    await met.mix("bruno", "gateway")
+    assert await rings_at(met, "bruno") == (True, False)
+    assert await rings_at(met, "gateway") == (False, True)
+    await met["bruno"].node.alarms.act(name, Step.TAKEN)
+    await met.mix("bruno", "gateway")
+    assert await rings_at(met, "gateway") == (False, False)
+
+
+async def rings_at(met: Rig, who: str) -> tuple[bool, bool]:
+    """Return whether one can answer the alarm, and whether it rings; each counts it alike."""
+    api = Api(met[who].node)
+    (told,) = await api.alarms()
+    assert await api.alarms_pressing() == int(told["is_pressing"])
+    return told["can_answer"], told["is_pressing"]
 
 
 # --- any order -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { t } from "./i18n";
 import { session } from "./api";
 import { waiting } from "./doorbell";
-import { alarms, status } from "./store";
+import { alarms } from "./store";
 import type { Alarm } from "./types";
 
 const AGAIN_MS = 2_500;
@@ -21,26 +21,12 @@ export function setQuiet(quiet: boolean): void {
   isQuiet.value = quiet;
 }
 
-/**
- * Open alarms of others which nobody of this device has answered, the latest touched first. Where
- * nobody can, on a gateway, those to which nobody goes.
- */
-export const pressing = computed<Alarm[]>(() => {
-  const own = status.value.value?.node ?? "";
-  return (alarms.value.value ?? []).filter((each) => isOpen(each) && !each.is_own && !isQuieted(each, own));
-});
-
-const isQuieted = (alarm: Alarm, node: string): boolean =>
-  alarm.can_answer ? answered(alarm, node) : alarm.taken.length + alarm.on_scene.length > 0;
+/** What rings here, the latest touched first: the node says of each whether it does. */
+export const pressing = computed<Alarm[]>(() => (alarms.value.value ?? []).filter((each) => each.is_pressing));
 
 export const openAlarms = computed(() => (alarms.value.value ?? []).filter(isOpen));
 
 export const isOpen = (alarm: Alarm): boolean => alarm.state !== "closed";
-
-/** True once this device's agent saw it, or does more. */
-export function answered(alarm: Alarm, node: string): boolean {
-  return [...alarm.seen, ...alarm.taken, ...alarm.on_scene].some((each) => each.node === node);
-}
 
 let audio: AudioContext | null = null;
 let timer = 0;

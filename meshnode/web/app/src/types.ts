@@ -203,6 +203,8 @@ export interface Alarm {
   is_own: boolean;
   /** False on a gateway: what it signs of an alarm counts for nothing. */
   can_answer: boolean;
+  /** Open, of another, and nobody of this device answered; on a gateway: nobody goes. */
+  is_pressing: boolean;
   is_author_revoked: boolean;
 }
 

@@ -2,7 +2,6 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { ask, post } from "../api";
-import { answered } from "../bell";
 import { t, told } from "../i18n";
 import { MiniMap } from "../map/MiniMap";
 import { Action } from "../parts/Action";
@@ -84,7 +83,7 @@ function Steps({ found, after }: { found: Alarm; after: () => Promise<unknown> }
   if (canHelp && !found.can_answer) return <p class="notice">{t("sos.elsewhere")}</p>;
   return (
     <div class="buttons">
-      {canHelp && !answered(found, own) && (
+      {found.is_pressing && (
         <Action run={() => sign("seen", { is_shown: false })}>
           <Icon name="eye" />
           {t("sos.i_saw")}
