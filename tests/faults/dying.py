@@ -8,21 +8,49 @@ process can tell.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
 
-__all__ = ["Moment", "in_the_database", "is_finished"]
+__all__ = ["Moment", "deaths", "in_the_database", "is_finished"]
 
 Moment = Callable[..., None]
 """Call it before each change that counts; its arguments do not matter."""
 
 _NAMES = frozenset({"os.rename", "os.link", "os.remove", "os.truncate"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def deaths(
+    folder: Path,
+    base: Path | None,
+    work: Callable[[Path], object],
+    steps_min: int,
+    also: Callable[[Moment], None] | None = None,
+) -> Iterator[tuple[Path, bool]]:
+    """Yield a home for each step at which `work` in it was killed, the last one unharmed.
+
+    Each is a copy of `base`, or is not there before, and is there until the next one. With it comes
+    whether the work was done to its end.
+    """
+    for step in count(1):
+        home = folder / f"step {step}"
+        if base is not None:
+            shutil.copytree(base, home)
+        is_done = is_finished(step, partial(work, home), also)
+        yield home, is_done
+        shutil.rmtree(home)
+        if is_done:
+            assert step > steps_min, "the work has many steps, and each was the last"
+            return
 
 
 def is_finished(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,19 +10,10 @@ import pytest
 from meshnode.errors import WipedError, WrongSecretError
 from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import Tier
-from tests.faults.dying import is_finished
+from tests.faults.dying import deaths
 from tests.meshnode.vault.parts import CHEAP, OTHER, SECRET, Clock, make
 
 pytestmark = pytest.mark.slow
-
-
-def _homes(tmp_path: Path, base: Path | None) -> Iterator[tuple[int, Path]]:
-    """Yield steps from 1 on, each with a home of its own."""
-    for step in count(1):
-        home = tmp_path / f"step {step}"
-        if base is not None:
-            shutil.copytree(base, home)
-        yield step, home
 
 
 def _open(home: Path) -> KeyStore:
@@ -48,16 +36,12 @@ def _master(home: Path, secret: str) -> bytes | None:
 
 
 def test_keys_are_made_wholly_or_can_be_made_again(tmp_path: Path) -> None:
-    for step, home in _homes(tmp_path, None):
-        is_done = is_finished(step, partial(make, home))
+    for home, is_done in deaths(tmp_path, None, make, 12):
         if not KeyStore.exists(home):
             assert not is_done
             make(home)
         assert _open(home).open_vault().is_locked
         assert _master(home, SECRET)
-        if is_done:
-            break
-    assert step > 12
 
 
 def test_changing_the_secret_leaves_the_old_or_the_new_never_neither(tmp_path: Path) -> None:
@@ -65,8 +49,7 @@ def test_changing_the_secret_leaves_the_old_or_the_new_never_neither(tmp_path: P
     make(base)
     master = _open(base).agent_master(SECRET)
     seen = set()
-    for step, home in _homes(tmp_path, base):
-        is_done = is_finished(step, partial(_change, home))
+    for home, _is_done in deaths(tmp_path, base, _change, 8):
         opens = [_master(home, each) for each in (SECRET, OTHER)]
         assert sorted(opens, key=bool) == [None, master]
         seen.add(opens[0] is None)
@@ -75,10 +58,7 @@ def test_changing_the_secret_leaves_the_old_or_the_new_never_neither(tmp_path: P
         if opens[0] is not None:
             _change(home)
         assert _master(home, OTHER) == master
-        if is_done:
-            break
     assert seen == {False, True}
-    assert step > 8
 
 
 @pytest.mark.parametrize("tier", Tier)
@@ -88,8 +68,7 @@ def test_a_destruction_that_was_begun_is_finished_at_the_next_start(
 ) -> None:
     base = tmp_path / "base"
     make(base, secret)
-    for step, home in _homes(tmp_path, base):
-        is_done = is_finished(step, partial(_destroy, home, tier))
+    for home, _is_done in deaths(tmp_path, base, partial(_destroy, tier=tier), 6):
         is_begun = (home / "keys" / "wiped").exists()
         keys = _open(home)
         assert keys.is_wiped is is_begun
@@ -102,9 +81,6 @@ def test_a_destruction_that_was_begun_is_finished_at_the_next_start(
         )
         with pytest.raises(WipedError):
             _open(home).agent_master(secret)
-        if is_done:
-            break
-    assert step > 6
 
 
 def test_a_destruction_after_a_change_that_was_cut_off_leaves_no_wrapped_key(
@@ -112,10 +88,7 @@ def test_a_destruction_after_a_change_that_was_cut_off_leaves_no_wrapped_key(
 ) -> None:
     base = tmp_path / "base"
     make(base)
-    for step, home in _homes(tmp_path, base):
-        is_done = is_finished(step, partial(_change, home))
+    for home, _is_done in deaths(tmp_path, base, _change, 8):
         KeyStore(home, Clock().runtime).destroy(Tier.AGENT)
         left = {path.name for path in (home / "keys").iterdir()}
         assert left - {".tries.new"} == {"wiped", "device", "tier0"}
-        if is_done:
-            break

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,7 +13,7 @@ from sqlalchemy import Engine, event
 from meshnode.purging import purge
 from meshnode.store import messages
 from meshnode.store.engine import Transaction, open_store
-from tests.faults.dying import Moment, is_finished
+from tests.faults.dying import Moment, deaths
 from tests.meshnode.store.parts import DAY_MS, NOW_MS
 from tests.meshnode.store.vaults import RUNTIME, fill_agent, fill_device, message, vault
 
@@ -40,7 +36,11 @@ async def _make(path: Path) -> None:
         await store.write(_fill)
 
 
-async def _purge(path: Path) -> None:
+def _purge(home: Path) -> None:
+    trio.run(_purge_store, home / "store.sqlite")
+
+
+async def _purge_store(path: Path) -> None:
     async with open_store(path, RUNTIME, vault=vault()) as store:
         await purge(store, _LATER_MS)
         await store.compact()
@@ -63,13 +63,6 @@ def _statements(moment: Moment) -> None:
     event.listen(Engine, "commit", moment)
 
 
-def _steps(base: Path) -> Iterator[tuple[int, Path]]:
-    for step in count(1):
-        folder = base.parent / f"step {step}"
-        shutil.copytree(base, folder)
-        yield step, folder / "store.sqlite"
-
-
 def test_a_purge_is_whole_or_not_begun_and_finished_at_the_next_start(tmp_path: Path) -> None:
     base = tmp_path / "base"
     base.mkdir()
@@ -77,15 +70,11 @@ def test_a_purge_is_whole_or_not_begun_and_finished_at_the_next_start(tmp_path: 
     with closing(sqlite3.connect(base / "store.sqlite")) as connection:
         ciphertexts = [row[0] for row in connection.execute("SELECT text FROM message")]
     seen = set()
-    for step, path in _steps(base):
-        is_done = is_finished(step, partial(trio.run, _purge, path), _statements)
+    for home, _is_done in deaths(tmp_path, base, _purge, 20, _statements):
+        path = home / "store.sqlite"
         seen.add(trio.run(_texts, path))
-        trio.run(_purge, path)
+        _purge(home)
         assert trio.run(_texts, path) == 0
-        raw = b"".join(each.read_bytes() for each in path.parent.iterdir())
+        raw = b"".join(each.read_bytes() for each in home.iterdir())
         assert not [each for each in ciphertexts if each in raw]
-        shutil.rmtree(path.parent)
-        if is_done:
-            break
     assert seen == {0, _TEXTS + 2}
-    assert step > 20

@@ -3,10 +3,6 @@ nothing, and the phone is as shut as before.."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,7 @@ import trio
 
 from meshnode.errors import LockedError
 from protocol import bundle as bundles
-from tests.faults.dying import in_the_database, is_finished
+from tests.faults.dying import deaths, in_the_database
 from tests.meshnode.enrolling import SECRET
 from tests.security.parts import Town, make_town
 from tests.security.shut_phones import (
@@ -54,17 +50,6 @@ def _live(home: Path) -> None:
     trio.run(_raise, home)
 
 
-def _deaths(folder: Path, base: Path, work: Callable[[Path], None]) -> Iterator[tuple[Path, bool]]:
-    for step in count(1):
-        home = Path(shutil.copytree(base, folder / f"step {step}"))
-        is_done = is_finished(step, partial(work, home), in_the_database)
-        yield home, is_done
-        shutil.rmtree(home)
-        if is_done:
-            assert step > STEPS_MIN, "the work has many steps, and each was the last"
-            return
-
-
 async def _found(home: Path) -> tuple[list[bytes], list[str]]:
     """Return the alarms that would leave, and what its agent reads once it is opened again."""
     async with reopened(home) as (api, guard):
@@ -85,7 +70,7 @@ def test_killed_at_any_step_it_is_whole_or_not_there(
 ) -> None:
     (earlier,) = trio.run(_found_earlier, shut)
     outcomes = []
-    for home, is_done in _deaths(tmp_path, shut, _live):
+    for home, is_done in deaths(tmp_path, shut, _live, STEPS_MIN, in_the_database):
         raws, texts = trio.run(_found, home)
         made = [each for each in raws if each != earlier]
         assert sorted(texts) == sorted([ALARM, *([NEEDED] if made else [])])

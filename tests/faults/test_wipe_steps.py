@@ -35,7 +35,7 @@ from meshnode.vault.keystore import KeyStore
 from meshnode.vault.kinds import DataKind, Tier
 from protocol import authority
 from protocol.orders import WipeLevel
-from tests.faults.dying import Moment, in_the_database, is_finished
+from tests.faults.dying import Moment, deaths, in_the_database
 from tests.faults.failing import FAILURES, Disk, Fate, fail_from_now, fate_of
 from tests.meshnode.enrolling import SECRET
 from tests.security.orders import Centre, centre_of, enrol_phone
@@ -133,24 +133,6 @@ def _end(home: Path) -> None:
     finish(home, RUNTIME)
 
 
-def _deaths(
-    tmp_path: Path,
-    base: Path,
-    work: Callable[[Path], None],
-    steps_min: int,
-    also: Callable[[Moment], None] | None = None,
-) -> Iterator[Path]:
-    """Yield a home for each step at which the work in it was killed, the last one unharmed."""
-    for step in count(1):
-        home = Path(shutil.copytree(base, tmp_path / f"step {step}"))
-        is_done = is_finished(step, partial(work, home), also or in_the_database)
-        yield home
-        shutil.rmtree(home)
-        if is_done:
-            assert step > steps_min, "the work has many steps, and each was the last"
-            return
-
-
 def _contents(home: Path) -> bytes:
     return b"\n".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
 
@@ -194,7 +176,7 @@ def test_a_killed_wipe_of_everything_is_carried_through_at_the_next_start(
 ) -> None:
     assert _found(stolen.home, [b"alice"]) == [], "names are sealed before, too"
     before = set()
-    for home in _deaths(tmp_path, stolen.home, _live, 40):
+    for home, _is_done in deaths(tmp_path, stolen.home, _live, 40, in_the_database):
         state = state_of(home, RUNTIME)
         before.add(state)
         if state is HomeState.UNTOUCHED:
@@ -212,7 +194,7 @@ def test_a_killed_wipe_of_the_agent_is_carried_through_and_the_device_goes_on(
     stolen: Stolen, tmp_path: Path
 ) -> None:
     before = set()
-    for home in _deaths(tmp_path, stolen.agent_home, _live, 20):
+    for home, _is_done in deaths(tmp_path, stolen.agent_home, _live, 20, in_the_database):
         is_begun = KeyStore(home, RUNTIME).is_destroyed(Tier.AGENT)
         before.add(is_begun)
         assert _opens(home) is not is_begun
@@ -248,7 +230,7 @@ def test_the_end_of_a_remnant_may_be_killed_too(stolen: Stolen, tmp_path: Path) 
     base = Path(shutil.copytree(stolen.home, tmp_path / "base"))
     assert not trio.run(_start, base)
     before = set()
-    for home in _deaths(tmp_path, base, _end, 6):
+    for home, _is_done in deaths(tmp_path, base, _end, 6, in_the_database):
         state = state_of(home, RUNTIME)
         before.add(state)
         if state is HomeState.REMNANT:
@@ -354,7 +336,7 @@ def test_a_killed_wipe_on_a_full_disk_is_carried_through_at_the_next_start(
             _live(home)
 
     keys, before = _wrapped_keys(stolen.home, "all"), set()
-    for home in _deaths(tmp_path, stolen.home, live, 10, full):
+    for home, _is_done in deaths(tmp_path, stolen.home, live, 10, full):
         before.add(_opens(home))
         assert not trio.run(_start, home)
         assert not _opens(home)
