@@ -57,16 +57,16 @@ class Outcome:
     """It ended well and ran what it should."""
 
 
-def jobs(runs: int, mutants: int, *, is_guided: bool) -> list[Job]:
-    """Return all jobs, the longest first."""
+def jobs(runs: int, mutants: int, *, is_guided: bool, seed: int = 0) -> list[Job]:
+    """Return all jobs, the longest first; `seed` is of what is drawn, 0 for others each time."""
     from tests.fuzz.forgeries import things
     from tests.fuzz.targets import groups
 
-    plain = () if is_guided else ("--plain",)
+    flags = ("-timeout=20", f"-seed={seed}", *(() if is_guided else ("--plain",)))
     found = [
         Job(
             name,
-            ("-m", "tests.fuzz.fuzz_untrusted", name, f"-runs={runs}", "-timeout=20", *plain),
+            ("-m", "tests.fuzz.fuzz_untrusted", name, f"-runs={runs}", *flags),
             runs,
         )
         for name in groups()
@@ -111,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="inputs per group of parsers")
     parser.add_argument("--mutants", type=int, default=MUTANTS, help="copies per signed thing")
     parser.add_argument("--plain", action="store_true", help="without the coverage-guided fuzzer")
+    parser.add_argument("--seed", type=int, default=0, help="its draws; 0: others each time")
     wanted = parser.parse_args(arguments)
     is_guided = not wanted.plain and importlib.util.find_spec("atheris") is not None
     if not is_guided and not wanted.plain:
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = [
             pool.submit(perform, job)
-            for job in jobs(wanted.runs, wanted.mutants, is_guided=is_guided)
+            for job in jobs(wanted.runs, wanted.mutants, is_guided=is_guided, seed=wanted.seed)
         ]
         for ended in as_completed(waiting):
             outcomes.append(ended.result())
