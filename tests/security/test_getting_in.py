@@ -33,6 +33,7 @@ from protocol.guards import KNOCK_OLD_EPOCHS_MAX
 from protocol.identity import Badge, binding_message
 from protocol.knock import (
     NONCE_BYTES,
+    TLS_FIRST_BYTE,
     KnockKeys,
     address_name,
     announcement_tag,
@@ -188,7 +189,8 @@ def false_knocks(node: Node) -> dict[str, bytes]:
     nonce = os.urandom(NONCE_BYTES)
     return {
         "no knock": b"",
-        "random": os.urandom(32),
+        # A first byte of TLS would be no knock at all, and a gateway takes that.
+        "random": bytes([TLS_FIRST_BYTE ^ 0x80]) + os.urandom(31),
         "another instance": make_knock(KEY, b"00112233445566aa", nonce),
         "another address": make_knock(KEY, address_name("127.0.0.1", 1), nonce),
         "four epochs old": make_knock(OLD_KEY, name_of(node), nonce),

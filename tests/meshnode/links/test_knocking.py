@@ -24,7 +24,7 @@ from protocol.guards import (
     KNOCKED_PER_ADDRESS_MAX,
     NETWORK_EPOCH_MS,
 )
-from protocol.knock import NONCE_BYTES, KnockKeys, address_name, make_knock
+from protocol.knock import NONCE_BYTES, TLS_FIRST_BYTE, KnockKeys, address_name, make_knock
 from protocol.limits import HANDSHAKES_PER_ADDRESS_MAX
 from protocol.network_keys import epoch_at
 from tests.meshnode.links.parts import NOW_MS, network, runtime, serving
@@ -152,7 +152,8 @@ def strangers(listener: Listener) -> dict[str, bytes]:
     """Return what must stay unanswered."""
     nonce = b"\1" * 16
     return {
-        "random": os.urandom(32),
+        # A first byte of TLS would be no knock at all, and a gateway takes that.
+        "random": bytes([TLS_FIRST_BYTE ^ 0x80]) + os.urandom(31),
         "tls": TLS_HELLO + bytes(300),
         "another instance": make_knock(KEY, b"00112233445566aa", nonce),
         "another port": make_knock(KEY, address_name("127.0.0.1", 1), nonce),
