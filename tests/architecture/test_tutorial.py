@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,9 +115,10 @@ def shell(folder: Path) -> Iterator[Shell]:
 def end_node(lock: Path) -> None:
     """End the process that holds a home, if one does: a lock file names its last holder."""
     pid = lock.read_text().strip() if lock.exists() else ""
-    command = Path(f"/proc/{pid}/cmdline")
-    if pid and command.exists() and b"meshnode" in command.read_bytes():
-        os.kill(int(pid), signal.SIGKILL)
+    # The last step may have told it to end, so it may be gone at any moment.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        if pid and b"meshnode" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("page", PAGES)

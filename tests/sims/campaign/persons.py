@@ -61,6 +61,12 @@ class Terminal:
                 found.append(int(path.parent.name))
         return found
 
+    def kill(self) -> None:
+        """Kill whatever of the session lives; one that ends meanwhile needs no killing."""
+        for pid in self.members():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def is_empty(self) -> bool:
         """Return whether all of the session end, soon after its first process did."""
         deadline_s = time.monotonic() + WAIT_S_MAX
@@ -91,8 +97,7 @@ def terminal(folder: Path, name: str, *command: str) -> Iterator[Terminal]:
     try:
         yield one
     finally:
-        for pid in one.members():
-            os.kill(pid, signal.SIGKILL)
+        one.kill()
         process.wait(WAIT_S_MAX)
 
 

@@ -91,8 +91,7 @@ def test_an_interrupt_keeps_the_rows_and_the_next_run_does_the_rest(
 def test_a_campaign_that_is_killed_is_resumed(folder: Path, expected: str) -> None:
     with terminal(folder, "dead", *start(folder, "dead", "slow_simulate", "1")) as one:
         one.wait_for_rows(5)
-        for pid in one.members():
-            os.kill(pid, signal.SIGKILL)
+        one.kill()
     with (folder / "dead" / "rows.csv").open("ab") as file:
         file.write(b"0123456789abcdef,3,epid")
     assert digest_by(folder, "dead", "simulate", "1") == expected
