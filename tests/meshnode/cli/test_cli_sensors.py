@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import trio
 from tests.meshnode.cli.people import SETTINGS, People
 from tests.meshnode.cli.test_cli_running import running, told, typed
 from tests.patience import HANGS_S
+from tests.real.daemons import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
@@ -61,7 +63,7 @@ def test_the_same_as_json(people: People) -> None:
 
 
 def test_a_source_that_hangs_is_waited_for_so_long_and_no_longer(people: People) -> None:
-    configured(people.home("x"), position=["nmea-udp:127.0.0.1:22017"])
+    configured(people.home("x"), position=[f"nmea-udp:127.0.0.1:{free_port(socket.SOCK_DGRAM)}"])
     (where, *_rest) = people.json("x", "sensors", "--wait", "1")["sources"]
     assert where["reading"] is None
     assert where["trouble"] == "nothing came within 1 s"
