@@ -11,7 +11,7 @@ from meshnode.lease import BoundFile
 from meshnode.locking import Guard
 from meshnode.node import Node
 from meshnode.running import Access, open_guarded, open_home
-from meshnode.runtime import system_runtime
+from meshnode.runtime import Runtime, system_runtime
 from meshnode.store import bundles as rows
 from protocol.guards import LEASE_BOX_MS
 from protocol.limits import Kind
@@ -69,9 +69,11 @@ def renew_lease(home: Path) -> None:
 
 
 @asynccontextmanager
-async def reopened(home: Path, access: Access | None = None) -> AsyncIterator[tuple[Api, Guard]]:
+async def reopened(
+    home: Path, access: Access | None = None, runtime: Runtime = RUNTIME
+) -> AsyncIterator[tuple[Api, Guard]]:
     """Open a home as a command does that was given no secret."""
-    async with open_guarded(home, SETTINGS, RUNTIME, access) as guard:
+    async with open_guarded(home, SETTINGS, runtime, access) as guard:
         yield Api(guard.node, guard), guard
 
 
