@@ -130,6 +130,13 @@ def test_the_page_has_nothing_that_is_not_run_but_the_installation(page: str) ->
     assert len(steps(text)) > 15
 
 
+def test_a_free_port_is_not_taken_for_a_usual_one() -> None:
+    ports = {"7625": "27626", "7626": "20001"}
+    assert with_ports("from 127.0.0.1:7625 to 127.0.0.1:7626", ports) == (
+        "from 127.0.0.1:27626 to 127.0.0.1:20001"
+    )
+
+
 def test_what_is_shown_is_compared() -> None:
     shown = ("a …", "…", "end  of it")
     assert pattern(shown).search("x\na 1\nb\nc\nend of it\n")
@@ -149,13 +156,13 @@ def test_what_is_shown_is_compared() -> None:
     ],
 )
 def test_every_step_of_the_tutorial_does_what_it_says(page: str, tmp_path: Path) -> None:
-    ports = {usual: str(free_port()) for usual in PAGES[page]}
-    assert len(set(ports.values())) == len(ports)
+    ports = free_ports(PAGES[page])
     with shell(tmp_path) as person:
         for step in steps((TUTORIALS / page).read_text(encoding="utf-8")):
-            command, shown = step.command, "\n".join(step.shown)
-            for usual, free in ports.items():
-                command, shown = command.replace(usual, free), shown.replace(usual, free)
+            command, shown = (
+                with_ports(step.command, ports),
+                with_ports("\n".join(step.shown), ports),
+            )
             if command.startswith("until "):
                 command = f"timeout {STEP_S_MAX:.0f} bash -c {shlex.quote(command)}"
             code, printed = person.type(command)
@@ -163,6 +170,19 @@ def test_every_step_of_the_tutorial_does_what_it_says(page: str, tmp_path: Path)
             if step.shown:
                 expected = pattern(tuple(shown.splitlines()))
                 assert expected.search(printed), f"{command}\nexpected:\n{shown}\ngot:\n{printed}"
+
+
+def free_ports(usual: tuple[str, ...]) -> dict[str, str]:
+    """Return another free port for each that stands in a page."""
+    found = set[str]()
+    while len(found) < len(usual):
+        found.add(str(free_port()))
+    return dict(zip(usual, found, strict=True))
+
+
+def with_ports(text: str, ports: dict[str, str]) -> str:
+    """Put free ports in the place of the usual ones, all at once: one may stand in another."""
+    return re.sub("|".join(ports), lambda usual: ports[usual[0]], text)
 
 
 def logs(folder: Path) -> str:
