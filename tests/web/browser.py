@@ -87,13 +87,16 @@ class Screen:
     """The test stopped the node: that its requests fail is right."""
     is_refused: bool = False
     """The test asks for what the node refuses, which a browser notes by itself."""
+    is_said: str = ""
+    """What the page may say besides, whenever it does; empty for nothing."""
 
     def on_console(self, message: ConsoleMessage) -> None:
         """Take note of errors and warnings."""
         text = message.text
         is_gone = self.is_node_gone and any(each in text for each in _EXPECTED)
         is_refused = self.is_refused and "the server responded with a status of 4" in text
-        if message.type in ("error", "warning") and not (is_gone or is_refused):
+        is_said = self.is_said != "" and self.is_said in text
+        if message.type in ("error", "warning") and not (is_gone or is_refused or is_said):
             self.troubles.append(f"console: {message.text}")
 
     def on_error(self, error: Any) -> None:
@@ -109,12 +112,20 @@ class Screen:
 
 @contextmanager
 def screen_of(
-    browser: Browser, url: str, size: dict[str, int] = PHONE, **options: Any
+    browser: Browser,
+    url: str,
+    size: dict[str, int] = PHONE,
+    *,
+    is_refused: bool = False,
+    **options: Any,
 ) -> Iterator[Screen]:
-    """Open `url` in a browser of its own; fails at the end for all that it should not have done."""
+    """Open `url` in a browser of its own; fails at the end for all that it should not have done.
+
+    `is_refused` where the page is refused something as soon as it opens.
+    """
     context = browser.new_context(viewport=size, locale="fr-FR", **options)  # type: ignore[arg-type]
     context.set_default_timeout(60_000)
-    screen = Screen(context.new_page(), context)
+    screen = Screen(context.new_page(), context, is_refused=is_refused)
     context.on("console", screen.on_console)
     context.on("weberror", lambda error: screen.on_error(error.error))
     context.on("request", screen.on_request)

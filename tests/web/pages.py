@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, expect
 
-__all__ = ["AGENT", "CENTRAL", "opened", "stand_in_for"]
+from tests.patience import HANGS_S
+
+__all__ = ["AGENT", "CENTRAL", "coloured", "opened", "stand_in_for", "standing_still", "until"]
 
 AGENT = {
     "messages": "messages",
@@ -49,6 +53,32 @@ def opened(page: Page, address: str) -> None:
         "() => !document.querySelector('.page > .muted.pad, .card > .muted.pad')"
     )
     page.wait_for_timeout(150)
+
+
+def coloured(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """Have the system of a page be light or dark, and wait until the page is so."""
+    page.emulate_media(color_scheme=scheme)
+    theme = {"light": "day", "dark": "night"}[scheme]
+    expect(page.locator("html")).to_have_attribute("data-theme", theme)
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until something holds that the page brings about by what it asks for."""
+    until_s = time.monotonic() + HANGS_S
+    while not holds():
+        assert time.monotonic() < until_s, "it did not come about"
+        page.wait_for_timeout(50)
+
+
+@contextmanager
+def standing_still(page: Page) -> Iterator[None]:
+    """Let no time pass on a page but what `page.clock` is told, however slow the machine is.
+
+    The page's clock must have been installed.
+    """
+    page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 10)
+    yield
+    page.clock.resume()
 
 
 def stand_in_for(page: Page, answers: Mapping[str, Any]) -> None:

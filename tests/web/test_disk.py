@@ -23,8 +23,8 @@ CATCH = """
         constructor(...all) { super(...all); window.stream = this; }
     };
 """
-EVENT = """fault => window.stream.onmessage(new MessageEvent("message", {
-    data: JSON.stringify({event: "disk_changed", fault}),
+EVENT = """told => window.stream.onmessage(new MessageEvent("message", {
+    data: JSON.stringify(told),
 }))"""
 
 
@@ -42,7 +42,7 @@ def test_a_full_disk_of_an_agent_comes_and_goes_over_every_page_by_its_event(
     assert status["disk_fault"] == ""
     stand_in_for(page, {"status": status})
     status["disk_fault"] = FAULT
-    page.evaluate(EVENT, FAULT)
+    page.evaluate(EVENT, {"event": "disk_changed", "fault": FAULT})
     expect(bar).to_be_visible(timeout=SOON_MS)
     for address in ("messages", "squad", "map", "sos", "node", "settings"):
         opened(page, address)
@@ -57,7 +57,7 @@ def test_a_full_disk_of_an_agent_comes_and_goes_over_every_page_by_its_event(
     assert below is not None
     assert above["y"] + above["height"] <= below["y"] + 1
     status["disk_fault"] = ""
-    page.evaluate(EVENT, "")
+    page.evaluate(EVENT, {"event": "disk_changed", "fault": ""})
     expect(bar).to_have_count(0, timeout=SOON_MS)
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pytest
 from meshnode import authority_keys
 from meshnode.vault import wrapping
 from tests.environment import unmeasured
-from tests.meshnode.cli.people import People
+from tests.meshnode.cli.people import People, Screen
 from tests.meshnode.enrolling import CHEAP
 
 __all__ = ["CENTRE", "SECRET", "Town", "town_at"]
@@ -32,6 +32,8 @@ CENTRE = "codt-gap"
 SECRET = "five other ordinary words here"
 STARTS_S_MAX = 120.0
 """From the command to the line that names the screens, where others keep both cores busy."""
+ENDS_S_MAX = 60.0
+"""From a signal, or the end of an enrolment, to the end of the process; likewise."""
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 
 
@@ -70,7 +72,7 @@ class Town:
         """Run the nodes of these homes, and wait until they are there and serve their screens."""
         logs = [self._start(name) for name in names]
         for log in logs:
-            self.until(lambda log=log: "screens: " in log.read_text(), STARTS_S_MAX)  # type: ignore[misc]
+            self.until(lambda log=log: _is_there(log.read_text()), STARTS_S_MAX)  # type: ignore[misc]
             found = _LISTENING.search(log.read_text())
             assert found is not None
             self.address = self.address or found[1]
@@ -105,17 +107,26 @@ class Town:
         """Stop a node as Ctrl-C does."""
         process = self.running.pop(name)
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        try:
+            process.wait(ENDS_S_MAX)
+        finally:
+            process.kill()
 
     def stop_all(self) -> None:
-        """Stop every node that was started here."""
-        for name in list(self.running):
-            self.stop(name)
+        """Stop every node that was started here, also after one that does not end."""
+        with ExitStack() as stack:
+            for name in self.running:
+                stack.callback(self.stop, name)
 
     def json(self, name: str, *words: str) -> Any:
         """Type a command beside a node and read what it says."""
         with _speaking():
             return self.people.json(name, *words)
+
+    def tries(self, name: str, *words: str) -> Screen:
+        """Type a command beside a node, whatever comes of it."""
+        with _speaking():
+            return self.people.types(name, *words)
 
     def enrol(self, name: str, role: str, *squads: str) -> None:
         """Have the centre enrol one more device, which is not started."""
@@ -131,14 +142,24 @@ class Town:
         found = self.json(name, "enrol", invitation)
         return str(found["code"]), str(found["request"])
 
-    def enrolling(self, name: str) -> str:
-        """Begin the screens of a device that is not enrolled yet; return their address."""
+    @contextmanager
+    def enrolling(self, name: str) -> Iterator[str]:
+        """Give the address of the screens of a device that is enrolled in this block.
+
+        Their process ends by itself with the enrolment.
+        """
         with _speaking():
             self.people.reads(name, "init")
         (self.people.home(name) / "meshnode.toml").write_text('[web]\nlisten = "127.0.0.1:0"\n')
         log = self._run(name, "web", "enrol")
-        self.until(lambda: "#key=" in log.read_text(), STARTS_S_MAX)
-        return next(word for word in log.read_text().split() if "#key=" in word)
+        # No node of the town: nobody else asks it for anything.
+        process = self.running.pop(name)
+        try:
+            self.until(lambda: "#key=" in log.read_text(), STARTS_S_MAX)
+            yield next(word for word in log.read_text().split() if "#key=" in word)
+            assert process.wait(ENDS_S_MAX) == 0, self.logs()
+        finally:
+            process.kill()
 
     def url(self, name: str) -> str:
         """Return an address that signs one browser in."""
@@ -176,6 +197,11 @@ def town_at(
         yield town
     finally:
         town.stop_all()
+
+
+def _is_there(log: str) -> bool:
+    """True once a node serves its screens and answers commands, which it says in either order."""
+    return "screens: " in log and _LISTENING.search(log) is not None
 
 
 def _have_met(town: Town, agents: Sequence[str]) -> bool:

@@ -57,6 +57,7 @@ export interface Asked {
 /** Ask for `path` below /api. Raises: ApiError, UnreachableError. */
 export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
   const method = asked.method ?? "GET";
+  const asker = session.value;
   const headers: Record<string, string> = { "Accept-Language": language.value };
   if (!SAFE.has(method) && session.value) headers["X-Meshnode-CSRF"] = session.value.csrf;
   if (performance.now() - touchedMs < THERE_MS) headers["X-Meshnode-Presence"] = "1";
@@ -80,7 +81,8 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<T> {
   answeredMs.value = Date.now();
   const found = (await read(answer)) as T & { error?: { kind: string; message: string } };
   if (answer.ok) return found;
-  if (answer.status === 401 && path !== "session") signedOut();
+  // What somebody asked who has left meanwhile says nothing of whoever is here now.
+  if (answer.status === 401 && path !== "session" && session.value === asker) signedOut();
   if (answer.status === 423) isLocked.value = true;
   const error = found.error;
   throw new ApiError(

@@ -122,6 +122,8 @@ function drop(): void {
 
 function stop(): void {
   drop();
+  // The stream of whoever left dies with their session: nobody need look why.
+  window.clearTimeout(retry);
   clearAll();
 }
 

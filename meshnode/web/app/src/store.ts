@@ -161,6 +161,7 @@ export async function refreshAll(): Promise<void> {
 
 /** Forget everything: nobody is signed in, or the agent's keys are shut. */
 export function clearAll(): void {
+  due.clear();
   batch(() => {
     for (const each of ALL) each.clear();
     stories.clear();
