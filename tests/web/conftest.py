@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,17 @@ def off_duty(request: pytest.FixtureRequest) -> None:
             continue
         if town.json(name, "shift", "show")["is_open"]:
             town.json(name, "shift", "close")
+
+
+@pytest.fixture
+def maps_of_alice(town: Town) -> Iterator[Path]:
+    """The folder of Alice's maps, which is gone afterwards."""
+    folder = town.people.home("alice") / "maps"
+    folder.mkdir()
+    yield folder
+    for each in folder.iterdir():
+        each.unlink()
+    folder.rmdir()
 
 
 @pytest.fixture(scope="module")

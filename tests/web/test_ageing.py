@@ -25,7 +25,6 @@ def test_a_position_greys_without_another_word_of_the_node(opens: Opens) -> None
     limit_s = page.evaluate("fetch('/api/board').then(a => a.json()).then(b => b.stale_s.position)")
     # From here on the node says nothing any more.
     screen.is_node_gone = True
-    page.unroute_all()
     page.route("**/api/**", lambda route: route.abort("connectionrefused"))
     page.clock.fast_forward(1000 * (limit_s - 60))
     expect(row).not_to_contain_text("à l’instant")

@@ -14,7 +14,7 @@ from protocol.forecast import outlooks, spots_near
 from protocol.states import Bearer
 from tests.web.browser import PHONE
 from tests.web.conftest import Opens
-from tests.web.pages import opened
+from tests.web.pages import coloured, opened
 from tests.web.test_pages import AXE, RUNS_OVER, SMALLEST_PX, TOO_SMALL, serious
 from tests.web.town import Town
 
@@ -71,7 +71,7 @@ def test_cells_are_coloured_and_told_in_words(town: Town, opens: Opens) -> None:
     expect(page.locator("path.cover")).to_have_count(3)
     page.add_script_tag(path=str(AXE))
     for colours in ("light", "dark"):
-        page.emulate_media(color_scheme=colours)
+        coloured(page, colours)
         assert serious(page) == []
     assert page.evaluate(TOO_SMALL, SMALLEST_PX) == []
     page.set_viewport_size({"width": 320, "height": 640})

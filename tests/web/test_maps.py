@@ -6,7 +6,6 @@ import base64
 import gzip
 import math
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from playwright.sync_api import Page, expect
 
 from tests.web.browser import WIDE
 from tests.web.conftest import Opens
-from tests.web.pages import opened
+from tests.web.pages import coloured, opened
 from tests.web.tiles import VECTORS, Shape, one_tile, vector_tile
-from tests.web.town import CENTRE, Town
+from tests.web.town import CENTRE
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -57,18 +56,9 @@ def area(south: float, north: float) -> tuple[tuple[int, int], ...]:
     return at(north, 0), at(north, 40), at(south, 40), at(south, 0)
 
 
-@pytest.fixture
-def folder(town: Town) -> Iterator[Path]:
-    """The folder of Alice's maps, which is gone afterwards."""
-    folder = town.people.home("alice") / "maps"
-    folder.mkdir()
-    yield folder
-    for each in folder.iterdir():
-        each.unlink()
-    folder.rmdir()
-
-
-def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(opens: Opens, folder: Path) -> None:
+def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(
+    opens: Opens, maps_of_alice: Path
+) -> None:
     coast, name = (46, 10), (46.04, 10)
     tile = vector_tile(
         [
@@ -77,13 +67,12 @@ def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(opens: Opens, fol
             Shape("places", (at(*name),), {"name": "Villeneuve", "kind": "locality"}),
         ]
     )
-    (folder / "region.pmtiles").write_bytes(one_tile(4, 1, tile, VECTORS))
+    (maps_of_alice / "region.pmtiles").write_bytes(one_tile(4, 1, tile, VECTORS))
     page = opens("alice", WIDE, color_scheme="light").page
     # At a place of its own: by itself the map shows wherever the squad is known to be.
     opened(page, "map/at/{}/{}".format(*coast))
-    for scheme, theme in (("light", "day"), ("dark", "night")):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        expect(page.locator("html")).to_have_attribute("data-theme", theme)
+    for scheme in ("light", "dark"):
+        coloured(page, scheme)
         names = ("--map-land", "--map-sea", "--text")
         land, sea, ink = (page.evaluate(COLOUR, name) for name in names)
         # Not at every frame: looking takes as long as drawing where a machine is busy. One tile is
@@ -93,27 +82,27 @@ def test_a_map_of_vectors_is_drawn_in_the_colours_of_the_theme(opens: Opens, fol
         assert page.evaluate(SEEN).get(ink, 0) < 3_000, scheme
 
 
-def test_a_tile_that_is_none_leaves_the_built_in_map(opens: Opens, folder: Path) -> None:
-    (folder / "broken.pmtiles").write_bytes(one_tile(4, 1, b"\xff" * 40, VECTORS))
+def test_a_tile_that_is_none_leaves_the_built_in_map(opens: Opens, maps_of_alice: Path) -> None:
+    (maps_of_alice / "broken.pmtiles").write_bytes(one_tile(4, 1, b"\xff" * 40, VECTORS))
     screen = opens("alice", WIDE)
+    # A tile that does not read is told of in the console and hinders nothing.
+    screen.is_said = "varint"
     opened(screen.page, "map")
     screen.page.wait_for_selector(".pane-tiles canvas", state="attached")
     screen.page.wait_for_timeout(500)
     expect(screen.page.locator(".pane-base canvas").first).to_be_visible()
-    # A tile that does not read is told of in the console and hinders nothing.
-    screen.troubles[:] = [each for each in screen.troubles if "varint" not in each]
 
 
-def test_maps_that_are_not_shown_are_named(opens: Opens, folder: Path) -> None:
+def test_maps_that_are_not_shown_are_named(opens: Opens, maps_of_alice: Path) -> None:
     """A copy that was cut short, one that lies, one that unpacks for ever, and a good one.
 
     The good one has a name as people write it.
     """
     whole = one_tile(4, 1, PIXEL)
-    (folder / "cut.pmtiles").write_bytes(whole[:-1])
-    (folder / "bomb.pmtiles").write_bytes(_with_root(gzip.compress(bytes(12_000_000), 9)))
-    (folder / "liar.pmtiles").write_bytes(_with_root(b"no gzip at all"))
-    (folder / "Hautes Alpes n° 1.pmtiles").write_bytes(whole)
+    (maps_of_alice / "cut.pmtiles").write_bytes(whole[:-1])
+    (maps_of_alice / "bomb.pmtiles").write_bytes(_with_root(gzip.compress(bytes(12_000_000), 9)))
+    (maps_of_alice / "liar.pmtiles").write_bytes(_with_root(b"no gzip at all"))
+    (maps_of_alice / "Hautes Alpes n° 1.pmtiles").write_bytes(whole)
     page = opens("alice", WIDE).page
     opened(page, "map")
     told = page.locator(".notice.warn")

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.architecture.tree import ROOT
 from tests.web.browser import PHONE
 from tests.web.conftest import Opens
-from tests.web.pages import AGENT, CENTRAL, opened
+from tests.web.pages import AGENT, CENTRAL, coloured, opened
 from tests.web.town import CENTRE, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -85,7 +85,7 @@ def test_every_page_is_fit_for_everybody(
         opened(page, address)
         wrong[f"{title}: too small"] = page.evaluate(TOO_SMALL, SMALLEST_PX)
         for colours in ("light", "dark"):
-            page.emulate_media(color_scheme=colours)
+            coloured(page, colours)
             wrong[f"{title}: axe, {colours}"] = serious(page)
         for width, height in SIZES:
             page.set_viewport_size({"width": width, "height": height})

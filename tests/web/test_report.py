@@ -16,7 +16,7 @@ from tests.meshnode.gateway.parts import MASTER, NOW_MS, TODAY, node, runtime
 from tests.meshnode.gateway.report_rows import FIRST_DAY, SIZES, month
 from tests.web.browser import PHONE, WIDE
 from tests.web.conftest import Opens
-from tests.web.pages import opened
+from tests.web.pages import coloured, opened
 from tests.web.test_pages import AXE, RUNS_OVER, SMALLEST_PX, TOO_SMALL, serious
 from tests.web.town import CENTRE
 
@@ -82,7 +82,7 @@ def test_the_report_is_fit_for_everybody(opens: Opens, report: dict[str, Any]) -
     page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     wrong: dict[str, Any] = {"small": page.evaluate(TOO_SMALL, SMALLEST_PX)}
     for colours in ("light", "dark"):
-        page.emulate_media(color_scheme=colours)
+        coloured(page, colours)
         wrong[colours] = serious(page)
     for width in (320, 768, 3840):
         page.set_viewport_size({"width": width, "height": 900})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -46,11 +47,9 @@ def test_a_shift_is_opened_seen_by_a_mate_and_closed(opens: Opens, town: Town) -
     expect(mate).to_contain_text("Position : rien de dit", timeout=30_000)
 
 
-def test_a_map_file_of_the_home_is_drawn_tile_by_tile(opens: Opens, town: Town) -> None:
-    folder = town.people.home("alice") / "maps"
-    folder.mkdir()
+def test_a_map_file_of_the_home_is_drawn_tile_by_tile(opens: Opens, maps_of_alice: Path) -> None:
     # The fourth tile of the first zoom after the world: east of Greenwich, north of the equator.
-    (folder / "relief.pmtiles").write_bytes(one_tile(4, 1, PIXEL))
+    (maps_of_alice / "relief.pmtiles").write_bytes(one_tile(4, 1, PIXEL))
     page = opens("alice", WIDE).page
     go(page, "map")
     page.wait_for_function(
@@ -58,8 +57,6 @@ def test_a_map_file_of_the_home_is_drawn_tile_by_tile(opens: Opens, town: Town) 
         ".some(each => each.naturalWidth === 1)"
     )
     assert page.locator(".pane-tiles img[src^=blob]").count() >= 1
-    (folder / "relief.pmtiles").unlink()
-    folder.rmdir()
 
 
 def test_a_marker_moves_when_its_agent_does(opens: Opens, town: Town) -> None:

@@ -11,12 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 from meshnode.lease import BoundFile
 from protocol.guards import LEASE_MS
 from tests.web.browser import PHONE, Screen, screen_of
+from tests.web.test_alarms import held
 from tests.web.town import SECRET, Town
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 NAME = "carla"
-HELD_MS = 2_000
 SECRET_LABEL = "Secret de l’appareil"
 
 
@@ -37,9 +37,8 @@ def shut(town: Town) -> Iterator[str]:
 
 @pytest.fixture
 def screen(shut: str, browser: Browser) -> Iterator[Screen]:
-    with screen_of(browser, shut) as screen:
-        # The node refuses to unlock, and knows nobody who has not signed in.
-        screen.is_refused = True
+    # The node refuses to unlock, and knows nobody who has not signed in.
+    with screen_of(browser, shut, is_refused=True) as screen:
         yield screen
 
 
@@ -52,18 +51,6 @@ def is_heard(town: Town, text: str) -> bool:
 def told(page: Page) -> None:
     """Wait until the page says that another device has the alarm."""
     expect(page.locator(".raise [role=status]")).to_contain_text("un autre appareil l’a")
-
-
-def hold(page: Page) -> None:
-    """Hold the big button as a finger does, wherever the page has it by now."""
-    button = page.get_by_role("region", name="Lancer un SOS").locator(".hold")
-    button.scroll_into_view_if_needed()
-    box = button.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.wait_for_timeout(HELD_MS)
-    page.mouse.up()
 
 
 def test_whoever_cannot_unlock_is_shown_how_to_call_for_help(screen: Screen, town: Town) -> None:
@@ -79,14 +66,14 @@ def test_whoever_cannot_unlock_is_shown_how_to_call_for_help(screen: Screen, tow
     # What was typed stays: nobody in need types it twice. A wrong one raises nothing.
     expect(field).to_have_value(SECRET)
     field.fill("ce ne sont pas les bons mots")
-    hold(page)
-    expect(panel.get_by_role("alert")).to_contain_text("n’est pas parti")
-    hold(page)
-    expect(panel.get_by_role("alert")).to_contain_text("Tapez d’abord le secret")
+    with held(page):
+        expect(panel.get_by_role("alert")).to_contain_text("n’est pas parti")
+    with held(page):
+        expect(panel.get_by_role("alert")).to_contain_text("Tapez d’abord le secret")
     field.fill(SECRET)
     panel.get_by_label("Ce qui se passe").fill("jambe cassée au col")
-    hold(page)
-    told(page)
+    with held(page):
+        told(page)
     town.until(lambda: is_heard(town, "jambe cassée au col"), 60)
     assert town.json(NAME, "status")["lock"]["is_locked"]
     assert page.locator("nav.menu").count() == 0
@@ -113,9 +100,8 @@ def test_by_the_keyboard_alone(screen: Screen, town: Town) -> None:
     page.keyboard.type("par le clavier")
     tab_to(".hold")
     page.keyboard.down(" ")
-    page.wait_for_timeout(HELD_MS)
-    page.keyboard.up(" ")
     told(page)
+    page.keyboard.up(" ")
     town.until(lambda: is_heard(town, "par le clavier"), 60)
 
 
@@ -141,8 +127,7 @@ def test_a_node_that_does_not_answer_takes_nothing_from_whoever_calls_for_help(
 def test_signed_in_by_a_code_the_page_of_the_sos_asks_for_the_secret(
     town: Town, shut: str, browser: Browser
 ) -> None:
-    with screen_of(browser, town.url(NAME)) as screen:
-        screen.is_refused = True
+    with screen_of(browser, town.url(NAME), is_refused=True) as screen:
         page = screen.page
         page.wait_for_selector("nav.menu")
         page.goto(f"{shut}#/sos")
