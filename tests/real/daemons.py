@@ -21,6 +21,8 @@ from jeepney import DBusAddress, new_method_call
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
+from tests.patience import HANGS_S
+
 __all__ = ["Mock", "free_port", "gpsd", "mocked", "private_bus", "require"]
 
 _START_S_MAX = 60.0
@@ -136,7 +138,7 @@ class Mock:
         """Call a method of an object; mostly of dbusmock's own interface."""
         address = DBusAddress(path, bus_name=self._service, interface=interface)
         message = new_method_call(address, method, signature or None, body)
-        return unwrap_msg(self._connection.send_and_get_reply(message, timeout=10))
+        return unwrap_msg(self._connection.send_and_get_reply(message, timeout=HANGS_S))
 
     def update(self, path: str, interface: str, **values: tuple[str, Any]) -> None:
         """Change properties of an object, and tell everybody as the real service does."""

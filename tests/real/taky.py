@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from meshnode.tak.cot import CotEvent, EventStream, read_event_untrusted
+from tests.patience import HANGS_S
 from tests.real.daemons import free_port
 
 __all__ = ["Partner", "Taky", "taky"]
@@ -123,7 +124,7 @@ class Partner:
         server.client("rescue", folder)
         context = ssl.create_default_context(cafile=str(folder / "tak-ca.pem"))
         context.load_cert_chain(folder / "tak.pem", folder / "tak-key.pem")
-        plain = socket.create_connection(("127.0.0.1", server.port), 10)
+        plain = socket.create_connection(("127.0.0.1", server.port), HANGS_S)
         self._socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
         self._socket.settimeout(0.5)
         self._stream = EventStream()

@@ -210,7 +210,7 @@ def test_ten_thousand_made_up_nodes_and_broken_datagrams() -> None:
         started_s = time.monotonic()
         argv = [sys.executable, "-m", "tests.real.flooder", attacker.address, "10000"]
         flooder = attacker.popen(argv, stdout=subprocess.DEVNULL)
-        assert flooder.wait(60) == 0
+        assert flooder.wait(4 * FOUND_S_MAX) == 0
         # The flood has used up the hints: those of a friend that comes now may be dropped, until
         # it announces itself again.
         for port in range(7004, 7010):
@@ -278,7 +278,7 @@ def test_hosts_reach_one_another_at_the_rate_they_are_given() -> None:
         other.popen([sys.executable, "-c", serve])
         take = (
             "import socket as s, time as t, sys\n"
-            "for _ in range(100):\n"
+            "for _ in range(1_000):\n"
             "    try: c = s.create_connection((sys.argv[1], 9)); break\n"
             "    except OSError: t.sleep(0.05)\n"
             "c.recv(1); start = t.monotonic(); n = 0\n"

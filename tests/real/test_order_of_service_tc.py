@@ -155,8 +155,11 @@ class Times:
         return Times(list(map(min, self.sos, other.sos)), list(map(min, self.texts, other.texts)))
 
 
-async def measure(sender: NodeApi, receiver: NodeApi) -> Times:
-    """Write at link-up and three times in mid-transfer; return how long each took."""
+async def measure(sender: NodeApi, receiver: NodeApi) -> Times | None:
+    """Write at link-up and three times in mid-transfer; return how long each took.
+
+    None where the machine was so slow that the line was idle or the bulk was through.
+    """
     times = Times([], [])
     await in_contact(sender)
     for pause_s in (3.0, 1.3, 1.7, 0.0):
@@ -165,8 +168,7 @@ async def measure(sender: NodeApi, receiver: NodeApi) -> Times:
         await trio.sleep(pause_s)
     came = await bulk_at(receiver)
     print(f"{times}; {came} of {BULK_BUNDLES} bulk bundles came meanwhile")
-    assert BULK_BUNDLES // 20 < came < BULK_BUNDLES, "the line was idle or the bulk was through"
-    return times
+    return times if BULK_BUNDLES // 20 < came < BULK_BUNDLES else None
 
 
 @pytest.mark.parametrize("holder", ["alice", "bob"])
@@ -180,15 +182,17 @@ async def test_bulk_holds_up_neither_an_sos_nor_a_text(people: People, holder: s
         copy = People(people.folder.with_name(f"{people.folder.name}-{attempt}"))
         shutil.copytree(people.folder, copy.folder)
         times = await transferred(copy, holder)
+        if times is None:
+            continue
         found = times if found is None else found.best(times)
         if found.are_soon:
             break
-    assert found is not None
+    assert found is not None, "the line was idle or the bulk was through, each time"
     assert found.are_soon, found
 
 
-async def transferred(people: People, holder: str) -> Times:
-    """Let two nodes meet, one with the bulk; return how long their messages took."""
+async def transferred(people: People, holder: str) -> Times | None:
+    """Let two nodes meet, one with the bulk; return how long their messages took, or None."""
     other = "bob" if holder == "alice" else "alice"
     with Bridge("slow", 2) as net:
         hosts = dict(zip(("alice", "bob"), net.hosts, strict=True))
