@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.web.browser import WIDE, camera_at, screen_of
 from tests.web.conftest import Opens
-from tests.web.pages import opened
+from tests.web.pages import opened, until
 from tests.web.test_conversations import reach
 from tests.web.test_pages import AXE, RUNS_OVER, serious
 from tests.web.town import CENTRE, SECRET, Town
@@ -88,6 +88,23 @@ def test_a_request_goes_from_screen_to_camera_in_several_codes(
             seen.get_by_role("button", name="Enregistrer en fichier").click()
         download.value.save_as(tmp_path / "request.txt")
     assert (tmp_path / "request.txt").read_text().strip() == request
+
+
+def test_what_is_pasted_while_another_paper_is_read_is_kept(opens: Opens) -> None:
+    page = opens("alice", WIDE).page
+    handed: list[Route] = []
+    page.route("**/api/enrolment/read", lambda route: handed.append(route))
+    opened(page, "enrol")
+    page.get_by_text("Sans caméra").click()
+    field = page.get_by_label("Ou collez son texte")
+    field.fill("le premier papier")
+    page.get_by_role("button", name="Remettre").click()
+    until(page, lambda: bool(handed))
+    field.fill("le second")
+    handed.pop().fulfill(json={"schema": 1, "paper": "request", "code": "123456"})
+    expect(page.get_by_text("La demande d’un nouvel appareil")).to_be_visible()
+    expect(page.get_by_role("button", name="Remettre")).to_have_attribute("aria-busy", "false")
+    expect(field).to_have_value("le second")
 
 
 def test_a_new_device_is_enrolled_in_its_own_browser(

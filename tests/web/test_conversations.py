@@ -125,6 +125,22 @@ def test_a_conversation_is_held_by_keyboard_alone(opens: Opens) -> None:
     expect(page.locator("textarea")).to_be_focused()
 
 
+def test_what_is_typed_while_a_message_leaves_is_kept(opens: Opens) -> None:
+    page = opens("alice").page
+    leaving: list[Route] = []
+    page.route("**/api/messages", lambda route: leaving.append(route))
+    page.goto(page.url.split("#")[0] + "#/messages/bruno")
+    field = page.get_by_label("Message pour bruno")
+    field.fill("le premier mot")
+    page.keyboard.press("Enter")
+    until(page, lambda: bool(leaving))
+    field.fill("et la suite")
+    leaving.pop().continue_()
+    expect(page.locator(".bubble.out", has_text="le premier mot")).to_be_visible()
+    expect(page.get_by_role("button", name="Envoyer")).to_have_attribute("aria-busy", "false")
+    expect(field).to_have_value("et la suite")
+
+
 def reach(page: Page, selector: str, text: str) -> None:
     """Press Tab until what is meant has the focus."""
     wanted = """([selector, text]) => {

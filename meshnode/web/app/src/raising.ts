@@ -18,12 +18,12 @@ export async function raise(tellsPlace: boolean): Promise<void> {
   isRaising.value = true;
   sosFault.value = "";
   const writer = session.value?.name;
-  const { text, write } = draft(SOS_DRAFT);
+  const { text, sent } = draft(SOS_DRAFT);
   try {
     const words = text.trim() || t("sos.help");
     const raised = { text: words, tells_place: tellsPlace };
     const { alarm, is_held_back } = await post<Alarm & { is_held_back: boolean }>("sos", raised);
-    write("");
+    sent();
     announce(t(is_held_back ? "sos.held_back" : "sos.raised"));
     await alarms.refresh();
     go("sos", alarm);

@@ -111,12 +111,21 @@ export function forgetBegun(): void {
   sosFault.value = "";
 }
 
+interface Draft {
+  text: string;
+  write: (words: string) => void;
+  /** Forget the words that were sent; what was typed while they left stays. */
+  sent: () => void;
+}
+
 /** What was begun to one recipient, and a way to write it on. */
-export function draft(to: string): { text: string; write: (words: string) => void } {
-  return {
-    text: drafts.value[to] ?? "",
-    write: (words) => (drafts.value = { ...drafts.value, [to]: words }),
+export function draft(to: string): Draft {
+  const text = drafts.value[to] ?? "";
+  const write = (words: string) => (drafts.value = { ...drafts.value, [to]: words });
+  const sent = () => {
+    if (drafts.value[to] === text) write("");
   };
+  return { text, write, sent };
 }
 
 /** The whole story of messages, by their local number. */

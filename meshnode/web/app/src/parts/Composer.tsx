@@ -20,7 +20,7 @@ export function Composer({ to }: { to: string }) {
   const isBusy = useSignal(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
-  const { text, write } = draft(to);
+  const { text, write, sent } = draft(to);
 
   const send = async () => {
     if (isBusy.value || (!text.trim() && !file.value)) return;
@@ -28,7 +28,7 @@ export function Composer({ to }: { to: string }) {
     try {
       if (file.value) await sendFile(to, text, file.value, keepsPlace.value);
       else await post("messages", { to: addressOf(to), text, ...options() });
-      write("");
+      sent();
       file.value = null;
       keepsPlace.value = false;
       await Promise.all([outgoing.refresh(), files.refresh()]);

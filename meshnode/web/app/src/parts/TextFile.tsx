@@ -52,8 +52,10 @@ export function TextFile({ title, run }: TextFileProps) {
           kind="primary"
           disabled={!text.value.trim()}
           run={async () => {
-            await run(text.value);
-            text.value = "";
+            const given = text.value;
+            await run(given);
+            // What was pasted meanwhile is the next one.
+            if (text.value === given) text.value = "";
           }}
         >
           {t("textfile.give")}
