@@ -51,10 +51,14 @@ class ContactLog:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits. Raises: StoreError."""
+        """Write what waits. Raises: StoreError; it waits on then, as for a caller cancelled."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            await self._store.write(lambda tx: _write(tx, waiting))
+            try:
+                await self._store.write(lambda tx: _write(tx, waiting))
+            except BaseException:
+                self._waiting[:0] = waiting
+                raise
 
     async def addresses(self, limit: int) -> Sequence[Address]:
         """Return where peers may be asked, those met last first. Raises: StoreError."""

@@ -67,3 +67,8 @@ class Spending:
         """Return what was spent since the last call, to be written down."""
         fresh, self._fresh = self._fresh, {}
         return fresh
+
+    def put_back(self, fresh: Mapping[tuple[int, NodeId], int]) -> None:
+        """Take back what could not be written down, for the next call."""
+        for each, spent in fresh.items():
+            self._fresh[each] = self._fresh.get(each, 0) + spent

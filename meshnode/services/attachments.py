@@ -156,9 +156,14 @@ class Attachments:
         self._is_loaded = True
 
     async def _write_spending(self) -> None:
-        fresh = self._relay.spending.take_fresh()
+        spending = self._relay.spending
+        fresh = spending.take_fresh()
         if fresh:
-            await self._store.write(lambda tx: chunks.spend(tx, fresh))
+            try:
+                await self._store.write(lambda tx: chunks.spend(tx, fresh))
+            except BaseException:
+                spending.put_back(fresh)
+                raise
 
     # --- making chunks ----------------------------------------------------------------------
 

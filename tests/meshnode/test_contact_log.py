@@ -89,6 +89,28 @@ async def test_an_address_that_cannot_be_read_is_passed_over(
     assert await log.addresses(9) == [Address("good", 7)]
 
 
+async def test_what_a_stop_kept_from_the_disk_is_written_by_whoever_writes_next(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    anna = rig["anna"].node
+    async with trio.open_nursery() as nursery:
+        await nursery.start(rig["box"].node.run, Surroundings())
+        await nursery.start(anna.run, Surroundings((Address("box", 1),)))
+        await trio.sleep(5)
+        log = ContactLog(rig["anna"].store, rig["anna"].machine.runtime)
+        log.down(anna.relay.sessions[rig["box"].id])
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await log.flush()
+        (found,) = await met_by(rig, "anna")
+        assert (found.is_up, found.sent_bytes) == (True, 0)
+        await log.flush()
+        (found,) = await met_by(rig, "anna")
+        assert not found.is_up
+        assert found.sent_bytes > 0
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_waits_is_bounded(
     autojump_clock: MockClock, rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

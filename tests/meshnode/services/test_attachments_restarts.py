@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trio
 from trio.testing import MockClock
 
+from meshnode.store import chunks
 from meshnode.store.chunks import AttachmentState
 from protocol.identity import Role
+from protocol.ids import NodeId
 from protocol.limits import Kind
 from sims.fleet import DevicePlan
 from tests.meshnode.rig import CODT, Rig, open_rig
@@ -58,3 +61,21 @@ async def test_what_a_crash_left_half_taken_in_goes_at_the_next_start(
     anna.node.open_desk(desk)
     await anna.node.settle()
     assert await anna.store.read(lambda c: c.exec_driver_sql(PIECES).scalar_one()) == 0
+
+
+async def test_what_a_file_cost_is_written_down_also_after_a_write_that_was_cut_off(
+    autojump_clock: MockClock, met: Rig, pdf: Path
+) -> None:
+    anna, peer = met["anna"], NodeId(met["box"].id)
+    await send_file(anna, pdf)
+    spending = anna.node.relay.spending
+    (short, *_more) = await anna.store.read(chunks.open_chunks)
+    spending.note(peer, {short: 1_000})
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await anna.node.attachments.work()
+    assert scope.cancelled_caught
+    assert await anna.store.read(chunks.spent) == {}
+    spending.note(peer, {short: 200})
+    await anna.node.settle()
+    assert list((await anna.store.read(chunks.spent)).values()) == [1_200]
