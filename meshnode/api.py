@@ -425,11 +425,16 @@ class Api(
     # --- watching ---------------------------------------------------------------------------
 
     async def follow(self) -> AsyncGenerator[Json, None]:
-        """Yield what happens from now on, without end."""
+        """Yield what happens from now on, without end.
+
+        `following` comes first, and again where a slow reader lost some: it looks at all anew.
+        """
         with self._node.events.subscribe() as subscription:
-            yield {"event": "following"}
             while True:
-                yield self._told(await subscription.next())
+                lost = subscription.lost
+                yield {"event": "following"}
+                while subscription.lost == lost:
+                    yield self._told(await subscription.next())
 
     def _told(self, event: Event) -> Json:
         match event:

@@ -88,7 +88,7 @@ async def follow_inbox(
             for each in await newest(api.inbox, limit, is_unread_only=is_unread_only):
                 last_key = await _show_one(api, each, as_json=as_json)
             async for event in events:
-                if event["event"] != "message_arrived":
+                if event["event"] not in ("message_arrived", "following"):
                     continue
                 # Asking from the last one on also finds what a lost event was about.
                 for each in await api.inbox(last_key, PAGE):

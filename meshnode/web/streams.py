@@ -1,7 +1,8 @@
 """Event streams: what happens in the node, as server-sent events, each reader for itself.
 
-A reader that takes nothing is dropped; one that is slow loses the oldest events and fetches the
-state anew. A stream ends with its session, with the lock of the device, and when the node stops.
+A reader that takes nothing is dropped; one that is slow loses the oldest events, hears `following`
+and fetches the state anew. A stream ends with its session, with the lock of the device, and when
+the node stops.
 """
 
 from __future__ import annotations

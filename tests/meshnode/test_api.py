@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trio.testing import MockClock
 from meshnode.api import Api
 from meshnode.directory import UnknownNameError
 from meshnode.errors import LinkError, SendError
+from meshnode.events import _EVENTS_MAX, DocumentsChanged
 from meshnode.links.base import Address
 from meshnode.node import Surroundings
 from meshnode.outbox import Priority
@@ -199,6 +201,22 @@ async def test_a_stick_for_somebody_whose_key_is_unknown_is_not_written(
     with pytest.raises(StickError, match="meet them once first"):
         await api(rig, "anna").export_file(str(tmp_path / "x"))
     assert os.listdir(tmp_path) == []
+
+
+async def test_whoever_follows_too_slowly_is_told_that_events_were_lost(
+    autojump_clock: MockClock, met: Rig
+) -> None:
+    events, published = met["bruno"].node.events, 3 * _EVENTS_MAX // 2
+    async with aclosing(api(met, "bruno").follow()) as told:
+        assert await anext(told) == {"event": "following"}
+        for _round in range(2):
+            for number in range(published):
+                events.publish(DocumentsChanged(number))
+            assert await anext(told) == {"event": "following"}
+            left = [(await anext(told))["count"] for _each in range(_EVENTS_MAX)]
+            assert left == list(range(published))[-_EVENTS_MAX:]
+        events.publish(DocumentsChanged(7))
+        assert await anext(told) == {"event": "documents_changed", "count": 7}
 
 
 async def test_following_tells_every_kind_of_event(autojump_clock: MockClock, met: Rig) -> None:

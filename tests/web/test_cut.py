@@ -91,6 +91,35 @@ def test_a_page_says_that_it_is_cut_off_and_catches_up_by_itself(opens: Opens, t
     close_all(town)
 
 
+def test_what_comes_between_a_look_and_the_stream_is_shown(opens: Opens, town: Town) -> None:
+    page = opens("alice").page
+    held: list[Route] = []
+    page.route("**/api/events", lambda route: held.append(route))
+    page.goto(page.url.split("#")[0] + "#/messages/bruno")
+    page.reload()
+    until(page, lambda: bool(held))
+    sent = town.json("bruno", "send", "alice", "entre deux regards")["message"]
+
+    def has_arrived() -> bool:
+        found = town.json("alice", "inbox")["messages"]
+        return any(each["message"] == sent for each in found)
+
+    town.until(has_arrived, 60)
+    held.pop().continue_()
+    expect(page.locator(".bubble.in", has_text="entre deux regards")).to_be_visible()
+
+
+def test_a_page_that_is_given_no_stream_shows_what_is_now(opens: Opens) -> None:
+    screen = opens("alice")
+    page = screen.page
+    screen.is_said = "status of 503"
+    busy = {"schema": 1, "error": {"kind": "busy", "message": "trop de demandes"}}
+    page.route("**/api/events", lambda route: route.fulfill(status=503, json=busy))
+    page.reload()
+    page.goto(page.url.split("#")[0] + "#/squad")
+    expect(page.locator(".mate", has_text="bruno")).to_be_visible()
+
+
 def test_a_stream_that_died_without_a_word_is_asked_for_anew(opens: Opens) -> None:
     page = opens("alice").page
     streams: list[Request] = []

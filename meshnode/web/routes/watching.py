@@ -44,7 +44,8 @@ ROUTES: Final = (
         "GET",
         "/api/events",
         WebRole.AGENT,
-        "What happens from now on, as server-sent events, without end.",
+        "What happens from now on, as server-sent events, without end. `following` comes first and "
+        "again where a slow reader lost some: fetch what is shown anew then.",
         _events,
         errors=("streams",),
         while_locked=True,

@@ -83,9 +83,12 @@ function lookLater(): void {
 function follow(): void {
   // A device that is not enrolled yet has nothing to follow.
   if (source || session.value?.role === "newcomer") return;
-  void refreshAll();
   // A reader is told of no events: what it sees is asked for again and again.
-  if (!isAgent.value) return;
+  if (!isAgent.value) {
+    void refreshAll();
+    return;
+  }
+  let isFollowing = false;
   source = new EventSource("/api/events");
   heardMs = Date.now();
   const heard = () => (heardMs = Date.now());
@@ -105,11 +108,18 @@ function follow(): void {
         clearAll();
       }
     }
-    note(told);
+    if (told.event === "following") {
+      // All is fetched once nothing that happens is missed any more: at the beginning, and where the
+      // stream lost some.
+      isFollowing = true;
+      void refreshAll();
+    } else note(told);
   };
   source.onerror = () => {
     // The browser would try again for ever without telling why: we look ourselves.
     drop();
+    // Without a stream the screens show what is now.
+    if (!isFollowing) void refreshAll();
     lookLater();
   };
 }
