@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import trio
+
 from meshnode.discovery.base import DEFAULT_PORT
 from meshnode.errors import LinkError
 from meshnode.links.base import Address, parse_address
@@ -51,12 +53,15 @@ class ContactLog:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits. Raises: StoreError; it waits on then, as for a caller cancelled."""
+        """Write what waits; where the caller is cancelled it waits on.
+
+        Raises: StoreError; it is forgotten then, so that a full disk hinders nobody for ever.
+        """
         waiting, self._waiting = self._waiting, []
         if waiting:
             try:
                 await self._store.write(lambda tx: _write(tx, waiting))
-            except BaseException:
+            except trio.Cancelled:
                 self._waiting[:0] = waiting
                 raise
 

@@ -161,7 +161,7 @@ class Attachments:
         if fresh:
             try:
                 await self._store.write(lambda tx: chunks.spend(tx, fresh))
-            except BaseException:
+            except trio.Cancelled:
                 spending.put_back(fresh)
                 raise
 

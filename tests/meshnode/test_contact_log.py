@@ -10,11 +10,14 @@ import trio
 from trio.testing import MockClock
 
 from meshnode import contact_log as module
+from meshnode.api import Api
 from meshnode.contact_log import ContactLog
+from meshnode.errors import StoreFullError
 from meshnode.links.base import Address
 from meshnode.node import Surroundings
 from meshnode.store import peers
 from meshnode.store.records import PeerRecord
+from tests.meshnode.disks import full
 from tests.meshnode.rig import Rig
 
 
@@ -108,6 +111,26 @@ async def test_what_a_stop_kept_from_the_disk_is_written_by_whoever_writes_next(
         (found,) = await met_by(rig, "anna")
         assert not found.is_up
         assert found.sent_bytes > 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_contact_that_found_no_room_hinders_nobody_who_looks(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    anna = rig["anna"]
+    now_ms = anna.machine.now_ms()
+    await anna.store.write(lambda tx: full(tx.connection))
+    with pytest.raises(StoreFullError):
+        for number in range(100_000):
+            node = number.to_bytes(16, "big")
+            met = partial(peers.contact_up, node=node, address="", at_ms=now_ms)
+            await anna.store.write(met)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(rig["box"].node.run, Surroundings())
+        await nursery.start(anna.node.run, Surroundings((Address("box", 1),)))
+        await trio.sleep(5)
+        assert rig["box"].id in anna.node.relay.sessions
+        assert "box" not in {each["name"] for each in await Api(anna.node).peers()}
         nursery.cancel_scope.cancel()
 
 
