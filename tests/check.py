@@ -145,12 +145,13 @@ def side_by_side(
                 threads.submit(run_lane, lane, environment, file)
                 for lane, file in zip(lanes, files, strict=True)
             ]
+            ended = []
             for lane, file in zip(running, files, strict=True):
-                lane.result()
+                ended.append(lane.result())
                 if file is not None:
                     file.seek(0)
                     print(file.read().decode(errors="replace"), flush=True)
-        first, *others = (lane.result() for lane in running)
+        first, *others = ended
         is_first_good = not any(first)
         if not is_first_good and forgiven is not None:
             forgiven.extend(second_try(first, environment, folder))

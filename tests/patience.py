@@ -13,13 +13,15 @@ from typing import TypeVar
 
 import trio
 
-__all__ = ["HANGS_S", "TRIES", "Stopwatch", "stopwatch", "tried"]
+__all__ = ["HANGS_S", "STARTS_S_MAX", "TRIES", "Stopwatch", "stopwatch", "tried"]
 
 T = TypeVar("T")
 
 HANGS_S = 30.0
 """What comes about by itself has hung if it takes this long, even on a machine four times slower;
 seconds."""
+STARTS_S_MAX = 120.0
+"""For a node's process to start or to end, where others keep both cores busy; seconds."""
 TRIES = 3
 """How often a figure of several real programs is measured at most, where it was missed."""
 _ROUNDED_S = 0.001

@@ -17,6 +17,7 @@ import pytest
 
 from meshnode.tak.cot import CotEvent, Element, Point, write_event
 from tests.meshnode.cli.people import People
+from tests.patience import STARTS_S_MAX
 from tests.real.daemons import free_port
 from tests.real.taky import Partner, Taky, taky
 from tests.real.test_two_nodes import _MAIN, _speak
@@ -24,8 +25,6 @@ from tests.real.test_two_nodes import _MAIN, _speak
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 WAIT_S: Final = 30.0
-STARTS_S: Final = 120.0
-"""For a process to start or to end, where others keep both cores busy."""
 NODE = """
 [links]
 listen = ["127.0.0.1:{listen}"]
@@ -57,11 +56,11 @@ def running(people: People, name: str) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=out)
     try:
-        until(lambda: "listening on" in log.read_text(), log, STARTS_S)
+        until(lambda: "listening on" in log.read_text(), log, STARTS_S_MAX)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(STARTS_S) == 0, log.read_text()
+        assert process.wait(STARTS_S_MAX) == 0, log.read_text()
 
 
 def until(condition: Callable[[], bool], log: Path | None = None, within_s: float = WAIT_S) -> None:

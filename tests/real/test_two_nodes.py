@@ -19,14 +19,13 @@ from meshnode import authority_keys
 from meshnode.vault import wrapping
 from tests.meshnode.cli.people import People
 from tests.meshnode.enrolling import CHEAP, SECRET
+from tests.patience import STARTS_S_MAX
 from tests.real.netns import Bridge, require_namespaces
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 ARRIVES_S_MAX = 30.0
 """From `send` to the inbox of the other, with everything that has to happen between."""
-STARTS_S_MAX = 120.0
-"""For a process to start or to end, where others keep both cores busy."""
 MENDS_S_MAX = 60.0
 """The same after a fault that only one end can notice: two lost pings."""
 _MAIN = "import sys; from meshnode.cli.main import main; sys.exit(main())"

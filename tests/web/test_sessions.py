@@ -34,7 +34,11 @@ def raise_without_holding(page: Page) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Lancer un SOS").click()
 
 
-def test_an_answer_that_comes_late_is_not_shown_to_the_next_one(opens: Opens, town: Town) -> None:
+def handed_over(opens: Opens, town: Town) -> tuple[Page, list[Route]]:
+    """Give a page that somebody else signed in to, and what is asked of the board, held back.
+
+    The last of it was asked by whoever has left.
+    """
     screen = opens("alice")
     page = screen.page
     held: list[Route] = []
@@ -45,6 +49,11 @@ def test_an_answer_that_comes_late_is_not_shown_to_the_next_one(opens: Opens, to
     sign_out(screen)
     page.goto(town.url("alice"))
     page.wait_for_selector("nav.menu")
+    return page, held
+
+
+def test_an_answer_that_comes_late_is_not_shown_to_the_next_one(opens: Opens, town: Town) -> None:
+    page, held = handed_over(opens, town)
     mate = {"node": "0" * 32, "name": "fantome", "squad": "squad:Queyras", "role": "agent"}
     answer = {"schema": 1, "now_ms": 0, "stale_s": {}, "is_relay": False, "mates": [mate]}
     first = held[-1]
@@ -59,16 +68,7 @@ def test_an_answer_that_comes_late_is_not_shown_to_the_next_one(opens: Opens, to
 
 
 def test_a_refusal_that_comes_late_does_not_sign_out_the_next_one(opens: Opens, town: Town) -> None:
-    screen = opens("alice")
-    page = screen.page
-    held: list[Route] = []
-    page.route("**/api/board", lambda route: held.append(route))
-    page.reload()
-    page.wait_for_selector("nav.menu")
-    until(page, lambda: bool(held))
-    sign_out(screen)
-    page.goto(town.url("alice"))
-    page.wait_for_selector("nav.menu")
+    page, held = handed_over(opens, town)
     page.evaluate("window.menu = document.querySelector('nav.menu')")
     before = len(held)
     error = {"kind": "signed_out", "message": "personne"}

@@ -24,16 +24,15 @@ from meshnode.vault import wrapping
 from tests.environment import unmeasured
 from tests.meshnode.cli.people import People, Screen
 from tests.meshnode.enrolling import CHEAP
+from tests.patience import STARTS_S_MAX
 
 __all__ = ["CENTRE", "SECRET", "Town", "town_at"]
 
 CENTRE = "codt-gap"
 """The operator's node."""
 SECRET = "five other ordinary words here"
-STARTS_S_MAX = 120.0
-"""From the command to the line that names the screens, where others keep both cores busy."""
 ENDS_S_MAX = 60.0
-"""From a signal, or the end of an enrolment, to the end of the process; likewise."""
+"""From a signal, or the end of an enrolment, to the end of the process, beside others; seconds."""
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 
 
